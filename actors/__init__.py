@@ -1,0 +1,1 @@
+"""The actors: one process, one state concern each."""

@@ -1,0 +1,131 @@
+"""One accepted connection: the socket under an intake.
+
+Owns bytes in flight and nothing else; what was read and not handled when the process dies is sent
+again by its sender.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from typing import Final
+
+from holdfast.actors.intake import Delivery, Intake
+from holdfast.actors.reactor import READ, WRITE, Reactor, Timer
+from holdfast.actors.receiver import Receiver
+from holdfast.actors.wire import FrameReader
+from holdfast.errors import ProtocolError
+
+__all__ = ["Connection"]
+
+READ_BYTES: Final = 256 * 1024  # a full read takes in some 200 events of 1 KB
+GRACE: Final = 30.0  # seconds that bytes may stay unread by a peer before it is cut off
+
+
+class Connection:
+    """Reads frames into the intake and writes what the intake has to say; never blocks."""
+
+    def __init__(
+        self,
+        sock: socket.socket,
+        *,
+        reactor: Reactor,
+        receiver: Receiver,
+        deliver: Callable[[Delivery], None],
+        wake: Callable[[Connection], None],
+        closed: Callable[[Connection, str], None],
+    ) -> None:
+        self.sock = sock
+        self.intake = Intake(receiver, wake=lambda: wake(self))
+        self._reactor = reactor
+        self._deliver = deliver
+        self._closed = closed
+        self._reader = FrameReader(max_frame=receiver.max_frame)
+        self._unsent = b""
+        self._grace: Timer | None = None
+        reactor.add(sock.fileno(), READ, self._on_ready)
+
+    def read_rest(self) -> None:
+        """Take in everything that has arrived, until there is no more or the end."""
+        while not self.intake.closed and self._read():
+            pass
+
+    def flush(self) -> None:
+        """Send what can be sent now; wait for room for the rest."""
+        queue = self.intake.outgoing
+        if self.intake.closed or not (queue or self._unsent):
+            return
+        data = self._unsent + (queue[0] if len(queue) == 1 else b"".join(queue))
+        queue.clear()
+        try:
+            sent = self.sock.send(data)
+        except BlockingIOError:
+            sent = 0
+        except OSError as error:
+            self.close(f"broke while it was written: {error}")
+            return
+        had_rest, self._unsent = bool(self._unsent), data[sent:]
+        if self._unsent:
+            if sent or self._grace is None:
+                self._restart_grace()
+            if not had_rest:
+                self._reactor.modify(self.sock.fileno(), READ | WRITE)
+        elif had_rest:
+            self._stop_grace()
+            self._reactor.modify(self.sock.fileno(), READ)
+        if self.intake.is_refused:
+            self.close("refused")
+
+    def close(self, reason: str) -> None:
+        """Close; what the sender has not had acknowledged it will send again."""
+        if self.intake.closed:
+            return
+        self._stop_grace()
+        self._reactor.remove(self.sock.fileno())
+        self.intake.close()
+        self.sock.close()
+        self._closed(self, reason)
+
+    def _on_ready(self, events: int) -> None:
+        if events & ~WRITE:
+            self._read()
+        if events & WRITE:
+            self.flush()
+
+    def _read(self) -> bool:
+        """Whether there may be more to read."""
+        try:
+            data = self.sock.recv(READ_BYTES)
+        except BlockingIOError:
+            return False
+        except OSError as error:
+            self.close(f"broke while it was read: {error}")
+            return False
+        if not data:
+            self.close("ended")
+            return False
+        try:
+            for payload in self._reader.feed(data):
+                delivery = self.intake.receive(payload)
+                if delivery is not None:
+                    self._deliver(delivery)
+                if self.intake.closed:
+                    return False
+        except ProtocolError as error:
+            self.intake.refuse(error)
+            self.flush()
+            self.close(f"refused: {error}")
+            return False
+        if self.intake.outgoing:
+            self.flush()
+        return not self.intake.closed
+
+    def _restart_grace(self) -> None:
+        self._stop_grace()
+        reason = f"left bytes unread for {GRACE:.0f} s"
+        self._grace = self._reactor.later(GRACE, lambda: self.close(reason))
+
+    def _stop_grace(self) -> None:
+        if self._grace is not None:
+            self._grace.cancel()
+            self._grace = None

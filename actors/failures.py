@@ -1,0 +1,49 @@
+"""Exceptions that travel: how a failure is named on the wire and raised at the other side.
+
+Only classes of ``holdfast.errors`` come back as themselves; anything else is a RemoteError that
+carries its name and text.  Nothing is ever imported or unpickled because a peer named it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pykka
+
+from holdfast import errors
+
+__all__ = ["AskTimeout", "RemoteActorDied", "exception_from", "failure_of"]
+
+
+class RemoteActorDied(errors.ActorDied, pykka.ActorDeadError):
+    """ActorDied, also for those who catch pykka's ActorDeadError."""
+
+
+class AskTimeout(errors.AskTimeoutError, pykka.Timeout):
+    """AskTimeoutError, also for those who catch pykka's Timeout."""
+
+
+def failure_of(error: BaseException) -> tuple[str, str, list[Any]]:
+    """Class name, text and parts of an exception, for a Failure frame."""
+    if isinstance(error, errors.Conflict):
+        return "Conflict", str(error), [error.what, error.expected, error.current]
+    if isinstance(error, errors.ActorDied):
+        return "ActorDied", str(error), [error.actor, error.started]
+    if isinstance(error, errors.RemoteError):
+        return "RemoteError", str(error), [error.actor, error.type, error.text]
+    return type(error).__name__, str(error), []
+
+
+def exception_from(actor: str, type_: str, text: str, parts: list[Any]) -> errors.HoldfastError:
+    """The exception that a Failure frame from ``actor`` stands for."""
+    if type_ == "Conflict" and len(parts) == 3:
+        return errors.Conflict(str(parts[0]), expected=parts[1], current=parts[2])
+    if type_ == "ActorDied" and len(parts) == 2:
+        return RemoteActorDied(str(parts[0]), started=bool(parts[1]))
+    if type_ == "RemoteError" and len(parts) == 3:
+        return errors.RemoteError(str(parts[0]), str(parts[1]), str(parts[2]))
+    known = getattr(errors, type_, None) if type_ in errors.__all__ else None
+    if known is not None and known not in (errors.Conflict, errors.ActorDied, errors.RemoteError):
+        made: errors.HoldfastError = known(text)
+        return made
+    return errors.RemoteError(actor, type_, text)

@@ -1,0 +1,71 @@
+"""A pykka actor as the only inhabitant of a process: its loop runs on the main thread.
+
+The boundary to pykka, whose messages and futures have no types; nothing else here is ``Any``.
+"""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Any, TypeVar
+
+import pykka
+
+from holdfast.actors.intake import LATER, Delivery, Later
+from holdfast.actors.mailbox import Mailbox
+
+__all__ = ["LATER", "Delivery", "HostedActor", "Later", "construct", "run"]
+
+A = TypeVar("A", bound="HostedActor")
+
+
+class HostedActor(pykka.Actor):
+    """pykka's Actor with a mailbox for an inbox.
+
+    A handler that answers later takes ``self.mailbox.current`` and returns LATER.
+    """
+
+    mailbox: Mailbox
+    _failure: BaseException | None = None
+
+    @staticmethod
+    def _create_actor_inbox() -> Any:
+        raise TypeError("a hosted actor is made by its process: start it from the config")
+
+    @staticmethod
+    def _create_future() -> Any:
+        return pykka.ThreadingFuture()
+
+    def _start_actor_loop(self) -> None:
+        raise TypeError("a hosted actor is started by its supervisor, not by start()")
+
+    def _handle_failure(
+        self,
+        exception_type: type[BaseException] | None,
+        exception_value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._failure = exception_value
+        super()._handle_failure(exception_type, exception_value, traceback)
+
+
+def construct(
+    cls: type[A], *, mailbox: Mailbox, given: dict[str, Any] | None = None, **kwargs: Any
+) -> A:
+    """Make the actor with ``mailbox`` as its inbox; ``kwargs`` go to its constructor.
+
+    ``given`` are attributes that the constructor finds set.
+    """
+    actor = cls.__new__(cls)
+    actor.mailbox = mailbox
+    for attribute, value in (given or {}).items():
+        setattr(actor, attribute, value)
+    actor._create_actor_inbox = lambda: mailbox  # type: ignore[method-assign]  # pykka's hook takes no arguments
+    actor.__init__(**kwargs)  # type: ignore[misc]  # __new__ came first so that the hook is there
+    return actor
+
+
+def run(actor: HostedActor) -> BaseException | None:
+    """Run pykka's loop here until the actor stops; the exception that killed it, if one did."""
+    actor._actor_loop()
+    actor.mailbox.close()
+    return actor._failure

@@ -1,0 +1,173 @@
+"""The socket under a link: connects, reconnects, never gives up until the link is refused.
+
+The address of an actor outlives the actor, since the root keeps its listener: a connection made
+while the actor restarts waits in the kernel.  So a refused connect only means that the root is
+restarting too; it is tried again and nobody hears of it.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Final
+
+from holdfast.actors.link import Link
+from holdfast.actors.reactor import READ, WRITE, Reactor, Timer
+from holdfast.actors.wire import FrameReader
+from holdfast.errors import HoldfastError
+
+__all__ = ["LinkSocket"]
+
+READ_BYTES: Final = 256 * 1024
+RETRY_FIRST: Final = 0.005  # seconds; a restart takes 5-10 ms
+RETRY_MOST: Final = 0.25  # seconds; bounds how long a restarted root goes unnoticed
+
+
+class LinkSocket:
+    """Drives one link over one Unix socket at a time; never blocks."""
+
+    def __init__(
+        self,
+        link: Link,
+        *,
+        address: str,
+        reactor: Reactor,
+        changed: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.link = link
+        self.sock: socket.socket | None = None
+        self.claimed = False  # a thread reads the socket itself; the reactor must not
+        self._address = address
+        self._reactor = reactor
+        self._changed = changed  # called after acknowledgements, replies, breaks
+        self._reader = FrameReader()
+        self._unsent = b""
+        self._failures = 0  # connections in a row that brought no Welcome
+        self._retry: Timer | None = None
+        self._closed = False
+
+    def open(self) -> None:
+        """Connect now, or keep trying."""
+        self._retry = None
+        if self.sock is not None or self._closed:
+            return
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+        try:
+            sock.connect(self._address)
+        except OSError:  # EAGAIN, refused, no such file: all of them mean "restarting"
+            sock.close()
+            self._try_again()
+            return
+        self.sock = sock
+        self._reader = FrameReader()
+        self._unsent = b""
+        self._reactor.add(sock.fileno(), READ, self._on_ready)
+        self.link.connected()
+        self.flush()
+
+    def flush(self) -> None:
+        """Send what the link has to say and the socket takes; wait for room for the rest."""
+        sock = self.sock
+        if sock is None:
+            return
+        had_rest = bool(self._unsent)
+        while True:
+            data = self._unsent or self.link.outgoing()
+            if not data:
+                break
+            try:
+                sent = sock.send(data)
+            except BlockingIOError:
+                sent = 0
+            except OSError:
+                self._unsent = b""
+                self._broke()
+                return
+            self._unsent = data[sent:]
+            if self._unsent:
+                break
+        if bool(self._unsent) != had_rest:
+            self._renew_interest()
+
+    def claim(self) -> None:
+        """Let the calling thread read; the reactor goes on to write."""
+        self.claimed = True
+        self._renew_interest()
+
+    def release(self) -> None:
+        """Let the reactor read again."""
+        self.claimed = False
+        self._renew_interest()
+
+    def read(self) -> None:
+        """Take in what has arrived."""
+        if self.sock is None:
+            return
+        try:
+            data = self.sock.recv(READ_BYTES)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if not data:
+            self._broke()
+            return
+        try:
+            for payload in self._reader.feed(data):
+                self.link.receive(payload)
+        except HoldfastError:
+            if self.link.refused is not None:
+                self.close()
+            else:
+                self._broke()
+        if self.link.is_up:
+            self._failures = 0
+        self._changed()
+
+    def close(self) -> None:
+        """Close for good; what is not acknowledged is abandoned with the link."""
+        self._closed = True
+        if self._retry is not None:
+            self._retry.cancel()
+        if self.sock is not None:
+            if self.link.refused is None and not self._unsent:
+                with suppress(OSError):
+                    self.sock.send(self.link.goodbye())
+            self._drop()
+
+    def _drop(self) -> None:
+        if self.sock is not None:
+            self._reactor.remove(self.sock.fileno())
+            self.sock.close()
+            self.sock = None
+
+    def _on_ready(self, events: int) -> None:
+        if events & ~WRITE and not self.claimed:
+            self.read()
+        self.flush()
+
+    def _renew_interest(self) -> None:
+        if self.sock is not None:
+            mask = (0 if self.claimed else READ) | (WRITE if self._unsent else 0)
+            self._reactor.modify(self.sock.fileno(), mask)
+
+    def _broke(self) -> None:
+        if self.claimed and self.sock is not None:
+            # Closing it here would leave its reader waiting; this wakes the reader up.
+            with suppress(OSError):
+                self.sock.shutdown(socket.SHUT_RDWR)
+            return
+        was_up = self.link.is_up
+        self._drop()
+        self.link.disconnected()
+        self._changed()
+        if was_up and not self._failures:
+            self.open()
+        else:
+            self._try_again()
+
+    def _try_again(self) -> None:
+        delay = min(RETRY_MOST, RETRY_FIRST * 2 ** min(self._failures, 10))
+        self._failures += 1
+        self._retry = self._reactor.later(delay, self.open)

@@ -1,0 +1,310 @@
+"""The mailbox that is a socket: pykka's inbox over one epoll, on the process's only thread.
+
+Whatever becomes ready turns into an envelope: a frame from another process, a timer's message, a
+reply to an ask of this actor.  Lost when the process dies: everything in it; senders keep what was
+not acknowledged, and the listener, which the root keeps too, lets them connect meanwhile.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import struct
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import Any, Final
+
+import msgspec
+from loguru import logger
+from pykka._envelope import Envelope
+from pykka.messages import _ActorStop
+
+from holdfast.actors.connection import Connection
+from holdfast.actors.intake import Delivery
+from holdfast.actors.link import Link
+from holdfast.actors.link_socket import LinkSocket
+from holdfast.actors.mailbox_link import Answered, MailboxLink
+from holdfast.actors.reactor import READ, Reactor, Timer
+from holdfast.actors.receiver import Receiver
+from holdfast.actors.vocabularies import decode_reply_of
+from holdfast.actors.wire import MAX_FRAME
+from holdfast.clock import Clock
+from holdfast.errors import ProtocolError
+
+__all__ = ["Answered", "Batch", "Mailbox", "MailboxLink"]
+
+BURST: Final = 64  # messages handled before the sockets are looked at again
+ACCEPTS: Final = 64  # connections taken in a row
+
+
+class Batch(msgspec.Struct, frozen=True):
+    """Everything that was ready, in order; each item is answered through its delivery."""
+
+    items: list[Delivery]
+
+
+class Mailbox:
+    """pykka's inbox (``put``, ``get``, ``empty``) and the whole input and output of a process.
+
+    ``batch_limit`` messages are delivered as one Batch when it is above 0.  ``address`` gives
+    the socket path of an actor.  ``keeps_marks`` is False for actors whose senders' marks the
+    writer keeps; those get Joined and Departed messages.
+    """
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        incarnation: str,
+        clock: Clock,
+        listener: socket.socket | None,
+        address: Callable[[str], str],
+        decode: Callable[[bytes], Any] = msgspec.msgpack.decode,
+        mailbox_limit: int = 10_000,
+        batch_limit: int = 0,
+        keeps_marks: bool = True,
+        count_of: Callable[[Any], int] = lambda _message: 1,
+        max_frame: int = MAX_FRAME,
+    ) -> None:
+        self.name = name
+        self.incarnation = incarnation
+        self.handled = 0
+        self.on_first_get: Callable[[], None] | None = None
+        self.current: Delivery | None = None  # what the handler has in hand, if it came by socket
+        self._address = address
+        self._batch_limit = batch_limit
+        self._reactor = Reactor(clock=clock)
+        self._clock = clock
+        self._receiver = Receiver(
+            actor=name,
+            incarnation=incarnation,
+            decode=decode,
+            mailbox_limit=mailbox_limit,
+            keeps_marks=keeps_marks,
+            before_greeting=self._take_in_the_rest_of,
+            count_of=count_of,
+            max_frame=max_frame,
+        )
+        self._ready: deque[Envelope[Any] | Delivery] = deque()
+        self._since_poll = 0
+        self._connections: dict[int, Connection] = {}
+        self._dirty: list[Connection] = []  # those that have something to say
+        self._links: dict[str, MailboxLink] = {}
+        self._listener = listener
+        if listener is not None:
+            listener.setblocking(False)
+            self._reactor.add(listener.fileno(), READ, self._accept)
+
+    # -- pykka's inbox ------------------------------------------------------------------------
+
+    def put(self, envelope: Envelope[Any]) -> None:
+        """Queue a message from inside this process."""
+        self._ready.append(envelope)
+
+    def empty(self) -> bool:
+        """Nothing waits to be handled."""
+        return not self._ready
+
+    def get(self) -> Envelope[Any]:
+        """The next message; waits for it.  The one before it counts as handled now."""
+        self._finish_current()
+        if self.on_first_get is not None:
+            callback, self.on_first_get = self.on_first_get, None
+            callback()
+        if not self._ready or self._batch_limit or self._since_poll >= BURST:
+            self._poll(0 if self._ready else None)
+            while not self._ready:
+                self._poll(None)
+        self._since_poll += 1
+        item = self._ready.popleft()
+        if isinstance(item, Delivery):
+            return self._batch(item) if self._batch_limit else self._single(item)
+        return item
+
+    # -- for the actor ------------------------------------------------------------------------
+
+    @property
+    def length(self) -> int:
+        """Messages that wait."""
+        return len(self._ready)
+
+    def stop(self) -> None:
+        """Put pykka's stop behind what waits."""
+        self._ready.append(Envelope(_ActorStop()))
+
+    def deliver(self, message: object) -> None:
+        """Queue a plain message, without anybody to answer."""
+        self._ready.append(Envelope(message))
+
+    def after(self, delay: float, message: object) -> Timer:
+        """Deliver ``message`` in ``delay`` seconds."""
+        return self._reactor.later(delay, lambda: self.deliver(message))
+
+    def watch(self, fd: int, read: Callable[[], Iterable[object]]) -> None:
+        """Call ``read`` whenever ``fd`` is readable; deliver what it returns."""
+
+        def on_ready(_events: int) -> None:
+            for message in read():
+                self.deliver(message)
+
+        self._reactor.add(fd, READ, on_ready)
+
+    def unwatch(self, fd: int) -> None:
+        """Stop watching; before the descriptor is closed."""
+        self._reactor.remove(fd)
+
+    def link(self, to: str) -> MailboxLink:
+        """The outgoing link to another actor; the same one for the same name."""
+        known = self._links.get(to)
+        if known is None:
+            link = Link(
+                to=to,
+                sender=self.name,
+                incarnation=self.incarnation,
+                decode_reply=decode_reply_of(to),
+            )
+            wire = LinkSocket(link, address=self._address(to), reactor=self._reactor)
+            known = self._links[to] = MailboxLink(link, wire, self)
+            wire.open()
+        return known
+
+    def later(self, delay: float, callback: Callable[[], None]) -> Timer:
+        """Call back from inside ``get``; for timeouts that are not the actor's business."""
+        return self._reactor.later(delay, callback)
+
+    def pump(self, is_done: Callable[[], bool], timeout: float | None) -> bool:
+        """Run input and output, but no handler, until ``is_done`` or ``timeout`` seconds.
+
+        What arrives meanwhile is put aside in order.
+        """
+        deadline = None if timeout is None else self._clock.monotonic() + timeout
+        while not is_done():
+            rest = None if deadline is None else deadline - self._clock.monotonic()
+            if rest is not None and rest <= 0:
+                return False
+            self._poll(rest)
+        return True
+
+    def drain(
+        self,
+        is_done: Callable[[], bool],
+        handle: Callable[[Any], Any],
+        wanted: type,
+        timeout: float,
+    ) -> bool:
+        """While stopping: hand messages of type ``wanted`` to ``handle`` until ``is_done``.
+
+        Everything else stays where it is.  False when ``timeout`` seconds did not do.
+        """
+        deadline = self._clock.monotonic() + timeout
+        aside: list[Envelope[Any] | Delivery] = []
+        while not is_done():
+            if not self.pump(lambda: bool(self._ready), deadline - self._clock.monotonic()):
+                break
+            item = self._ready.popleft()
+            if isinstance(item.message, wanted):
+                handle(item.message)
+            else:
+                aside.append(item)
+        self._ready.extendleft(reversed(aside))
+        return is_done()
+
+    def close(self) -> None:
+        """Send what is left to send, close every connection and link."""
+        self._finish_current()
+        self._flush()
+        for connection in list(self._connections.values()):
+            connection.close("the actor stopped")
+        for link in self._links.values():
+            link.close()
+        self._reactor.close()
+
+    # -- inside -------------------------------------------------------------------------------
+
+    def _finish_current(self) -> None:
+        done, self.current = self.current, None
+        if done is not None and done.kind == "tell" and not done.deferred:
+            done.done()
+
+    def _poll(self, timeout: float | None) -> None:
+        self._since_poll = 0
+        self._flush()
+        self._reactor.poll(timeout)
+
+    def _flush(self) -> None:
+        dirty, self._dirty = self._dirty, []
+        for connection in dirty:
+            connection.flush()
+        for link in self._links.values():
+            link.flush()
+
+    def _single(self, delivery: Delivery) -> Envelope[Any]:
+        self.current = delivery
+        self.handled += 1
+        answered = delivery.kind in ("ask", "command")
+        return Envelope(delivery.message, reply_to=delivery if answered else None)  # type: ignore[arg-type]  # a Delivery is what pykka uses of a Future
+
+    def _batch(self, first: Delivery) -> Envelope[Any]:
+        items = [first]
+        if isinstance(first.message, _ActorStop):
+            return self._single(first)
+        size = first.count
+        while self._ready and size < self._batch_limit:
+            item = self._ready[0]
+            if not isinstance(item, Delivery) or isinstance(item.message, _ActorStop):
+                break
+            items.append(item)
+            size += item.count
+            self._ready.popleft()
+        self.handled += len(items)
+        return Envelope(Batch(items))
+
+    def _accept(self, _events: int) -> None:
+        assert self._listener is not None
+        for _ in range(ACCEPTS):
+            try:
+                sock, _address = self._listener.accept()
+            except BlockingIOError:
+                return
+            except OSError as error:
+                logger.warning("accept failed: {}", error)
+                return
+            uid = struct.unpack("3i", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[1]
+            if uid != os.geteuid():
+                logger.warning("refused a connection of uid {}", uid)
+                sock.close()
+                continue
+            sock.setblocking(False)
+            self._connections[sock.fileno()] = Connection(
+                sock,
+                reactor=self._reactor,
+                receiver=self._receiver,
+                deliver=self._ready.append,
+                wake=self._note,
+                closed=self._forget,
+            )
+
+    def _note(self, connection: Connection) -> None:
+        self._dirty.append(connection)
+
+    def _forget(self, connection: Connection, reason: str) -> None:
+        for fd, known in list(self._connections.items()):
+            if known is connection:
+                del self._connections[fd]
+        if reason.startswith(("refused", "left")):
+            logger.warning("connection of {} {}", connection.intake.sender or "?", reason)
+
+    def _take_in_the_rest_of(self, sender: str, incarnation: str) -> None:
+        """A sender opens a connection: what its earlier one holds comes first, then it ends."""
+        for connection in list(self._connections.values()):
+            if connection.intake.sender != sender:
+                continue
+            if _life(connection.intake.incarnation) > _life(incarnation):
+                raise ProtocolError(f"a newer life of {sender!r} is connected: this one must end")
+            connection.read_rest()
+            connection.close("superseded")
+
+
+def _life(incarnation: str) -> tuple[int, ...]:
+    """Incarnations in the order of their lives; "5.1.2" comes before "5.1.10"."""
+    return tuple(int(part) if part.isdigit() else 0 for part in incarnation.split("."))

@@ -1,0 +1,1 @@
+"""The vocabulary: one module per actor, all that actors know of each other."""

@@ -1,0 +1,52 @@
+"""What a supervisor and its child say to each other, on the socket that ties their lives.
+
+Each end is one half of a socket pair.  Its end of file is the death of the other side: a child
+whose supervisor is gone exits at once, whatever it has in hand.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from holdfast.actors.messages.supervisor import ChildStatus
+
+__all__ = ["Failed", "FromChild", "FromParent", "GetStatus", "Ready", "StatusReply", "Stop"]
+
+
+class Ready(msgspec.Struct, frozen=True, array_like=True, tag="ready"):
+    """``on_start`` returned; the child takes messages now."""
+
+
+class Failed(msgspec.Struct, frozen=True, array_like=True, tag="failed"):
+    """The child is about to exit because of an exception; its traceback."""
+
+    traceback: str
+
+
+class StatusReply(msgspec.Struct, frozen=True, array_like=True, tag="status"):
+    """Answer to ``GetStatus`` of the same ``id``; ``children`` only from a supervisor."""
+
+    id: int
+    mailbox: int
+    handled: int
+    children: list[ChildStatus] = []
+
+
+class Stop(msgspec.Struct, frozen=True, array_like=True, tag="stop"):
+    """Handle what was accepted, run ``on_stop``, exit 0."""
+
+
+class GetStatus(msgspec.Struct, frozen=True, array_like=True, tag="get_status"):
+    """How are you?  Reply: StatusReply."""
+
+    id: int
+
+
+FromChild = Ready | Failed | StatusReply
+FromParent = Stop | GetStatus
+
+encode: Final = msgspec.msgpack.Encoder().encode
+decode_from_child: Final = msgspec.msgpack.Decoder(FromChild).decode
+decode_from_parent: Final = msgspec.msgpack.Decoder(FromParent).decode

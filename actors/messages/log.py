@@ -1,0 +1,132 @@
+"""The vocabulary of the log actor."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Literal
+
+import msgspec
+
+from holdfast.storage.records import EventFilter, RawEvent, StoredEvent
+
+__all__ = [
+    "Barrier",
+    "Count",
+    "Counted",
+    "Emit",
+    "EmitFrame",
+    "Events",
+    "LogStats",
+    "Passed",
+    "Query",
+    "Reply",
+    "Request",
+    "Stats",
+    "Tail",
+    "Visibility",
+    "count_of",
+    "decode_reply",
+    "decode_request",
+]
+
+# "committed": events with a sequence number.  "memory": also those accepted, not committed yet.
+Visibility = Literal["committed", "memory"]
+
+
+class Emit(msgspec.Struct, frozen=True, array_like=True, tag="emit"):
+    """Keep these events, and have them committed.  A tell; acknowledged once committed.
+
+    ``events`` is a msgpack array of ``storage.records.Event``, passed through as it is.
+    """
+
+    events: msgspec.Raw
+
+
+class EmitFrame(msgspec.Struct, frozen=True):
+    """An Emit as the log sees it: the bytes to pass on, and the same events read once."""
+
+    raw: msgspec.Raw
+    events: list[RawEvent]
+
+
+class Tail(msgspec.Struct, frozen=True, array_like=True, tag="tail"):
+    """The newest ``limit`` events, oldest first.  Reply: Events."""
+
+    limit: int = 100
+    visibility: Visibility = "committed"
+
+
+class Query(msgspec.Struct, frozen=True, array_like=True, tag="query"):
+    """The first ``limit`` events that match, or the newest first.  Reply: Events."""
+
+    filter: EventFilter
+    limit: int = 100
+    reverse: bool = False
+    visibility: Visibility = "committed"
+
+
+class Count(msgspec.Struct, frozen=True, array_like=True, tag="count"):
+    """How many events match.  Reply: Counted."""
+
+    filter: EventFilter
+
+
+class Barrier(msgspec.Struct, frozen=True, array_like=True, tag="barrier"):
+    """Do nothing, after everything this sender told before.  Reply: Passed."""
+
+
+class Stats(msgspec.Struct, frozen=True, array_like=True, tag="stats"):
+    """How is the ring?  Reply: LogStats."""
+
+
+class Events(msgspec.Struct, frozen=True, array_like=True, tag="events"):
+    """What was asked for; ``seq`` is 0 in events that are not committed yet.
+
+    ``covered`` is False when the ring does not reach back far enough to be sure: ask ``query``.
+    """
+
+    events: list[StoredEvent]
+    covered: bool
+
+
+class Counted(msgspec.Struct, frozen=True, array_like=True, tag="counted"):
+    """The count; ``covered`` as in Events."""
+
+    count: int
+    covered: bool
+
+
+class Passed(msgspec.Struct, frozen=True, array_like=True, tag="passed"):
+    """Everything told before is in the log's memory."""
+
+
+class LogStats(msgspec.Struct, frozen=True, array_like=True, tag="log_stats"):
+    """Events in the ring, of how many it holds; waiting for their commit; the newest number."""
+
+    ring: int
+    capacity: int
+    pending: int
+    last_seq: int
+
+
+Request = Emit | Tail | Query | Count | Barrier | Stats
+Reply = Events | Counted | Passed | LogStats
+
+_decode_request: Callable[[bytes], Request] = msgspec.msgpack.Decoder(Request).decode
+_decode_events: Callable[[msgspec.Raw], list[RawEvent]] = msgspec.msgpack.Decoder(
+    list[RawEvent]
+).decode
+decode_reply: Callable[[bytes], Reply] = msgspec.msgpack.Decoder(Reply).decode
+
+
+def decode_request(body: bytes) -> EmitFrame | Tail | Query | Count | Barrier | Stats:
+    """Raises msgspec's errors; events with a wrong shape are refused here, at the door."""
+    message = _decode_request(body)
+    if isinstance(message, Emit):
+        return EmitFrame(message.events, _decode_events(message.events))
+    return message
+
+
+def count_of(message: Any) -> int:
+    """How many numbers a tell takes: one for each of its events."""
+    return len(message.events) if isinstance(message, EmitFrame) else 1

@@ -1,0 +1,85 @@
+"""What all connections to one actor share: how far each sender has come, and the room for messages.
+
+Lost when the process dies: the marks, so that what was handled but not acknowledged comes again,
+marked ``redelivered``.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
+
+from holdfast.actors.wire import MAX_FRAME
+
+if TYPE_CHECKING:
+    from holdfast.actors.intake import Intake
+
+__all__ = ["Marks", "Receiver"]
+
+MAX_SENDERS: Final = 10_000  # marks kept in memory; ~200 bytes each
+
+
+class Marks:
+    """How far a sender's numbers have come: taken in, and handled."""
+
+    __slots__ = ("handled", "received")
+
+    def __init__(self, *, received: int, handled: int) -> None:
+        self.received = received
+        self.handled = handled
+
+
+class Receiver:
+    """What the intakes of one actor share: how to decode, the marks, and the room for messages.
+
+    The windows of all senders add up to ``mailbox_limit`` messages, but each sender may always
+    send one, and a frame that was packed for a larger window may overdraw it once.
+    """
+
+    def __init__(
+        self,
+        *,
+        actor: str,
+        incarnation: str,
+        decode: Callable[[bytes], Any],
+        mailbox_limit: int,
+        keeps_marks: bool,
+        before_greeting: Callable[[str, str], None],
+        count_of: Callable[[Any], int] = lambda _message: 1,
+        max_frame: int = MAX_FRAME,
+    ) -> None:
+        self.actor = actor
+        self.incarnation = incarnation
+        self.decode = decode
+        self.count_of = count_of  # how many numbers the message of a tell takes
+        self.max_frame = max_frame
+        # False: the actor itself answers Joined, from marks that the writer keeps.
+        self.keeps_marks = keeps_marks
+        # Gets sender and incarnation; takes in what the sender's earlier connection still holds.
+        self.before_greeting = before_greeting
+        self.marks: OrderedDict[tuple[str, str], Marks] = OrderedDict()  # least recent first
+        self.intakes: dict[tuple[str, str], Intake] = {}  # the newest connection of each sender
+        self.granted = 0  # messages that may still arrive or are not handled yet
+        self.late_answers = 0  # to senders that had gone
+        self._limit = mailbox_limit
+
+    @property
+    def window(self) -> int:
+        """One sender's fair share of the mailbox."""
+        return max(1, self._limit // max(4, len(self.intakes)))
+
+    def top_up(self, outstanding: int) -> int:
+        """How many more messages a sender with ``outstanding`` ones may be granted now."""
+        room = min(self.window - outstanding, self._limit - self.granted)
+        return max(room, 0 if outstanding > 0 else 1)
+
+    def marks_of(self, key: tuple[str, str], first: int) -> Marks:
+        """What is known of a sender; one that is new here begins at ``first``."""
+        marks = self.marks.get(key)
+        if marks is None:
+            marks = self.marks[key] = Marks(received=first - 1, handled=first - 1)
+            while len(self.marks) > MAX_SENDERS:
+                self.marks.popitem(last=False)
+        self.marks.move_to_end(key)
+        return marks

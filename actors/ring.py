@@ -1,0 +1,83 @@
+"""The newest events in memory: committed ones by sequence number, and those still on their way.
+
+A plain data structure; the log actor owns one.  Committed events are without a gap, so that one
+number, the last, says where each of them stands.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+
+from holdfast.storage.records import EventFilter, RawEvent, Row, StoredEvent
+
+__all__ = ["Ring"]
+
+
+class Ring:
+    """The last ``capacity`` committed events of ``daemon``."""
+
+    def __init__(self, *, capacity: int, daemon: str) -> None:
+        self.capacity = capacity
+        self.last_seq = 0  # the number of the newest committed event
+        self._daemon = daemon
+        self._committed: deque[RawEvent] = deque(maxlen=capacity)
+
+    def __len__(self) -> int:
+        return len(self._committed)
+
+    @property
+    def first_seq(self) -> int:
+        """The number of the oldest event held; one above the last when there is none."""
+        return self.last_seq - len(self._committed) + 1
+
+    def append(self, first_seq: int, events: Sequence[RawEvent]) -> None:
+        """Add events that were committed as ``first_seq``, ``first_seq + 1``, ...
+
+        What is held already is passed over.  Raises ValueError at a gap: fill it first.
+        """
+        if first_seq > self.last_seq + 1:
+            raise ValueError(f"event {first_seq} after {self.last_seq}: the ring has no gaps")
+        new = events[self.last_seq + 1 - first_seq :]
+        self._committed.extend(new)
+        self.last_seq += len(new)
+
+    def refill(self, rows: Sequence[Row], last_seq: int) -> None:
+        """Hold exactly the newest rows of the database, whose newest number is ``last_seq``."""
+        self._committed.clear()
+        self._committed.extend(row[2:] for row in rows)
+        self.last_seq = last_seq
+
+    def add_rows(self, rows: Iterable[Row]) -> None:
+        """Add rows that follow the newest event."""
+        for row in rows:
+            self.append(row[0], (row[2:],))
+
+    def newest(self, limit: int) -> list[StoredEvent]:
+        """The last ``limit`` events, oldest first."""
+        skip = max(0, len(self._committed) - limit)
+        first = self.first_seq + skip
+        return [
+            StoredEvent(seq, self._daemon, *event)
+            for seq, event in enumerate(islice(self._committed, skip, None), first)
+        ]
+
+    def matching(self, wanted: EventFilter, *, reverse: bool) -> Iterator[StoredEvent]:
+        """The events that match, in order of their numbers or newest first."""
+        matches = wanted.compile()
+        first = self.first_seq
+        if reverse:
+            numbered = zip(
+                range(self.last_seq, first - 1, -1), reversed(self._committed), strict=True
+            )
+        else:
+            skip = 0 if wanted.after is None else max(0, wanted.after + 1 - first)
+            numbered = zip(
+                range(first + skip, self.last_seq + 1),
+                islice(self._committed, skip, None),
+                strict=True,
+            )
+        for seq, event in numbered:
+            if matches(event[0], event[1], event[2], event[4], seq):
+                yield StoredEvent(seq, self._daemon, *event)

@@ -1,0 +1,286 @@
+"""The driver for programs with threads: links to actors, carried by one background thread.
+
+Kept in this process only: the outboxes.  They are lost when it dies, so whoever needs to know that
+something is safe calls ``flush``.
+
+A thread that waits for a reply takes the socket over from the background thread and reads it
+itself: a hop between threads costs more than the whole round trip.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final
+
+from holdfast.actors.link import Link
+from holdfast.actors.link_socket import LinkSocket
+from holdfast.actors.reactor import READ, Reactor
+from holdfast.actors.ref import RemoteFuture
+from holdfast.actors.vocabularies import decode_reply_of
+from holdfast.clock import Clock
+from holdfast.errors import HoldfastError, OutboxFullError
+
+__all__ = ["ThreadedDriver"]
+
+OUTBOX_TIMEOUT: Final = 30.0  # seconds a sender waits for room
+
+
+class ThreadedDriver:
+    """Links by actor name, for any number of threads of one process."""
+
+    def __init__(self, *, run_dir: Path, sender: str, incarnation: str, clock: Clock) -> None:
+        self.sender = sender
+        self._incarnation = incarnation
+        self._clock = clock
+        # Addresses go through a descriptor: the path of a socket holds 107 bytes only.
+        self._folder = os.open(run_dir, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        self._pid = os.getpid()
+        self._lock = threading.RLock()
+        self._changed = threading.Condition(self._lock)
+        self._reactor = Reactor(clock=clock)
+        self._wakeup = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self._reactor.add(self._wakeup, READ, self._woken)
+        self._asleep = False  # the thread waits, or is about to
+        self._closing = False
+        self._wires: dict[str, LinkSocket] = {}
+        self._thread = threading.Thread(target=self._run, name="holdfast", daemon=True)
+        self._thread.start()
+
+    # -- links --------------------------------------------------------------------------------
+
+    def open(self, to: str, *, pack: Callable[[list[Any]], object] | None = None) -> Link:
+        """The link to an actor; made at the first call, which says how offers are packed."""
+        with self._lock:
+            wire = self._wires.get(to)
+            if wire is None:
+                self._check()
+                link = Link(
+                    to=to,
+                    sender=self.sender,
+                    incarnation=self._incarnation,
+                    decode_reply=decode_reply_of(to),
+                    pack=pack,
+                )
+                wire = self._wires[to] = LinkSocket(
+                    link,
+                    address=f"/proc/self/fd/{self._folder}/{to}.sock",
+                    reactor=self._reactor,
+                    changed=self._changed.notify_all,
+                )
+                wire.open()
+                self._wake()
+            return wire.link
+
+    def offer(self, link: Link, item: Any, size: int, timeout: float = OUTBOX_TIMEOUT) -> None:
+        """Queue one item; waits only when the outbox is full.
+
+        Raises OutboxFullError when it stays full; the item is not queued then.
+        """
+        with self._lock:
+            if link.is_full or link.refused is not None or self._closing:
+                self._wait_for_room(link, timeout)
+            link.offer(item, size)
+            if self._asleep:
+                self._wake()
+
+    def ask_once(self, to: str, message: object, timeout: float, *, idempotent: bool = True) -> Any:
+        """The reply; asked again after every restart of the actor unless not ``idempotent``.
+
+        Raises AskTimeout, RemoteActorDied, or what the handler raised.
+        """
+        future = RemoteFuture()
+        future.sent(self, to, self.send_ask(to, message, future.set, idempotent=idempotent))
+        return future.get(timeout=timeout)
+
+    def command_once(self, to: str, message: object, timeout: float) -> Any:
+        """The result of a message that is carried out exactly once.
+
+        Raises AskTimeout, and it may be carried out yet; or what the handler raised.
+        """
+        future = RemoteFuture()
+        with self._lock:
+            wire = self._wires[to]
+            self._wait_for_room(wire.link, timeout)
+            wire.link.command(message, future.set)
+            wire.flush()
+        future.sent(self, to, 0)
+        return future.get(timeout=timeout)
+
+    def drain(self, timeout: float) -> bool:
+        """Wait until no link owes an acknowledgement; whether that came within ``timeout``.
+
+        Raises what a link was refused with, if it still owes.
+        """
+        deadline = self._clock.monotonic() + timeout
+        for to, wire in list(self._wires.items()):
+            link = wire.link
+            rest = deadline - self._clock.monotonic()
+            if not self.wait(to, lambda link=link: not link.queued or link.refused, rest):  # type: ignore[misc]  # bound at once
+                return False
+            if link.queued and link.refused is not None:
+                raise link.refused
+        return True
+
+    def pause(self, seconds: float) -> None:
+        """Let time pass; ends early when the driver is closed."""
+        with self._lock:
+            self._changed.wait_for(lambda: self._closing, seconds)
+            self._check()
+
+    @property
+    def is_usable(self) -> bool:
+        """Not closed, and not the copy that a fork made."""
+        return not self._closing and os.getpid() == self._pid
+
+    # -- the driver of references -------------------------------------------------------------
+
+    def send_tell(self, to: str, message: object) -> None:
+        """Queue until acknowledged; waits when the outbox is full."""
+        link = self.open(to)
+        with self._lock:
+            self._wait_for_room(link)
+            link.tell(message)
+            if self._asleep:
+                self._wake()
+
+    def send_ask(
+        self, to: str, message: object, on_reply: Callable[[Any], None], *, idempotent: bool
+    ) -> int:
+        """Send at once if there is credit."""
+        link = self.open(to)
+        with self._lock:
+            self._check()
+            ident = link.ask(message, on_reply, idempotent=idempotent)
+            self._wires[to].flush()
+            return ident
+
+    def send_stop(self, to: str, on_reply: Callable[[Any], None]) -> None:
+        """Send pykka's stop."""
+        link = self.open(to)
+        with self._lock:
+            link.stop(on_reply)
+            self._wires[to].flush()
+
+    def abandon(self, to: str, ident: int) -> None:
+        """Nobody waits for the answer any more."""
+        with self._lock:
+            self._wires[to].link.abandon(ident)
+
+    def wait(self, to: str, is_done: Callable[[], bool], timeout: float | None) -> bool:
+        """Until ``is_done``; reads the socket of ``to`` here when no other thread does."""
+        deadline = None if timeout is None else self._clock.monotonic() + timeout
+        with self._lock:
+            while not is_done():
+                rest = None if deadline is None else deadline - self._clock.monotonic()
+                if (rest is not None and rest <= 0) or self._closing:
+                    return False
+                wire = self._wires[to]
+                wire.flush()
+                if wire.sock is None or wire.claimed:
+                    self._wake()  # a retry may have been put on the heap here
+                    self._changed.wait(rest)
+                else:
+                    self._read_here(wire, is_done, deadline)
+        return True
+
+    def close(self) -> None:
+        """Say goodbye where nothing is owed; abandon what is not acknowledged."""
+        if os.getpid() != self._pid:
+            return  # a forked child shares the sockets; they are the parent's to close
+        with self._lock:
+            if self._closing:
+                return
+            self._closing = True
+            self._changed.notify_all()
+            self._wake()
+        if threading.current_thread() is not self._thread:
+            self._thread.join(timeout=5.0)
+        with self._lock:
+            for wire in self._wires.values():
+                wire.close()
+            self._reactor.close()
+            os.close(self._wakeup)
+            os.close(self._folder)
+
+    # -- inside -------------------------------------------------------------------------------
+
+    def _check(self) -> None:
+        if os.getpid() != self._pid:
+            raise HoldfastError(
+                f"this connection belongs to process {self._pid}, not to its fork {os.getpid()}: "
+                "connect again in the child"
+            )
+        if self._closing:
+            raise HoldfastError("the connection is closed: connect again")
+
+    def _wait_for_room(self, link: Link, timeout: float = OUTBOX_TIMEOUT) -> None:
+        self._check()
+        deadline = self._clock.monotonic() + timeout
+        while link.is_full:
+            rest = deadline - self._clock.monotonic()
+            if rest <= 0 or self._closing:
+                raise OutboxFullError(
+                    f"{link.queued} messages to {link.to!r} wait for an acknowledgement since "
+                    f"{timeout:.0f} s: is the daemon running?"
+                )
+            if link.refused is not None:
+                raise link.refused
+            self._wake()
+            self._changed.wait(rest)
+        if link.refused is not None:
+            raise link.refused
+
+    def _read_here(
+        self, wire: LinkSocket, is_done: Callable[[], bool], deadline: float | None
+    ) -> None:
+        """Read the socket in this thread until done, due or broken; the lock is let go to wait."""
+        sock = wire.sock
+        assert sock is not None
+        waiter = select.poll()
+        waiter.register(sock, select.POLLIN)
+        wire.claim()
+        try:
+            while not is_done() and wire.sock is sock:
+                rest = None if deadline is None else deadline - self._clock.monotonic()
+                if rest is not None and rest <= 0:
+                    return
+                self._lock.release()
+                try:
+                    ready = waiter.poll(None if rest is None else rest * 1000)
+                finally:
+                    self._lock.acquire()
+                if ready:
+                    wire.claimed = False  # here reading, breaking and closing are this thread's
+                    wire.read()
+                    wire.flush()  # what was read may have brought credit
+                    wire.claimed = wire.sock is sock
+        finally:
+            wire.release()
+            self._changed.notify_all()
+
+    def _wake(self) -> None:
+        self._asleep = False
+        with suppress(BlockingIOError):
+            os.eventfd_write(self._wakeup, 1)
+
+    def _woken(self, _events: int) -> None:
+        with suppress(BlockingIOError):
+            os.eventfd_read(self._wakeup)
+
+    def _run(self) -> None:
+        """The background thread: send what was queued, read what nobody else reads."""
+        ready: list[tuple[int, int]] = []
+        while not self._closing:
+            with self._lock:
+                self._asleep = False
+                self._reactor.dispatch(ready)
+                for wire in self._wires.values():
+                    wire.flush()
+                self._asleep = True
+                timeout = self._reactor.bounded(None)
+            ready = self._reactor.select(timeout)

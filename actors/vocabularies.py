@@ -1,0 +1,26 @@
+"""Which vocabulary an actor's replies are read with; agents speak plain values."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import msgspec
+
+from holdfast.actors.messages import checkpoints, log, query, sessions, supervisor, writer
+
+__all__ = ["decode_reply_of"]
+
+_TYPED: Final[dict[str, Callable[[bytes], Any]]] = {
+    "checkpoints": checkpoints.decode_reply,
+    "log": log.decode_reply,
+    "query": query.decode_reply,
+    "root": supervisor.decode_reply,
+    "sessions": sessions.decode_reply,
+    "writer": writer.decode_reply,
+}
+
+
+def decode_reply_of(actor: str) -> Callable[[bytes], Any]:
+    """The decoder for what ``actor`` answers."""
+    return _TYPED.get(actor, msgspec.msgpack.decode)

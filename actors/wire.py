@@ -1,0 +1,239 @@
+"""The frames two actors exchange: a length, then one msgpack value.
+
+A frame is four bytes of little-endian length and that many bytes of msgpack, at most
+``max_frame``.  Bodies stay encoded (``msgspec.Raw``) until the actor they are for decodes them.
+Nothing here is lost on a crash: nothing here is kept.
+
+The order on a connection: the sender's Hello, the receiver's Welcome (or Refused), then Tell,
+Command and Ask one way and Ack, Reply, Result, Failure and Credit the other.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from typing import Any, Final
+
+import msgspec
+
+from holdfast.errors import FrameError
+
+__all__ = [
+    "MAX_FRAME",
+    "VERSION",
+    "Ack",
+    "Ask",
+    "Command",
+    "Credit",
+    "Failure",
+    "FrameReader",
+    "FromReceiver",
+    "FromSender",
+    "Goodbye",
+    "Hello",
+    "Refused",
+    "Reply",
+    "Result",
+    "StopActor",
+    "Tell",
+    "Welcome",
+    "decode_from_receiver",
+    "decode_from_sender",
+    "encode_frame",
+]
+
+VERSION: Final = 1
+MAX_FRAME: Final = 8 * 1024 * 1024  # bytes; the largest legal event is an eighth of it
+_LENGTH = struct.Struct("<I")
+
+
+class Hello(msgspec.Struct, frozen=True, array_like=True, tag_field="frame", tag=0):
+    """Opens a connection.  ``version`` comes first and for ever, so that any version reads it.
+
+    ``first`` is the number of the next message that will come; ``resuming`` says that messages
+    from there on were sent before, on a connection that broke.
+    """
+
+    version: int
+    to: str
+    sender: str
+    incarnation: str
+    first: int
+    resuming: bool
+
+
+class Welcome(msgspec.Struct, frozen=True, array_like=True, tag_field="frame", tag=1):
+    """Messages up to ``mark`` need not be sent again; ``credit`` messages may be sent now.
+
+    ``duplicates`` counts the events of this sender so far whose key existed already.
+    """
+
+    version: int
+    actor: str
+    incarnation: str
+    mark: int
+    duplicates: int
+    credit: int
+
+
+class Refused(msgspec.Struct, frozen=True, array_like=True, tag_field="frame", tag=2):
+    """The connection is closed after this; ``type`` is a class of ``holdfast.errors``."""
+
+    type: str
+    text: str
+
+
+class Tell(msgspec.Struct, frozen=True, array_like=True, tag_field="frame", tag=3):
+    """Messages ``first`` .. ``first + count - 1`` in one body; kept until acknowledged."""
+
+    first: int
+    count: int
+    redelivered: bool
+    body: msgspec.Raw
+
+
+class Command(msgspec.Struct, frozen=True, array_like=True, tag_field="frame", tag=4):
+    """A numbered message with a Result; results up to ``acked`` were received."""
+
+    number: int
+    acked: int
+    redelivered: bool
+    body: msgspec.Raw
+
+
+class Ask(msgspec.Struct, frozen=True, array_like=True, tag_field="frame", tag=5):
+    """A message without a number.  Answer: Reply or Failure with the same ``id``."""
+
+    id: int
+    body: msgspec.Raw
+
+
+class Goodbye(msgspec.Struct, frozen=True, array_like=True, tag_field="frame", tag=6):
+    """The sender ends and has everything it wanted acknowledged."""
+
+
+class StopActor(msgspec.Struct, frozen=True, array_like=True, tag_field="frame", tag=12):
+    """Stop after what came before it.  Answer: Reply with the same ``id``."""
+
+    id: int
+
+
+class Ack(msgspec.Struct, frozen=True, array_like=True, tag_field="frame", tag=7):
+    """Everything up to ``mark`` has reached the level the receiver promises."""
+
+    mark: int
+    duplicates: int
+
+
+class Reply(msgspec.Struct, frozen=True, array_like=True, tag_field="frame", tag=8):
+    """The answer to an Ask."""
+
+    id: int
+    body: msgspec.Raw
+
+
+class Result(msgspec.Struct, frozen=True, array_like=True, tag_field="frame", tag=9):
+    """The answer to a Command."""
+
+    number: int
+    body: msgspec.Raw
+
+
+class Failure(msgspec.Struct, frozen=True, array_like=True, tag_field="frame", tag=10):
+    """An exception instead of an answer, to the Ask ``id`` or the Command ``number``.
+
+    ``parts`` are the attributes that the class in ``holdfast.errors`` takes.
+    """
+
+    id: int
+    number: int
+    type: str
+    text: str
+    parts: list[Any] = []
+
+
+class Credit(msgspec.Struct, frozen=True, array_like=True, tag_field="frame", tag=11):
+    """So many more messages may be sent."""
+
+    count: int
+
+
+FromSender = Hello | Tell | Command | Ask | Goodbye | StopActor
+FromReceiver = Welcome | Refused | Ack | Reply | Result | Failure | Credit
+
+_from_sender: Callable[[bytes], FromSender] = msgspec.msgpack.Decoder(FromSender).decode
+_from_receiver: Callable[[bytes], FromReceiver] = msgspec.msgpack.Decoder(FromReceiver).decode
+_encode = msgspec.msgpack.Encoder().encode
+
+
+def decode_from_sender(payload: bytes) -> FromSender:
+    """Raises FrameError for anything a sender may not say."""
+    try:
+        return _from_sender(payload)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise FrameError(f"a frame of {len(payload)} bytes that is no message: {error}") from error
+
+
+def decode_from_receiver(payload: bytes) -> FromReceiver:
+    """Raises FrameError for anything a receiver may not say."""
+    try:
+        return _from_receiver(payload)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise FrameError(f"a frame of {len(payload)} bytes that is no message: {error}") from error
+
+
+def encode_frame(message: object, *, max_frame: int = MAX_FRAME) -> bytes:
+    """Length and payload.  A body may be any value msgspec encodes, or Raw.
+
+    Raises FrameError when the payload is over ``max_frame`` bytes, before anything is sent.
+    """
+    payload = _encode(message)
+    if len(payload) > max_frame:
+        raise FrameError(
+            f"a message of {len(payload)} bytes is over the bound of {max_frame}: "
+            "send less at a time"
+        )
+    return _LENGTH.pack(len(payload)) + payload
+
+
+class FrameReader:
+    """Cuts a stream of bytes into payloads, whatever pieces it comes in.
+
+    Holds at most one unfinished frame: ``max_frame`` bytes and one read.
+    """
+
+    def __init__(self, *, max_frame: int = MAX_FRAME) -> None:
+        self._max_frame = max_frame
+        self._rest = bytearray()  # what came of an unfinished frame, its length included
+        self._missing = 0  # bytes until it is whole, or until its length is known
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """The payloads completed by ``data``.
+
+        Raises FrameError for a length over the bound; the stream is of no use after that.
+        """
+        if self._rest:
+            self._rest += data
+            if len(data) < self._missing:
+                self._missing -= len(data)
+                return []
+            data = bytes(self._rest)
+            self._rest.clear()
+        payloads = []
+        at, end = 0, len(data)
+        while at < end:
+            if end - at < 4:
+                self._missing = 4 - (end - at)
+                break
+            (length,) = _LENGTH.unpack_from(data, at)
+            if length > self._max_frame:
+                raise FrameError(f"a frame of {length} bytes is over the bound {self._max_frame}")
+            stop = at + 4 + length
+            if stop > end:
+                self._missing = stop - end
+                break
+            payloads.append(data[at + 4 : stop])
+            at = stop
+        if at < end:
+            self._rest += data[at:]
+        return payloads

@@ -1,0 +1,142 @@
+"""The writer actor: the only connection that writes to the database, and the sequencer.
+
+Owns no state of its own.  Lost when its process dies: nothing acknowledged, since every answer
+waits for the COMMIT of its group; whoever was not answered sends again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final, assert_never
+
+import msgspec
+from loguru import logger
+
+from holdfast.actors.host import Delivery, HostedActor
+from holdfast.actors.mailbox import Batch
+from holdfast.actors.messages.writer import (
+    Forget,
+    Forgotten,
+    GetMark,
+    GetPosition,
+    MarkIs,
+    PositionIs,
+    Stats,
+    Sync,
+    Synced,
+    WriterStats,
+)
+from holdfast.clock import Clock
+from holdfast.errors import HoldfastError
+from holdfast.storage.ports import Database
+from holdfast.storage.records import Command, Outcome
+
+__all__ = ["BATCH_LIMIT", "WriterActor"]
+
+BATCH_LIMIT: Final = 2_000  # events and commands in one transaction: some 20 ms of work
+STUCK_WARNING: Final = 2  # blocked attempts in a row to empty the write-ahead log
+
+
+class _SyncDue(msgspec.Struct, frozen=True):
+    """What was committed ``sync_interval`` ago has to reach the disk."""
+
+
+class WriterActor(HostedActor):
+    """Everything that is ready goes into one transaction; answers follow its COMMIT.
+
+    ``sync_interval`` seconds after a commit at the latest, it is on the disk.
+    """
+
+    def __init__(
+        self, *, open_database: Callable[[], Database], sync_interval: float, clock: Clock
+    ) -> None:
+        super().__init__()
+        self._open_database = open_database
+        self._sync_interval = sync_interval
+        self._clock = clock
+        self._sync_is_due = False  # a timer runs; one for all commits until it fires
+        self._groups = 0
+        self._commands = 0
+        self._warned_stuck = False
+
+    def on_start(self) -> None:
+        """Open, which raises the epoch: no earlier writer can commit any more."""
+        self._database = self._open_database()
+
+    def on_stop(self) -> None:
+        """Leave one file that needs no recovery."""
+        self._database.close()
+
+    def on_receive(self, message: Any) -> Any:
+        """A Batch of deliveries, or the timer's message."""
+        match message:
+            case Batch(items=items):
+                self._work_through(items)
+            case _SyncDue():
+                self._sync_is_due = False
+                self._database.sync()
+            case _:
+                logger.warning("unknown message {!r}", message)
+
+    def _work_through(self, items: list[Delivery]) -> None:
+        """In order: runs of commands as one transaction each, what is only asked between them."""
+        group: list[Delivery] = []
+        for delivery in items:
+            if isinstance(delivery.message, Command):
+                group.append(delivery)
+                continue
+            self._commit(group)
+            group = []
+            self._answer(delivery)
+        self._commit(group)
+
+    def _commit(self, group: list[Delivery]) -> None:
+        if not group:
+            return
+        outcomes = self._database.apply([delivery.message for delivery in group])
+        for delivery, outcome in zip(group, outcomes, strict=True):
+            _reply(delivery, outcome)
+        self._groups += 1
+        self._commands += len(group)
+        if not self._sync_is_due:
+            self._sync_is_due = True
+            self.mailbox.after(self._sync_interval, _SyncDue())
+        self._look_after_wal()
+
+    def _look_after_wal(self) -> None:
+        wal = self._database.checkpoint()
+        if wal.stuck < STUCK_WARNING:
+            self._warned_stuck = False
+        elif not self._warned_stuck:
+            self._warned_stuck = True
+            logger.warning(
+                "the write-ahead log holds {} pages and cannot be emptied: a reader keeps a "
+                "snapshot open; close viewers of the database",
+                wal.frames,
+            )
+
+    def _answer(self, delivery: Delivery) -> None:
+        message: GetMark | GetPosition | Sync | Forget | Stats = delivery.message
+        match message:
+            case GetMark(sender=sender, incarnation=incarnation, stream=stream):
+                delivery.set(MarkIs(self._database.mark(sender, incarnation, stream)))
+            case GetPosition():
+                delivery.set(PositionIs(self._database.position()))
+            case Sync():
+                self._database.sync()
+                delivery.set(Synced())
+            case Forget(sender=sender, incarnation=incarnation):
+                self._database.forget(sender, incarnation)
+                delivery.set(Forgotten())
+            case Stats():
+                wal = self._database.wal
+                delivery.set(WriterStats(self._groups, self._commands, wal.frames, wal.stuck))
+            case _:
+                assert_never(message)
+
+
+def _reply(delivery: Delivery, outcome: Outcome | HoldfastError) -> None:
+    if isinstance(outcome, HoldfastError):
+        delivery.set_exception((type(outcome), outcome, None))
+    else:
+        delivery.set(outcome)

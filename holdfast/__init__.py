@@ -1,0 +1,97 @@
+"""Supervised actors, one process and one state concern each, that own an agent daemon's state.
+
+Importing this package loads nothing else: every child process and every agent pays for what
+stands here, so the names below are looked up when they are first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from holdfast.actors.agent import Agent
+    from holdfast.actors.hub import Event, Hub
+    from holdfast.client import connect
+    from holdfast.errors import (
+        ActorDied,
+        AlreadyRunningError,
+        AskTimeoutError,
+        ConfigError,
+        Conflict,
+        DaemonNotFoundError,
+        DeliveryError,
+        ExpiredError,
+        FencedError,
+        FrameError,
+        HoldfastError,
+        InvalidInputError,
+        OutboxFullError,
+        ProtocolError,
+        RemoteError,
+        SchemaError,
+        StartError,
+        StorageError,
+        VersionError,
+    )
+
+    __version__: str
+
+__all__ = [
+    "ActorDied",
+    "Agent",
+    "AlreadyRunningError",
+    "AskTimeoutError",
+    "ConfigError",
+    "Conflict",
+    "DaemonNotFoundError",
+    "DeliveryError",
+    "Event",
+    "ExpiredError",
+    "FencedError",
+    "FrameError",
+    "HoldfastError",
+    "Hub",
+    "InvalidInputError",
+    "OutboxFullError",
+    "ProtocolError",
+    "RemoteError",
+    "SchemaError",
+    "StartError",
+    "StorageError",
+    "VersionError",
+    "__version__",
+    "connect",
+]
+
+# The names that do not live in holdfast.errors.
+_HOMES = {
+    "Agent": "holdfast.actors.agent",
+    "Event": "holdfast.actors.hub",
+    "Hub": "holdfast.actors.hub",
+    "connect": "holdfast.client",
+}
+
+
+def _installed_version() -> str:
+    from importlib import metadata
+
+    try:
+        return metadata.version("holdfast")
+    except metadata.PackageNotFoundError:  # a checkout on sys.path that nobody installed
+        return "0+unknown"
+
+
+def __getattr__(name: str) -> object:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name == "__version__":
+        value: object = _installed_version()
+    else:
+        value = getattr(import_module(_HOMES.get(name, "holdfast.errors")), name)
+    globals()[name] = value  # the next look-up is an ordinary one
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,97 @@
+"""The commands by name, and what each way of failing exits with.
+
+Loads click and the command that was called, nothing more: ``start`` forks the tree from this
+process, and every child would carry the rest.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from types import FrameType
+from typing import Final, NoReturn
+
+import click
+
+from holdfast.cli.output import Failure, flush
+from holdfast.errors import ConfigError, DaemonNotFoundError, HoldfastError, InvalidInputError
+
+__all__ = ["commands", "run"]
+
+_COMMANDS: Final = {
+    "events": "holdfast.cli.events:events",
+    "start": "holdfast.cli.start:start",
+    "status": "holdfast.cli.status:status",
+    "stop": "holdfast.cli.stop:stop",
+}
+_EXIT_CODES: Final[tuple[tuple[type[HoldfastError], int], ...]] = (
+    (ConfigError, 3),
+    (DaemonNotFoundError, 4),
+    (InvalidInputError, 2),
+    (HoldfastError, 1),
+)
+_MISSING: Final = 69  # EX_UNAVAILABLE of sysexits.h
+
+
+class _LazyGroup(click.Group):
+    """A group that imports a command's module when the command is named."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        module, _, attribute = _COMMANDS[cmd_name].partition(":")
+        command: click.Command = getattr(import_module(module), attribute)
+        return command
+
+
+@click.group(cls=_LazyGroup)
+@click.version_option(package_name="holdfast", message="holdfast %(version)s")
+@click.pass_context
+def commands(context: click.Context) -> None:
+    """Run and ask a tree of supervised processes that own an agent daemon's state."""
+    if context.invoked_subcommand != "start":  # that one is stopped by it, in order
+        signal.signal(signal.SIGTERM, _terminated)
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command; its exit code.
+
+    0 done, 1 refused or not found, 2 bad usage, 3 bad configuration or input file, 4 no daemon
+    there, 5 the daemon gave up, 69 something needed is missing, 130 and 143 interrupted.
+    """
+    try:
+        result = commands.main(list(arguments), prog_name="holdfast", standalone_mode=False)
+        flush()
+        return result if isinstance(result, int) else 0
+    except click.Abort:
+        return 130
+    except click.exceptions.Exit as ended:
+        return ended.exit_code
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except HoldfastError as error:
+        _complain(str(error))
+        return _exit_code(error)
+    except ModuleNotFoundError as error:
+        _complain(f"{error.name} is not installed: python -m pip install {error.name}")
+        return _MISSING
+
+
+def _exit_code(error: HoldfastError) -> int:
+    if isinstance(error, Failure):
+        return error.code
+    return next(code for kind, code in _EXIT_CODES if isinstance(error, kind))
+
+
+def _terminated(number: int, frame: FrameType | None) -> NoReturn:
+    sys.exit(143)
+
+
+def _complain(text: str) -> None:
+    click.echo(f"holdfast: {text}", err=True)

@@ -1,0 +1,62 @@
+"""Options that several commands share, and how their values are read."""
+
+from __future__ import annotations
+
+import re
+import time
+from decimal import Decimal
+from pathlib import Path
+from typing import Final
+
+import click
+
+from holdfast.jsonlines import iso_microseconds
+
+__all__ = ["TIME", "ask_timeout", "json_option", "run_dir_option"]
+
+run_dir_option = click.option(
+    "--run-dir",
+    type=click.Path(path_type=Path),
+    envvar="HOLDFAST_RUN_DIR",
+    default="var/run",
+    show_default=True,
+    help="Where the daemon's sockets are; else $HOLDFAST_RUN_DIR.",
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+ask_timeout: Final = 10.0  # seconds; a daemon that lives answers in milliseconds
+
+_SECONDS: Final = re.compile(r"\d+(\.\d+)?")
+_AGO: Final = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d|w)")
+_UNITS: Final = {  # microseconds
+    "ms": 1_000,
+    "s": 1_000_000,
+    "m": 60_000_000,
+    "h": 3_600_000_000,
+    "d": 86_400_000_000,
+    "w": 604_800_000_000,
+}
+
+
+class _Time(click.ParamType[int]):
+    """A point in time, as microseconds since 1970."""
+
+    name = "TIME"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int:
+        """Read ISO 8601 (UTC unless it says otherwise), seconds since 1970, or an age."""
+        text = str(value)
+        if _SECONDS.fullmatch(text):
+            return int(Decimal(text) * 1_000_000)
+        if age := _AGO.fullmatch(text):
+            return time.time_ns() // 1000 - int(Decimal(age[1]) * _UNITS[age[2]])
+        try:
+            return iso_microseconds(text)
+        except ValueError:
+            expected = "expected ISO 8601, seconds since 1970, or an age such as 10m, 2h, 1d"
+            self.fail(f"{text!r}: {expected}", param, ctx)
+
+
+TIME: Final = _Time()

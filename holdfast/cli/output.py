@@ -1,0 +1,78 @@
+"""What commands print: lines on standard output, whoever reads them and for however long.
+
+A reader that closes the pipe (``| head``) has had what it wanted: the command ends, quietly.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Final, NoReturn
+
+import click
+
+from holdfast.errors import HoldfastError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+__all__ = ["Failure", "console", "flush", "moment", "printable", "write_line"]
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_PIPE_WIDTH: Final = 160  # columns of a table that nobody sees on a terminal
+
+
+class Failure(HoldfastError):
+    """The command cannot go on; the message says why, ``code`` is the exit code."""
+
+    def __init__(self, message: str, *, code: int = 1) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+def write_line(text: str) -> None:
+    """Print ``text`` as one line of UTF-8."""
+    try:
+        sys.stdout.buffer.write(text.encode(errors="backslashreplace") + b"\n")
+    except BrokenPipeError:
+        _reader_left()
+
+
+def flush() -> None:
+    """Hand over what was printed."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _reader_left()
+
+
+def _reader_left() -> NoReturn:
+    # What is still buffered goes nowhere; the interpreter's own flush at exit would complain.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    raise click.exceptions.Exit(0)
+
+
+def console(*, stderr: bool = False) -> Console:
+    """A rich console that takes text as it is; it knows terminals and NO_COLOR."""
+    from rich.console import Console
+
+    stream = sys.stderr if stderr else sys.stdout
+    width = None if stream.isatty() else _PIPE_WIDTH
+    return Console(file=stream, width=width, highlight=False, markup=False, emoji=False)
+
+
+def moment(time_us: int) -> str:
+    """Microseconds since 1970 as UTC text."""
+    try:
+        time = _EPOCH + timedelta(microseconds=time_us)
+    except OverflowError:  # beyond the year 9999
+        return f"{time_us}us"
+    return time.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def printable(text: str) -> str:
+    """``text`` with what could steer a terminal written as escapes."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -1,0 +1,53 @@
+"""``holdfast stop``: ends the daemon, and returns when nothing of it is left."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import time
+from pathlib import Path
+
+import click
+
+import holdfast
+from holdfast.actors.messages.supervisor import StopTree
+from holdfast.cli.daemon import Processes, tree_of
+from holdfast.cli.options import ask_timeout, json_option, run_dir_option
+from holdfast.cli.output import Failure, write_line
+from holdfast.errors import ActorDied
+
+__all__ = ["stop"]
+
+
+@click.command()
+@run_dir_option
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=0.0),
+    default=30.0,
+    show_default=True,
+    help="Seconds until every process has to be gone.",
+)
+@json_option
+def stop(run_dir: Path, timeout: float, as_json: bool) -> None:
+    """Stop the daemon, children first, and wait until every process is gone."""
+    began = time.monotonic()
+    with holdfast.connect(run_dir) as hub:
+        root = tree_of(hub).root.pid
+        if root is None:
+            raise Failure("the root does not know its own pid; send it SIGTERM")
+        processes = Processes(root)
+        try:
+            with contextlib.suppress(ActorDied):  # it was already ending
+                hub.ask("root", StopTree(), timeout=ask_timeout)
+            left = processes.wait(timeout)
+        finally:
+            processes.close()
+    if left:
+        pids = " ".join(map(str, left))
+        raise Failure(f"still running after {timeout:g} s: {pids}; wait longer, or kill -9 {root}")
+    seconds = time.monotonic() - began
+    if as_json:
+        write_line(json.dumps({"stopped": True, "pid": root, "seconds": round(seconds, 3)}))
+    else:
+        write_line(f"stopped pid={root} in {seconds:.1f} s")

@@ -1,0 +1,144 @@
+"""What goes wrong, one class per thing a caller does differently.
+
+HoldfastError
+|- ConfigError            the config file, a key in it, or a child it names
+|- InvalidInputError      a value that holdfast refuses; nothing was changed
+|- AlreadyRunningError    another daemon owns the data or the run directory
+|- DaemonNotFoundError    no daemon answers at the run directory
+|- StartError             a child did not become ready while the tree was starting
+|- StorageError           the database refused; nothing of the command is stored
+|  |- SchemaError         the file is no holdfast database, or of a newer holdfast
+|  |- FencedError         a newer writer owns the database; this one must end
+|- Conflict               the expected version is not the current one
+|- DeliveryError          a message was not delivered or not answered
+|  |- ActorDied           the actor died with the request in hand
+|  |- AskTimeoutError     no reply within the timeout
+|  |- OutboxFullError     the bound on unacknowledged messages was reached
+|  |- ExpiredError        the sender was forgotten; its old numbers mean nothing now
+|- ProtocolError           the peer speaks something else
+|  |- FrameError          garbage, or a frame over the bound
+|  |- VersionError        another version of the protocol
+|- RemoteError            an exception in the handler at the other side
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "ActorDied",
+    "AlreadyRunningError",
+    "AskTimeoutError",
+    "ConfigError",
+    "Conflict",
+    "DaemonNotFoundError",
+    "DeliveryError",
+    "ExpiredError",
+    "FencedError",
+    "FrameError",
+    "HoldfastError",
+    "InvalidInputError",
+    "OutboxFullError",
+    "ProtocolError",
+    "RemoteError",
+    "SchemaError",
+    "StartError",
+    "StorageError",
+    "VersionError",
+]
+
+
+class HoldfastError(Exception):
+    """The root of the tree: everything holdfast raises on purpose."""
+
+
+class ConfigError(HoldfastError):
+    """The message names file, table, key, value and what is accepted."""
+
+
+class InvalidInputError(HoldfastError, ValueError):
+    """The message names the field, the value and what is accepted."""
+
+
+class AlreadyRunningError(HoldfastError):
+    """The message names the directory and the pid that owns it."""
+
+
+class DaemonNotFoundError(HoldfastError):
+    """The message names the run directory that was looked at."""
+
+
+class StartError(HoldfastError):
+    """The message names the child, where it is configured, and why it failed."""
+
+
+class StorageError(HoldfastError):
+    """The database refused; nothing of the command is stored."""
+
+
+class SchemaError(StorageError):
+    """The file is not a holdfast database, or a newer holdfast wrote it."""
+
+
+class FencedError(StorageError):
+    """A writer with a higher epoch owns the database."""
+
+
+class Conflict(HoldfastError):  # noqa: N818 - the word every optimistic-locking API uses
+    """The expected version is not the current one; read again and decide."""
+
+    def __init__(self, what: str, *, expected: str | int | None, current: str | int | None) -> None:
+        super().__init__(f"{what}: expected version {expected}, but the current one is {current}")
+        self.what = what
+        self.expected = expected
+        self.current = current
+
+
+class DeliveryError(HoldfastError):
+    """A message was not delivered, or its reply did not come."""
+
+
+class ActorDied(DeliveryError):  # noqa: N818 - an event in the actor's life, named like one
+    """The actor died with the request in hand.
+
+    ``started`` is False when the request had not left this process, so it was certainly not
+    handled; True when it had, so it may have been.
+    """
+
+    def __init__(self, actor: str, *, started: bool) -> None:
+        hint = "it may have been handled" if started else "it was not handled; ask again"
+        super().__init__(f"actor {actor!r} died before it answered: {hint}")
+        self.actor = actor
+        self.started = started
+
+
+class AskTimeoutError(DeliveryError, TimeoutError):
+    """No reply within the timeout; the request may still be handled."""
+
+
+class OutboxFullError(DeliveryError):
+    """The bound on unacknowledged messages was reached and stayed so; nothing was queued."""
+
+
+class ExpiredError(DeliveryError):
+    """The receiver no longer keeps what it knew of this sender; connect anew."""
+
+
+class ProtocolError(HoldfastError):
+    """The peer speaks something else; only its connection is closed."""
+
+
+class FrameError(ProtocolError):
+    """Bytes that are no frame, or a frame over the bound."""
+
+
+class VersionError(ProtocolError):
+    """The peer speaks another version of the protocol; the message names both."""
+
+
+class RemoteError(HoldfastError):
+    """An exception in the handler at the other side; ``type`` is its class name there."""
+
+    def __init__(self, actor: str, type: str, text: str) -> None:
+        super().__init__(f"actor {actor!r} raised {type}: {text}")
+        self.actor = actor
+        self.type = type
+        self.text = text

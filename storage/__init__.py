@@ -1,0 +1,1 @@
+"""Storage: records, ports and backends; knows nothing of actors."""

@@ -1,0 +1,238 @@
+"""The records that storage keeps, the commands that change them and their outcomes.
+
+The field order of an event is the column order of table ``events``: a row, a frame on the wire
+and an ``Event`` are the same sequence of values.  Times are integer microseconds since 1970 UTC,
+durations seconds.  ``data`` and ``state`` are JSON text (``holdfast.storage.jsontext``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from holdfast.storage.filters import EventFilter
+
+__all__ = [
+    "AnswerKept",
+    "AppendEvents",
+    "Appended",
+    "Checkpoint",
+    "CheckpointStored",
+    "Command",
+    "Event",
+    "EventFilter",
+    "KeepAnswer",
+    "Mark",
+    "Origin",
+    "Outcome",
+    "Position",
+    "RawEvent",
+    "Row",
+    "Session",
+    "SessionsStored",
+    "StoreCheckpoint",
+    "StoreSessions",
+    "StoredEvent",
+]
+
+# An Event as msgspec decodes it fastest, and as SQLite binds it: its fields in order.
+RawEvent = tuple[
+    int,
+    str,
+    str,
+    str | None,
+    str | None,
+    str | None,
+    str | None,
+    str | None,
+    int,
+    str | None,
+    str,
+]
+
+# A StoredEvent likewise: seq and daemon in front of the same fields.
+Row = tuple[
+    int,
+    str,
+    int,
+    str,
+    str,
+    str | None,
+    str | None,
+    str | None,
+    str | None,
+    str | None,
+    int,
+    str | None,
+    str,
+]
+
+
+class Event(msgspec.Struct, frozen=True, array_like=True):
+    """What happened, as its producer tells it.
+
+    ``key`` makes it idempotent: it is unique per ``source`` for as long as the row is kept.
+    """
+
+    time_us: int
+    type: str
+    source: str
+    subject: str | None = None
+    session: str | None = None
+    correlation: str | None = None
+    cause: str | None = None
+    root: str | None = None
+    depth: int = 0
+    key: str | None = None
+    data: str = "null"
+
+
+class StoredEvent(msgspec.Struct, frozen=True, array_like=True):
+    """A committed event: ``(daemon, seq)`` names it for ever."""
+
+    seq: int
+    daemon: str
+    time_us: int
+    type: str
+    source: str
+    subject: str | None = None
+    session: str | None = None
+    correlation: str | None = None
+    cause: str | None = None
+    root: str | None = None
+    depth: int = 0
+    key: str | None = None
+    data: str = "null"
+
+
+class Origin(msgspec.Struct, frozen=True, array_like=True):
+    """Who sent a command first, and where it stands in the numbering of that sender.
+
+    ``first`` is the number of the command, or of the first event of a frame, from 1 and without
+    gaps per (sender, incarnation, stream).  Replies up to ``acked`` have reached the sender.
+    """
+
+    sender: str
+    incarnation: str
+    stream: str
+    first: int
+    acked: int = 0
+
+
+class Session(msgspec.Struct, frozen=True, array_like=True):
+    """What an agent knows of one conversation; ``ttl`` and ``max_age`` in seconds."""
+
+    id: str
+    data: str
+    version: str
+    created_us: int
+    touched_us: int
+    expires_us: int
+    ttl: float
+    max_age: float | None = None
+
+
+class Checkpoint(msgspec.Struct, frozen=True, array_like=True):
+    """A state to resume from; ``id`` counts from 1 per agent."""
+
+    agent: str
+    id: int
+    created_us: int
+    state: str
+
+
+class Position(msgspec.Struct, frozen=True, array_like=True):
+    """The newest sequence number, and which opening of the database this is."""
+
+    last_seq: int
+    epoch: int
+
+
+class Mark(msgspec.Struct, frozen=True, array_like=True):
+    """The newest number of a sender that is committed, and its events whose key existed."""
+
+    number: int
+    duplicates: int
+
+
+class AppendEvents(msgspec.Struct, frozen=True, array_like=True, tag="append_events"):
+    """Store a frame of events in order.  Outcome: Appended."""
+
+    origin: Origin | None
+    events: Sequence[RawEvent] | Sequence[Event]
+
+
+class StoreSessions(msgspec.Struct, frozen=True, array_like=True, tag="store_sessions"):
+    """Put and delete sessions, and store the events that tell of it.  Outcome: SessionsStored.
+
+    ``answer`` is the caller's own; it comes back in the outcome, and in that of a repeat.
+    """
+
+    origin: Origin | None
+    put: list[Session]
+    delete: list[str]
+    events: list[Event]
+    answer: str = ""
+
+
+class KeepAnswer(msgspec.Struct, frozen=True, array_like=True, tag="keep_answer"):
+    """Change nothing but the mark; keep ``answer`` for repeats.  Outcome: AnswerKept.
+
+    As every command with an origin, a repeat gets the first outcome, of whatever kind it was.
+    """
+
+    origin: Origin
+    answer: str
+
+
+class StoreCheckpoint(msgspec.Struct, frozen=True, array_like=True, tag="store_checkpoint"):
+    """Keep a state to resume from.  Outcome: CheckpointStored."""
+
+    origin: Origin | None
+    agent: str
+    created_us: int
+    state: str
+
+
+class Appended(msgspec.Struct, frozen=True, array_like=True, tag="appended"):
+    """The frame is committed.
+
+    ``stored`` events have the numbers ``first_seq``, ``first_seq + 1``, ... in the order of the
+    frame, leaving out the ``skipped`` leading ones (at or below the mark), the ``repeated`` ones
+    (index, sequence number of the first) and the ``refused`` ones (index, reason; each has its
+    row in ``dropped``).  ``mark`` is 0 without an origin; ``duplicates`` counts the repeated
+    keys of this (sender, incarnation, stream) so far.
+    """
+
+    mark: int
+    duplicates: int
+    first_seq: int
+    stored: int
+    skipped: int = 0
+    repeated: list[tuple[int, int]] = []
+    refused: list[tuple[int, str]] = []
+
+
+class SessionsStored(msgspec.Struct, frozen=True, array_like=True, tag="sessions_stored"):
+    """The sessions are committed; ``stored`` events have the numbers from ``first_seq`` on."""
+
+    first_seq: int
+    stored: int
+    answer: str = ""
+
+
+class AnswerKept(msgspec.Struct, frozen=True, array_like=True, tag="answer_kept"):
+    """The first answer to the command."""
+
+    answer: str
+
+
+class CheckpointStored(msgspec.Struct, frozen=True, array_like=True, tag="checkpoint_stored"):
+    """The checkpoint is committed under this ``id``."""
+
+    id: int
+
+
+Command = AppendEvents | StoreSessions | StoreCheckpoint | KeepAnswer
+Outcome = Appended | SessionsStored | CheckpointStored | AnswerKept

@@ -1,0 +1,365 @@
+"""The SQLite database, writing side: group commit, exactly once, one writer at a time.
+
+What ``apply`` answered survives SIGKILL of every process, at durability "disk" power loss too.
+What it has not answered yet is stored as a whole or not at all; its senders still hold it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from typing import Final, TypeVar, assert_never
+
+import apsw
+import msgspec
+
+from holdfast.clock import Clock
+from holdfast.errors import (
+    ExpiredError,
+    FencedError,
+    HoldfastError,
+    InvalidInputError,
+    StorageError,
+)
+from holdfast.storage.ports import Durability, Wal
+from holdfast.storage.records import (
+    AnswerKept,
+    Appended,
+    AppendEvents,
+    CheckpointStored,
+    Command,
+    KeepAnswer,
+    Mark,
+    Origin,
+    Outcome,
+    Position,
+    SessionsStored,
+    StoreCheckpoint,
+    StoreSessions,
+)
+from holdfast.storage.sqlite_connection import REFUSALS, open_writing, refused, storage_error
+from holdfast.storage.sqlite_events import EventTable, Stored
+from holdfast.storage.sqlite_lock import WriterLock
+from holdfast.storage.sqlite_marks import Marks, Refused
+from holdfast.storage.sqlite_reader import SqliteReader
+from holdfast.storage.sqlite_wal import WalKeeper
+
+__all__ = ["SqliteDatabase", "SqliteReader"]
+
+T = TypeVar("T")
+
+# A row of ``senders`` in memory takes about 600 bytes.
+MAX_SENDERS: Final = 10_000
+
+_PUT_SESSION: Final = """
+INSERT OR REPLACE INTO sessions
+    (id, data, version, created_us, touched_us, expires_us, ttl, max_age)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+"""
+_PUT_CHECKPOINT: Final = """
+INSERT INTO checkpoints (agent, id, created_us, state)
+SELECT ?1, coalesce(max(id), 0) + 1, ?2, ?3 FROM checkpoints WHERE agent = ?1
+RETURNING id
+"""
+_NOTE_DROPPED: Final = """
+INSERT INTO dropped (time_us, sender, incarnation, stream, first, last, count, reason)
+VALUES (?1, ?2, ?3, ?4, ?5, ?5, 1, ?6)
+"""
+
+
+class SqliteDatabase:
+    """Implements ``holdfast.storage.ports.Database``.
+
+    ``vfs`` names a registered SQLite VFS, for tests that break the disk.  Raises
+    AlreadyRunningError, SchemaError, StorageError.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        daemon: str,
+        durability: Durability,
+        clock: Clock,
+        max_senders: int = MAX_SENDERS,
+        vfs: str | None = None,
+    ) -> None:
+        # Two names of one file must be one lock.
+        self.path: Final = os.path.realpath(path)
+        self._clock = clock
+        self._durability = durability
+        self._lock = WriterLock(self.path)
+        try:
+            self._connection = open_writing(self.path, durability=durability, vfs=vfs)
+        except BaseException:
+            self._lock.release()
+            raise
+        try:
+            self._wal = WalKeeper(self._connection, path=self.path)
+            self._epoch = self._raise_epoch()
+            self._events = EventTable(self._connection, daemon=daemon)
+            self._marks = Marks(self._connection, limit=max_senders)
+        except BaseException as error:
+            self._connection.close()
+            self._lock.release()
+            if isinstance(error, apsw.Error):
+                raise storage_error(error, self.path) from error
+            raise
+        # As committed; the table's own number runs ahead inside a transaction.
+        self._last_seq = self._events.last_seq
+        # Whether a commit came after the last sync.
+        self._is_unsynced = durability == "committed"
+        self._is_closed = False
+
+    @property
+    def last_seq(self) -> int:
+        """The number of the newest event ever committed; 0 before the first."""
+        return self._last_seq
+
+    @property
+    def wal(self) -> Wal:
+        """What the log that ``checkpoint`` maintains looks like."""
+        return self._wal.figures
+
+    def position(self) -> Position:
+        """Where the database stands."""
+        return Position(self._last_seq, self._epoch)
+
+    def mark(self, sender: str, incarnation: str, stream: str) -> Mark:
+        """How far a sender's numbers are committed; zeroes for an unknown one."""
+        return self._marks.mark(sender, incarnation, stream)
+
+    def apply(self, commands: Sequence[Command]) -> list[Outcome | HoldfastError]:
+        """Commit the commands in order as one transaction; an outcome or an error for each."""
+        if not commands:
+            return []
+        try:
+            return self._transact(lambda: [self._run(command) for command in commands])
+        except apsw.Error as error:
+            if len(commands) == 1 or isinstance(error, apsw.BusyError):
+                return [storage_error(error, self.path) for _ in commands]
+        return self._apply_singly(commands)
+
+    def _apply_singly(self, commands: Sequence[Command]) -> list[Outcome | HoldfastError]:
+        """SQLite took the whole group back: store what can be stored, tell what cannot apart.
+
+        What a sender numbered after a command that was not stored fails with it, or the
+        sender would hear of a gap that is none of its making.
+        """
+        outcomes: list[Outcome | HoldfastError] = []
+        failed: dict[tuple[str, str, str], HoldfastError] = {}
+        for command in commands:
+            origin = command.origin
+            stream = (origin.sender, origin.incarnation, origin.stream) if origin else None
+            if stream in failed:
+                outcomes.append(failed[stream])
+                continue
+            (outcome,) = self.apply([command])
+            outcomes.append(outcome)
+            if stream is not None and isinstance(outcome, StorageError):
+                failed[stream] = outcome
+        return outcomes
+
+    def forget(self, sender: str, incarnation: str) -> None:
+        """Drop marks and kept results of a sender that is gone for good."""
+        try:
+            self._transact(lambda: self._marks.forget(sender, incarnation))
+        except apsw.Error as error:
+            raise storage_error(error, self.path) from error
+
+    def sync(self) -> None:
+        """Everything committed so far survives power loss when it returns.
+
+        One commit with an fsync makes all earlier ones durable.  After a StorageError nobody
+        knows what reached the disk: end the process.
+        """
+        if not self._is_unsynced:
+            return
+        try:
+            self._connection.pragma("synchronous", "FULL")
+            try:
+                self._transact(self._note_synced)
+            finally:
+                self._connection.pragma("synchronous", "NORMAL")
+        except apsw.Error as error:
+            raise storage_error(error, self.path) from error
+        self._is_unsynced = False
+
+    def checkpoint(self) -> Wal:
+        """Maintain the log; cheap unless it is due.  Call it after every ``apply``."""
+        try:
+            return self._wal.maintain()
+        except apsw.Error as error:
+            raise storage_error(error, self.path) from error
+
+    def close(self) -> None:
+        """Leave one file that needs no recovery; give up the lock.  Again does nothing."""
+        if self._is_closed:
+            return
+        self._is_closed = True
+        try:
+            self._wal.empty()
+        except apsw.Error as error:
+            raise storage_error(error, self.path) from error
+        finally:
+            self._connection.close()
+            self._lock.release()
+
+    def _raise_epoch(self) -> int:
+        """From here on whoever opened the file before is fenced."""
+        execute = self._connection.execute
+        execute("BEGIN IMMEDIATE")
+        epoch: int = execute(
+            "UPDATE meta SET value = value + 1 WHERE name = 'epoch' RETURNING value"
+        ).get
+        execute("COMMIT")
+        return epoch
+
+    def _transact(self, work: Callable[[], T]) -> T:
+        """Do the work in one transaction of this epoch, or nothing of it."""
+        execute = self._connection.execute
+        try:
+            execute("BEGIN IMMEDIATE")
+            self._check_epoch()
+            result = work()
+            self._marks.flush()
+            execute("COMMIT")
+        except BaseException:
+            self._take_back()
+            raise
+        self._last_seq = self._events.last_seq
+        self._is_unsynced = self._durability == "committed"
+        return result
+
+    def _check_epoch(self) -> None:
+        stored = self._connection.execute("SELECT value FROM meta WHERE name = 'epoch'").get
+        if stored != self._epoch:
+            raise FencedError(
+                f"{self.path}: opened as epoch {self._epoch}, but a writer of epoch {stored} "
+                f"has it now; this process must end"
+            )
+
+    def _take_back(self) -> None:
+        """End the transaction if SQLite has not, and believe only the tables again."""
+        try:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+            self._marks.load()
+            self._events.load()
+        except apsw.Error as error:
+            raise storage_error(error, self.path) from error
+
+    def _note_synced(self) -> None:
+        self._connection.execute(
+            "UPDATE meta SET value = ? WHERE name = 'synced_seq'", (self._events.last_seq,)
+        )
+
+    def _run(self, command: Command) -> Outcome | HoldfastError:
+        """What becomes of one command; apsw.Error when the transaction is in doubt."""
+        try:
+            match command:
+                case AppendEvents():
+                    return self._append(command)
+                case StoreSessions() | StoreCheckpoint() | KeepAnswer():
+                    return self._store_once(command)
+                case _:
+                    assert_never(command)
+        except (InvalidInputError, ExpiredError) as error:
+            return error
+
+    def _append(self, command: AppendEvents) -> Appended:
+        origin, events = command.origin, command.events
+        if origin is None:
+            stored = self._events.append(events)
+            self._note_dropped(None, stored, 0)
+            return Appended(
+                0,
+                len(stored.repeated),
+                stored.first_seq,
+                stored.count,
+                0,
+                stored.repeated,
+                stored.refused,
+            )
+        state = self._marks.state(origin)
+        skipped = min(state.number - origin.first + 1, len(events))
+        stored = self._events.append(events[skipped:] if skipped else events)
+        self._note_dropped(origin, stored, origin.first + skipped)
+        state.number = max(state.number, origin.first + len(events) - 1)
+        state.duplicates += len(stored.repeated)
+        self._marks.move(origin, state)
+        return Appended(
+            state.number,
+            state.duplicates,
+            stored.first_seq,
+            stored.count,
+            skipped,
+            [(index + skipped, seq) for index, seq in stored.repeated],
+            [(index + skipped, reason) for index, reason in stored.refused],
+        )
+
+    def _note_dropped(self, origin: Origin | None, stored: Stored, first: int) -> None:
+        """A loss is data: a row for each event that the table refused."""
+        now = self._clock.time_us()
+        for index, reason in stored.refused:
+            who = (origin.sender, origin.incarnation, origin.stream) if origin else (None,) * 3
+            number = first + index if origin else None
+            self._connection.execute(_NOTE_DROPPED, (now, *who, number, reason))
+
+    def _store_once(self, command: StoreSessions | StoreCheckpoint | KeepAnswer) -> Outcome:
+        """The outcome, a refusal too, is kept with the data and given again to repeats."""
+        origin = command.origin
+        if origin is None:
+            outcome = self._store(command)
+        else:
+            state = self._marks.state(origin)
+            if origin.first <= state.number:
+                outcome = self._marks.kept(origin)
+            else:
+                outcome = self._store(command)
+                state.number = origin.first
+                self._marks.move(origin, state)
+                self._marks.keep(origin, outcome)
+        if isinstance(outcome, Refused):
+            raise InvalidInputError(outcome.text)
+        return outcome
+
+    def _store(
+        self, command: StoreSessions | StoreCheckpoint | KeepAnswer
+    ) -> SessionsStored | CheckpointStored | AnswerKept | Refused:
+        if isinstance(command, KeepAnswer):
+            return AnswerKept(command.answer)
+        execute, last_seq = self._connection.execute, self._events.last_seq
+        execute("SAVEPOINT command")
+        try:
+            outcome = (
+                self._store_sessions(command)
+                if isinstance(command, StoreSessions)
+                else self._store_checkpoint(command)
+            )
+        except REFUSALS as error:
+            if not self._connection.in_transaction:
+                raise
+            execute("ROLLBACK TO command")
+            execute("RELEASE command")
+            self._events.last_seq = last_seq
+            return Refused(str(refused(error, type(command).__name__)))
+        execute("RELEASE command")
+        return outcome
+
+    def _store_sessions(self, command: StoreSessions) -> SessionsStored:
+        self._connection.executemany(_PUT_SESSION, map(msgspec.structs.astuple, command.put))
+        self._connection.executemany(
+            "DELETE FROM sessions WHERE id = ?", [(id,) for id in command.delete]
+        )
+        stored = self._events.append(command.events)
+        if stored.refused:
+            index, reason = stored.refused[0]
+            raise InvalidInputError(f"events[{index}]: {reason}")
+        return SessionsStored(stored.first_seq, stored.count, command.answer)
+
+    def _store_checkpoint(self, command: StoreCheckpoint) -> CheckpointStored:
+        id = self._connection.execute(
+            _PUT_CHECKPOINT, (command.agent, command.created_us, command.state)
+        ).get
+        return CheckpointStored(id)

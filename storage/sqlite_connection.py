@@ -1,0 +1,160 @@
+"""Opening an SQLite file the way holdfast needs it, and saying in our words what SQLite refused."""
+
+from __future__ import annotations
+
+import os
+from typing import Final
+
+import apsw
+
+from holdfast.errors import InvalidInputError, SchemaError, StorageError
+from holdfast.storage.ports import Durability, NoDatabaseError
+from holdfast.storage.sqlite_schema import check_version, migrate
+
+__all__ = [
+    "REFUSALS",
+    "check_library",
+    "open_reading",
+    "open_writing",
+    "refused",
+    "storage_error",
+]
+
+# Older ones can corrupt a WAL database that two processes write and checkpoint at one instant.
+MIN_SQLITE: Final = (3, 51, 3)
+
+# A viewer that opened the file for writing may hold its lock for a moment.
+BUSY_TIMEOUT: Final = 5_000  # milliseconds
+
+# 4,000 pages of 16 KiB between checkpoints are 64 MB; twice that stays on the disk, no more.
+WAL_BYTES_KEPT: Final = 128 * 2**20
+
+# What SQLite or apsw raise because of a value: that command is refused, others are not affected.
+REFUSALS: Final = (
+    apsw.ConstraintError,
+    apsw.MismatchError,
+    apsw.TooBigError,
+    apsw.RangeError,
+    apsw.BindingsError,
+    TypeError,
+    ValueError,
+    OverflowError,
+)
+
+
+def check_library() -> None:
+    """Raise StorageError when the SQLite inside apsw is too old to be trusted."""
+    found = apsw.sqlite_lib_version()
+    if tuple(map(int, found.split("."))) < MIN_SQLITE:
+        needed = ".".join(map(str, MIN_SQLITE))
+        raise StorageError(
+            f"SQLite {found} is older than {needed}, which fixed a corruption of WAL databases; "
+            f"pip install --upgrade 'apsw>={needed}'"
+        )
+
+
+def open_writing(path: str, *, durability: Durability, vfs: str | None) -> apsw.Connection:
+    """The writing connection, on a file that has today's schema.
+
+    Raises SchemaError, StorageError.
+    """
+    check_library()
+    flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
+    try:
+        connection = apsw.Connection(path, flags=flags, vfs=vfs)
+    except apsw.Error as error:
+        raise storage_error(error, path) from error
+    try:
+        connection.set_busy_timeout(BUSY_TIMEOUT)
+        if connection.readonly("main"):
+            raise StorageError(f"{path}: read-only for uid {os.getuid()}; make it writable")
+        version = _prepare_file(connection, path)
+        migrate(connection, version)
+        connection.pragma("synchronous", "FULL" if durability == "disk" else "NORMAL")
+        connection.pragma("wal_autocheckpoint", 0)
+        connection.pragma("journal_size_limit", WAL_BYTES_KEPT)
+        connection.pragma("cache_size", -64 * 1024)  # KiB
+        _require_foreign_keys(connection, path)
+    except apsw.Error as error:
+        connection.close()
+        raise storage_error(error, path) from error
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _prepare_file(connection: apsw.Connection, path: str) -> int:
+    """Set what only an empty file can be given, in the one order that works."""
+    try:
+        version = check_version(connection, path)
+    except NoDatabaseError:
+        version = 0
+        connection.pragma("page_size", 16384)
+        connection.pragma("auto_vacuum", "INCREMENTAL")
+    mode = connection.pragma("journal_mode", "WAL")
+    if mode != "wal":
+        raise StorageError(
+            f"{path}: journal_mode is {mode!r} and cannot become 'wal'; "
+            f"put the database on a local disk"
+        )
+    return version
+
+
+def _require_foreign_keys(connection: apsw.Connection, path: str) -> None:
+    """Off by default on every connection, and then cascades silently do nothing."""
+    connection.pragma("foreign_keys", 1)
+    if connection.pragma("foreign_keys") != 1:
+        raise StorageError(f"{path}: this SQLite was built without foreign keys")
+
+
+def open_reading(path: str) -> apsw.Connection:
+    """A connection that cannot write.
+
+    Raises NoDatabaseError until a writer has made the file, SchemaError, StorageError.
+    """
+    check_library()
+    if not os.path.exists(path):
+        raise NoDatabaseError(f"{path}: no database yet; it appears when the writer starts")
+    try:
+        connection = apsw.Connection(path, flags=apsw.SQLITE_OPEN_READONLY)
+    except apsw.Error as error:
+        raise storage_error(error, path) from error
+    try:
+        connection.set_busy_timeout(BUSY_TIMEOUT)
+        version = check_version(connection, path)
+        if version == 0:
+            raise NoDatabaseError(f"{path}: no database yet; it appears when the writer starts")
+        connection.pragma("cache_size", -16 * 1024)  # KiB
+        connection.pragma("query_only", True)
+    except apsw.Error as error:
+        connection.close()
+        raise storage_error(error, path) from error
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def refused(error: Exception, what: str) -> InvalidInputError:
+    """The error for a command that SQLite refuses because of a value in it."""
+    return InvalidInputError(f"{what}: {error}")
+
+
+def storage_error(error: apsw.Error, path: str) -> StorageError:
+    """The same error in our words: what happened, to which file, what to do."""
+    hint = f"SQLite says {type(error).__name__}"
+    match error:
+        case apsw.FullError():
+            hint = "the disk is full; free some space, nothing acknowledged is lost"
+        case apsw.BusyError() | apsw.LockedError():
+            hint = "another program locks it; let viewers open it read-only (mode=ro)"
+        case apsw.NotADBError():
+            return SchemaError(f"{path}: {error}; give holdfast a path of its own")
+        case apsw.CorruptError():
+            hint = "the file is damaged; keep a copy, then restore a backup"
+        case apsw.ReadOnlyError() | apsw.PermissionsError() | apsw.CantOpenError():
+            hint = f"uid {os.getuid()} has to be able to read and write it and its folder"
+        case apsw.IOError():
+            hint = "the disk reports an error; look at the kernel's log"
+    return StorageError(f"{path}: {error}; {hint}")

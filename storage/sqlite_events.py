@@ -1,0 +1,118 @@
+"""Events into their table: the sequencer.
+
+A number is given inside the transaction that stores the row, one after the other, and never
+again: a trigger keeps the newest number that was deleted.  (To keep the newest one given would
+cost one more page in every commit.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final, cast
+
+import apsw
+import msgspec
+from msgspec.structs import astuple
+
+from holdfast.storage.records import Event, RawEvent
+from holdfast.storage.sqlite_connection import REFUSALS
+
+__all__ = ["LAST_SEQ", "EventTable", "Stored"]
+
+LAST_SEQ: Final = """
+SELECT max((SELECT coalesce(max(seq), 0) FROM events),
+           (SELECT value FROM meta WHERE name = 'deleted_seq'))
+"""
+_INSERT: Final = """
+INSERT INTO events (seq, daemon, time_us, type, source, subject, session, correlation, cause,
+                    root, depth, key, data)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+"""
+_INSERT_ONCE: Final = _INSERT + "ON CONFLICT (source, key) WHERE key IS NOT NULL DO NOTHING"
+
+
+class Stored(msgspec.Struct, frozen=True):
+    """What became of a frame; the indexes count from the frame's first event."""
+
+    first_seq: int
+    count: int
+    repeated: list[tuple[int, int]] = []
+    refused: list[tuple[int, str]] = []
+
+
+class EventTable:
+    """Appends within the caller's transaction; ``last_seq`` is ahead of the file until COMMIT."""
+
+    def __init__(self, connection: apsw.Connection, *, daemon: str) -> None:
+        self._connection = connection
+        self._daemon = daemon
+        self.last_seq = 0
+        self.load()
+
+    def load(self) -> None:
+        """Read again where the sequence stands."""
+        self.last_seq = self._connection.execute(LAST_SEQ).get
+
+    def append(self, events: Sequence[RawEvent] | Sequence[Event]) -> Stored:
+        """Store in order; a repeated key or a refused event costs that event only.
+
+        Raises apsw.Error; then the transaction may be gone.
+        """
+        rows = _raw(events)
+        if len(rows) > 1:
+            # A frame is one statement in one savepoint: a savepoint an event costs two thirds
+            # of the rate.  What can go wrong with it is rare; then it is run again singly.
+            stored = self._append_frame(rows)
+            if stored is not None:
+                return stored
+        return self._append_singly(rows)
+
+    def _append_frame(self, rows: Sequence[RawEvent]) -> Stored | None:
+        """None when at least one of them cannot be stored; then none is."""
+        daemon, first = self._daemon, self.last_seq + 1
+        execute = self._connection.execute
+        execute("SAVEPOINT frame")
+        try:
+            self._connection.executemany(
+                _INSERT, [(seq, daemon, *row) for seq, row in enumerate(rows, first)]
+            )
+        except REFUSALS:
+            if not self._connection.in_transaction:
+                raise
+            execute("ROLLBACK TO frame")
+            execute("RELEASE frame")
+            return None
+        execute("RELEASE frame")
+        self.last_seq += len(rows)
+        return Stored(first, len(rows))
+
+    def _append_singly(self, rows: Sequence[RawEvent]) -> Stored:
+        """An INSERT of one row undoes itself when it fails: no savepoints are needed."""
+        first = self.last_seq + 1
+        repeated: list[tuple[int, int]] = []
+        refused: list[tuple[int, str]] = []
+        for index, row in enumerate(rows):
+            try:
+                self._connection.execute(_INSERT_ONCE, (self.last_seq + 1, self._daemon, *row))
+            except REFUSALS as error:
+                refused.append((index, str(error)))
+                continue
+            if self._connection.changes():
+                self.last_seq += 1
+            else:
+                repeated.append((index, self._seq_of(source=row[2], key=row[9])))
+        return Stored(first, self.last_seq + 1 - first, repeated, refused)
+
+    def _seq_of(self, *, source: str, key: str | None) -> int:
+        """The number of the event that has the key."""
+        seq: int = self._connection.execute(
+            "SELECT seq FROM events WHERE source = ? AND key = ?", (source, key)
+        ).get
+        return seq
+
+
+def _raw(events: Sequence[RawEvent] | Sequence[Event]) -> Sequence[RawEvent]:
+    """A frame from the wire is rows already; all its events are of one kind."""
+    if events and isinstance(events[0], Event):
+        return [cast(RawEvent, astuple(event)) for event in cast(Sequence[Event], events)]
+    return cast(Sequence[RawEvent], events)

@@ -1,0 +1,167 @@
+"""How far each sender's numbers are committed, and the answers its repeated commands get.
+
+The tables are the truth; the cache holds the same rows, is written to them before each COMMIT
+and read again after every transaction that was lost.
+"""
+
+from __future__ import annotations
+
+from typing import Final, cast
+
+import apsw
+import msgspec
+
+from holdfast.errors import ExpiredError, InvalidInputError
+from holdfast.storage.ports import GapError
+from holdfast.storage.records import AnswerKept, CheckpointStored, Mark, Origin, SessionsStored
+
+__all__ = ["Kept", "Marks", "Refused", "SenderState"]
+
+# Answers kept for a sender that never says which ones reached it; more than any outbox holds.
+RESULTS_KEPT: Final = 10_000
+
+_Key = tuple[str, str, str]
+_Row = tuple[str, str, str, int, int, int, int]
+_WHO: Final = "sender = ? AND incarnation = ? AND stream = ?"
+
+
+class Refused(msgspec.Struct, frozen=True, array_like=True, tag="refused"):
+    """The command was refused for what it says; the text of its InvalidInputError."""
+
+    text: str
+
+
+Kept = SessionsStored | CheckpointStored | AnswerKept | Refused
+
+_encode: Final = msgspec.msgpack.Encoder().encode
+_decode: Final = msgspec.msgpack.Decoder(Kept).decode
+
+
+class SenderState:
+    """One row of ``senders``: the mark, repeated keys so far, and where its results begin."""
+
+    __slots__ = ("duplicates", "number", "pruned")
+
+    def __init__(self, number: int = 0, duplicates: int = 0, pruned: int = 0) -> None:
+        self.number = number
+        self.duplicates = duplicates
+        self.pruned = pruned
+
+
+class Marks:
+    """At most ``limit`` senders; the one unused for longest is forgotten first.
+
+    A forgotten sender that goes on is refused as expired.
+    """
+
+    def __init__(self, connection: apsw.Connection, *, limit: int) -> None:
+        self._connection = connection
+        self._limit = limit
+        # In order of use, the least recent first.
+        self._states: dict[_Key, SenderState] = {}
+        # What the table does not have yet, in order of use.
+        self._changed: dict[_Key, SenderState] = {}
+        self._turn = 0
+        self.load()
+
+    def load(self) -> None:
+        """Forget the cache, read the table."""
+        rows = cast(
+            "list[_Row]",
+            self._connection.execute(
+                "SELECT sender, incarnation, stream, mark, duplicates, pruned, turn"
+                " FROM senders ORDER BY turn"
+            ).fetchall(),
+        )
+        self._states = {row[:3]: SenderState(*row[3:6]) for row in rows}
+        self._turn = rows[-1][6] if rows else 0
+        self._changed.clear()
+
+    def mark(self, sender: str, incarnation: str, stream: str) -> Mark:
+        """Zeroes for an unknown sender."""
+        state = self._states.get((sender, incarnation, stream)) or SenderState()
+        return Mark(state.number, state.duplicates)
+
+    def state(self, origin: Origin) -> SenderState:
+        """The sender's, once its number is known to fit; a new one for its first number.
+
+        Raises ExpiredError, GapError, InvalidInputError.
+        """
+        state = self._states.get((origin.sender, origin.incarnation, origin.stream))
+        if origin.first < 1:
+            raise InvalidInputError(f"{_name(origin)}: number {origin.first}; they start at 1")
+        if state is None:
+            if origin.first > 1:
+                raise ExpiredError(
+                    f"{_name(origin)}: number {origin.first} of a sender that is not known "
+                    f"(any more); start again as a new incarnation"
+                )
+            return SenderState()
+        if origin.first > state.number + 1:
+            raise GapError(_name(origin), expected=state.number + 1, got=origin.first)
+        return state
+
+    def move(self, origin: Origin, state: SenderState) -> None:
+        """The state has changed, and will be in the transaction's COMMIT."""
+        key = (origin.sender, origin.incarnation, origin.stream)
+        for states in (self._states, self._changed):
+            states.pop(key, None)
+            states[key] = state
+        kept_from = max(origin.acked, state.number - RESULTS_KEPT)
+        if kept_from > state.pruned:
+            self._connection.execute(
+                f"DELETE FROM results WHERE {_WHO} AND number <= ?", (*key, kept_from)
+            )
+            state.pruned = min(kept_from, state.number)
+
+    def flush(self) -> None:
+        """Write what changed; the last act before COMMIT."""
+        while len(self._states) > self._limit:
+            self._evict(next(iter(self._states)))
+        rows = []
+        for key, state in self._changed.items():
+            self._turn += 1
+            rows.append((*key, state.number, state.duplicates, state.pruned, self._turn))
+        self._changed.clear()
+        self._connection.executemany(
+            "INSERT OR REPLACE INTO senders"
+            " (sender, incarnation, stream, mark, duplicates, pruned, turn)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?)",
+            rows,
+        )
+
+    def _evict(self, key: _Key) -> None:
+        del self._states[key]
+        self._changed.pop(key, None)
+        for table in ("senders", "results"):
+            self._connection.execute(f"DELETE FROM {table} WHERE {_WHO}", key)
+
+    def forget(self, sender: str, incarnation: str) -> None:
+        """Drop everything of a sender that will not come back."""
+        for key in [key for key in self._states if key[:2] == (sender, incarnation)]:
+            self._evict(key)
+
+    def keep(self, origin: Origin, result: Kept) -> None:
+        """Remember the answer to a command for its repeats."""
+        self._connection.execute(
+            "INSERT INTO results (sender, incarnation, stream, number, result)"
+            " VALUES (?, ?, ?, ?, ?)",
+            (origin.sender, origin.incarnation, origin.stream, origin.first, _encode(result)),
+        )
+
+    def kept(self, origin: Origin) -> Kept:
+        """The first answer.  Raises ExpiredError when the sender had it already."""
+        result = self._connection.execute(
+            f"SELECT result FROM results WHERE {_WHO} AND number = ?",
+            (origin.sender, origin.incarnation, origin.stream, origin.first),
+        ).get
+        if result is None:
+            raise ExpiredError(
+                f"{_name(origin)}: number {origin.first} was done, and its answer is no longer kept"
+            )
+        kept: Kept = _decode(result)
+        return kept
+
+
+def _name(origin: Origin) -> str:
+    return f"{origin.sender} ({origin.incarnation}) to {origin.stream}"

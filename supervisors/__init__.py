@@ -1,0 +1,1 @@
+"""Supervision: processes, their starts, deaths and restarts."""

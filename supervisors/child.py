@@ -1,0 +1,169 @@
+"""The life of a forked child: what runs between the fork and the exit.
+
+Its supervisor hears Ready or Failed on the lifeline, and sees the exit code.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import socket
+import traceback
+from contextlib import ExitStack
+from functools import partial
+from types import FrameType
+from typing import NoReturn
+
+import msgspec
+from loguru import logger
+
+from holdfast.actors.host import HostedActor, construct, run
+from holdfast.actors.mailbox import Mailbox
+from holdfast.actors.messages.lifeline import Failed, FromParent, GetStatus, Ready, StatusReply
+from holdfast.actors.messages.supervisor import decode_request
+from holdfast.clock import Clock, SystemClock
+from holdfast.errors import ConfigError
+from holdfast.supervisors.lifeline import Lifeline, child_end
+from holdfast.supervisors.linux import adopt_orphans, set_process_name
+from holdfast.supervisors.logs import configure_logging
+from holdfast.supervisors.processes import Processes
+from holdfast.supervisors.reports import Reports
+from holdfast.supervisors.roles import PRELOAD, address_book, make_actor
+from holdfast.supervisors.signals import SignalPipe
+from holdfast.supervisors.spec import (
+    EXIT_CONFIG,
+    EXIT_FAILED,
+    EXIT_TERMINATED,
+    ChildStart,
+    SupervisorSpec,
+)
+from holdfast.supervisors.supervision import LIFELINE, Supervision, Upward
+from holdfast.supervisors.supervisor import SupervisorActor
+from holdfast.supervisors.zygote import Zygote
+
+__all__ = ["fork_zygote", "run_child"]
+
+LONGEST = 64 * 1024  # characters of a traceback; more would not fit a datagram
+
+_decode_start = msgspec.msgpack.Decoder(ChildStart).decode
+
+
+def fork_zygote(supervisor: str) -> Zygote:
+    """The zygote of a supervisor's children."""
+    return Zygote(run_child, preload=PRELOAD, name=f"zygote:{supervisor}")
+
+
+def run_child(payload: bytes, descriptors: dict[str, int]) -> int:
+    """Become the actor that ``payload`` describes, until it stops; the exit code."""
+    start = _decode_start(payload)
+    is_supervisor = isinstance(start.run, SupervisorSpec)
+    # Before any socket object of its own, so that there is next to nothing to close.
+    zygote = fork_zygote(start.name) if is_supervisor else None
+    signal.signal(signal.SIGTERM, _terminated)  # SIGINT is ignored since the zygote
+    set_process_name(start.name)
+    configure_logging(start.name, start.environment.log_level)
+    lifeline = child_end(descriptors.pop(LIFELINE))
+    listeners = {name: socket.socket(fileno=fd) for name, fd in descriptors.items()}
+    clock = SystemClock()
+    actor: HostedActor | None = None
+    with ExitStack() as stack:
+        try:
+            if zygote is None:
+                actor = _leaf(start, lifeline, listeners, clock, stack)
+            else:
+                actor = _supervisor(start, lifeline, listeners, zygote, clock)
+            failure = run(actor)
+        except Exception as error:  # of a constructor: pykka catches the others
+            failure = error
+        if failure is None:
+            return actor.supervision.exit_code if isinstance(actor, SupervisorActor) else 0
+        lifeline.send(Failed("".join(traceback.format_exception(failure))[-LONGEST:]))
+        if actor is not None and actor.mailbox.on_first_get is None:  # it was ready
+            logger.opt(exception=failure).error("{} failed", start.name)
+        return EXIT_CONFIG if isinstance(failure, ConfigError) else EXIT_FAILED
+
+
+def _leaf(
+    start: ChildStart,
+    lifeline: Lifeline[FromParent],
+    listeners: dict[str, socket.socket],
+    clock: Clock,
+    stack: ExitStack,
+) -> HostedActor:
+    assert not isinstance(start.run, SupervisorSpec)
+    listener = listeners[start.name]
+    actor = make_actor(start, start.run, listener=listener, clock=clock, stack=stack)
+    mailbox = actor.mailbox
+
+    def say_ready() -> None:
+        # pykka empties the mailbox of an actor whose on_start failed, too.
+        if not actor.actor_stopped.is_set():
+            lifeline.send(Ready())
+
+    def hear() -> list[object]:
+        for message in _heard(lifeline):
+            if isinstance(message, GetStatus):
+                lifeline.send(StatusReply(message.id, mailbox.length, mailbox.handled))
+            else:
+                mailbox.stop()
+        return []
+
+    mailbox.on_first_get = say_ready
+    mailbox.watch(lifeline.fileno(), hear)
+    return actor
+
+
+def _supervisor(
+    start: ChildStart,
+    lifeline: Lifeline[FromParent],
+    listeners: dict[str, socket.socket],
+    zygote: Zygote,
+    clock: Clock,
+) -> SupervisorActor:
+    assert isinstance(start.run, SupervisorSpec)
+    adopt_orphans()
+    mailbox = Mailbox(
+        name=start.name,
+        incarnation=start.incarnation,
+        clock=clock,
+        listener=listeners[start.name],
+        address=address_book(start.environment.run_dir),
+        decode=decode_request,
+    )
+    mailbox.watch(lifeline.fileno(), partial(_heard, lifeline))
+    supervision = Supervision(
+        name=start.name,
+        incarnation=start.incarnation,
+        spec=start.run,
+        environment=start.environment,
+        mailbox=mailbox,
+        processes=Processes(
+            mailbox=mailbox,
+            zygote=zygote,
+            fork_zygote=partial(fork_zygote, start.name),
+            signals=SignalPipe([signal.SIGCHLD]),
+        ),
+        listeners=listeners,
+        reports=Reports.of(start.name, start.environment, mailbox, clock),
+        upward=Upward(
+            ready=lambda: lifeline.send(Ready()),
+            failed=lambda text: lifeline.send(Failed(text[-LONGEST:])),
+        ),
+        clock=clock,
+        random=random.random,
+    )
+    return construct(SupervisorActor, mailbox=mailbox, supervision=supervision, reply=lifeline.send)
+
+
+def _heard(lifeline: Lifeline[FromParent]) -> list[FromParent]:
+    """What the supervisor said; its death is this process's."""
+    heard = lifeline.hear()
+    if lifeline.ended:
+        os._exit(EXIT_FAILED)
+    return heard
+
+
+def _terminated(number: int, frame: FrameType | None) -> NoReturn:
+    """A SIGTERM is not how a supervisor stops a child: somebody else wants it dead."""
+    os._exit(EXIT_TERMINATED)

@@ -1,0 +1,263 @@
+"""One TOML file in, frozen and checked values out; nothing is touched meanwhile.
+
+An error names the file, the table, the key, the value and what is accepted.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import re
+import tomllib
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, Final, Literal, TypeVar, get_args, get_origin, get_type_hints
+
+import msgspec
+from msgspec import Meta
+
+from holdfast.errors import ConfigError
+from holdfast.supervisors.modules import is_importable
+from holdfast.supervisors.settings import (
+    ACTORS,
+    NAME,
+    NAME_IN_WORDS,
+    ActorSettings,
+    AgentSettings,
+    DaemonSettings,
+    Settings,
+    StorageSettings,
+    SupervisorSettings,
+)
+
+__all__ = ["load_settings", "parse_settings"]
+
+TABLES: Final = ("daemon", "storage", "supervisors", "actors", "agents")
+SUPERVISORS: Final = ("root", "state", "agents")  # always there, in start order
+# Names of actors to come: an agent that took one today would break tomorrow.
+RESERVED: Final = frozenset({"files", "tracker"})
+
+_Table = TypeVar("_Table", bound=msgspec.Struct)
+
+
+def load_settings(path: Path) -> Settings:
+    """Read and check a config file.  Raises ConfigError."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: not UTF-8 (byte {error.start}): save it as UTF-8") from error
+    return parse_settings(text, file=str(path))
+
+
+def parse_settings(text: str, *, file: str) -> Settings:
+    """Check the text of a config file; errors call it ``file``.  Raises ConfigError."""
+    try:
+        document = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        found = re.search(r" \(at line (\d+), column \d+\)$", str(error))
+        line = int(found[1]) if found else text.count("\n") + 1  # else: at end of document
+        raise ConfigError(f"{file}: line {line}: not TOML: {error}") from error
+    except RecursionError as error:
+        raise ConfigError(f"{file}: nested too deep") from error
+    return _Document(document, file).settings()
+
+
+class _Document:
+    """A parsed file on its way to Settings; holds what an error needs to say where it is."""
+
+    def __init__(self, document: dict[str, Any], file: str) -> None:
+        self._document = document
+        self._file = file
+
+    def settings(self) -> Settings:
+        """The checked whole."""
+        for table, content in self._document.items():
+            if table not in TABLES:
+                raise self._unknown(f"[{table}]", "table", table, TABLES)
+            if not isinstance(content, dict):
+                raise self._error(f"{table} = {_shown(content)}", f"a table, [{table}]")
+        settings = Settings(
+            file=self._file,
+            daemon=self._decode("daemon", self._document.get("daemon", {}), DaemonSettings),
+            storage=self._decode("storage", self._document.get("storage", {}), StorageSettings),
+            supervisors=self._supervisors(),
+            actors=self._actors(),
+            agents=self._agents(),
+        )
+        self._check_tree(settings)
+        return settings
+
+    def _supervisors(self) -> dict[str, SupervisorSettings]:
+        tables = self._tables("supervisors")
+        for name in tables:
+            if name in ACTORS or name in RESERVED:
+                raise self._error(f"[supervisors.{name}]", f"another name: {name!r} is an actor's")
+        decoded = {}
+        for name in dict.fromkeys((*SUPERVISORS, *tables)):
+            where = f"supervisors.{name}"
+            decoded[name] = self._decode(where, tables.get(name, {}), SupervisorSettings)
+            if decoded[name].backoff_max < decoded[name].backoff:
+                raise self._error(
+                    f"[{where}] backoff_max = {decoded[name].backoff_max}",
+                    f"seconds >= backoff, which is {decoded[name].backoff}",
+                )
+        if "parent" in tables.get("root", {}):
+            raise self._error("[supervisors.root] parent", "no parent: the root has none")
+        return decoded
+
+    def _actors(self) -> dict[str, ActorSettings]:
+        tables = self._tables("actors")
+        for name in tables:
+            if name not in ACTORS:
+                raise self._unknown(f"[actors.{name}]", "actor", name, ACTORS)
+        return {
+            name: self._decode(f"actors.{name}", tables.get(name, {}), type_)
+            for name, type_ in ACTORS.items()
+        }
+
+    def _agents(self) -> dict[str, AgentSettings]:
+        decoded = {}
+        for name, content in self._tables("agents").items():
+            where = f"agents.{name}"
+            if name in ACTORS or name in RESERVED:
+                raise self._error(f"[{where}]", f"another name: {name!r} is an actor's")
+            if name in SUPERVISORS or name in self._document.get("supervisors", {}):
+                raise self._error(f"[{where}]", f"another name: {name!r} is a supervisor's")
+            agent = decoded[name] = self._decode(where, content, AgentSettings)
+            self._check_options(where, agent)
+            self._check_environment(where, agent.env)
+            self._check_module(where, agent)
+        return decoded
+
+    def _tables(self, kind: str) -> dict[str, dict[str, Any]]:
+        tables: dict[str, Any] = self._document.get(kind, {})
+        for name, content in tables.items():
+            if not isinstance(content, dict):
+                wanted = f"a table, [{kind}.NAME]"
+                raise self._error(f"[{kind}] {name} = {_shown(content)}", wanted)
+            if not re.search(NAME, name):
+                raise self._error(f"[{kind}.{_shown(name)}]", NAME_IN_WORDS)
+        return tables
+
+    def _decode(self, where: str, content: dict[str, Any], type_: type[_Table]) -> _Table:
+        """One table, key by key: msgspec names a path, this names the key and its value."""
+        hints = get_type_hints(type_, include_extras=True)
+        fields = {field.encode_name: field for field in msgspec.structs.fields(type_)}
+        values: dict[str, object] = {}
+        for key, value in content.items():
+            if key not in fields:
+                raise self._unknown(f"[{where}] {key} = {_shown(value)}", "key", key, fields)
+            hint = hints[fields[key].name]
+            try:
+                if isinstance(value, float) and not math.isfinite(value):
+                    raise msgspec.ValidationError
+                values[fields[key].name] = msgspec.convert(value, hint)
+            except msgspec.ValidationError:
+                raise self._error(f"[{where}] {key} = {_shown(value)}", _accepted(hint)) from None
+        for key, field in fields.items():
+            if field.required and key not in content:
+                raise ConfigError(
+                    f"{self._file}: [{where}] has no {key}: expected {key} = "
+                    f"{_accepted(hints[field.name])}"
+                )
+        return type_(**values)
+
+    def _check_options(self, where: str, agent: AgentSettings) -> None:
+        for key, value in agent.options.items():
+            shown = f"[{where}] options.{key} = {_shown(value)}"
+            if not key.isidentifier():
+                raise self._error(shown, "the name of a keyword argument")
+            if not _is_plain(value):
+                raise self._error(
+                    shown,
+                    "texts, finite numbers (integers of 64 bits), booleans, lists and tables; "
+                    "write a date as a text",
+                )
+
+    def _check_environment(self, where: str, env: dict[str, str]) -> None:
+        for key, value in env.items():
+            if not key or "=" in key or "\0" in key + value:
+                raise self._error(
+                    f"[{where}] env.{_shown(key)} = {_shown(value)}",
+                    "a name without '=', and no NUL",
+                )
+
+    def _check_module(self, where: str, agent: AgentSettings) -> None:
+        module = agent.target.partition(":")[0]
+        path = [os.path.abspath(entry) for entry in agent.python_path]
+        if not is_importable(module, path):
+            searched = ", ".join([*path, "the installed packages"])
+            raise self._error(
+                f"[{where}] class = {_shown(agent.target)}",
+                f"a module that can be found: there is no {module!r} in {searched}; "
+                "set python_path, or start in the directory of the module",
+            )
+
+    def _check_tree(self, settings: Settings) -> None:
+        supervisors = settings.supervisors
+        parents = {f"supervisors.{name}": table.parent for name, table in supervisors.items()}
+        parents |= {f"actors.{name}": table.parent for name, table in settings.actors.items()}
+        parents |= {f"agents.{name}": table.parent for name, table in settings.agents.items()}
+        for where, parent in parents.items():
+            if parent not in supervisors:
+                accepted = f"a supervisor: {', '.join(supervisors)}"
+                raise self._error(f"[{where}] parent = {_shown(parent)}", accepted)
+        for name in supervisors:
+            seen = {name}
+            at = name
+            while at != "root":
+                at = supervisors[at].parent
+                if at in seen:
+                    raise self._error(
+                        f"[supervisors.{name}] parent = {_shown(supervisors[name].parent)}",
+                        "a supervisor that is not below it; this is a circle",
+                    )
+                seen.add(at)
+
+    def _error(self, what: str, accepted: str) -> ConfigError:
+        return ConfigError(f"{self._file}: {what}: expected {accepted}")
+
+    def _unknown(self, what: str, kind: str, name: str, known: Any) -> ConfigError:
+        close = get_close_matches(name, known, n=1)
+        hint = f"did you mean {close[0]}?" if close else f"expected {', '.join(known)}"
+        return ConfigError(f"{self._file}: {what}: unknown {kind}; {hint}")
+
+
+def _shown(value: object) -> str:
+    """A value about as TOML writes it, on one line and short."""
+    try:
+        text = json.dumps(value, ensure_ascii=False, default=str)
+    except (ValueError, RecursionError):
+        text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def _accepted(hint: Any) -> str:
+    """What a field's type accepts, in words."""
+    if metas := [meta for meta in getattr(hint, "__metadata__", ()) if isinstance(meta, Meta)]:
+        if words := metas[-1].description:
+            return words
+        hint = get_args(hint)[0]
+    if get_origin(hint) is Literal:
+        return f"one of {', '.join(map(_shown, get_args(hint)))}"
+    return str(hint)  # no field is so bare; a test looks at every one
+
+
+def _is_plain(value: object) -> bool:
+    """Whether a value reaches the child's constructor as it is."""
+    match value:
+        case bool() | str():
+            return True
+        case int():
+            return -(2**63) <= value < 2**64
+        case float():
+            return math.isfinite(value)
+        case list():
+            return all(map(_is_plain, value))
+        case dict():
+            return all(map(_is_plain, value.values()))
+        case _:
+            return False

@@ -1,0 +1,69 @@
+"""What supervision asks of Linux and Python does not offer: prctl, and a few lines of /proc."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+from pathlib import Path
+from typing import Final
+
+__all__ = [
+    "adopt_orphans",
+    "children_of_this_process",
+    "die_with_parent",
+    "resident_bytes",
+    "set_process_name",
+]
+
+PR_SET_PDEATHSIG: Final = 1
+PR_SET_NAME: Final = 15
+PR_SET_CHILD_SUBREAPER: Final = 36
+
+_libc: Final = ctypes.CDLL(None, use_errno=True)
+_page_bytes: Final = os.sysconf("SC_PAGESIZE")
+
+
+def die_with_parent(parent: int) -> None:
+    """Be SIGKILLed when ``parent`` dies; exit now when it is already dead.
+
+    The comparison closes the gap between the fork and this call.  It is with the expected pid and
+    not with 1, because orphans go to the nearest subreaper.
+    """
+    _prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)
+
+
+def adopt_orphans() -> None:
+    """Become the parent of every descendant that loses its own."""
+    _prctl(PR_SET_CHILD_SUBREAPER, 1)
+
+
+def set_process_name(name: str) -> None:
+    """Show as ``name`` in ps and top; the kernel keeps 15 bytes of it."""
+    _prctl(PR_SET_NAME, ctypes.c_char_p(name.encode()[:15]))
+
+
+def resident_bytes(pid: int) -> int:
+    """The resident set of a process; 0 when it is gone."""
+    try:
+        fields = Path(f"/proc/{pid}/statm").read_text().split()
+    except OSError:
+        return 0
+    return int(fields[1]) * _page_bytes if len(fields) > 1 else 0
+
+
+def children_of_this_process() -> list[int]:
+    """The pids of the children, zombies included.
+
+    Orphans that a subreaper adopts hang on its main thread.
+    """
+    pid = os.getpid()
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def _prctl(option: int, argument: int | ctypes.c_char_p) -> None:
+    if _libc.prctl(option, argument, 0, 0, 0) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, f"prctl({option}): {os.strerror(number)}")

@@ -1,0 +1,203 @@
+"""The composition root of a child process: which actor it is, and what that actor is given.
+
+Imports an actor only when a process becomes it: the zygote has the modules in memory, the root,
+which imports this too, does not need them.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import socket
+import sys
+from collections.abc import Callable
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+from typing import Any, Final, assert_never
+
+import msgspec
+
+from holdfast.actors.host import HostedActor, construct
+from holdfast.actors.mailbox import Mailbox
+from holdfast.clock import Clock
+from holdfast.errors import ConfigError
+from holdfast.supervisors.settings import (
+    AgentSettings,
+    CheckpointsSettings,
+    ChildSettings,
+    LogSettings,
+    QuerySettings,
+    SessionsSettings,
+    WriterSettings,
+)
+from holdfast.supervisors.spec import ChildStart
+
+__all__ = ["PRELOAD", "address_book", "make_actor"]
+
+# What the zygote imports: everything below, so that a fork is all that a restart costs.
+PRELOAD: Final = (
+    "apsw",
+    "cachetools",
+    "holdfast.actors.agent",
+    "holdfast.actors.checkpoints",
+    "holdfast.actors.hub",
+    "holdfast.actors.log",
+    "holdfast.actors.query",
+    "holdfast.actors.sessions",
+    "holdfast.actors.writer",
+    "holdfast.storage.sqlite",
+)
+
+
+def make_actor(
+    start: ChildStart,
+    run: ChildSettings,
+    *,
+    listener: socket.socket,
+    clock: Clock,
+    stack: ExitStack,
+) -> HostedActor:
+    """The actor that this process becomes, not started yet; ``stack`` is closed after it."""
+    mailbox = partial(
+        Mailbox,
+        name=start.name,
+        incarnation=start.incarnation,
+        clock=clock,
+        listener=listener,
+        address=address_book(start.environment.run_dir),
+        mailbox_limit=run.mailbox_limit,
+    )
+    match run:
+        case WriterSettings():
+            return _writer(start, mailbox, clock)
+        case QuerySettings() | LogSettings() | SessionsSettings() | CheckpointsSettings():
+            return _reading_actor(start, run, mailbox, clock)
+        case AgentSettings():
+            return _agent(start, run, mailbox, clock, stack)
+        case _:
+            assert_never(run)
+
+
+def address_book(run_dir: str) -> Callable[[str], str]:
+    """Socket paths by actor name; short, however deep the run directory is."""
+    folder = os.open(run_dir, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    return lambda name: f"/proc/self/fd/{folder}/{name}.sock"
+
+
+def _writer(start: ChildStart, mailbox: Callable[..., Mailbox], clock: Clock) -> HostedActor:
+    from holdfast.actors.messages.writer import decode_request
+    from holdfast.actors.writer import BATCH_LIMIT, WriterActor
+    from holdfast.storage.sqlite import SqliteDatabase
+
+    environment = start.environment
+    return construct(
+        WriterActor,
+        mailbox=mailbox(decode=decode_request, batch_limit=BATCH_LIMIT),
+        open_database=partial(
+            SqliteDatabase,
+            environment.database,
+            daemon=environment.daemon,
+            durability=environment.durability,
+            clock=clock,
+        ),
+        sync_interval=environment.sync_interval,
+        clock=clock,
+    )
+
+
+def _reading_actor(
+    start: ChildStart,
+    run: QuerySettings | LogSettings | SessionsSettings | CheckpointsSettings,
+    mailbox: Callable[..., Mailbox],
+    clock: Clock,
+) -> HostedActor:
+    from holdfast.storage.sqlite import SqliteReader
+
+    open_reader = partial(SqliteReader, start.environment.database)
+    match run:
+        case QuerySettings():
+            from holdfast.actors.messages import query
+            from holdfast.actors.query import QueryActor
+
+            box = mailbox(decode=query.decode_request)
+            return construct(QueryActor, mailbox=box, open_reader=open_reader)
+        case LogSettings(capacity=capacity):
+            from holdfast.actors.log import LogActor
+            from holdfast.actors.messages import log
+
+            return construct(
+                LogActor,
+                mailbox=mailbox(
+                    decode=log.decode_request, count_of=log.count_of, keeps_marks=False
+                ),
+                open_reader=open_reader,
+                capacity=capacity,
+                daemon=start.environment.daemon,
+            )
+        case SessionsSettings(ttl=ttl, maxsize=maxsize):
+            from holdfast.actors.messages import sessions
+            from holdfast.actors.sessions import SessionsActor
+
+            return construct(
+                SessionsActor,
+                mailbox=mailbox(decode=sessions.decode_request, keeps_marks=False),
+                open_reader=open_reader,
+                ttl=ttl,
+                maxsize=maxsize,
+                incarnation=start.incarnation,
+                clock=clock,
+            )
+        case CheckpointsSettings():
+            from holdfast.actors.checkpoints import CheckpointsActor
+            from holdfast.actors.messages import checkpoints
+
+            return construct(
+                CheckpointsActor,
+                mailbox=mailbox(decode=checkpoints.decode_request, keeps_marks=False),
+                open_reader=open_reader,
+                clock=clock,
+            )
+
+
+def _agent(
+    start: ChildStart,
+    run: AgentSettings,
+    mailbox: Callable[..., Mailbox],
+    clock: Clock,
+    stack: ExitStack,
+) -> HostedActor:
+    from holdfast.actors.agent import Agent, construct_agent
+    from holdfast.actors.hub import Hub
+
+    os.environ.update(run.env)
+    class_ = _imported(run)
+    box = mailbox(decode=msgspec.msgpack.decode)
+    options: dict[str, Any] = run.options
+    if not issubclass(class_, Agent):  # an actor that wants no hub
+        return construct(class_, mailbox=box, **options)
+    hub = Hub(
+        run_dir=Path(start.environment.run_dir),
+        sender=start.name,
+        incarnation=start.incarnation,
+        source=f"agent/{start.name}",
+        clock=clock,
+    )
+    # What it emitted is committed before it ends, also when an exception ends it.
+    stack.callback(hub.close, timeout=run.shutdown)
+    return construct_agent(class_, mailbox=box, hub=hub, name=start.name, options=options)
+
+
+def _imported(run: AgentSettings) -> type[HostedActor]:
+    """The class that the config names.  Raises ConfigError, with what the import raised."""
+    sys.path[:0] = [os.path.abspath(entry) for entry in run.python_path]
+    module, _, name = run.target.partition(":")
+    try:
+        found: object = importlib.import_module(module)
+        for part in name.split("."):
+            found = getattr(found, part)
+    except Exception as error:
+        raise ConfigError(f"class = {run.target!r} cannot be imported: {error}") from error
+    if not isinstance(found, type) or not issubclass(found, HostedActor):
+        raise ConfigError(f"class = {run.target!r} is {found!r}: expected a holdfast.Agent")
+    return found

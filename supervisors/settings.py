@@ -1,0 +1,178 @@
+"""The shape of the config file: one frozen type per kind of table, with every default.
+
+A field is a key; ``description`` says in an error what the key accepts.  The same values tell a
+child process what to be.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Final, Literal
+
+import msgspec
+from msgspec import Meta
+
+__all__ = [
+    "ACTORS",
+    "ActorSettings",
+    "AgentSettings",
+    "CheckpointsSettings",
+    "ChildSettings",
+    "DaemonSettings",
+    "Durability",
+    "LogLevel",
+    "LogSettings",
+    "QuerySettings",
+    "Restart",
+    "SessionsSettings",
+    "Settings",
+    "StorageSettings",
+    "SupervisorSettings",
+    "WriterSettings",
+]
+
+NAME: Final = r"\A[a-z][a-z0-9_-]{0,47}\Z"
+NAME_IN_WORDS: Final = "a name of 1 to 48 characters a-z 0-9 _ -, the first a letter"
+
+Name = Annotated[str, Meta(pattern=NAME, description=NAME_IN_WORDS)]
+Text = Annotated[str, Meta(pattern=r"\A[^\0]+\Z", description="a text that is not empty")]
+Seconds = Annotated[float, Meta(ge=0, description="seconds >= 0")]
+Period = Annotated[float, Meta(gt=0, description="seconds > 0")]
+Count = Annotated[int, Meta(ge=0, le=2**53, description="a whole number >= 0")]
+Limit = Annotated[int, Meta(ge=1, le=2**53, description="a whole number >= 1")]
+
+Restart = Literal["permanent", "transient", "temporary"]
+Durability = Literal["committed", "disk"]
+LogLevel = Literal["TRACE", "DEBUG", "INFO", "SUCCESS", "WARNING", "ERROR", "CRITICAL"]
+
+
+class DaemonSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """``[daemon]``; the directories are relative to the working directory of ``start``."""
+
+    name: Name = "default"
+    data_dir: Text = "var/lib"
+    run_dir: Text = "var/run"
+    log_level: LogLevel = "INFO"
+
+
+class StorageSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """``[storage]``; ``path`` is relative to ``data_dir``."""
+
+    backend: Annotated[
+        Literal["sqlite"], Meta(description='"sqlite", the only one of this version')
+    ] = "sqlite"
+    path: Text = "holdfast.db"
+    durability: Durability = "committed"
+    sync_interval: Period = 1.0
+
+
+class SupervisorSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """``[supervisors.NAME]``; the root has no parent."""
+
+    parent: Name = "root"
+    strategy: Annotated[
+        Literal["one_for_one"], Meta(description='"one_for_one", the only one of this version')
+    ] = "one_for_one"
+    max_restarts: Count = 5
+    max_seconds: Period = 30.0
+    backoff: Seconds = 0.1
+    backoff_factor: Annotated[float, Meta(ge=1, description="a factor >= 1")] = 2.0
+    backoff_max: Seconds = 5.0
+    backoff_jitter: Annotated[float, Meta(ge=0, le=1, description="a fraction, 0 to 1")] = 0.1
+    stable_after: Seconds = 10.0
+
+
+class ActorSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What every child that is no supervisor has."""
+
+    parent: Name = "state"
+    restart: Restart = "permanent"
+    shutdown: Seconds = 5.0
+    start_timeout: Period = 30.0
+    mailbox_limit: Limit = 10_000
+
+
+class WriterSettings(ActorSettings, frozen=True, kw_only=True, tag="writer"):
+    """``[actors.writer]``; what it writes to is in ``[storage]``."""
+
+
+class QuerySettings(ActorSettings, frozen=True, kw_only=True, tag="query"):
+    """``[actors.query]``."""
+
+
+class LogSettings(ActorSettings, frozen=True, kw_only=True, tag="log"):
+    """``[actors.log]``; ``capacity`` in events."""
+
+    capacity: Limit = 10_000
+
+
+class SessionsSettings(ActorSettings, frozen=True, kw_only=True, tag="sessions"):
+    """``[actors.sessions]``; ``maxsize`` in sessions."""
+
+    backend: Annotated[
+        Literal["memory"], Meta(description='"memory", the only one of this version')
+    ] = "memory"
+    ttl: Period = 7200.0
+    maxsize: Limit = 100_000
+
+
+class CheckpointsSettings(ActorSettings, frozen=True, kw_only=True, tag="checkpoints"):
+    """``[actors.checkpoints]``."""
+
+
+class AgentSettings(ActorSettings, frozen=True, kw_only=True, tag="agent"):
+    """``[agents.NAME]``; ``options`` are the keyword arguments of the class."""
+
+    target: Annotated[
+        str,
+        Meta(
+            pattern=r"\A[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*\Z",
+            description='"module:Class"',
+        ),
+    ] = msgspec.field(name="class")
+    parent: Name = "agents"
+    python_path: Annotated[
+        tuple[Text, ...], Meta(description="a list of directories, relative to the working one")
+    ] = (".",)
+    options: Annotated[
+        dict[str, object],
+        Meta(description="a table of texts, numbers, booleans, lists and tables"),
+    ] = {}
+    env: Annotated[dict[str, str], Meta(description="a table of texts")] = {}
+    # Kept open for the day hang detection exists; until then any other value would do nothing.
+    handler_timeout: Annotated[
+        float, Meta(ge=0, le=0, description="0: hang detection is not part of this version")
+    ] = 0
+
+
+ChildSettings = (
+    WriterSettings
+    | QuerySettings
+    | LogSettings
+    | SessionsSettings
+    | CheckpointsSettings
+    | AgentSettings
+)
+
+# In start order: the writer makes the file that the others read.
+ACTORS: Final[dict[str, type[ActorSettings]]] = {
+    "writer": WriterSettings,
+    "query": QuerySettings,
+    "log": LogSettings,
+    "sessions": SessionsSettings,
+    "checkpoints": CheckpointsSettings,
+}
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """A whole config file, checked; ``file`` is what its errors call it.
+
+    Actors and supervisors that the file does not name are there with their defaults.  The order
+    of ``supervisors``, ``actors`` and ``agents`` is the start order among siblings.
+    """
+
+    file: str
+    daemon: DaemonSettings
+    storage: StorageSettings
+    supervisors: dict[str, SupervisorSettings]
+    actors: dict[str, ActorSettings]
+    agents: dict[str, AgentSettings]

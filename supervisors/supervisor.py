@@ -1,0 +1,141 @@
+"""The supervisor actor: an actor like the others, whose messages are also births and deaths.
+
+Owns the processes below it.  It never blocks: it answers while children start, and every wait has
+a deadline.  Lost when it dies: the history of its children, which die with it; its parent starts
+the subtree again.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Protocol
+
+from holdfast.actors.host import LATER, HostedActor
+from holdfast.actors.mailbox import Answered
+from holdfast.actors.messages.lifeline import GetStatus, StatusReply, Stop
+from holdfast.actors.messages.supervisor import (
+    Children,
+    ChildState,
+    ChildStatus,
+    CountChildren,
+    GetTree,
+    Stopping,
+    StopTree,
+    Tree,
+    WhichChildren,
+)
+from holdfast.errors import InvalidInputError
+from holdfast.supervisors.children import ChildSaid, Overdue
+from holdfast.supervisors.linux import resident_bytes
+from holdfast.supervisors.processes import Gone, Signalled
+from holdfast.supervisors.spec import EXIT_STOPPED
+from holdfast.supervisors.status import RoundOverdue
+from holdfast.supervisors.supervision import Supervision
+from holdfast.supervisors.zygote import Exited, Forked, ForkFailed, ZygoteLost
+
+__all__ = ["RootActor", "SupervisorActor"]
+
+
+class SupervisorActor(HostedActor):
+    """A nested supervisor: its parent asks and stops it over its lifeline."""
+
+    def __init__(self, *, supervision: Supervision, reply: Callable[[StatusReply], None]) -> None:
+        """``reply`` takes the answer to the parent's GetStatus."""
+        super().__init__()
+        self.supervision = supervision
+        self._reply = reply
+
+    def on_start(self) -> None:
+        """Start the first child; the others follow one by one."""
+        self.supervision.start_next()
+
+    def on_receive(self, message: object) -> object:
+        """Handle what a client, a process below or above, or a timer says."""
+        rounds = self.supervision.rounds
+        match message:
+            case Forked() | ForkFailed() | Exited() | ZygoteLost() | Gone():
+                self.supervision.on_process(message)
+            case ChildSaid() | Overdue():
+                self.supervision.on_child(message)
+            case Stop():
+                self.supervision.stop(EXIT_STOPPED)
+            case GetStatus(id=ident):
+                rounds.join(lambda children: self._reply_status(ident, children))
+            case RoundOverdue(id=ident):
+                rounds.overdue(ident)
+            case WhichChildren():
+                return Children(rounds.statuses())
+            case CountChildren():
+                return rounds.count()
+            case Answered():
+                pass  # nothing is asked here whose answer matters
+            case _:
+                raise InvalidInputError(
+                    f"supervisor {self.mailbox.name!r} does not answer {type(message).__name__}; "
+                    "GetTree and StopTree are for the root"
+                )
+        return None
+
+    def _stop(self) -> None:
+        """Pykka's stop, which a remote ref may send too: never without the children."""
+        if self.supervision.phase == "stopped":
+            super()._stop()
+        else:
+            self.supervision.stop(EXIT_STOPPED)
+
+    def _reply_status(self, ident: int, children: list[ChildStatus]) -> None:
+        self._reply(StatusReply(ident, self.mailbox.length, self.mailbox.handled, children))
+
+
+class Describe(Protocol):
+    """Makes the answer to GetTree of the root's own status."""
+
+    def __call__(self, root: ChildStatus) -> Tree: ...
+
+
+class RootActor(SupervisorActor):
+    """The root: it is stopped by signals and StopTree, and knows the whole tree."""
+
+    def __init__(self, *, supervision: Supervision, boot: int, describe: Describe) -> None:
+        super().__init__(supervision=supervision, reply=lambda _: None)
+        self.interrupted_by: int | None = None  # the signal that ended the start
+        self._boot = boot
+        self._describe = describe
+
+    def on_receive(self, message: object) -> object:
+        """Handle what only the root is told, then what all supervisors are."""
+        match message:
+            case Signalled(number=number):
+                if not self.supervision.was_ready and self.interrupted_by is None:
+                    self.interrupted_by = number
+                self.supervision.stop(EXIT_STOPPED)
+            case StopTree():
+                self.supervision.stop(EXIT_STOPPED)
+                return Stopping(os.getpid())
+            case GetTree():
+                delivery = self.mailbox.current
+                assert delivery is not None  # it came by socket: nobody here tells it to itself
+                self.supervision.rounds.join(
+                    lambda children: delivery.set(self._describe(self._status(children)))
+                )
+                return LATER
+            case _:
+                return super().on_receive(message)
+        return None
+
+    def _status(self, children: list[ChildStatus]) -> ChildStatus:
+        state: ChildState = (
+            "stopping" if self.supervision.phase == "stopped" else self.supervision.phase
+        )
+        return ChildStatus(
+            id=self.mailbox.name,
+            pid=os.getpid(),
+            state=state,
+            incarnation=self._boot,
+            restarts=0,
+            mailbox=self.mailbox.length,
+            handled=self.mailbox.handled,
+            rss=resident_bytes(os.getpid()),
+            children=children,
+        )

@@ -1,0 +1,244 @@
+"""The zygote: a process with everything imported that forks children on request.
+
+A supervisor forks one as its first act and talks to it over one socket of datagrams: requests
+with the child's descriptors one way; pids with pidfds, and exits, the other.  The zygote is the
+children's parent, so it reaps them.  Lost when it dies: its children, which die with it.
+
+Every process here sets PDEATHSIG, which belongs to a thread: a zygote has only one.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import select
+import signal
+import socket
+import sys
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from importlib import import_module
+from typing import Final, NoReturn
+
+import msgspec
+
+from holdfast.supervisors.linux import die_with_parent, set_process_name
+from holdfast.supervisors.signals import SignalPipe
+
+__all__ = ["Exited", "ForkFailed", "Forked", "FromZygote", "Main", "Zygote", "ZygoteLost"]
+
+# Runs in the child with the request's payload and its descriptors by name; returns the exit code.
+Main = Callable[[bytes, dict[str, int]], int]
+
+RECORD_BYTES: Final = 1024 * 1024  # above any datagram: the kernel's wmem_max is 208 KiB
+MAX_DESCRIPTORS: Final = 253  # SCM_MAX_FD of the kernel
+
+
+class Fork(msgspec.Struct, frozen=True, array_like=True):
+    """Fork a child; its descriptors come along in the order of ``names``."""
+
+    id: int
+    payload: bytes
+    names: list[str]
+
+
+class Forked(msgspec.Struct, frozen=True, array_like=True, tag="forked"):
+    """The fork ``id`` is a process; ``pidfd`` is the receiver's to close."""
+
+    id: int
+    pid: int
+    pidfd: int = -1
+
+
+class ForkFailed(msgspec.Struct, frozen=True, array_like=True, tag="fork_failed"):
+    """The fork ``id`` was refused by the kernel."""
+
+    id: int
+    reason: str
+
+
+class Exited(msgspec.Struct, frozen=True, array_like=True, tag="exited"):
+    """A child was reaped; ``status`` as waitpid gives it."""
+
+    pid: int
+    status: int
+
+
+class ZygoteLost(msgspec.Struct, frozen=True, array_like=True, tag="lost"):
+    """Nothing more will come: the zygote is dying or dead, and its children with it."""
+
+    reason: str = "it died"
+
+
+FromZygote = Forked | ForkFailed | Exited | ZygoteLost
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode_fork = msgspec.msgpack.Decoder(Fork).decode
+_decode_reply = msgspec.msgpack.Decoder(FromZygote).decode
+
+
+class Zygote:
+    """A supervisor's end; no call blocks but ``close``."""
+
+    def __init__(self, main: Main, *, preload: Sequence[str] = (), name: str = "zygote") -> None:
+        """Fork the zygote.  The caller has one thread and has written out its streams."""
+        self._channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        parent = os.getpid()
+        self.pid = os.fork()
+        if self.pid == 0:
+            _become_zygote(theirs.detach(), main, preload, name, parent)
+        theirs.close()
+        self._channel.setblocking(False)
+
+    def fileno(self) -> int:
+        """Readable when there is something to read."""
+        return self._channel.fileno()
+
+    def fork(self, ident: int, payload: bytes, descriptors: Mapping[str, int]) -> None:
+        """Ask for a child.  Answer: Forked or ForkFailed with the same id.
+
+        Raises OSError when the request does not fit (EMSGSIZE) or the zygote does not read.
+        """
+        request = _encode(Fork(ident, payload, list(descriptors)))
+        socket.send_fds(self._channel, [request], list(descriptors.values()))
+
+    def read(self) -> list[FromZygote]:
+        """What came since; a ZygoteLost is the last there will be."""
+        messages: list[FromZygote] = []
+        while True:
+            try:
+                data, fds, _, _ = socket.recv_fds(self._channel, RECORD_BYTES, 1)
+            except BlockingIOError:
+                return messages
+            except ConnectionError:
+                data, fds = b"", []
+            if not data:
+                messages.append(ZygoteLost())
+                return messages
+            message = _decode_reply(data)
+            if isinstance(message, Forked):
+                message = msgspec.structs.replace(message, pidfd=fds[0])
+            messages.append(message)
+
+    def kill(self) -> None:
+        """SIGKILL it, and so its children.  The pid is ours until it was reaped."""
+        os.kill(self.pid, signal.SIGKILL)
+
+    def hang_up(self) -> None:
+        """Close this end; the zygote exits when it sees that."""
+        self._channel.close()
+
+    def close(self) -> None:
+        """Kill it and reap it; harmless when that was done."""
+        self.hang_up()
+        with suppress(ProcessLookupError, ChildProcessError):
+            self.kill()
+            os.waitpid(self.pid, 0)
+
+
+def _become_zygote(
+    channel: int, main: Main, preload: Sequence[str], name: str, parent: int
+) -> NoReturn:
+    """The rest of the zygote's life.
+
+    It never returns, so the objects of the process it was forked from are never collected; their
+    descriptors are closed here and the numbers used again.
+    """
+    try:
+        die_with_parent(parent)
+        signal.set_wakeup_fd(-1)
+        # A Ctrl-C or a SIGTERM to the whole group is the root's to handle, in order.
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)
+        os.closerange(3, channel)
+        os.closerange(channel + 1, os.sysconf("SC_OPEN_MAX"))
+        null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+        os.dup2(null, 0)
+        os.close(null)
+        set_process_name(name)
+        for module in preload:
+            import_module(module)
+        gc.collect()
+        gc.freeze()  # the collector of a child would touch, and so copy, every page of this
+        _serve(channel, main)
+    except BaseException:
+        traceback.print_exc()
+    os._exit(1)
+
+
+def _serve(channel_fd: int, main: Main) -> NoReturn:
+    channel = socket.socket(fileno=channel_fd)
+    signals = SignalPipe([signal.SIGCHLD])
+    poll = select.poll()
+    poll.register(channel, select.POLLIN)
+    poll.register(signals, select.POLLIN)
+    while True:
+        ready = [fd for fd, _ in poll.poll()]
+        if signals.fileno() in ready:
+            signals.read()
+            _reap(channel)
+        if channel.fileno() in ready:
+            data, fds, _, _ = socket.recv_fds(channel, RECORD_BYTES, MAX_DESCRIPTORS)
+            if not data:
+                os._exit(0)
+            _fork(channel, signals, main, _decode_fork(data), fds)
+
+
+def _reap(channel: socket.socket) -> None:
+    while True:
+        try:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return
+        if pid == 0:
+            return
+        channel.send(_encode(Exited(pid, status)))
+
+
+def _fork(
+    channel: socket.socket, signals: SignalPipe, main: Main, request: Fork, fds: list[int]
+) -> None:
+    parent = os.getpid()
+    try:
+        pid = os.fork()
+    except OSError as error:
+        channel.send(_encode(ForkFailed(request.id, f"fork: {error.strerror}")))
+        pid = -1
+    if pid == 0:
+        _become_child(channel, signals, main, request, fds, parent)
+    if pid > 0:
+        # Nobody else reaps, so the pid is still this child's whatever happened to it meanwhile.
+        pidfd = os.pidfd_open(pid)
+        socket.send_fds(channel, [_encode(Forked(request.id, pid))], [pidfd])
+        os.close(pidfd)
+    for fd in fds:
+        os.close(fd)
+
+
+def _become_child(
+    channel: socket.socket,
+    signals: SignalPipe,
+    main: Main,
+    request: Fork,
+    fds: list[int],
+    parent: int,
+) -> NoReturn:
+    code = 1
+    try:
+        die_with_parent(parent)
+        signals.close()
+        channel.close()
+        code = main(request.payload, dict(zip(request.names, fds, strict=True)))
+    except SystemExit as exit_:
+        code = exit_.code if isinstance(exit_.code, int) else 1
+    except BaseException:
+        traceback.print_exc()
+    # Past the interpreter's own end: its exit hooks are the zygote's, not the child's.
+    with suppress(OSError, ValueError):
+        sys.stdout.flush()
+    with suppress(OSError, ValueError):
+        sys.stderr.flush()
+    os._exit(code)

@@ -1,0 +1,1 @@
+"""Tests: promises, one a name."""

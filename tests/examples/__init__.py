@@ -1,0 +1,1 @@
+"""Tests of the examples: they run as they stand."""

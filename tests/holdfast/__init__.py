@@ -1,0 +1,1 @@
+"""Tests of the front: the package, its command line, its files."""

@@ -1,0 +1,114 @@
+"""A real daemon and its command line, as a user runs them."""
+
+from __future__ import annotations
+
+import os
+import select
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+TIMEOUT = 30.0  # seconds; a bound on failure
+CONFIG = '[daemon]\nname = "test"\n'
+
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+def environment(**changes: str) -> dict[str, str]:
+    """Ours, without what would change what the command line does."""
+    unwanted = ("HOLDFAST_RUN_DIR", "NO_COLOR", "FORCE_COLOR")
+    return {key: value for key, value in os.environ.items() if key not in unwanted} | changes
+
+
+def command(*arguments: str | Path) -> list[str]:
+    return [sys.executable, "-m", "holdfast", *map(str, arguments)]
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    """Run the command line to its end, in a folder of its own."""
+
+    def run(*arguments: str | Path, stdin: str = "") -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            command(*arguments),
+            cwd=tmp_path,
+            env=environment(),
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT,
+            check=False,
+        )
+
+    return run
+
+
+@dataclass
+class Daemon:
+    """A daemon that is ready; ``run_dir`` is where its clients find it."""
+
+    process: subprocess.Popen[str]
+    folder: Path
+    ready: str
+
+    @property
+    def run_dir(self) -> Path:
+        return self.folder / "var" / "run"
+
+    @property
+    def database(self) -> Path:
+        return self.folder / "var" / "lib" / "holdfast.db"
+
+    def spawn(
+        self, *arguments: str | Path, stdout: int = subprocess.PIPE, **changes: str
+    ) -> subprocess.Popen[str]:
+        """Start a client and leave it running."""
+        return subprocess.Popen(
+            command(*arguments),
+            cwd=self.folder,
+            env=environment(**changes),
+            stdin=subprocess.DEVNULL,
+            stdout=stdout,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+
+def next_line(process: subprocess.Popen[str]) -> str:
+    """The next line of its standard output; of what was written line by line."""
+    assert process.stdout is not None
+    assert select.select([process.stdout], [], [], TIMEOUT)[0], "nothing came"
+    return process.stdout.readline()
+
+
+@pytest.fixture
+def daemon(tmp_path: Path) -> Iterator[Daemon]:
+    """The default tree, at var/run below a folder of its own."""
+    (tmp_path / "test.toml").write_text(CONFIG)
+    with (
+        (tmp_path / "daemon.log").open("w") as log,
+        subprocess.Popen(
+            command("start", "test.toml"),
+            cwd=tmp_path,
+            env=environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+        ) as process,
+    ):
+        try:
+            ready = next_line(process)
+            assert ready.startswith("ready "), (tmp_path / "daemon.log").read_text()
+            yield Daemon(process, tmp_path, ready)
+        finally:
+            process.terminate()
+            try:
+                process.wait(TIMEOUT)
+            finally:
+                process.kill()

@@ -1,0 +1,62 @@
+"""Short ways to make what the storage tests store."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from holdfast.errors import HoldfastError
+from holdfast.storage.records import (
+    Appended,
+    AppendEvents,
+    Command,
+    Event,
+    Origin,
+    Outcome,
+    RawEvent,
+    Session,
+)
+from holdfast.storage.sqlite import SqliteDatabase
+
+
+def event(
+    n: int = 0,
+    *,
+    type: str = "tool:call",
+    source: str = "planner",
+    session: str | None = None,
+    key: str | None = None,
+    data: str = "{}",
+) -> RawEvent:
+    return (1_000_000 + n, type, source, None, session, None, None, None, 0, key, data)
+
+
+def events(count: int, *, first: int = 0) -> list[RawEvent]:
+    return [event(n) for n in range(first, first + count)]
+
+
+def origin(first: int, *, sender: str = "planner", acked: int = 0, stream: str = "log") -> Origin:
+    return Origin(sender, "1.1", stream, first, acked)
+
+
+def session(id: str = "s1", *, touched_us: int = 5, expires_us: int = 10) -> Session:
+    return Session(id, "{}", "1.1:1", 1, touched_us, expires_us, 3.5, None)
+
+
+def as_event(raw: RawEvent) -> Event:
+    return Event(*raw)
+
+
+def apply_one(database: SqliteDatabase, command: Command) -> Outcome:
+    """The outcome of a command; an error is raised."""
+    (outcome,) = database.apply([command])
+    if isinstance(outcome, HoldfastError):
+        raise outcome
+    return outcome
+
+
+def append(
+    database: SqliteDatabase, frame: Sequence[RawEvent], numbered: Origin | None = None
+) -> Appended:
+    outcome = apply_one(database, AppendEvents(numbered, frame))
+    assert isinstance(outcome, Appended)
+    return outcome
