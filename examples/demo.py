@@ -29,7 +29,7 @@ from rich.table import Table
 import holdfast
 from holdfast.actors.messages import checkpoints, log, query, sessions, writer
 from holdfast.actors.messages.supervisor import ChildStatus
-from holdfast.cli.daemon import tree_of, walk
+from holdfast.cli.daemon import is_there, tree_of, walk
 from holdfast.storage.records import EventFilter
 
 ROOT: Final = Path(__file__).resolve().parent.parent
@@ -50,6 +50,9 @@ QUESTIONS: Final[dict[str, object]] = {
     "checkpoints": checkpoints.Get(AGENTS[0]),
     **dict.fromkeys(AGENTS, "where are you?"),
 }
+
+# What the figures of a Verdict are called where their names do not say it.
+LABELS: Final = {"out_of_order": "sessions out of order", "unopened": "sessions lost"}
 
 console = Console(highlight=False)
 
@@ -78,11 +81,13 @@ class Verdict:
     duplicated: list[str]
     changed: list[str]
     out_of_order: list[str]
+    unopened: list[str]  # sessions of the file that are not in the database
 
     @property
     def is_clean(self) -> bool:
         """Whether every event of the file is there once, as it was, in its order."""
-        return not (self.lost or self.duplicated or self.changed or self.out_of_order)
+        flaws = (self.lost, self.duplicated, self.changed, self.out_of_order, self.unopened)
+        return not any(flaws)
 
 
 def main() -> int:
@@ -90,6 +95,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="./run demo", description=__doc__.splitlines()[0])
     parser.add_argument("--dir", type=Path, help="an empty directory for it (default: var/demo)")
     os.chdir(ROOT)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # not without stopping the daemon
     began = time.monotonic()
     try:
         folder = _prepare(parser.parse_args().dir)
@@ -117,13 +123,8 @@ def _prepare(chosen: Path | None) -> Path:
             raise DemoError(f"{chosen} is not empty: choose another directory")
         return chosen
     folder = Path("var/demo")
-    if (folder / "run").exists():
-        try:
-            holdfast.connect(folder / "run").abandon()
-        except holdfast.DaemonNotFoundError:
-            pass
-        else:
-            raise DemoError(f"a daemon runs at {folder}/run: ./run stop --run-dir {folder}/run")
+    if is_there(folder / "run"):
+        raise DemoError(f"a daemon runs at {folder}/run: ./run stop --run-dir {folder}/run")
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     return folder
@@ -237,11 +238,12 @@ def _progress(hub: holdfast.Hub) -> int:
 
 def compare(database: Path, traces: Path) -> Verdict:
     """Look for every line of the file in the database, and for nothing else beside them."""
-    lines = [json.loads(line) for line in traces.read_text(encoding="utf-8").splitlines()]
+    with traces.open(encoding="utf-8") as stream:
+        lines = [json.loads(line) for line in stream]
     expected = {line["id"]: line for line in lines}
     found: dict[str, dict[str, Any]] = {}
     duplicated: list[str] = []
-    rows = _rows(database, {line["source"] for line in lines})
+    rows, sessions = _stored(database, {line["source"] for line in lines})
     for row in rows:
         if row["id"] in found or row["id"] not in expected:
             duplicated.append(str(row["id"]))
@@ -254,19 +256,22 @@ def compare(database: Path, traces: Path) -> Verdict:
         duplicated=duplicated,
         changed=[key for key, row in found.items() if row != expected[key]],
         out_of_order=_out_of_order(lines, list(found.values())),
+        unopened=sorted({line["session"] for line in lines} - sessions),
     )
 
 
-def _rows(database: Path, sources: set[str]) -> list[dict[str, Any]]:
-    """What was committed of these sources, in the order of its numbers, in the file's shape."""
+def _stored(database: Path, sources: set[str]) -> tuple[list[dict[str, Any]], set[str]]:
+    """The events of these sources, by number and in the file's shape; and the sessions."""
     connection = sqlite3.connect(f"{database.resolve().as_uri()}?mode=ro", uri=True)
     try:
         statement = "SELECT key, source, type, session, cause, data FROM events ORDER BY seq"
         names = ("id", "source", "type", "session", "parent", "data")
         rows = [dict(zip(names, row, strict=True)) for row in connection.execute(statement)]
+        ids = {id_ for (id_,) in connection.execute("SELECT id FROM sessions")}
     finally:
         connection.close()
-    return [{**row, "data": json.loads(row["data"])} for row in rows if row["source"] in sources]
+    events = [row for row in rows if row["source"] in sources]
+    return [{**row, "data": json.loads(row["data"])} for row in events], ids
 
 
 def _out_of_order(lines: list[dict[str, Any]], rows: list[dict[str, Any]]) -> list[str]:
@@ -309,10 +314,10 @@ def _report(folder: Path, kills: list[Kill], verdict: Verdict, seconds: float) -
     table.add_row("answered again after", f"{median:.1f} ms median, {slowest:.1f} ms at most")
     for name in ("sent", "committed"):
         table.add_row(f"events {name}", str(getattr(verdict, name)))
-    for name in ("lost", "duplicated", "changed", "out_of_order"):
+    for name in ("lost", "duplicated", "changed", "out_of_order", "unopened"):
         count = len(getattr(verdict, name))
         style = "bold red" if count else "bold green"
-        table.add_row(name.replace("_", " "), f"[{style}]{count}[/]")
+        table.add_row(LABELS.get(name, name), f"[{style}]{count}[/]")
     table.add_row("seconds", f"{seconds:.1f}")
     console.print()
     console.print(table)
@@ -323,9 +328,10 @@ def _report(folder: Path, kills: list[Kill], verdict: Verdict, seconds: float) -
     console.print(f"\nThe database is {database}. Look into it:\n", markup=False)
     for command in (
         f'sqlite3 {database} "{select_types}"',
-        f"./run start {CONFIG} --data-dir {folder}/lib    # then: ./run events query --limit 5",
+        f"./run start {CONFIG} --data-dir {folder}/lib --run-dir var/run",
     ):
         console.print(f"  {command}", markup=False, soft_wrap=True)
+    console.print("      and beside it: ./run events query --type 'tool:*' --limit 5")
 
 
 if __name__ == "__main__":

@@ -19,7 +19,8 @@ _STEP = "step"
 
 def share_of(file: Path, shard: int, shards: int) -> list[dict[str, Any]]:
     """The lines of every ``shards``-th session of the file, from session number ``shard`` on."""
-    lines = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+    with file.open(encoding="utf-8") as stream:
+        lines = [json.loads(line) for line in stream]
     sessions = list(dict.fromkeys(line["session"] for line in lines))
     mine = set(sessions[shard::shards])
     return [line for line in lines if line["session"] in mine]
@@ -46,7 +47,7 @@ class Replay(holdfast.Agent):
             return
         line = self._lines[self._next]
         if line["type"] == "session:started":
-            self.hub.sessions.put(line["session"], line["data"])
+            self.hub.sessions.put(line["session"], line["data"], durability="committed")
         self.hub.events.emit(
             line["type"],
             line["data"],

@@ -26,7 +26,7 @@ from holdfast.clock import Clock, SystemClock
 from holdfast.errors import ConfigError
 from holdfast.supervisors.lifeline import Lifeline, child_end
 from holdfast.supervisors.linux import adopt_orphans, set_process_name
-from holdfast.supervisors.logs import configure_logging
+from holdfast.supervisors.logs import sign_log
 from holdfast.supervisors.processes import Processes
 from holdfast.supervisors.reports import Reports
 from holdfast.supervisors.roles import PRELOAD, address_book, make_actor
@@ -62,7 +62,7 @@ def run_child(payload: bytes, descriptors: dict[str, int]) -> int:
     zygote = fork_zygote(start.name) if is_supervisor else None
     signal.signal(signal.SIGTERM, _terminated)  # SIGINT is ignored since the zygote
     set_process_name(start.name)
-    configure_logging(start.name, start.environment.log_level)
+    sign_log(start.name)
     lifeline = child_end(descriptors.pop(LIFELINE))
     listeners = {name: socket.socket(fileno=fd) for name, fd in descriptors.items()}
     clock = SystemClock()

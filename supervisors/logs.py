@@ -1,19 +1,19 @@
-"""Where a process of the daemon logs: standard error, one line an event, named by its actor."""
+"""Where the processes of a daemon log: standard error, one line an event, named by its actor."""
 
 from __future__ import annotations
 
 import logging
 import os
 import sys
-from typing import get_args
+from typing import Final, get_args
 
 from loguru import logger
 
 from holdfast.supervisors.settings import LogLevel
 
-__all__ = ["configure_logging"]
+__all__ = ["configure_logging", "sign_log"]
 
-LINE = (
+LINE: Final = (
     "{time:YYYY-MM-DD HH:mm:ss.SSS} {level: <7} {extra[actor]}[{extra[pid]}] {message}\n{exception}"
 )
 
@@ -27,12 +27,16 @@ class _ToLoguru(logging.Handler):
         logger.opt(exception=record.exc_info).log(level, record.getMessage())
 
 
-def configure_logging(actor: str, level: LogLevel) -> None:
-    """Begin this process's log; what it inherited from its zygote ends."""
+def configure_logging(level: LogLevel) -> None:
+    """Begin the log, once, in the root before it forks: this takes as long as a restart may."""
     logger.remove()
     # Without "diagnose", which would write the values of variables, and so secrets, to the log.
     logger.add(sys.stderr, level=level, format=lambda _: LINE, backtrace=False, diagnose=False)
-    logger.configure(extra={"actor": actor, "pid": os.getpid()})
     logging.basicConfig(handlers=[_ToLoguru()], level=logging.WARNING, force=True)
     # It would tell of a failure a second time: the bootstrap logs it, or the supervisor does.
     logging.getLogger("pykka").setLevel(logging.CRITICAL)
+
+
+def sign_log(actor: str) -> None:
+    """From now on the lines of this process are ``actor``'s."""
+    logger.configure(extra={"actor": actor, "pid": os.getpid()})

@@ -32,7 +32,7 @@ from holdfast.supervisors.locks import (
     prepare_data_dir,
     prepare_run_dir,
 )
-from holdfast.supervisors.logs import configure_logging
+from holdfast.supervisors.logs import configure_logging, sign_log
 from holdfast.supervisors.plan import environment_of, root_spec
 from holdfast.supervisors.processes import Processes
 from holdfast.supervisors.reports import Reports
@@ -87,14 +87,15 @@ def run_root(
 
     0 stopped, 5 gave up; 130 and 143 interrupted before it was ready.  Raises as ``run_tree``.
     """
-    zygote = fork_zygote(ROOT)  # first of all: nothing is open yet that a child could inherit
+    configure_logging(environment.log_level)
+    sign_log(ROOT)
+    zygote = fork_zygote(ROOT)  # nothing is open yet that a child could inherit
     with ExitStack() as stack:
         stack.callback(_reap_everything)
         stack.callback(zygote.close)
         adopt_orphans()
         signals = SignalPipe([signal.SIGCHLD, signal.SIGINT, signal.SIGTERM])
         stack.callback(signals.close)
-        configure_logging(ROOT, environment.log_level)
         data_dir, run_dir = Path(environment.data_dir), Path(environment.run_dir)
         _own(stack, data_dir, run_dir)
         boot = next_boot(data_dir)

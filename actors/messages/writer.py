@@ -12,6 +12,7 @@ from holdfast.storage.records import (
     AppendEvents,
     CheckpointStored,
     Command,
+    KeepAnswer,
     Mark,
     Origin,
     Position,
@@ -107,7 +108,17 @@ class WriterStats(msgspec.Struct, frozen=True, array_like=True, tag="writer_stat
     wal_stuck: int
 
 
-Request = Relay | StoreSessions | StoreCheckpoint | GetMark | GetPosition | Sync | Forget | Stats
+Request = (
+    Relay
+    | StoreSessions
+    | StoreCheckpoint
+    | KeepAnswer
+    | GetMark
+    | GetPosition
+    | Sync
+    | Forget
+    | Stats
+)
 Reply = (
     Appended
     | SessionsStored

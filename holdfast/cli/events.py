@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-import holdfast
+from holdfast.cli.daemon import connected
 from holdfast.cli.filters import Filters, filter_options, pages
 from holdfast.cli.importing import import_
 from holdfast.cli.options import json_option, run_dir_option
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 __all__ = ["events"]
 
 _SHOWN: Final = 120  # characters of `data` in a line for people
+# JSON may hold these, but many a reader takes them for the end of the line.
+_LINE_ENDS: Final = {ord(c): f"\\u{ord(c):04x}" for c in "\x85\u2028\u2029"}
 _COLUMNS: Final = (
     "seq",
     "daemon",
@@ -56,7 +58,7 @@ events.add_command(import_)
 @json_option
 def tail(follow: bool, count: int, run_dir: Path, as_json: bool) -> None:
     """Print the newest events, the newest last."""
-    with holdfast.connect(run_dir) as hub:
+    with connected(run_dir) as hub:
         newest = hub.events.query(limit=max(count, 1), reverse=True)
         for event in reversed(newest[:count]):
             _print(event, as_json)
@@ -78,7 +80,7 @@ def query(
     filters: Filters, limit: int, reverse: bool, count: bool, run_dir: Path, as_json: bool
 ) -> None:
     """Print the events that match everything given."""
-    with holdfast.connect(run_dir) as hub:
+    with connected(run_dir) as hub:
         if count:
             number = hub.events.count(**filters.as_arguments())
             write_line(json.dumps({"count": number}) if as_json else str(number))
@@ -99,7 +101,7 @@ def query(
 @json_option
 def export(filters: Filters, output: Path | None, run_dir: Path, as_json: bool) -> None:
     """Write the events that exist now as JSON lines; --json changes nothing."""
-    with holdfast.connect(run_dir) as hub:
+    with connected(run_dir) as hub:
         if output is None:
             for line in _exported(hub, filters):
                 write_line(line)
@@ -147,7 +149,8 @@ def _as_json(event: Event) -> str:
     fields = {column: getattr(event, column) for column in _COLUMNS}
     head = json.dumps(fields, ensure_ascii=False)
     # The data goes in as the text that is stored, so that nothing of it changes on the way.
-    return f'{head[:-1]}, "data": {jsontext.encode(event.data)}}}'
+    line = f'{head[:-1]}, "data": {jsontext.encode(event.data)}}}'
+    return line if line.isascii() else line.translate(_LINE_ENDS)
 
 
 def _as_text(event: Event) -> str:

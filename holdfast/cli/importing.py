@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, BinaryIO, Final
 
 import click
 
-import holdfast
 from holdfast import jsonlines
+from holdfast.cli.daemon import connected, is_there
 from holdfast.cli.options import json_option, run_dir_option
 from holdfast.cli.output import Failure, console, printable, write_line
 from holdfast.errors import DeliveryError, InvalidInputError
@@ -29,6 +29,7 @@ __all__ = ["import_"]
 _SOURCE: Final = "import"  # not the process: keys are unique per source, also in the next import
 _BAD_FILE: Final = 3
 _SHOWN: Final = 20  # rejected lines that are printed one by one for people
+_SHOW_EVERY: Final = 200  # lines; moving the bar costs as much as sending a line
 _FLUSH_EVERY: Final = 10_000  # lines; bounds what a daemon that died leaves uncertain
 
 
@@ -60,12 +61,13 @@ class Counts:
 def import_(file: Path, source: str, timeout: float, run_dir: Path, as_json: bool) -> int:
     """Store the events of a JSON-lines FILE, - for standard input."""
     counts = Counts()
-    with _opened(file) as stream, holdfast.connect(run_dir) as hub:
+    with _opened(file) as stream, connected(run_dir) as hub:
         try:
             with _progress(file, stream) as advance:
                 _send(stream, hub, source, timeout, counts, advance)
         except DeliveryError as error:
-            raise Failure(_broken_off(file, counts, error)) from error
+            code = 1 if is_there(run_dir) else 4
+            raise Failure(_broken_off(file, counts, error), code=code) from error
     _report(counts, as_json)
     return _BAD_FILE if counts.rejected else 0
 
@@ -85,9 +87,11 @@ def _send(
             counts.accepted += 1
         else:
             counts.rejected.append({"line": number, "reason": reason})
-        advance()
-        if counts.accepted % _FLUSH_EVERY == 0:
+        if counts.read % _SHOW_EVERY == 0:
+            advance()
+        if counts.read % _FLUSH_EVERY == 0:
             _settle(hub, timeout, counts)
+    advance()
     _settle(hub, timeout, counts)
 
 

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
-import holdfast
-from holdfast.cli.daemon import tree_of, walk
+from holdfast.cli.daemon import connected, tree_of, walk
 from holdfast.cli.options import json_option, run_dir_option
 from holdfast.cli.output import console, moment, write_line
 
@@ -28,7 +27,7 @@ __all__ = ["status"]
 @json_option
 def status(run_dir: Path, as_json: bool) -> None:
     """Print the tree: processes, restarts, last exits, mailboxes, memory."""
-    with holdfast.connect(run_dir) as hub:
+    with connected(run_dir) as hub:
         tree = tree_of(hub)
     if as_json:
         write_line(json.dumps(_as_object(tree)))

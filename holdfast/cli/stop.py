@@ -9,9 +9,8 @@ from pathlib import Path
 
 import click
 
-import holdfast
 from holdfast.actors.messages.supervisor import StopTree
-from holdfast.cli.daemon import Processes, tree_of
+from holdfast.cli.daemon import Processes, connected, tree_of
 from holdfast.cli.options import ask_timeout, json_option, run_dir_option
 from holdfast.cli.output import Failure, write_line
 from holdfast.errors import ActorDied
@@ -32,7 +31,7 @@ __all__ = ["stop"]
 def stop(run_dir: Path, timeout: float, as_json: bool) -> None:
     """Stop the daemon, children first, and wait until every process is gone."""
     began = time.monotonic()
-    with holdfast.connect(run_dir) as hub:
+    with connected(run_dir) as hub:
         root = tree_of(hub).root.pid
         if root is None:
             raise Failure("the root does not know its own pid; send it SIGTERM")

@@ -129,13 +129,13 @@ def test_query_finds_by_every_condition(daemon: Daemon, run: Run) -> None:
 def test_an_event_comes_out_as_it_went_in(daemon: Daemon, run: Run) -> None:
     """Scenario D9, through the command line."""
     data = {"big": 2**80, "float": 1e20, "zero": -0.0, "text": "ä\u2028\x00", "none": None}
-    line = {"type": "t", "id": "k", "source": "/a", "subject": "x", "session": "s"}
-    line |= {"correlation": "c", "parent": "p", "time_us": 12345}
+    line: dict[str, object] = {"type": "t", "id": "k", "source": "/a", "subject": "x"}
+    line |= {"session": "s", "correlation": "c", "parent": "p", "time_us": 12345}
     run("events", "import", "-", stdin=json.dumps(line | {"data": data}))
     (event,) = objects(run("events", "query", "--source", "/a", "--json").stdout)
     assert repr(event["data"]) == repr(data)
-    wanted = {"type": "t", "key": "k", "source": "/a", "subject": "x", "session": "s"}
-    wanted |= {"correlation": "c", "cause": "p", "time_us": 12345, "daemon": "test"}
+    wanted: dict[str, object] = {"type": "t", "key": "k", "source": "/a", "subject": "x"}
+    wanted |= {"session": "s", "correlation": "c", "cause": "p", "time_us": 12345, "daemon": "test"}
     assert {name: event[name] for name in wanted} == wanted
 
 

@@ -1,0 +1,1 @@
+"""What actors promise each other."""
