@@ -2,7 +2,7 @@
 
 import holdfast
 
-with holdfast.connect("var/run") as hub:
+with holdfast.connect("var/run", source="quickstart") as hub:
     hub.sessions.put("s1", {"user": "ana"}, ttl=3600)
     hub.events.emit("tool:call", {"command": "ls"}, session="s1", key="s1.1")
     hub.events.emit("tool:result", {"files": 2}, session="s1", key="s1.2", cause="s1.1")

@@ -124,7 +124,8 @@ def _fault(text: str) -> str | None:
     except _Refused as refused:
         return str(refused)
     except json.JSONDecodeError as error:
-        return f"not JSON: {error.msg}, column {error.colno}{_if_torn(text.encode())}"
+        place = f"{error.msg.removesuffix(' at')}, column {error.colno}"
+        return f"not JSON: {place}{_if_torn(text.encode())}"
     except RecursionError:
         return "nested too deeply"
     except ValueError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +13,7 @@ import msgspec
 
 from holdfast.cli.daemon import connected, tree_of, walk
 from holdfast.cli.options import json_option, run_dir_option
-from holdfast.cli.output import console, moment, write_line
+from holdfast.cli.output import console, write_line
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -26,7 +27,7 @@ __all__ = ["status"]
 @run_dir_option
 @json_option
 def status(run_dir: Path, as_json: bool) -> None:
-    """Print the tree: processes, restarts, last exits, mailboxes, memory."""
+    """Print the tree: every process and how it does."""
     with connected(run_dir) as hub:
         tree = tree_of(hub)
     if as_json:
@@ -53,9 +54,9 @@ def _table(tree: Tree) -> Table:
 
     table = Table(box=None, pad_edge=False)
     for name in ("child", "pid", "state"):
-        table.add_column(name)
-    for name in ("incarnation", "restarts", "mailbox", "handled", "MiB"):
-        table.add_column(name, justify="right")
+        table.add_column(name, no_wrap=True)
+    for name in ("start", "restarts", "mailbox", "handled", "MiB"):
+        table.add_column(name, justify="right", no_wrap=True)
     table.add_column("last exit")
     for depth, child in walk(tree.root):
         table.add_row(
@@ -76,7 +77,6 @@ def _table(tree: Tree) -> Table:
 def _exit_text(last: LastExit | None) -> str:
     if last is None:
         return ""
-    number = f" {last.signal}" if last.signal is not None else ""
-    if last.code is not None and not number:
-        number = f" {last.code}"
-    return f"{last.kind}{number} at {moment(round(last.at * 1_000_000))}"
+    number = last.code if last.signal is None else last.signal
+    ago = timedelta(seconds=max(0, round(time.time() - last.at)))
+    return f"{last.kind}{'' if number is None else f' {number}'}, {ago} ago"

@@ -29,7 +29,10 @@ __all__ = ["stop"]
 )
 @json_option
 def stop(run_dir: Path, timeout: float, as_json: bool) -> None:
-    """Stop the daemon, children first, and wait until every process is gone."""
+    """Stop the daemon and wait until it is gone.
+
+    Children are stopped before their supervisors, the last started first.
+    """
     began = time.monotonic()
     with connected(run_dir) as hub:
         root = tree_of(hub).root.pid

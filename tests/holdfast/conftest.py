@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -50,10 +51,10 @@ def run(tmp_path: Path) -> Run:
 
 @dataclass
 class Daemon:
-    """A daemon that is ready; ``run_dir`` is where its clients find it."""
+    """A daemon below a folder of its own; ``ready`` is the line that said so."""
 
-    process: subprocess.Popen[str]
     folder: Path
+    process: subprocess.Popen[str]
     ready: str
 
     @property
@@ -64,19 +65,28 @@ class Daemon:
     def database(self) -> Path:
         return self.folder / "var" / "lib" / "holdfast.db"
 
-    def spawn(
-        self, *arguments: str | Path, stdout: int = subprocess.PIPE, **changes: str
-    ) -> subprocess.Popen[str]:
+    def spawn(self, *arguments: str | Path, **options: Any) -> subprocess.Popen[str]:
         """Start a client and leave it running."""
-        return subprocess.Popen(
-            command(*arguments),
-            cwd=self.folder,
-            env=environment(**changes),
-            stdin=subprocess.DEVNULL,
-            stdout=stdout,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        return spawn(self.folder, *arguments, **options)
+
+
+def spawn(
+    folder: Path,
+    *arguments: str | Path,
+    stdin: int = subprocess.DEVNULL,
+    stdout: int = subprocess.PIPE,
+    **changes: str,
+) -> subprocess.Popen[str]:
+    """Run the command line in ``folder``, with changes of the environment, and do not wait."""
+    return subprocess.Popen(
+        command(*arguments),
+        cwd=folder,
+        env=environment(**changes),
+        stdin=stdin,
+        stdout=stdout,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
 
 
 def next_line(process: subprocess.Popen[str]) -> str:
@@ -105,7 +115,7 @@ def daemon(tmp_path: Path) -> Iterator[Daemon]:
         try:
             ready = next_line(process)
             assert ready.startswith("ready "), (tmp_path / "daemon.log").read_text()
-            yield Daemon(process, tmp_path, ready)
+            yield Daemon(tmp_path, process, ready)
         finally:
             process.terminate()
             try:

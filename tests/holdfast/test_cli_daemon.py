@@ -6,12 +6,13 @@ import json
 import os
 import select
 import signal
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.holdfast.conftest import ROOT, TIMEOUT, Daemon, Run, next_line
+from tests.holdfast.conftest import ROOT, TIMEOUT, Daemon, Run, next_line, spawn
 
 TRACES = ROOT / "examples" / "agent_traces.jsonl"
 COLUMNS = "seq daemon time_us type source subject session correlation cause root depth key data"
@@ -244,3 +245,46 @@ def test_a_stopped_root_is_reported_and_not_waited_for_for_ever(daemon: Daemon, 
     assert done.returncode in (0, 1)  # 0 only when it was faster than the first look
     assert done.returncode == 0 or "still running" in done.stderr
     assert daemon.process.wait(TIMEOUT) == 0
+
+
+def test_an_import_is_exact_although_log_and_writer_die_meanwhile(daemon: Daemon, run: Run) -> None:
+    (status,) = objects(run("status", "--json").stdout)
+    pids = {child["id"]: child["pid"] for child in walk(status["root"])}
+    lines = TRACES.read_text().splitlines(keepends=True)
+    with daemon.spawn("events", "import", "-", "--json", stdin=subprocess.PIPE) as process:
+        assert process.stdin is not None
+        for index, line in enumerate(lines):
+            process.stdin.write(line)
+            if index in (200, 400):
+                process.stdin.flush()
+                os.kill(pids["log" if index == 200 else "writer"], signal.SIGKILL)
+        output, _ = process.communicate(timeout=TIMEOUT)
+    assert objects(output)[0]["committed"] == 607
+    found = objects(run("events", "query", "--limit", "1000", "--type", "*:*", "--json").stdout)
+    keys = [event["key"] for event in found if event["source"] == "/agent/swe-agent"]
+    assert keys == [json.loads(line)["id"] for line in lines]
+
+
+def test_a_killed_root_is_no_daemon_and_can_be_started_again(daemon: Daemon, run: Run) -> None:
+    """Scenario 25, as a user sees it: what is left of the sockets misleads nobody."""
+    daemon.process.kill()
+    daemon.process.wait(TIMEOUT)
+    assert run("status").returncode == 4
+    assert run("stop").returncode == 4
+    with daemon.spawn("start", "test.toml") as again:
+        assert next_line(again).startswith("ready ")
+        assert run("stop").returncode == 0
+        assert again.wait(TIMEOUT) == 0
+
+
+def test_a_daemon_that_gave_up_exits_with_5(tmp_path: Path, run: Run) -> None:
+    limits = "max_restarts = 0\n"
+    config = f"[supervisors.root]\n{limits}[supervisors.state]\n{limits}"
+    (tmp_path / "test.toml").write_text(config)
+    with spawn(tmp_path, "start", "test.toml") as process:
+        assert next_line(process).startswith("ready ")
+        (status,) = objects(run("status", "--json").stdout)
+        (writer,) = (child for child in walk(status["root"]) if child["id"] == "writer")
+        os.kill(writer["pid"], signal.SIGKILL)
+        _, log = process.communicate(timeout=TIMEOUT)
+        assert process.returncode == 5, log

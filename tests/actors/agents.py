@@ -1,0 +1,79 @@
+"""Agents for tests: each does what a message tells it to."""
+
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+from typing import Any
+
+import holdfast
+
+
+class Puppet(holdfast.Agent):
+    """``["verb", argument]`` is done; what it leads to is the answer."""
+
+    def __init__(self, *, slow_start: float = 0.0) -> None:
+        super().__init__()
+        self._seen: list[Any] = []
+        self._slow_start = slow_start
+
+    def on_start(self) -> None:
+        threading.Event().wait(self._slow_start)
+
+    def on_receive(self, message: Any) -> Any:
+        verb, argument = message
+        return getattr(self, f"do_{verb}")(argument)
+
+    def do_echo(self, argument: Any) -> Any:
+        return argument
+
+    def do_pid(self, argument: Any) -> int:
+        return os.getpid()
+
+    def do_wait(self, seconds: float) -> str:
+        threading.Event().wait(seconds)
+        return f"waited {seconds}"
+
+    def do_raise(self, text: str) -> None:
+        raise ValueError(text)
+
+    def do_exit(self, code: int) -> None:
+        raise SystemExit(code)
+
+    def do_hang_once(self, path: str) -> None:
+        """Hang, unless an earlier life has hung here already."""
+        if not Path(path).exists():
+            Path(path).touch()
+            threading.Event().wait()
+
+    def do_raise_once(self, path: str) -> None:
+        if not Path(path).exists():
+            Path(path).touch()
+            raise ValueError("once")
+
+    def do_remember(self, value: Any) -> None:
+        current = self.mailbox.current
+        self._seen.append([value, current is not None and current.redelivered])
+
+    def do_recall(self, argument: Any) -> list[Any]:
+        return self._seen
+
+    def do_ask(self, arguments: list[Any]) -> Any:
+        """Ask another actor; the answer, or the name of what came instead."""
+        name, message, timeout = arguments
+        try:
+            return self.ref(name).ask(message, timeout=timeout)
+        except Exception as error:
+            return type(error).__name__
+
+    def do_tell(self, arguments: list[Any]) -> None:
+        name, message = arguments
+        self.ref(name).tell(message)
+
+    def do_checkpoint(self, state: Any) -> int:
+        self.hub.events.emit("before:checkpoint", state)
+        return self.checkpoint(state)
+
+    def do_restored(self, argument: Any) -> Any:
+        return self.restored

@@ -1,0 +1,164 @@
+"""Agents and references to them, each agent in a process of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pykka
+import pytest
+
+from holdfast.errors import ActorDied, AskTimeoutError, RemoteError
+from tests.daemon import CONFIG, TIMEOUT, Daemon
+
+ROOT = Path(__file__).resolve().parents[2]
+AGENT = """
+[agents.{name}]
+class = "tests.actors.agents:Puppet"
+python_path = ["{root}"]
+{more}
+"""
+
+
+def config(*names: str, more: str = "") -> str:
+    return CONFIG + "".join(AGENT.format(name=name, root=ROOT, more=more) for name in names)
+
+
+@pytest.fixture
+def daemon(tmp_path: Path) -> Iterator[Daemon]:
+    with Daemon(tmp_path, config("one", "two")) as daemon:
+        yield daemon
+
+
+def ask(daemon: Daemon, name: str, *message: Any, timeout: float = TIMEOUT) -> Any:
+    return daemon.hub.ref(name).ask(list(message), timeout=timeout)
+
+
+def test_an_ask_is_answered_with_plain_values(daemon: Daemon) -> None:
+    value = {"a": [1, 2.5, None, "ü", True]}
+    assert ask(daemon, "one", "echo", value) == value
+
+
+def test_an_agent_asks_another_by_name(daemon: Daemon) -> None:
+    assert ask(daemon, "one", "ask", ["two", ["echo", 7], TIMEOUT]) == 7
+
+
+def test_two_agents_that_ask_each_other_time_out_instead_of_hanging(daemon: Daemon) -> None:
+    to_one = ["ask", ["one", ["echo", 1], 0.2]]
+    assert ask(daemon, "one", "ask", ["two", to_one, TIMEOUT]) == "AskTimeout"
+    assert ask(daemon, "one", "echo", "lives") == "lives"
+
+
+def test_an_exception_in_an_ask_returns_to_the_caller_and_the_agent_lives(daemon: Daemon) -> None:
+    pid = ask(daemon, "one", "pid", None)
+    with pytest.raises(RemoteError, match="ValueError: no good") as error:
+        ask(daemon, "one", "raise", "no good")
+    assert (error.value.actor, error.value.type) == ("one", "ValueError")
+    assert ask(daemon, "one", "pid", None) == pid
+
+
+def test_an_exception_in_a_tell_ends_the_agent_and_its_supervisor_restarts_it(
+    daemon: Daemon, tmp_path: Path
+) -> None:
+    ref = daemon.hub.ref("one")
+    pid = ask(daemon, "one", "pid", None)
+    ref.tell(["raise_once", str(tmp_path / "raised")])
+    ref.tell(["remember", "next"])
+    child = daemon.wait_for_another("one", pid)
+    assert (child.restarts, child.last_exit and child.last_exit.code) == (1, 1)
+    seen: Any = ask(daemon, "one", "recall", None)
+    assert [value for value, _ in seen] == ["next"]
+    assert "ValueError: once" in daemon.log.read_text()
+
+
+def test_system_exit_in_a_handler_leaves_no_asker_hanging(daemon: Daemon) -> None:
+    """Scenario 36."""
+    with pytest.raises(ActorDied):
+        ask(daemon, "one", "exit", 3)
+    assert ask(daemon, "two", "echo", 1) == 1
+    assert ask(daemon, "one", "echo", 2) == 2
+
+
+def test_an_ask_under_way_fails_as_started_when_its_actor_is_killed(daemon: Daemon) -> None:
+    """Scenario 28: pykka's own ActorDeadError, within a moment of the death."""
+    future = daemon.hub.ref("one").ask(["wait", 60], block=False)
+    daemon.kill("one")
+    with pytest.raises(pykka.ActorDeadError) as died:
+        future.get(timeout=TIMEOUT)
+    assert isinstance(died.value, ActorDied)
+    assert died.value.started
+
+
+def test_an_ask_that_times_out_does_so_on_time_and_its_late_reply_is_dropped(
+    daemon: Daemon,
+) -> None:
+    """Scenario 31: the next ask gets its own answer; also across a restart."""
+    ref = daemon.hub.ref("one")
+    with pytest.raises(pykka.Timeout) as late:
+        ref.ask(["wait", 0.4], timeout=0.1)
+    assert isinstance(late.value, AskTimeoutError)
+    assert ref.ask(["echo", "mine"], timeout=TIMEOUT) == "mine"
+    with pytest.raises(pykka.Timeout):
+        ref.ask(["wait", 60], timeout=0.1)
+    daemon.kill("one")
+    assert ref.ask(["echo", "of the next life"], timeout=TIMEOUT) == "of the next life"
+
+
+def test_tells_arrive_in_order_and_a_repeat_is_marked(daemon: Daemon, tmp_path: Path) -> None:
+    """Scenario 28, of tells: what was sent before the death comes again, and says so."""
+    ref = daemon.hub.ref("one")
+    for n in range(20):
+        ref.tell(["remember", n])
+    assert ask(daemon, "one", "recall", None) == [[n, False] for n in range(20)]
+    hung = tmp_path / "hung"
+    ref.tell(["hang_once", str(hung)])
+    for n in range(20, 40):
+        ref.tell(["remember", n])
+    daemon.until(hung.exists)
+    daemon.kill("one")
+    ref.tell(["remember", 40])
+    seen: Any = ask(daemon, "one", "recall", None)
+    assert [value for value, _ in seen] == list(range(20, 41))
+    assert seen[-1] == [40, False]
+
+
+def test_tells_sent_while_the_actor_is_down_arrive_when_it_is_back(daemon: Daemon) -> None:
+    """Scenario 29."""
+    ref = daemon.hub.ref("one")
+    daemon.kill("one")
+    for n in range(20):
+        ref.tell(["remember", n])
+    seen: Any = ask(daemon, "one", "recall", None)
+    assert [value for value, _ in seen] == list(range(20))
+
+
+def test_an_agent_finds_its_last_checkpoint_after_a_crash(daemon: Daemon) -> None:
+    assert ask(daemon, "one", "restored", None) is None
+    assert ask(daemon, "one", "checkpoint", {"step": 1}) == 1
+    assert ask(daemon, "one", "checkpoint", {"step": 2}) == 2
+    daemon.kill("one")
+    assert ask(daemon, "one", "restored", None) == {"step": 2}
+
+
+def test_a_checkpoint_first_commits_what_was_emitted_before_it(daemon: Daemon) -> None:
+    ask(daemon, "one", "checkpoint", {"step": 1})
+    (event,) = daemon.hub.events.query(types="before:checkpoint")
+    assert (event.data, event.source) == ({"step": 1}, "agent/one")
+
+
+def test_stop_handles_what_came_before_and_the_supervisor_decides(daemon: Daemon) -> None:
+    ref = daemon.hub.ref("one")
+    pid = ask(daemon, "one", "pid", None)
+    ref.tell(["checkpoint", {"last": True}])
+    assert ref.stop(timeout=TIMEOUT) is True
+    daemon.wait_for_another("one", pid)
+    assert ref.ask(["restored", None], timeout=TIMEOUT) == {"last": True}
+
+
+def test_asks_wait_for_an_agent_that_starts_slowly(tmp_path: Path) -> None:
+    """Scenario 10."""
+    with Daemon(tmp_path, config("slow", more="options = { slow_start = 0.5 }")) as daemon:
+        pid = daemon.kill("slow")
+        assert ask(daemon, "slow", "pid", None) != pid
+        assert daemon.child("slow").restarts == 1

@@ -1,0 +1,157 @@
+"""Peers that break the protocol, die inside a frame, or are somebody else."""
+
+from __future__ import annotations
+
+import os
+import socket
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from holdfast.actors.wire import (
+    FrameReader,
+    Hello,
+    Refused,
+    Welcome,
+    decode_from_receiver,
+    encode_frame,
+)
+from tests.daemon import TIMEOUT, Daemon
+
+HELLO = encode_frame(Hello(1, "log", "stranger", "1", 1, False))
+
+
+@pytest.fixture
+def daemon(tmp_path: Path) -> Iterator[Daemon]:
+    with Daemon(tmp_path) as daemon:
+        yield daemon
+
+
+def connect(daemon: Daemon, actor: str = "log") -> socket.socket:
+    sock = socket.socket(socket.AF_UNIX)
+    sock.settimeout(TIMEOUT)
+    sock.connect(str(daemon.run_dir / f"{actor}.sock"))
+    return sock
+
+
+def all_that_comes(sock: socket.socket) -> list[object]:
+    """The frames until the other side closes."""
+    reader = FrameReader()
+    found: list[object] = []
+    while data := sock.recv(65536):
+        found += [decode_from_receiver(payload) for payload in reader.feed(data)]
+    return found
+
+
+@pytest.mark.parametrize(
+    ("sent", "error"),
+    [
+        (b"GET / HTTP/1.1\r\n\r\n", "FrameError"),
+        (b"\xff\xff\xff\x7f", "FrameError"),
+        (b"\x03\x00\x00\x00\xc1\xc1\xc1", "FrameError"),
+        (encode_frame({"not": "a message"}), "FrameError"),
+        (encode_frame([3, 1, 1, False, ["emit", []]]), "FrameError"),
+        (encode_frame(Hello(2, "log", "stranger", "1", 1, False)), "VersionError"),
+        (encode_frame(Hello(1, "writer", "stranger", "1", 1, False)), "ProtocolError"),
+        (HELLO + encode_frame([3, 1, 1, False, ["emit", [[1, 2]]]]), "FrameError"),
+        (HELLO + encode_frame([3, 1, 2, False, ["emit", []]]), "FrameError"),
+        (HELLO + encode_frame([3, 7, 1, False, ["tail", 1]]), "FrameError"),
+        (HELLO + HELLO, "FrameError"),
+    ],
+    ids=[
+        "http",
+        "2 GiB",
+        "no msgpack",
+        "no frame",
+        "no hello",
+        "version",
+        "wrong actor",
+        "no event",
+        "count",
+        "gap",
+        "hello twice",
+    ],
+)
+def test_a_peer_that_breaks_the_protocol_loses_its_connection_and_nobody_elses(
+    daemon: Daemon, sent: bytes, error: str
+) -> None:
+    """Scenario 35."""
+    pid = daemon.pid("log")
+    daemon.hub.events.emit("before")
+    with connect(daemon) as sock:
+        sock.sendall(sent)
+        refusals = [frame for frame in all_that_comes(sock) if isinstance(frame, Refused)]
+    assert [refusal.type for refusal in refusals] == [error]
+    assert refusals[0].text
+    daemon.hub.events.emit("after")
+    daemon.hub.flush(timeout=TIMEOUT)
+    assert daemon.hub.events.count(types=["before", "after"]) == 2
+    assert daemon.pid("log") == pid
+
+
+def test_a_question_that_is_none_is_an_error_of_its_sender_alone(daemon: Daemon) -> None:
+    with connect(daemon) as sock:
+        sock.sendall(HELLO + encode_frame([5, 1, ["no such request"]]))
+        sock.shutdown(socket.SHUT_WR)
+        frames = all_that_comes(sock)
+    assert isinstance(frames[0], Welcome)
+    assert getattr(frames[1], "type", "") == "FrameError"
+
+
+def test_a_sender_killed_inside_a_frame_harms_nobody(daemon: Daemon) -> None:
+    """Scenario 35: four mebibytes announced, half of them sent."""
+    program = (
+        "import os, socket, sys\n"
+        "sock = socket.socket(socket.AF_UNIX)\n"
+        "sock.connect(sys.argv[1])\n"
+        "sock.sendall(bytes.fromhex(sys.argv[2]) + (4 << 20).to_bytes(4, 'little'))\n"
+        "sock.sendall(bytes(2 << 20))\n"
+        "os.kill(os.getpid(), 9)\n"
+    )
+    pid = daemon.pid("log")
+    arguments = [str(daemon.run_dir / "log.sock"), HELLO.hex()]
+    done = subprocess.run([sys.executable, "-c", program, *arguments], timeout=TIMEOUT, check=False)
+    assert done.returncode == -9
+    daemon.hub.events.emit("after")
+    daemon.hub.flush(timeout=TIMEOUT)
+    assert daemon.hub.events.count(types="after") == 1
+    assert daemon.pid("log") == pid
+
+
+def test_only_the_owner_may_reach_the_sockets(daemon: Daemon) -> None:
+    """Scenario D18: by the modes of folder and sockets, and by the uid of whoever connects."""
+    assert stat.S_IMODE(daemon.run_dir.stat().st_mode) == 0o700
+    sockets = list(daemon.run_dir.glob("*.sock"))
+    assert len(sockets) == 8
+    assert {stat.S_IMODE(path.stat().st_mode) for path in sockets} == {0o600}
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+def test_a_peer_of_another_user_is_cut_off(daemon: Daemon) -> None:
+    """Scenario D18, past the file modes: they are opened up for this test."""
+    daemon.run_dir.chmod(0o711)
+    (daemon.run_dir / "log.sock").chmod(0o666)
+    program = (
+        "import os, socket, sys\n"
+        "folder = os.open(sys.argv[1], os.O_PATH)\n"
+        "os.setgid(65534)\n"
+        "os.setuid(65534)\n"
+        "sock = socket.socket(socket.AF_UNIX)\n"
+        "sock.connect(f'/proc/self/fd/{folder}/log.sock')\n"
+        "sock.settimeout(30)\n"
+        "print(sock.recv(100))\n"
+    )
+    arguments = [str(daemon.run_dir)]
+    done = subprocess.run(
+        [sys.executable, "-c", program, *arguments],
+        timeout=TIMEOUT,
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout == "b''\n", done
+    assert "refused a connection of uid 65534" in daemon.log.read_text()

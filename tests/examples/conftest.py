@@ -1,0 +1,7 @@
+"""The examples meet the same daemon as the command line."""
+
+from __future__ import annotations
+
+from tests.holdfast.conftest import daemon
+
+__all__ = ["daemon"]
