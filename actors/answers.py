@@ -27,7 +27,9 @@ def origin_of(delivery: Delivery, stream: str) -> Origin | None:
     """Where a command stands in its sender's numbering; None for an ask, which has no number."""
     if delivery.kind != "command":
         return None
-    return Origin(delivery.sender, delivery.incarnation, stream, delivery.number, delivery.acked)
+    fresh = not delivery.redelivered
+    sender, incarnation = delivery.sender, delivery.incarnation
+    return Origin(sender, incarnation, stream, delivery.number, delivery.acked, fresh)
 
 
 def recall(origin: Origin) -> KeepAnswer:

@@ -6,13 +6,16 @@ carries its name and text.  Nothing is ever imported or unpickled because a peer
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import pykka
 
 from holdfast import errors
 
 __all__ = ["AskTimeout", "RemoteActorDied", "exception_from", "failure_of"]
+
+
+_WITH_PARTS: Final = (errors.Conflict, errors.ActorDied, errors.GapError, errors.RemoteError)
 
 
 class RemoteActorDied(errors.ActorDied, pykka.ActorDeadError):
@@ -27,8 +30,12 @@ def failure_of(error: BaseException) -> tuple[str, str, list[Any]]:
     """Class name, text and parts of an exception, for a Failure frame."""
     if isinstance(error, errors.Conflict):
         return "Conflict", str(error), [error.what, error.expected, error.current]
+    if isinstance(error, errors.GapError):
+        return "GapError", str(error), [error.who, error.expected, error.got]
     if isinstance(error, errors.ActorDied):
         return "ActorDied", str(error), [error.actor, error.started]
+    if isinstance(error, pykka.ActorDeadError):  # it waited when the actor stopped
+        return "ActorDied", str(error), ["", False]
     if isinstance(error, errors.RemoteError):
         return "RemoteError", str(error), [error.actor, error.type, error.text]
     return type(error).__name__, str(error), []
@@ -38,12 +45,14 @@ def exception_from(actor: str, type_: str, text: str, parts: list[Any]) -> error
     """The exception that a Failure frame from ``actor`` stands for."""
     if type_ == "Conflict" and len(parts) == 3:
         return errors.Conflict(str(parts[0]), expected=parts[1], current=parts[2])
+    if type_ == "GapError" and len(parts) == 3:
+        return errors.GapError(str(parts[0]), expected=int(parts[1]), got=int(parts[2]))
     if type_ == "ActorDied" and len(parts) == 2:
-        return RemoteActorDied(str(parts[0]), started=bool(parts[1]))
+        return RemoteActorDied(str(parts[0]) or actor, started=bool(parts[1]))
     if type_ == "RemoteError" and len(parts) == 3:
         return errors.RemoteError(str(parts[0]), str(parts[1]), str(parts[2]))
     known = getattr(errors, type_, None) if type_ in errors.__all__ else None
-    if known is not None and known not in (errors.Conflict, errors.ActorDied, errors.RemoteError):
+    if known is not None and known not in _WITH_PARTS:
         made: errors.HoldfastError = known(text)
         return made
     return errors.RemoteError(actor, type_, text)

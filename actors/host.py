@@ -5,6 +5,7 @@ The boundary to pykka, whose messages and futures have no types; nothing else he
 
 from __future__ import annotations
 
+import sys
 from types import TracebackType
 from typing import Any, TypeVar
 
@@ -38,6 +39,12 @@ class HostedActor(pykka.Actor):
     def _start_actor_loop(self) -> None:
         raise TypeError("a hosted actor is started by its supervisor, not by start()")
 
+    def _stop(self) -> None:
+        if sys.exc_info()[0] is not None:  # pykka stops an actor whose handler raised SystemExit
+            self.mailbox.current = None
+        self.mailbox.end()
+        super()._stop()
+
     def _handle_failure(
         self,
         exception_type: type[BaseException] | None,
@@ -45,6 +52,8 @@ class HostedActor(pykka.Actor):
         traceback: TracebackType | None,
     ) -> None:
         self._failure = exception_value
+        self.mailbox.current = None  # it was not handled, and comes again
+        self.mailbox.end()
         super()._handle_failure(exception_type, exception_value, traceback)
 
 

@@ -58,7 +58,11 @@ class HubEvents:
         self._clock = clock
         self._link = driver.open("log", pack=_pack)
         self._causes: LRUCache[str, tuple[str, int]] = LRUCache(maxsize=CAUSES)
-        self.accepted = 0  # events emitted so far
+
+    @property
+    def accepted(self) -> int:
+        """Events emitted so far."""
+        return self._link.accepted
 
     @property
     def pending(self) -> int:
@@ -122,7 +126,6 @@ class HubEvents:
                 "accepted: store it elsewhere and refer to it"
             )
         self._driver.offer(self._link, msgspec.Raw(raw), len(raw), timeout)
-        self.accepted += 1
         if key is not None:
             self._causes[key] = (root or key, depth)
 

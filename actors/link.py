@@ -105,7 +105,8 @@ class Link:
         self._sent: deque[_Entry] = deque()  # tells and commands sent and not acknowledged
         self._asks: dict[int, _Entry] = {}  # sent and not answered
         self._loose: deque[tuple[Any, int]] = deque()  # offered, not packed: (item, bytes)
-        self.queued = 0  # messages not acknowledged, offered ones included
+        self.accepted = 0  # messages ever queued that need an acknowledgement
+        self.queued = 0  # those of them not acknowledged
         self.queued_bytes = 0
         self.duplicates = 0  # keys that existed, as the other side counts them
         self.late_replies = 0
@@ -144,6 +145,7 @@ class Link:
     def offer(self, item: Any, size: int) -> None:
         """Queue one item of about ``size`` bytes; neighbours travel in one frame."""
         self._loose.append((item, size))
+        self.accepted += 1
         self.queued += 1
         self.queued_bytes += size
 
@@ -244,13 +246,8 @@ class Link:
                 self._credit += count
             case Result(number=number, body=body):
                 self._replied(self._finish(number), body)
-            case Failure(id=ident, number=number):
-                entry = self._finish(number) if number else self._asks.pop(ident, None)
-                if entry is None:
-                    self.late_replies += 1
-                else:
-                    error = exception_from(self.to, message.type, message.text, message.parts)
-                    self._answer(entry, error)
+            case Failure():
+                self._failed(message)
             case Welcome():
                 self._welcomed(message)
             case Refused():
@@ -291,6 +288,7 @@ class Link:
         entry = _Entry(kind, self._next_number, count, body, self._next_order, on_reply)
         self._next_number += count
         self._queue.append(entry)
+        self.accepted += count
         self.queued += count
         self.queued_bytes += len(body)
 
@@ -308,6 +306,7 @@ class Link:
             item, item_size = self._loose.popleft()
             items.append(item)
             size += item_size
+        self.accepted -= len(items)
         self.queued -= len(items)
         self.queued_bytes -= size
         self._number("tell", _encode(self._pack(items)), None, len(items))
@@ -373,6 +372,22 @@ class Link:
     def _forget(self, entry: _Entry) -> None:
         self.queued -= entry.count
         self.queued_bytes -= len(entry.body)
+
+    def _failed(self, failure: Failure) -> None:
+        error = exception_from(self.to, failure.type, failure.text, failure.parts)
+        is_unhandled = isinstance(error, RemoteActorDied) and not error.started
+        if failure.number:
+            # A command that its receiver left unhandled goes to the receiver's next life.
+            entry = None if is_unhandled else self._finish(failure.number)
+        else:
+            entry = self._asks.pop(failure.id, None)
+            if entry is not None and entry.idempotent and is_unhandled:
+                self._queue.appendleft(entry)
+                return
+        if entry is not None:
+            self._answer(entry, error)
+        elif not is_unhandled:
+            self.late_replies += 1
 
     def _replied(self, entry: _Entry | None, body: msgspec.Raw) -> None:
         if entry is None:

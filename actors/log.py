@@ -19,7 +19,7 @@ from holdfast.actors.messages import log, writer
 from holdfast.actors.replies import fitting
 from holdfast.actors.ring import Ring
 from holdfast.actors.writer_backed import Greeting, WriterBackedActor
-from holdfast.errors import HoldfastError, StorageError
+from holdfast.errors import GapError, HoldfastError, StorageError
 from holdfast.storage.ports import Reader
 from holdfast.storage.records import Appended, EventFilter, Origin, RawEvent, StoredEvent
 
@@ -60,7 +60,7 @@ class LogActor(WriterBackedActor):
         self._daemon = daemon
         # Passed on, in that order, which is the order they are committed in; by identity.
         self._pending: dict[int, _Pending] = {}
-        self._refused: list[_Pending] = []  # to be tried again, in order
+        self._refused: set[int] = set()  # those of them to be tried again
 
     def on_start(self) -> None:
         """Read the newest events; the rest comes when the writer has answered."""
@@ -97,9 +97,10 @@ class LogActor(WriterBackedActor):
             case Joined() | Departed():
                 self.greet(message)
             case _Retry():
-                refused, self._refused = self._refused, []
-                for pending in refused:
-                    self._pass_on(pending)
+                again = [frame for key, frame in self._pending.items() if key in self._refused]
+                self._refused.clear()
+                for frame in again:
+                    self._pass_on(frame)
             case _:
                 logger.warning("unknown message {!r}", message)
         return None
@@ -151,8 +152,14 @@ class LogActor(WriterBackedActor):
         pending.delivery.done(outcome.mark, outcome.duplicates)
 
     def _not_committed(self, pending: _Pending, error: HoldfastError) -> None:
-        """A full disk passes: try again, in order.  Anything else is the sender's to know."""
-        waits = any(other.sender == pending.sender for other in self._refused)
+        """A full disk passes: try again, in order.  Anything else is the sender's to know.
+
+        What the sender sent after a frame that waits for the disk is refused as a gap.
+        """
+        waits = isinstance(error, GapError) and any(
+            other.sender == pending.sender and other.delivery.number < pending.delivery.number
+            for other in self._pending.values()
+        )
         if not (waits or isinstance(error, StorageError)):
             del self._pending[id(pending)]
             logger.warning("frame of {} refused: {}", pending.sender, error)
@@ -161,7 +168,7 @@ class LogActor(WriterBackedActor):
         if not self._refused:
             logger.warning("events cannot be committed, trying again: {}", error)
             self.mailbox.after(RETRY, _Retry())
-        self._refused.append(pending)
+        self._refused.add(id(pending))
 
     # -- the ring -----------------------------------------------------------------------------
 

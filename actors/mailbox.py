@@ -85,6 +85,7 @@ class Mailbox:
             count_of=count_of,
             max_frame=max_frame,
         )
+        self._is_ending = False
         self._ready: deque[Envelope[Any] | Delivery] = deque()
         self._since_poll = 0
         self._connections: dict[int, Connection] = {}
@@ -131,6 +132,11 @@ class Mailbox:
     def stop(self) -> None:
         """Put pykka's stop behind what waits."""
         self._ready.append(Envelope(_ActorStop()))
+
+    def end(self) -> None:
+        """Acknowledge nothing more: what is in hand failed, what waits is for the next life."""
+        self._finish_current()
+        self._is_ending = True
 
     def deliver(self, message: object) -> None:
         """Queue a plain message, without anybody to answer."""
@@ -223,8 +229,9 @@ class Mailbox:
 
     def _finish_current(self) -> None:
         done, self.current = self.current, None
-        if done is not None and done.kind == "tell" and not done.deferred:
-            done.done()
+        if self._is_ending or done is None or done.kind != "tell" or done.deferred:
+            return
+        done.done()
 
     def _poll(self, timeout: float | None) -> None:
         self._since_poll = 0

@@ -15,6 +15,7 @@ HoldfastError
 |  |- AskTimeoutError     no reply within the timeout
 |  |- OutboxFullError     the bound on unacknowledged messages was reached
 |  |- ExpiredError        the sender was forgotten; its old numbers mean nothing now
+|  |- GapError            a sender's number is not the next one
 |- ProtocolError           the peer speaks something else
 |  |- FrameError          garbage, or a frame over the bound
 |  |- VersionError        another version of the protocol
@@ -34,6 +35,7 @@ __all__ = [
     "ExpiredError",
     "FencedError",
     "FrameError",
+    "GapError",
     "HoldfastError",
     "InvalidInputError",
     "OutboxFullError",
@@ -82,7 +84,7 @@ class FencedError(StorageError):
     """A writer with a higher epoch owns the database."""
 
 
-class Conflict(HoldfastError):  # noqa: N818 - the word every optimistic-locking API uses
+class Conflict(HoldfastError):
     """The expected version is not the current one; read again and decide."""
 
     def __init__(self, what: str, *, expected: str | int | None, current: str | int | None) -> None:
@@ -96,7 +98,7 @@ class DeliveryError(HoldfastError):
     """A message was not delivered, or its reply did not come."""
 
 
-class ActorDied(DeliveryError):  # noqa: N818 - an event in the actor's life, named like one
+class ActorDied(DeliveryError):
     """The actor died with the request in hand.
 
     ``started`` is False when the request had not left this process, so it was certainly not
@@ -120,6 +122,16 @@ class OutboxFullError(DeliveryError):
 
 class ExpiredError(DeliveryError):
     """The receiver no longer keeps what it knew of this sender; connect anew."""
+
+
+class GapError(DeliveryError):
+    """A sender's number is not the next one; nothing of the command is stored."""
+
+    def __init__(self, who: str, *, expected: int, got: int) -> None:
+        super().__init__(f"{who}: number {got}, but the next one is {expected}; send from there")
+        self.who = who
+        self.expected = expected
+        self.got = got
 
 
 class ProtocolError(HoldfastError):

@@ -7,7 +7,7 @@ from typing import Literal, Protocol
 
 import msgspec
 
-from holdfast.errors import HoldfastError, InvalidInputError, StorageError
+from holdfast.errors import HoldfastError, StorageError
 from holdfast.storage.records import (
     Checkpoint,
     Command,
@@ -20,19 +20,10 @@ from holdfast.storage.records import (
     StoredEvent,
 )
 
-__all__ = ["Database", "Durability", "GapError", "NoDatabaseError", "Reader", "Wal"]
+__all__ = ["Database", "Durability", "NoDatabaseError", "Reader", "Wal"]
 
 # What an ordinary COMMIT promises: to survive SIGKILL of everything, or power loss too.
 Durability = Literal["committed", "disk"]
-
-
-class GapError(InvalidInputError):
-    """A sender's number is not the next one; nothing of the command is stored."""
-
-    def __init__(self, who: str, *, expected: int, got: int) -> None:
-        super().__init__(f"{who}: number {got}, but the next one is {expected}; send from there")
-        self.expected = expected
-        self.got = got
 
 
 class NoDatabaseError(StorageError):

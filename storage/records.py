@@ -111,6 +111,7 @@ class Origin(msgspec.Struct, frozen=True, array_like=True):
 
     ``first`` is the number of the command, or of the first event of a frame, from 1 and without
     gaps per (sender, incarnation, stream).  Replies up to ``acked`` have reached the sender.
+    ``fresh`` says that it was never sent before, so that it cannot have been carried out.
     """
 
     sender: str
@@ -118,6 +119,7 @@ class Origin(msgspec.Struct, frozen=True, array_like=True):
     stream: str
     first: int
     acked: int = 0
+    fresh: bool = False
 
 
 class Session(msgspec.Struct, frozen=True, array_like=True):

@@ -312,7 +312,7 @@ class SqliteDatabase:
         if origin is None:
             outcome = self._store(command)
         else:
-            state = self._marks.state(origin)
+            state = self._marks.state(origin, gaps=True)
             if origin.first <= state.number:
                 outcome = self._marks.kept(origin)
             else:

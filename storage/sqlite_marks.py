@@ -11,8 +11,7 @@ from typing import Final, cast
 import apsw
 import msgspec
 
-from holdfast.errors import ExpiredError, InvalidInputError
-from holdfast.storage.ports import GapError
+from holdfast.errors import ExpiredError, GapError, InvalidInputError
 from holdfast.storage.records import AnswerKept, CheckpointStored, Mark, Origin, SessionsStored
 
 __all__ = ["Kept", "Marks", "Refused", "SenderState"]
@@ -82,22 +81,23 @@ class Marks:
         state = self._states.get((sender, incarnation, stream)) or SenderState()
         return Mark(state.number, state.duplicates)
 
-    def state(self, origin: Origin) -> SenderState:
+    def state(self, origin: Origin, *, gaps: bool = False) -> SenderState:
         """The sender's, once its number is known to fit; a new one for its first number.
 
-        Raises ExpiredError, GapError, InvalidInputError.
+        ``gaps``: numbers may be missing in front of it, those of commands that were answered
+        with an error of the disk.  Raises ExpiredError, GapError, InvalidInputError.
         """
         state = self._states.get((origin.sender, origin.incarnation, origin.stream))
         if origin.first < 1:
             raise InvalidInputError(f"{_name(origin)}: number {origin.first}; they start at 1")
         if state is None:
-            if origin.first > 1:
+            if origin.first > 1 and not (gaps and origin.fresh):
                 raise ExpiredError(
                     f"{_name(origin)}: number {origin.first} of a sender that is not known "
                     f"(any more); start again as a new incarnation"
                 )
             return SenderState()
-        if origin.first > state.number + 1:
+        if origin.first > state.number + 1 and not gaps:
             raise GapError(_name(origin), expected=state.number + 1, got=origin.first)
         return state
 
@@ -157,7 +157,8 @@ class Marks:
         ).get
         if result is None:
             raise ExpiredError(
-                f"{_name(origin)}: number {origin.first} was done, and its answer is no longer kept"
+                f"{_name(origin)}: number {origin.first} was answered, and its answer is not kept"
+                " any more"
             )
         kept: Kept = _decode(result)
         return kept

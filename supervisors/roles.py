@@ -178,7 +178,7 @@ def _agent(
         return construct(class_, mailbox=box, **options)
     hub = Hub(
         run_dir=Path(start.environment.run_dir),
-        sender=start.name,
+        sender=f"{start.name}.hub",  # its references send as the actor itself
         incarnation=start.incarnation,
         source=f"agent/{start.name}",
         clock=clock,

@@ -156,6 +156,21 @@ def test_stop_handles_what_came_before_and_the_supervisor_decides(daemon: Daemon
     assert ref.ask(["restored", None], timeout=TIMEOUT) == {"last": True}
 
 
+def test_what_waits_behind_a_stop_is_for_the_next_life(daemon: Daemon) -> None:
+    """A tell is not acknowledged unhandled; an ask that may not be repeated fails unstarted."""
+    ref = daemon.hub.ref("one")
+    ref.tell(["wait", 0.3])
+    stopped = ref.stop(block=False)
+    ref.tell(["remember", "behind the stop"])
+    unhandled = ref.ask(["echo", 1], block=False)
+    assert stopped.get(timeout=TIMEOUT) is True
+    with pytest.raises(ActorDied) as died:
+        unhandled.get(timeout=TIMEOUT)
+    assert not died.value.started
+    seen: Any = ask(daemon, "one", "recall", None)
+    assert [value for value, _ in seen] == ["behind the stop"]
+
+
 def test_asks_wait_for_an_agent_that_starts_slowly(tmp_path: Path) -> None:
     """Scenario 10."""
     with Daemon(tmp_path, config("slow", more="options = { slow_start = 0.5 }")) as daemon:

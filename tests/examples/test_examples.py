@@ -13,7 +13,8 @@ import pytest
 
 from examples.demo import compare
 from examples.replay import share_of
-from tests.holdfast.conftest import ROOT, TIMEOUT, Daemon, environment
+from tests.daemon import TIMEOUT, Daemon
+from tests.holdfast.conftest import ROOT, environment
 
 TRACES = ROOT / "examples" / "agent_traces.jsonl"
 

@@ -7,15 +7,13 @@ import select
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from tests.daemon import TIMEOUT, Daemon
+
 ROOT = Path(__file__).resolve().parents[2]
-TIMEOUT = 30.0  # seconds; a bound on failure
-CONFIG = '[daemon]\nname = "test"\n'
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -49,25 +47,9 @@ def run(tmp_path: Path) -> Run:
     return run
 
 
-@dataclass
-class Daemon:
-    """A daemon below a folder of its own; ``ready`` is the line that said so."""
-
-    folder: Path
-    process: subprocess.Popen[str]
-    ready: str
-
-    @property
-    def run_dir(self) -> Path:
-        return self.folder / "var" / "run"
-
-    @property
-    def database(self) -> Path:
-        return self.folder / "var" / "lib" / "holdfast.db"
-
-    def spawn(self, *arguments: str | Path, **options: Any) -> subprocess.Popen[str]:
-        """Start a client and leave it running."""
-        return spawn(self.folder, *arguments, **options)
+def spawn(self, *arguments: str | Path, **options: Any) -> subprocess.Popen[str]:
+    """Start a client and leave it running."""
+    return spawn(self.folder, *arguments, **options)
 
 
 def spawn(
@@ -99,26 +81,5 @@ def next_line(process: subprocess.Popen[str]) -> str:
 @pytest.fixture
 def daemon(tmp_path: Path) -> Iterator[Daemon]:
     """The default tree, at var/run below a folder of its own."""
-    (tmp_path / "test.toml").write_text(CONFIG)
-    with (
-        (tmp_path / "daemon.log").open("w") as log,
-        subprocess.Popen(
-            command("start", "test.toml"),
-            cwd=tmp_path,
-            env=environment(),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=log,
-            text=True,
-        ) as process,
-    ):
-        try:
-            ready = next_line(process)
-            assert ready.startswith("ready "), (tmp_path / "daemon.log").read_text()
-            yield Daemon(tmp_path, process, ready)
-        finally:
-            process.terminate()
-            try:
-                process.wait(TIMEOUT)
-            finally:
-                process.kill()
+    with Daemon(tmp_path) as daemon:
+        yield daemon

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.holdfast.conftest import TIMEOUT, Run, environment
+from tests.daemon import TIMEOUT
+from tests.holdfast.conftest import Run, environment
 
 CLIENTS = (
     ("status",),

@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from tests.holdfast.conftest import ROOT, TIMEOUT, Daemon, Run, next_line, spawn
+from tests.daemon import TIMEOUT, Daemon
+from tests.holdfast.conftest import ROOT, Run, next_line, spawn
 
 TRACES = ROOT / "examples" / "agent_traces.jsonl"
 COLUMNS = "seq daemon time_us type source subject session correlation cause root depth key data"
@@ -27,12 +28,15 @@ def walk(child: dict[str, Any]) -> list[dict[str, Any]]:
     return [child, *(below for each in child["children"] for below in walk(each))]
 
 
-def test_ready_is_one_line_with_the_pid_and_the_run_dir(daemon: Daemon) -> None:
-    word, name, pid, run_dir = daemon.ready.split()
-    assert (word, name, pid) == ("ready", "test", f"pid={daemon.process.pid}")
-    key, _, folder = run_dir.partition("=")
-    assert key == "run_dir"
-    assert (daemon.folder / folder).samefile(daemon.run_dir)
+def test_ready_is_one_line_with_the_pid_and_the_run_dir(tmp_path: Path, run: Run) -> None:
+    (tmp_path / "test.toml").write_text("")
+    with spawn(tmp_path, "start", "test.toml", "--run-dir", "here") as process:
+        ready = next_line(process)
+        assert run("stop", "--run-dir", "here").returncode == 0
+        assert process.stdout is not None
+        assert process.stdout.read() == ""
+    wanted = f"ready default pid={process.pid} run_dir={tmp_path / 'here'}\n"
+    assert ready == wanted
 
 
 def test_status_tells_of_every_process(daemon: Daemon, run: Run) -> None:
@@ -163,7 +167,7 @@ def test_an_export_that_cannot_be_written_leaves_nothing(daemon: Daemon, run: Ru
 
 def test_a_reader_that_leaves_ends_the_export_quietly(daemon: Daemon, run: Run) -> None:
     run("events", "import", TRACES)
-    with daemon.spawn("events", "export") as process:
+    with spawn(daemon.folder, "events", "export") as process:
         assert process.stdout is not None
         assert process.stderr is not None
         assert process.stdout.readline()
@@ -184,7 +188,7 @@ def test_tail_follows_until_it_is_interrupted(
     daemon: Daemon, run: Run, number: signal.Signals, code: int
 ) -> None:
     run("events", "import", "-", stdin='{"type":"old"}\n')
-    with daemon.spawn("events", "tail", "-f", "-n", "1", "--json") as process:
+    with spawn(daemon.folder, "events", "tail", "-f", "-n", "1", "--json") as process:
         assert json.loads(next_line(process))["type"] == "old"
         run("events", "import", "-", stdin='{"type":"new"}\n')
         assert json.loads(next_line(process))["type"] == "new"
@@ -205,7 +209,7 @@ def test_colours_are_for_terminals_without_no_color(daemon: Daemon) -> None:
     def status(**changes: str) -> bytes:
         reading, writing = os.openpty()
         try:
-            with daemon.spawn("status", stdout=writing, **changes) as process:
+            with spawn(daemon.folder, "status", stdout=writing, **changes) as process:
                 process.wait(TIMEOUT)
             assert select.select([reading], [], [], TIMEOUT)[0]
             return os.read(reading, 65536)
@@ -251,7 +255,7 @@ def test_an_import_is_exact_although_log_and_writer_die_meanwhile(daemon: Daemon
     (status,) = objects(run("status", "--json").stdout)
     pids = {child["id"]: child["pid"] for child in walk(status["root"])}
     lines = TRACES.read_text().splitlines(keepends=True)
-    with daemon.spawn("events", "import", "-", "--json", stdin=subprocess.PIPE) as process:
+    with spawn(daemon.folder, "events", "import", "-", "--json", stdin=subprocess.PIPE) as process:
         assert process.stdin is not None
         for index, line in enumerate(lines):
             process.stdin.write(line)
@@ -271,7 +275,7 @@ def test_a_killed_root_is_no_daemon_and_can_be_started_again(daemon: Daemon, run
     daemon.process.wait(TIMEOUT)
     assert run("status").returncode == 4
     assert run("stop").returncode == 4
-    with daemon.spawn("start", "test.toml") as again:
+    with spawn(daemon.folder, "start", "test.toml") as again:
         assert next_line(again).startswith("ready ")
         assert run("stop").returncode == 0
         assert again.wait(TIMEOUT) == 0

@@ -9,6 +9,8 @@ import tracemalloc
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from holdfast.jsonlines import MAX_LINE, Record, records
 
@@ -183,6 +185,46 @@ def test_the_bound_counts_the_line_and_not_its_end(end: bytes) -> None:
     line = b'{"type":"a"}'
     assert parsed(line + end, max_line=len(line)) == [(1, Record(type="a"))]
     assert parsed(line + end, max_line=len(line) - 1) == [(1, "longer than 11 bytes")]
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=10,
+)
+NAMES = ["type", "id", "key", "parent", "source", "session", "time", "time_us", "data", "other"]
+lines = st.one_of(
+    st.binary(),
+    st.dictionaries(st.sampled_from(NAMES), json_values).map(lambda v: json.dumps(v).encode()),
+    st.fixed_dictionaries({"type": st.text(min_size=1), "data": json_values}).map(
+        lambda v: json.dumps(v, ensure_ascii=False).encode(errors="surrogatepass")
+    ),
+)
+
+
+def check_any_file(parts: list[bytes], max_line: int) -> None:
+    """Nothing raises, and a good line after whatever came before it is read."""
+    found = parsed(b"\n".join([*parts, GOOD]), max_line=max_line)
+    assert found[-1][1] == Record(type="good")
+    assert all(isinstance(outcome, Record) or outcome for _, outcome in found)
+    numbers = [number for number, _ in found]
+    assert numbers == sorted(set(numbers))
+
+
+files = given(parts=st.lists(lines, max_size=5), max_line=st.integers(len(GOOD), 100))
+
+
+@files
+@settings(deadline=None)
+def test_whatever_a_file_holds_the_next_line_is_read(parts: list[bytes], max_line: int) -> None:
+    check_any_file(parts, max_line)
+
+
+@pytest.mark.slow  # ten thousand examples take a minute
+@files
+@settings(deadline=None, max_examples=10_000)
+def test_ten_thousand_files_lose_no_next_line(parts: list[bytes], max_line: int) -> None:
+    check_any_file(parts, max_line)
 
 
 @pytest.mark.parametrize("seed", range(20))

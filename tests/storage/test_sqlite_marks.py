@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from holdfast.errors import ExpiredError, InvalidInputError
-from holdfast.storage.ports import GapError
+from holdfast.errors import ExpiredError, GapError, InvalidInputError
 from holdfast.storage.records import (
     AnswerKept,
     Appended,
@@ -14,6 +13,7 @@ from holdfast.storage.records import (
     Command,
     KeepAnswer,
     Mark,
+    Origin,
     SessionsStored,
     StoreCheckpoint,
     StoreSessions,
@@ -147,7 +147,7 @@ def test_an_answer_the_sender_has_is_not_kept(database: SqliteDatabase) -> None:
         apply_one(database, checkpoint(n))
     apply_one(database, checkpoint(4, acked=2))
     for n in (1, 2):
-        with pytest.raises(ExpiredError, match=f"number {n} was done"):
+        with pytest.raises(ExpiredError, match=f"number {n} was answered"):
             apply_one(database, checkpoint(n))
     assert apply_one(database, checkpoint(3)) == CheckpointStored(3)
 
@@ -163,10 +163,23 @@ def test_an_answer_of_the_caller_is_kept_like_any_other(database: SqliteDatabase
     assert apply_one(database, told) == SessionsStored(1, 0, "version 1")
 
 
-def test_a_gap_between_commands_is_refused(database: SqliteDatabase) -> None:
+def test_a_command_that_the_disk_refused_does_not_block_the_next(
+    database: SqliteDatabase,
+) -> None:
+    """Its number was answered with an error and never comes again."""
     apply_one(database, checkpoint(1))
-    with pytest.raises(GapError):
-        apply_one(database, checkpoint(3))
+    assert apply_one(database, checkpoint(3)) == CheckpointStored(2)
+    with pytest.raises(ExpiredError):
+        apply_one(database, checkpoint(2))
+
+
+def test_a_repeat_of_an_unknown_sender_is_refused_and_a_first_try_is_not(
+    database: SqliteDatabase,
+) -> None:
+    with pytest.raises(ExpiredError):
+        apply_one(database, checkpoint(5))
+    fresh = Origin("planner", "1.1", "checkpoints", 5, fresh=True)
+    assert apply_one(database, StoreCheckpoint(fresh, "a", 1, "null")) == CheckpointStored(1)
 
 
 def test_repeats_inside_one_group_are_seen(database: SqliteDatabase) -> None:
