@@ -13,6 +13,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 
+from holdfast.actors.entry import Entry, Kind, OnReply
 from holdfast.actors.failures import RemoteActorDied, exception_from
 from holdfast.actors.wire import (
     MAX_FRAME,
@@ -37,8 +38,6 @@ from holdfast.errors import DeliveryError, FrameError, HoldfastError, VersionErr
 
 __all__ = ["Link", "OnReply"]
 
-OnReply = Callable[[Any], None]  # gets the reply, or the HoldfastError that came instead
-
 PACK: Final = 512  # items in one frame; beyond it a larger frame saves nothing measurable
 PACK_BYTES: Final = 256 * 1024  # bytes of items in one frame: far below any legal max_frame
 OUTBOX_MESSAGES: Final = 100_000  # not acknowledged: a minute of outage at 1,500 a second
@@ -46,32 +45,6 @@ OUTBOX_BYTES: Final = 64 * 1024 * 1024  # of them
 SEND_BYTES: Final = 512 * 1024  # bytes handed to the socket at a time
 
 _encode = msgspec.msgpack.Encoder().encode
-
-
-class _Entry:
-    """One message on its way: numbered (tell, command) or not (ask)."""
-
-    __slots__ = ("body", "count", "done", "first", "idempotent", "kind", "on_reply", "order")
-
-    def __init__(
-        self,
-        kind: Literal["tell", "command", "ask", "stop"],
-        first: int,
-        count: int,
-        body: bytes,
-        order: int,
-        on_reply: OnReply | None = None,
-        *,
-        idempotent: bool = True,
-    ) -> None:
-        self.kind = kind
-        self.first = first  # the number of a tell or command, the id of an ask
-        self.count = count
-        self.body = body
-        self.order = order
-        self.on_reply = on_reply
-        self.idempotent = idempotent
-        self.done = False
 
 
 class Link:
@@ -101,9 +74,10 @@ class Link:
         self._credit = 0  # may dip below zero by one frame
         self._next_number = 1
         self._next_order = 0
-        self._queue: deque[_Entry] = deque()  # not sent on this connection, in order
-        self._sent: deque[_Entry] = deque()  # tells and commands sent and not acknowledged
-        self._asks: dict[int, _Entry] = {}  # sent and not answered
+        self._queue: deque[Entry] = deque()  # not sent on this connection, in order
+        self._sent: deque[Entry] = deque()  # tells and commands sent and not acknowledged
+        self._asks: dict[int, Entry] = {}  # sent and not answered
+        self._handed: list[Entry] = []  # given to the driver by the last ``outgoing``
         self._loose: deque[tuple[Any, int]] = deque()  # offered, not packed: (item, bytes)
         self.accepted = 0  # messages ever queued that need an acknowledgement
         self.queued = 0  # those of them not acknowledged
@@ -130,7 +104,7 @@ class Link:
         body = self._bounded(_encode(message))
         self._next_order += 1
         ident = self._next_order
-        entry = _Entry("ask", ident, 1, body, ident, on_reply, idempotent=idempotent)
+        entry = Entry("ask", ident, 1, body, ident, on_reply, idempotent=idempotent)
         self._queue.append(entry)
         return ident
 
@@ -140,7 +114,7 @@ class Link:
         self._bounded(b"")
         self._next_order += 1
         order = self._next_order
-        self._queue.append(_Entry("stop", order, 1, b"", order, on_reply, idempotent=False))
+        self._queue.append(Entry("stop", order, 1, b"", order, on_reply, idempotent=False))
 
     def offer(self, item: Any, size: int) -> None:
         """Queue one item of about ``size`` bytes; neighbours travel in one frame."""
@@ -188,15 +162,22 @@ class Link:
             ):
                 numbered = entry
         first = numbered.first if numbered is not None else self._next_number
-        resuming = bool(self._sent) or (numbered is not None and numbered.done)
+        resuming = bool(self._sent) or (numbered is not None and numbered.was_sent)
         hello = Hello(VERSION, self.to, self._sender, self._incarnation, first, resuming)
         self._hello = encode_frame(hello)
         self._state = "greeting"
 
-    def disconnected(self) -> None:
-        """The connection is gone: asks that may not be repeated fail, the rest waits."""
+    def disconnected(self, *, last_was_sent: bool = True) -> None:
+        """The connection is gone: asks that may not be repeated fail, the rest waits.
+
+        ``last_was_sent`` is False when nothing of the last ``outgoing`` left this process.
+        """
         if self._state == "down":
             return
+        if not last_was_sent:
+            for entry in self._handed:
+                if self._asks.pop(entry.first, None) is entry:
+                    self._queue.append(entry)  # sorted below
         self._state = "down"
         self._hello = None
         failed = [entry for entry in self._asks.values() if not entry.idempotent]
@@ -205,7 +186,7 @@ class Link:
         self._asks.clear()
         self._sent.clear()
         for entry in again:
-            entry.done = True  # it was sent once
+            entry.was_sent = True  # it was sent once
         self._queue = deque(sorted((*again, *self._queue), key=lambda entry: entry.order))
         for entry in failed:
             self._answer(entry, RemoteActorDied(self.to, started=True))
@@ -219,10 +200,12 @@ class Link:
         if self._state != "up":
             return b"".join(frames)
         size = 0
+        self._handed.clear()
         while self._credit > 0 and size < SEND_BYTES:
             if not self._queue and not self._pack_loose():
                 break
             entry = self._queue.popleft()
+            self._handed.append(entry)
             self._credit -= entry.count
             frame = self._frame(entry)
             size += len(frame)
@@ -279,13 +262,13 @@ class Link:
 
     def _number(
         self,
-        kind: Literal["tell", "command"],
+        kind: Kind,
         body: bytes,
         on_reply: OnReply | None,
         count: int = 1,
     ) -> None:
         self._next_order += 1
-        entry = _Entry(kind, self._next_number, count, body, self._next_order, on_reply)
+        entry = Entry(kind, self._next_number, count, body, self._next_order, on_reply)
         self._next_number += count
         self._queue.append(entry)
         self.accepted += count
@@ -312,7 +295,7 @@ class Link:
         self._number("tell", _encode(self._pack(items)), None, len(items))
         return True
 
-    def _frame(self, entry: _Entry) -> bytes:
+    def _frame(self, entry: Entry) -> bytes:
         body = msgspec.Raw(entry.body)
         if entry.kind == "stop":
             self._asks[entry.first] = entry
@@ -322,10 +305,10 @@ class Link:
             return encode_frame(Ask(entry.first, body), max_frame=self._max_frame)
         self._sent.append(entry)
         if entry.kind == "tell":
-            tell = Tell(entry.first, entry.count, entry.done, body)
+            tell = Tell(entry.first, entry.count, entry.was_sent, body)
             return encode_frame(tell, max_frame=self._max_frame)
         acked = self._sent[0].first - 1
-        command = Command(entry.first, acked, entry.done, body)
+        command = Command(entry.first, acked, entry.was_sent, body)
         return encode_frame(command, max_frame=self._max_frame)
 
     def _welcomed(self, welcome: Welcome) -> None:
@@ -339,7 +322,7 @@ class Link:
         self._trim_queue(welcome.mark)
 
     def _trim_queue(self, mark: int) -> None:
-        kept: deque[_Entry] = deque()
+        kept: deque[Entry] = deque()
         for entry in self._queue:
             if entry.kind == "tell" and entry.first + entry.count - 1 <= mark:
                 self._forget(entry)
@@ -358,18 +341,18 @@ class Link:
             else:
                 break
 
-    def _finish(self, number: int) -> _Entry | None:
+    def _finish(self, number: int) -> Entry | None:
         """The command ``number``, which is answered now."""
         for entry in self._sent:
             if entry.kind == "command" and entry.first == number and entry.on_reply is not None:
-                finished = _Entry("command", number, 1, entry.body, entry.order, entry.on_reply)
+                finished = Entry("command", number, 1, entry.body, entry.order, entry.on_reply)
                 entry.on_reply = None
                 self._forget(entry)
                 self._trim(0)
                 return finished
         return None
 
-    def _forget(self, entry: _Entry) -> None:
+    def _forget(self, entry: Entry) -> None:
         self.queued -= entry.count
         self.queued_bytes -= len(entry.body)
 
@@ -389,7 +372,7 @@ class Link:
         elif not is_unhandled:
             self.late_replies += 1
 
-    def _replied(self, entry: _Entry | None, body: msgspec.Raw) -> None:
+    def _replied(self, entry: Entry | None, body: msgspec.Raw) -> None:
         if entry is None:
             self.late_replies += 1
             return
@@ -399,7 +382,7 @@ class Link:
             value = DeliveryError(f"the reply of {self.to!r} could not be read: {error}")
         self._answer(entry, value)
 
-    def _answer(self, entry: _Entry, value: Any) -> None:
+    def _answer(self, entry: Entry, value: Any) -> None:
         on_reply, entry.on_reply = entry.on_reply, None
         if on_reply is not None:
             on_reply(value)

@@ -43,6 +43,7 @@ class LinkSocket:
         self._changed = changed  # called after acknowledgements, replies, breaks
         self._reader = FrameReader()
         self._unsent = b""
+        self._last_was_sent = True  # False: the socket broke before the last bytes left
         self._failures = 0  # connections in a row that brought no Welcome
         self._retry: Timer | None = None
         self._closed = False
@@ -62,6 +63,7 @@ class LinkSocket:
         self.sock = sock
         self._reader = FrameReader()
         self._unsent = b""
+        self._last_was_sent = True
         self._reactor.add(sock.fileno(), READ, self._on_ready)
         self.link.connected()
         self.flush()
@@ -73,6 +75,7 @@ class LinkSocket:
             return
         had_rest = bool(self._unsent)
         while True:
+            is_new = not self._unsent
             data = self._unsent or self.link.outgoing()
             if not data:
                 break
@@ -82,7 +85,7 @@ class LinkSocket:
                 sent = 0
             except OSError:
                 self._unsent = b""
-                self._broke()
+                self._broke(last_was_sent=not is_new)
                 return
             self._unsent = data[sent:]
             if self._unsent:
@@ -152,15 +155,16 @@ class LinkSocket:
             mask = (0 if self.claimed else READ) | (WRITE if self._unsent else 0)
             self._reactor.modify(self.sock.fileno(), mask)
 
-    def _broke(self) -> None:
+    def _broke(self, *, last_was_sent: bool = True) -> None:
         if self.claimed and self.sock is not None:
             # Closing it here would leave its reader waiting; this wakes the reader up.
+            self._last_was_sent = last_was_sent
             with suppress(OSError):
                 self.sock.shutdown(socket.SHUT_RDWR)
             return
         was_up = self.link.is_up
         self._drop()
-        self.link.disconnected()
+        self.link.disconnected(last_was_sent=last_was_sent and self._last_was_sent)
         self._changed()
         if was_up and not self._failures:
             self.open()

@@ -16,6 +16,7 @@ from typing import Any, Final
 
 import msgspec
 from loguru import logger
+from pykka import ActorDeadError
 from pykka._envelope import Envelope
 from pykka.messages import _ActorStop
 
@@ -216,8 +217,15 @@ class Mailbox:
         return is_done()
 
     def close(self) -> None:
-        """Send what is left to send, close every connection and link."""
-        self._finish_current()
+        """Tell who waits that it stopped, send what is left to send, close everything."""
+        self.end()
+        for connection in list(self._connections.values()):
+            connection.read_rest()
+        unhandled = (item for item in self._ready if isinstance(item, Delivery))
+        for delivery in unhandled:
+            if delivery.kind in ("ask", "command"):
+                delivery.set_exception((None, ActorDeadError(f"{self.name} stopped"), None))
+        self._ready.clear()
         self._flush()
         for connection in list(self._connections.values()):
             connection.close("the actor stopped")

@@ -87,13 +87,15 @@ class Child:
         self.children = []
         self._verdict, self._is_doomed = None, False
         self._lifeline = lifeline
-        self._home.watch(lifeline.fileno(), self._hear)
         self._arm(self.spec.start_timeout, "start")
 
     def forked(self, pid: int, pidfd: int) -> None:
         """There is a process."""
         self.pid, self._pidfd = pid, pidfd
         self._home.watch(pidfd, self._notice_death)
+        # Not before: a child may be ready before the zygote has told its pid.
+        assert self._lifeline is not None
+        self._home.watch(self._lifeline.fileno(), self._hear)
         if self._is_doomed:
             self.kill(self._verdict)
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, Any, Final, TypedDict
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final, TypedDict
 
 import click
 
@@ -57,9 +57,18 @@ def filter_options(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command the options that make up its ``filters``."""
 
     @functools.wraps(command)
-    def with_filters(**values: Any) -> None:
-        given = {field.name: values.pop(field.name) for field in fields(Filters)}
-        command(filters=Filters(**given), **values)
+    def with_filters(
+        *,
+        types: tuple[str, ...],
+        session: str | None,
+        source: str | None,
+        since: int | None,
+        until: int | None,
+        after: int | None,
+        **others: object,
+    ) -> None:
+        filters = Filters(types, session, source, since, until, after)
+        command(filters=filters, **others)
 
     options = (
         click.option("--type", "types", multiple=True, metavar="GLOB", help="Type; repeatable."),

@@ -159,6 +159,7 @@ def test_stop_handles_what_came_before_and_the_supervisor_decides(daemon: Daemon
 def test_what_waits_behind_a_stop_is_for_the_next_life(daemon: Daemon) -> None:
     """A tell is not acknowledged unhandled; an ask that may not be repeated fails unstarted."""
     ref = daemon.hub.ref("one")
+    pid = ask(daemon, "one", "pid", None)
     ref.tell(["wait", 0.3])
     stopped = ref.stop(block=False)
     ref.tell(["remember", "behind the stop"])
@@ -167,6 +168,7 @@ def test_what_waits_behind_a_stop_is_for_the_next_life(daemon: Daemon) -> None:
     with pytest.raises(ActorDied) as died:
         unhandled.get(timeout=TIMEOUT)
     assert not died.value.started
+    daemon.wait_for_another("one", pid)
     seen: Any = ask(daemon, "one", "recall", None)
     assert [value for value, _ in seen] == ["behind the stop"]
 

@@ -47,23 +47,18 @@ def run(tmp_path: Path) -> Run:
     return run
 
 
-def spawn(self, *arguments: str | Path, **options: Any) -> subprocess.Popen[str]:
-    """Start a client and leave it running."""
-    return spawn(self.folder, *arguments, **options)
-
-
 def spawn(
     folder: Path,
     *arguments: str | Path,
     stdin: int = subprocess.DEVNULL,
     stdout: int = subprocess.PIPE,
-    **changes: str,
+    changes: dict[str, str] | None = None,
 ) -> subprocess.Popen[str]:
     """Run the command line in ``folder``, with changes of the environment, and do not wait."""
     return subprocess.Popen(
         command(*arguments),
         cwd=folder,
-        env=environment(**changes),
+        env=environment(**changes or {}),
         stdin=stdin,
         stdout=stdout,
         stderr=subprocess.PIPE,

@@ -209,7 +209,7 @@ def test_colours_are_for_terminals_without_no_color(daemon: Daemon) -> None:
     def status(**changes: str) -> bytes:
         reading, writing = os.openpty()
         try:
-            with spawn(daemon.folder, "status", stdout=writing, **changes) as process:
+            with spawn(daemon.folder, "status", stdout=writing, changes=changes) as process:
                 process.wait(TIMEOUT)
             assert select.select([reading], [], [], TIMEOUT)[0]
             return os.read(reading, 65536)

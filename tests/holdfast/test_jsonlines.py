@@ -220,7 +220,7 @@ def test_whatever_a_file_holds_the_next_line_is_read(parts: list[bytes], max_lin
     check_any_file(parts, max_line)
 
 
-@pytest.mark.slow  # ten thousand examples take a minute
+@pytest.mark.slow  # takes two minutes
 @files
 @settings(deadline=None, max_examples=10_000)
 def test_ten_thousand_files_lose_no_next_line(parts: list[bytes], max_line: int) -> None:

@@ -1,0 +1,1 @@
+"""Figures, each beside its floor, both measured in the same interleaved run."""

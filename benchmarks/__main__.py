@@ -1,0 +1,106 @@
+"""``./run bench [NAME ...] [--json] [--quick]``: run benchmarks, print the figures.
+
+Exits 0 whatever the figures are: a loaded machine is no defect.
+"""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from typing import Final
+
+import msgspec
+from rich.console import Console
+from rich.table import Table
+
+import holdfast
+from benchmarks import ask, committed, emit, restart, tell
+from benchmarks.measure import Budget, Figure, Spread
+
+BENCHMARKS: Final[dict[str, Callable[[Budget], list[Figure]]]] = {
+    "ask": ask.run,
+    "tell": tell.run,
+    "committed": committed.run,
+    "restart": restart.run,
+    "emit": emit.run,
+}
+FULL: Final = Budget(seconds=20.0, kills=40)
+QUICK: Final = Budget(seconds=3.0, kills=6)
+
+
+def main() -> int:
+    """Run what was asked for; the exit code."""
+    parser = argparse.ArgumentParser(prog="./run bench", description="Figures beside their floors.")
+    names = ", ".join(BENCHMARKS)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"{names}; all by default")
+    parser.add_argument("--json", action="store_true", help="one JSON object a line")
+    parser.add_argument("--quick", action="store_true", help="a few seconds each")
+    options = parser.parse_args()
+    for name in options.names:
+        if name not in BENCHMARKS:
+            parser.error(f"no benchmark {name!r}: expected {names}")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # not without stopping the daemon
+    figures = _figures(options.names or list(BENCHMARKS), QUICK if options.quick else FULL)
+    try:
+        if options.json:
+            for figure in figures:
+                print(msgspec.json.encode(figure).decode(), flush=True)
+        else:
+            _print(figures)
+    except holdfast.HoldfastError as error:
+        print(f"bench: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+def _figures(names: list[str], budget: Budget) -> Iterator[Figure]:
+    for name in names:
+        yield from BENCHMARKS[name](budget)
+
+
+def _print(figures: Iterator[Figure]) -> None:
+    """The table, when all is measured; until then what is being done."""
+    console = Console(highlight=False)
+    table = Table(box=None, pad_edge=False)
+    table.add_column("figure", style="bold")
+    for name in ("unit", "ours p50", "p99", "floor p50", "p99", "ratio", "target"):
+        table.add_column(name, justify="right")
+    table.add_column("processor time, us each")
+    with console.status("measuring"):
+        for figure in figures:
+            table.add_row(*_row(figure))
+    console.print(table)
+    console.print(
+        "\np99 is the bad end: of rates the slowest hundredth.  ratio: ours by the floor, the "
+        "median over neighbouring rounds."
+    )
+
+
+def _row(figure: Figure) -> list[str]:
+    ratio = "" if figure.ratio is None else f"{figure.ratio:.2f}x"
+    color = {True: "green", False: "red", None: "default"}[figure.reached]
+    cpu = " ".join(f"{name} {used:.1f}" for name, used in figure.cpu_us.items())
+    return [
+        figure.figure,
+        figure.unit,
+        *_cells(figure.ours),
+        *_cells(figure.floor),
+        ratio,
+        f"[{color}]{figure.target}[/]",
+        cpu,
+    ]
+
+
+def _cells(spread: Spread | None) -> list[str]:
+    if spread is None:
+        return ["", ""]
+    digits = 0 if spread.p50 >= 1000 else 1
+    return [f"{spread.p50:,.{digits}f}", f"{spread.p99:,.{digits}f}"]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
