@@ -88,6 +88,9 @@ class LogActor(WriterBackedActor):
                 return log.Counted(count, covered=self._reaches(wanted))
             case log.Barrier():
                 return log.Passed()
+            case log.Advance(last_seq=last_seq):
+                self._fill_up_to(last_seq)
+                return log.Passed()
             case log.Stats():
                 waiting = sum(len(frame.events) for frame in self._pending.values())
                 ring = self._ring

@@ -13,7 +13,8 @@ import msgspec
 from loguru import logger
 
 from holdfast.actors.host import Delivery, HostedActor
-from holdfast.actors.mailbox import Batch
+from holdfast.actors.mailbox import Answered, Batch
+from holdfast.actors.messages import log
 from holdfast.actors.messages.writer import (
     Forget,
     Forgotten,
@@ -29,7 +30,7 @@ from holdfast.actors.messages.writer import (
 from holdfast.clock import Clock
 from holdfast.errors import HoldfastError
 from holdfast.storage.ports import Database
-from holdfast.storage.records import Command, Outcome
+from holdfast.storage.records import Command, Outcome, SessionsStored
 
 __all__ = ["BATCH_LIMIT", "WriterActor"]
 
@@ -39,6 +40,12 @@ STUCK_WARNING: Final = 2  # blocked attempts in a row to empty the write-ahead l
 
 class _SyncDue(msgspec.Struct, frozen=True):
     """What was committed ``sync_interval`` ago has to reach the disk."""
+
+
+class _Announced(msgspec.Struct, frozen=True):
+    """The log knows of the events up to ``last_seq``."""
+
+    last_seq: int
 
 
 class WriterActor(HostedActor):
@@ -58,6 +65,8 @@ class WriterActor(HostedActor):
         self._groups = 0
         self._commands = 0
         self._warned_stuck = False
+        self._own_seq = 0  # the newest event that did not come by the log
+        self._is_announcing = False
 
     def on_start(self) -> None:
         """Open, which raises the epoch: no earlier writer can commit any more."""
@@ -75,6 +84,10 @@ class WriterActor(HostedActor):
             case _SyncDue():
                 self._sync_is_due = False
                 self._database.sync()
+            case Answered(context=_Announced(last_seq=last_seq)):
+                self._is_announcing = False
+                if last_seq < self._own_seq:
+                    self._announce()
             case _:
                 logger.warning("unknown message {!r}", message)
 
@@ -96,12 +109,22 @@ class WriterActor(HostedActor):
         outcomes = self._database.apply([delivery.message for delivery in group])
         for delivery, outcome in zip(group, outcomes, strict=True):
             _reply(delivery, outcome)
+            if isinstance(outcome, SessionsStored) and outcome.stored:
+                self._own_seq = self._database.last_seq
+                self._announce()
         self._groups += 1
         self._commands += len(group)
         if not self._sync_is_due:
             self._sync_is_due = True
             self.mailbox.after(self._sync_interval, _SyncDue())
         self._look_after_wal()
+
+    def _announce(self) -> None:
+        """Let the log read what did not come by it; one message under way at a time."""
+        if not self._is_announcing:
+            self._is_announcing = True
+            announced = _Announced(self._own_seq)
+            self.mailbox.link("log").ask(log.Advance(self._own_seq), context=announced)
 
     def _look_after_wal(self) -> None:
         wal = self._database.checkpoint()

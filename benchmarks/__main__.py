@@ -65,25 +65,33 @@ def _figures(names: list[str], budget: Budget) -> Iterator[Figure]:
 def _print(figures: Iterator[Figure]) -> None:
     """The table, when all is measured; until then what is being done."""
     console = Console(highlight=False)
+    console.width = max(console.width, 100)  # a pipe has 80, and the figures need more
     table = Table(box=None, pad_edge=False)
-    table.add_column("figure", style="bold")
+    table.add_column("figure", style="bold", no_wrap=True)
     for name in ("unit", "ours p50", "p99", "floor p50", "p99", "ratio", "target"):
-        table.add_column(name, justify="right")
-    table.add_column("processor time, us each")
+        table.add_column(name, justify="right", no_wrap=True)
+    used = Table(box=None, pad_edge=False)
+    used.add_column("processor time, us each", style="bold", no_wrap=True)
+    used.add_column("by process")
     with console.status("measuring"):
         for figure in figures:
             table.add_row(*_row(figure))
+            if figure.cpu_us:
+                each = (f"{name} {us:.1f}" for name, us in figure.cpu_us.items())
+                used.add_row(figure.figure, "  ".join(each))
     console.print(table)
+    if used.row_count:
+        console.print()
+        console.print(used)
     console.print(
-        "\np99 is the bad end: of rates the slowest hundredth.  ratio: ours by the floor, the "
-        "median over neighbouring rounds."
+        "\np99: the bad end, of rates the slowest hundredth.\n"
+        "ratio: ours by the floor, the median over neighbouring rounds."
     )
 
 
 def _row(figure: Figure) -> list[str]:
     ratio = "" if figure.ratio is None else f"{figure.ratio:.2f}x"
     color = {True: "green", False: "red", None: "default"}[figure.reached]
-    cpu = " ".join(f"{name} {used:.1f}" for name, used in figure.cpu_us.items())
     return [
         figure.figure,
         figure.unit,
@@ -91,7 +99,6 @@ def _row(figure: Figure) -> list[str]:
         *_cells(figure.floor),
         ratio,
         f"[{color}]{figure.target}[/]",
-        cpu,
     ]
 
 

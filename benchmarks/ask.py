@@ -5,6 +5,8 @@ from __future__ import annotations
 import socket
 from typing import Final
 
+import msgspec
+
 from benchmarks.daemon import running_daemon
 from benchmarks.measure import Budget, Figure, Round, compare, interleave, timed
 from benchmarks.peers import peer
@@ -27,8 +29,8 @@ def run(budget: Budget) -> list[Figure]:
         echo, asker = hub.ref("echo"), hub.ref("asker")
 
         def agent_to_agent() -> Round:
-            samples: Round = asker.ask({"count": ASKS, "payload": PAYLOAD}, timeout=30.0)
-            return samples
+            question = {"count": ASKS, "payload": PAYLOAD}
+            return msgspec.convert(asker.ask(question, timeout=30.0), list[float])
 
         floor, program, session, agent = interleave(
             budget.seconds,

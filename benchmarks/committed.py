@@ -20,7 +20,7 @@ from holdfast.storage.sqlite_wal import CHECKPOINT_FRAMES
 
 __all__ = ["run"]
 
-EVENTS: Final = 5_000  # a round
+EVENTS: Final = 10_000  # a round
 GROUP: Final = 500  # rows in one transaction of the floor
 BOUND: Final = 0.6
 

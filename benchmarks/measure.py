@@ -21,9 +21,7 @@ __all__ = [
     "Figure",
     "Spread",
     "compare",
-    "cpu_ns",
     "interleave",
-    "spread",
     "timed",
 ]
 
@@ -99,8 +97,8 @@ def compare(
     return Figure(
         figure=figure,
         unit=unit,
-        ours=spread(ours, better),
-        floor=spread(floor, better),
+        ours=_spread(ours, better),
+        floor=_spread(floor, better),
         ratio=ratio,
         target="" if bound is None else f"{sign} {bound:g}x",
         reached=reached,
@@ -108,7 +106,7 @@ def compare(
     )
 
 
-def spread(rounds: Sequence[Round], better: Literal["lower", "higher"] = "lower") -> Spread:
+def _spread(rounds: Sequence[Round], better: Literal["lower", "higher"] = "lower") -> Spread:
     """Percentiles over the samples of all rounds."""
     samples = sorted(
         (sample for samples in rounds for sample in samples), reverse=better == "higher"
@@ -127,7 +125,7 @@ def timed(count: int, call: Callable[[], object]) -> Round:
     return samples
 
 
-def cpu_ns(pid: int) -> int:
+def _cpu_ns(pid: int) -> int:
     """Processor time of a process's main thread so far; exact where /proc/PID/stat has ticks."""
     return int(Path(f"/proc/{pid}/schedstat").read_text().split()[0])
 
@@ -152,6 +150,6 @@ class CpuMeter:
         return {name: round(used / 1000 / count, 2) for name, used in self._used.items()}
 
     def _now(self) -> dict[str, int]:
-        used = {name: cpu_ns(pid) for name, pid in self._processes.items()}
+        used = {name: _cpu_ns(pid) for name, pid in self._processes.items()}
         # All threads of this process: the hub's own one does half of the work.
         return {"here": time.process_time_ns(), **used}

@@ -10,6 +10,7 @@ import msgspec
 from holdfast.storage.records import EventFilter, RawEvent, StoredEvent
 
 __all__ = [
+    "Advance",
     "Barrier",
     "Count",
     "Counted",
@@ -75,6 +76,12 @@ class Barrier(msgspec.Struct, frozen=True, array_like=True, tag="barrier"):
     """Do nothing, after everything this sender told before.  Reply: Passed."""
 
 
+class Advance(msgspec.Struct, frozen=True, array_like=True, tag="advance"):
+    """The writer committed events that did not come by the log.  Reply: Passed."""
+
+    last_seq: int
+
+
 class Stats(msgspec.Struct, frozen=True, array_like=True, tag="stats"):
     """How is the ring?  Reply: LogStats."""
 
@@ -97,7 +104,7 @@ class Counted(msgspec.Struct, frozen=True, array_like=True, tag="counted"):
 
 
 class Passed(msgspec.Struct, frozen=True, array_like=True, tag="passed"):
-    """Everything told before is in the log's memory."""
+    """Everything told before is in the log's memory, or everything committed before in its ring."""
 
 
 class LogStats(msgspec.Struct, frozen=True, array_like=True, tag="log_stats"):
@@ -109,7 +116,7 @@ class LogStats(msgspec.Struct, frozen=True, array_like=True, tag="log_stats"):
     last_seq: int
 
 
-Request = Emit | Tail | Query | Count | Barrier | Stats
+Request = Emit | Tail | Query | Count | Barrier | Advance | Stats
 Reply = Events | Counted | Passed | LogStats
 
 _decode_request: Callable[[bytes], Request] = msgspec.msgpack.Decoder(Request).decode
@@ -119,7 +126,7 @@ _decode_events: Callable[[msgspec.Raw], list[RawEvent]] = msgspec.msgpack.Decode
 decode_reply: Callable[[bytes], Reply] = msgspec.msgpack.Decoder(Reply).decode
 
 
-def decode_request(body: bytes) -> EmitFrame | Tail | Query | Count | Barrier | Stats:
+def decode_request(body: bytes) -> EmitFrame | Tail | Query | Count | Barrier | Advance | Stats:
     """Raises msgspec's errors; events with a wrong shape are refused here, at the door."""
     message = _decode_request(body)
     if isinstance(message, Emit):
