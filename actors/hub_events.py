@@ -101,30 +101,9 @@ class HubEvents:
             time_us = self._clock.time_us()
         _check_names(type, source, subject, session, correlation, cause, key)
         root, depth = (None, 0) if cause is None else self._place_below(cause)
-        event = (
-            time_us,
-            type,
-            source,
-            subject,
-            session,
-            correlation,
-            cause,
-            root,
-            depth,
-            key,
-            text,
+        raw = _encoded(
+            time_us, type, source, subject, session, correlation, cause, root, depth, key, text
         )
-        try:
-            raw = _encode(event)
-        except (UnicodeEncodeError, OverflowError, TypeError) as error:
-            raise InvalidInputError(
-                f"event {type!r}: {error}: names are Unicode text and time_us is an integer"
-            ) from error
-        if len(raw) > MAX_DATA:
-            raise InvalidInputError(
-                f"event {type!r}: data is {len(raw)} bytes of JSON, at most {MAX_DATA} are "
-                "accepted: store it elsewhere and refer to it"
-            )
         self._driver.offer(self._link, msgspec.Raw(raw), len(raw), timeout)
         if key is not None:
             self._causes[key] = (root or key, depth)
@@ -242,6 +221,22 @@ class HubEvents:
 
 def _pack(items: list[Any]) -> log.Emit:
     return log.Emit(msgspec.Raw(_encode(items)))
+
+
+def _encoded(time_us: int, type: str, *rest: str | int | None) -> bytes:
+    """The fields of an Event as the log and the writer pass them on."""
+    try:
+        raw = _encode((time_us, type, *rest))
+    except (UnicodeEncodeError, OverflowError, TypeError) as error:
+        raise InvalidInputError(
+            f"event {type!r}: {error}: names are Unicode text and time_us is an integer"
+        ) from error
+    if len(raw) > MAX_DATA:
+        raise InvalidInputError(
+            f"event {type!r}: data is {len(raw)} bytes of JSON, at most {MAX_DATA} are "
+            "accepted: store it elsewhere and refer to it"
+        )
+    return raw
 
 
 def _readable(event: StoredEvent) -> Event:

@@ -29,7 +29,8 @@ from rich.table import Table
 import holdfast
 from holdfast.actors.messages import checkpoints, log, query, sessions, writer
 from holdfast.actors.messages.supervisor import ChildStatus
-from holdfast.cli.daemon import is_there, tree_of, walk
+from holdfast.cli.daemon import tree_of, walk
+from holdfast.client import is_there
 from holdfast.storage.records import EventFilter
 
 ROOT: Final = Path(__file__).resolve().parent.parent

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import socket
 import uuid
 from pathlib import Path
 
@@ -10,20 +12,18 @@ from holdfast.actors.hub import Hub
 from holdfast.clock import SystemClock
 from holdfast.errors import DaemonNotFoundError
 
-__all__ = ["connect"]
+__all__ = ["connect", "is_there", "not_found"]
 
 
 def connect(run_dir: str | os.PathLike[str] = "var/run", *, source: str | None = None) -> Hub:
     """A hub to the daemon whose sockets are in ``run_dir``.
 
     ``source`` names this program in the events it emits; by default its process id does.
-    Raises DaemonNotFoundError when there is no daemon; one that restarts is waited for.
+    Raises DaemonNotFoundError when no root listens there; actors that restart are waited for.
     """
     folder = Path(run_dir)
-    if not (folder / "root.sock").exists():
-        raise DaemonNotFoundError(
-            f"no daemon at {folder}: start one with `holdfast start CONFIG --run-dir {folder}`"
-        )
+    if not is_there(folder):
+        raise not_found(folder)
     name = f"client/{os.getpid()}"
     return Hub(
         run_dir=folder,
@@ -31,4 +31,27 @@ def connect(run_dir: str | os.PathLike[str] = "var/run", *, source: str | None =
         incarnation="1",
         source=source or name,
         clock=SystemClock(),
+    )
+
+
+def is_there(run_dir: Path) -> bool:
+    """Whether a root listens there; a killed one leaves its socket behind, but nobody in it."""
+    try:
+        folder = os.open(run_dir, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        with socket.socket(socket.AF_UNIX) as probe:
+            probe.setblocking(False)
+            # By descriptor: the path of a socket holds 107 bytes only.
+            return probe.connect_ex(f"/proc/self/fd/{folder}/root.sock") in (0, errno.EAGAIN)
+    finally:
+        os.close(folder)
+
+
+def not_found(run_dir: Path) -> DaemonNotFoundError:
+    """The error that says where no daemon is, and how to have one there."""
+    return DaemonNotFoundError(
+        f"no daemon at {run_dir}: start one with `holdfast start CONFIG --run-dir {run_dir}`, "
+        "or name another directory with --run-dir or HOLDFAST_RUN_DIR"
     )

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import select
-import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,13 +11,13 @@ from pathlib import Path
 
 import msgspec
 
-import holdfast
 from holdfast.actors.hub import Hub
 from holdfast.actors.messages.supervisor import ChildStatus, GetTree, Tree
 from holdfast.cli.options import ask_timeout
-from holdfast.errors import DaemonNotFoundError, DeliveryError
+from holdfast.client import connect, is_there, not_found
+from holdfast.errors import DeliveryError
 
-__all__ = ["Processes", "connected", "is_there", "tree_of", "walk"]
+__all__ = ["Processes", "connected", "tree_of", "walk"]
 
 
 @contextmanager
@@ -28,37 +26,13 @@ def connected(run_dir: Path) -> Iterator[Hub]:
 
     Raises DaemonNotFoundError, also when the daemon ends meanwhile.
     """
-    if not is_there(run_dir):
-        raise _not_found(run_dir)
     try:
-        with holdfast.connect(run_dir) as hub:
+        with connect(run_dir) as hub:
             yield hub
     except DeliveryError:
         if is_there(run_dir):
             raise
-        raise _not_found(run_dir) from None
-
-
-def is_there(run_dir: Path) -> bool:
-    """Whether a root listens there; a killed one leaves its socket behind, but nobody in it."""
-    try:
-        folder = os.open(run_dir, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    except OSError:
-        return False
-    try:
-        with socket.socket(socket.AF_UNIX) as probe:
-            probe.setblocking(False)
-            # By descriptor: the path of a socket holds 107 bytes only.
-            return probe.connect_ex(f"/proc/self/fd/{folder}/root.sock") in (0, errno.EAGAIN)
-    finally:
-        os.close(folder)
-
-
-def _not_found(run_dir: Path) -> DaemonNotFoundError:
-    return DaemonNotFoundError(
-        f"no daemon at {run_dir}: start one with `holdfast start CONFIG --run-dir {run_dir}`, "
-        "or name another directory with --run-dir or HOLDFAST_RUN_DIR"
-    )
+        raise not_found(run_dir) from None
 
 
 def tree_of(hub: Hub) -> Tree:

@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, BinaryIO, Final
 import click
 
 from holdfast import jsonlines
-from holdfast.cli.daemon import connected, is_there
+from holdfast.cli.daemon import connected
 from holdfast.cli.options import json_option, run_dir_option
 from holdfast.cli.output import Failure, console, printable, write_line
+from holdfast.client import is_there
 from holdfast.errors import DeliveryError, InvalidInputError
 
 if TYPE_CHECKING:

@@ -1,14 +1,94 @@
-"""Tiny actors for trees under test; each is a promise broken or kept in one way."""
+"""Tiny actors for trees under test; each keeps or breaks one promise of a child."""
 
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
+from pathlib import Path
 
 from holdfast.actors.host import HostedActor
 
 
 class Idle(HostedActor):
-    """Answers with its pid."""
+    """Answers with what it was asked."""
 
     def on_receive(self, message: object) -> object:
-        return {"pid": os.getpid(), "message": message}
+        return message
+
+
+class FailsToStart(HostedActor):
+    """Raises in ``on_start`` while the file ``when`` exists."""
+
+    def __init__(self, *, when: str) -> None:
+        super().__init__()
+        self._when = Path(when)
+
+    def on_start(self) -> None:
+        if self._when.exists():
+            raise RuntimeError("the moon is wrong")
+
+
+class StartsWhenLet(HostedActor):
+    """Waits in ``on_start`` until something opens the named pipe ``gate`` to write."""
+
+    def __init__(self, *, gate: str) -> None:
+        super().__init__()
+        self._gate = gate
+
+    def on_start(self) -> None:
+        with open(self._gate):
+            pass
+
+    def on_receive(self, message: object) -> object:
+        return message
+
+
+class NeverStarts(HostedActor):
+    """Blocks in ``on_start``."""
+
+    def on_start(self) -> None:
+        while True:
+            signal.pause()
+
+
+class Ends(HostedActor):
+    """Becomes ready and then ends as ``how`` says, while the file ``when`` exists."""
+
+    def __init__(self, *, how: str, when: str = "/") -> None:
+        super().__init__()
+        self._how = how
+        self._when = Path(when)
+
+    def on_start(self) -> None:
+        if self._when.exists():
+            self.mailbox.deliver("now")
+
+    def on_receive(self, message: object) -> None:
+        kind, _, value = self._how.partition(" ")
+        match kind:
+            case "exit":
+                os._exit(int(value))
+            case "signal":
+                os.kill(os.getpid(), int(value))
+                signal.pause()
+            case "raise":
+                raise RuntimeError(value)
+
+
+class StaysOn(HostedActor):
+    """Does not stop when it is told to."""
+
+    def on_stop(self) -> None:
+        while True:
+            signal.pause()
+
+
+class HasHelpers(HostedActor):
+    """Starts another process, which outlives it unless somebody cares."""
+
+    def on_start(self) -> None:
+        self._helper = subprocess.Popen(["sleep", "1000"])
+
+    def on_receive(self, message: object) -> object:
+        return self._helper.pid

@@ -1,0 +1,259 @@
+"""Small trees of real processes: started, asked, killed; every wait has a deadline."""
+
+from __future__ import annotations
+
+import os
+import re
+import select
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import msgspec
+
+from holdfast.actors.messages.supervisor import (
+    Children,
+    ChildStatus,
+    GetTree,
+    Tree,
+    WhichChildren,
+    decode_reply,
+)
+from holdfast.actors.wire import (
+    VERSION,
+    Ask,
+    Failure,
+    FrameReader,
+    Hello,
+    Reply,
+    decode_from_receiver,
+    encode_frame,
+)
+from holdfast.supervisors.settings import AgentSettings
+from holdfast.supervisors.spec import ChildSpec, Environment, SupervisorSpec
+
+T = TypeVar("T")
+
+TIMEOUT = 20.0  # seconds; a bound on failure, never the expected duration
+HERE = Path(__file__).resolve().parent
+PROJECT = HERE.parents[1]
+LINE = re.compile(r"^(\S+ \S+) (\w+) +([\w-]+)\[(\d+)\] (.*)$")
+
+
+def child(name: str, kind: str = "Idle", **policy: Any) -> ChildSpec:
+    """A child that runs a class of agents_for_tests; ``options`` go to it, the rest is policy."""
+    run = AgentSettings(
+        target=f"tests.supervisors.agents_for_tests:{kind}",
+        python_path=(str(PROJECT),),
+        options=policy.pop("options", {}),
+    )
+    return ChildSpec(id=name, run=run, where=f"[agents.{name}] in test.toml", **policy)
+
+
+def nested(name: str, *children: ChildSpec, **policy: Any) -> ChildSpec:
+    """A supervisor below another."""
+    spec = SupervisorSpec(children=children, **policy)
+    return ChildSpec.supervisor(name, spec, where=f"[supervisors.{name}] in test.toml")
+
+
+def wait_for_end(pidfd: int, timeout: float = TIMEOUT) -> bool:
+    """Whether the process ended in time."""
+    poll = select.poll()
+    poll.register(pidfd, select.POLLIN)
+    return bool(poll.poll(timeout * 1000))
+
+
+def start_time(pid: int) -> str:
+    """What tells two processes of one pid apart."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+
+
+class SmallTree:
+    """The root of a spec in a process of its own; a context manager that stops it."""
+
+    def __init__(self, folder: Path, *children: ChildSpec, **policy: Any) -> None:
+        self.folder = folder
+        self.run_dir = folder / "run"
+        self.spec = SupervisorSpec(children=children, **policy)
+        self.environment = Environment(
+            daemon="test",
+            data_dir=str(folder / "data"),
+            run_dir=str(self.run_dir),
+            database=str(folder / "data" / "holdfast.db"),
+        )
+        self.log: list[str] = []
+        self.said: list[str] = []  # what the log says, without time and level
+        self._cursor = 0  # of ``said``: how far the test has read
+        self._rest = b""
+        self._pidfds: dict[int, int] = {}  # of processes the test looks at
+        self.spawn()
+
+    def spawn(self) -> Self:
+        """Start the root, without waiting for anything."""
+        spec = self.folder / "spec"
+        spec.write_bytes(msgspec.msgpack.encode((self.spec, self.environment)))
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "tests.supervisors.root", str(spec)],
+            cwd=PROJECT,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            process_group=0,
+        )
+        return self
+
+    # -- what it says -------------------------------------------------------------------------
+
+    def expect(self, pattern: str, *, within: float = TIMEOUT) -> re.Match[str]:
+        """The next line of the log that has the pattern."""
+        deadline = time.monotonic() + within
+        while True:
+            while self._cursor < len(self.said):
+                line = self.said[self._cursor]
+                self._cursor += 1
+                if found := re.search(pattern, line):
+                    return found
+            if not self._read(deadline):
+                raise AssertionError(f"no {pattern!r} in\n" + "\n".join(self.log))
+
+    def ready(self) -> Self:
+        """Wait until every child is ready."""
+        self.expect(r"^the tree is ready")
+        return self
+
+    def rest(self) -> list[str]:
+        """All it says, to its end."""
+        while self._read(time.monotonic() + TIMEOUT):
+            pass
+        return self.said
+
+    def count(self, pattern: str) -> int:
+        """How many lines so far have the pattern."""
+        return sum(1 for line in self.said if re.search(pattern, line))
+
+    def _read(self, deadline: float) -> bool:
+        """Read more of the log; False at its end.  Asserts that more comes in time."""
+        assert self.process.stderr is not None
+        wait = max(0.0, deadline - time.monotonic())
+        if not select.select([self.process.stderr], [], [], wait)[0]:
+            return False
+        data = os.read(self.process.stderr.fileno(), 65536)
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        for line in lines:
+            text = line.decode()
+            self.log.append(text)
+            found = LINE.match(text)
+            self.said.append(found[5] if found else text)
+        return bool(data)
+
+    # -- what it answers ----------------------------------------------------------------------
+
+    def ask(self, message: object, to: str = "root", *, timeout: float = TIMEOUT) -> Any:
+        """The reply of an actor, over a connection of its own."""
+        with socket.socket(socket.AF_UNIX) as sock:
+            sock.settimeout(timeout)
+            sock.connect(str(self.run_dir / f"{to}.sock"))
+            hello = Hello(VERSION, to, "test", "1", 1, False)
+            sock.sendall(encode_frame(hello) + encode_frame(Ask(1, msgspec.Raw(_encode(message)))))
+            reader = FrameReader()
+            while True:
+                data = sock.recv(65536)
+                assert data, f"{to} hung up"
+                for payload in reader.feed(data):
+                    match decode_from_receiver(payload):
+                        case Reply(body=body):
+                            is_ours = to == "root" or isinstance(message, WhichChildren)
+                            decode = decode_reply if is_ours else msgspec.msgpack.decode
+                            return decode(bytes(body))
+                        case Failure(text=text):
+                            raise AssertionError(text)
+                        case _:
+                            pass
+
+    def which(self, supervisor: str = "root") -> dict[str, ChildStatus]:
+        """The children of a supervisor, by name."""
+        answer = self.ask(WhichChildren(), supervisor)
+        assert isinstance(answer, Children)
+        return {status.id: status for status in answer.children}
+
+    def tree(self) -> ChildStatus:
+        """The root and all below it."""
+        answer = self.ask(GetTree())
+        assert isinstance(answer, Tree)
+        return answer.root
+
+    def until(self, condition: Callable[[], T | None]) -> T:
+        """What ``condition`` says as soon as it is true."""
+        deadline = time.monotonic() + TIMEOUT
+        while not (value := condition()):
+            assert time.monotonic() < deadline, "\n".join(self.log)
+        return value
+
+    # -- what is done to it -------------------------------------------------------------------
+
+    def pids(self) -> dict[str, int]:
+        """All processes of the tree by name, zygotes as ``zygote:SUPERVISOR``."""
+        found = {}
+        waiting = [self.process.pid]
+        while waiting:
+            pid = waiting.pop()
+            with suppress(OSError):
+                name = Path(f"/proc/{pid}/comm").read_text().strip()
+                found["root" if pid == self.process.pid else name] = pid
+                below = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+                waiting += map(int, below)
+        return found
+
+    def watch(self, *pids: int) -> list[int]:
+        """Descriptors that tell of the end of these processes; closed with the tree."""
+        return [self._pidfds.setdefault(pid, os.pidfd_open(pid)) for pid in pids]
+
+    def kill(self, name: str, number: int = signal.SIGKILL) -> int:
+        """Signal a process by name; its pid."""
+        pid = self.pids()[name]
+        os.kill(pid, number)
+        return pid
+
+    def end(self, number: int = signal.SIGTERM) -> int:
+        """Signal the root and wait for its end; the exit code."""
+        self.process.send_signal(number)
+        self.rest()
+        return self.process.wait(TIMEOUT)
+
+    def files(self) -> list[str]:
+        """What is left in the directories, except the database and the boot counter."""
+        folders = (self.run_dir, self.folder / "data")
+        names = [path.name for folder in folders for path in folder.iterdir()]
+        return sorted(name for name in names if name != "boot")
+
+    def __enter__(self) -> Self:
+        return self.ready()
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(TIMEOUT)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+                raise
+        assert self.process.stderr is not None
+        self.process.stderr.close()
+        for pidfd in self._pidfds.values():
+            os.close(pidfd)
+
+
+_encode = msgspec.msgpack.Encoder().encode
