@@ -14,7 +14,17 @@ OnReply = Callable[[Any], None]  # gets the reply, or the HoldfastError that cam
 class Entry:
     """One message on its way: numbered (tell, command) or not (ask)."""
 
-    __slots__ = ("body", "count", "first", "idempotent", "kind", "on_reply", "order", "was_sent")
+    __slots__ = (
+        "body",
+        "count",
+        "first",
+        "idempotent",
+        "kind",
+        "on_reply",
+        "order",
+        "position",
+        "was_sent",
+    )
 
     def __init__(
         self,
@@ -34,4 +44,26 @@ class Entry:
         self.order = order
         self.on_reply = on_reply
         self.idempotent = idempotent
+        self.position = 0  # among the messages of the connection it was sent on
         self.was_sent = False
+
+    @property
+    def is_numbered(self) -> bool:
+        """It takes numbers of its sender, and stays in the outbox until it is acknowledged."""
+        return self.kind in ("tell", "command")
+
+    @property
+    def last(self) -> int:
+        """Its highest number."""
+        return self.first + self.count - 1
+
+    @property
+    def is_finished(self) -> bool:
+        """A command whose result has come."""
+        return self.kind == "command" and self.on_reply is None
+
+    def answer(self, value: Any) -> None:
+        """Tell who waits, once."""
+        on_reply, self.on_reply = self.on_reply, None
+        if on_reply is not None:
+            on_reply(value)

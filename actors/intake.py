@@ -18,6 +18,7 @@ from pykka.messages import _ActorStop
 
 from holdfast.actors.failures import failure_of
 from holdfast.actors.receiver import Marks, Receiver
+from holdfast.actors.recorder import InHand, Suspect
 from holdfast.actors.wire import (
     VERSION,
     Ack,
@@ -78,6 +79,8 @@ class Delivery:
         "kind",
         "message",
         "number",
+        "poison",
+        "position",
         "redelivered",
         "skip",
     )
@@ -100,6 +103,8 @@ class Delivery:
         self.count = count
         self.redelivered = redelivered
         self.skip = skip  # so many of ``count`` were taken in before, on another connection
+        self.position = intake.position  # among the messages of its connection
+        self.poison: Suspect | None = None  # the evidence that it kills whoever handles it
         self.acked = 0  # the sender holds the results of commands up to here
         self.deferred = False  # a tell whose handler acknowledges it later
 
@@ -149,6 +154,8 @@ class Intake:
         self._wake = wake  # called when ``outgoing`` gets its first frame
         self.sender = ""
         self.incarnation = ""
+        self.position = 0  # messages received on this connection
+        self.slot = 0  # of this connection in the flight recorder
         self.outgoing: deque[bytes] = deque()
         self.closed = False
         self.is_refused = False
@@ -167,10 +174,12 @@ class Intake:
             if not isinstance(frame, Hello):
                 raise FrameError(f"{type(frame).__name__} before Hello")
             return self._greet(frame)
+        self.position += 1
         match frame:
             case Ask(id=ident, body=body):
                 self._spend(1)
-                return self._decoded(Delivery(self, "ask", ident, None), body)
+                again = frame.redelivered
+                return self._decoded(Delivery(self, "ask", ident, None, redelivered=again), body)
             case Tell(first=first, count=count, body=body):
                 skip = self._take_in(first, count, repeats_end_here=True)
                 if skip == count:
@@ -247,11 +256,12 @@ class Intake:
         credit = receiver.top_up(0)
         self._outstanding = self._allowance = credit
         receiver.granted += credit
-        self._send(
-            encode_frame(
-                Welcome(VERSION, receiver.actor, receiver.incarnation, mark, duplicates, credit)
-            )
-        )
+        welcome = Welcome(VERSION, receiver.actor, receiver.incarnation, mark, duplicates, credit)
+        if (last := receiver.last_life) is not None:
+            taken = last.position(self.sender, self.incarnation)
+            if taken is not None:
+                welcome = msgspec.structs.replace(welcome, last_life=last.incarnation, taken=taken)
+        self._send(encode_frame(welcome))
 
     def refuse(self, error: HoldfastError) -> None:
         """Tell the sender why its connection ends, which it does once that is sent."""
@@ -267,6 +277,8 @@ class Intake:
             self.closed = True
             receiver = self._receiver
             receiver.granted -= self._outstanding
+            if receiver.recorder is not None:
+                receiver.recorder.leave(self.slot)
             if receiver.intakes.get((self.sender, self.incarnation)) is self:
                 del receiver.intakes[self.sender, self.incarnation]
 
@@ -283,6 +295,8 @@ class Intake:
         key = hello.sender, hello.incarnation
         self.sender, self.incarnation = key
         receiver.intakes[key] = self
+        if receiver.recorder is not None:
+            self.slot = receiver.recorder.seat(*key)
         self._marks = receiver.marks_of(key, hello.first)
         if hello.resuming and not receiver.keeps_marks:
             joined = Joined(hello.sender, hello.incarnation, hello.first)
@@ -323,6 +337,9 @@ class Intake:
                 raise refused from error
             self.fail(delivery, refused)
             return None
+        if delivery.redelivered and (last := self._receiver.last_life) is not None:
+            in_hand = InHand(self.sender, self.incarnation, delivery.kind, delivery.number)
+            delivery.poison = last.poison(in_hand)
         return delivery
 
     def _send(self, frame: bytes) -> None:

@@ -20,6 +20,7 @@ from holdfast.errors import HoldfastError
 __all__ = ["LinkSocket"]
 
 READ_BYTES: Final = 256 * 1024
+EVIDENCE: Final = 0.08  # seconds to hear from the next life what the last one had in hand
 RETRY_FIRST: Final = 0.005  # seconds; a restart takes 5-10 ms
 RETRY_MOST: Final = 0.25  # seconds; bounds how long a restarted root goes unnoticed
 
@@ -165,11 +166,16 @@ class LinkSocket:
         was_up = self.link.is_up
         self._drop()
         self.link.disconnected(last_was_sent=last_was_sent and self._last_was_sent)
+        self._reactor.later(EVIDENCE, self._give_up_limbo)
         self._changed()
         if was_up and not self._failures:
             self.open()
         else:
             self._try_again()
+
+    def _give_up_limbo(self) -> None:
+        self.link.give_up_limbo()
+        self._changed()
 
     def _try_again(self) -> None:
         delay = min(RETRY_MOST, RETRY_FIRST * 2 ** min(self._failures, 10))

@@ -27,12 +27,13 @@ from holdfast.actors.link_socket import LinkSocket
 from holdfast.actors.mailbox_link import Answered, MailboxLink
 from holdfast.actors.reactor import READ, Reactor, Timer
 from holdfast.actors.receiver import Receiver
+from holdfast.actors.recorder import FlightRecorder, Kind, LastLife, Suspect
 from holdfast.actors.vocabularies import decode_reply_of
 from holdfast.actors.wire import MAX_FRAME
 from holdfast.clock import Clock
 from holdfast.errors import ProtocolError
 
-__all__ = ["Answered", "Batch", "Mailbox", "MailboxLink"]
+__all__ = ["Answered", "Batch", "Mailbox", "MailboxLink", "Poisoned"]
 
 BURST: Final = 64  # messages handled before the sockets are looked at again
 ACCEPTS: Final = 64  # connections taken in a row
@@ -42,6 +43,13 @@ class Batch(msgspec.Struct, frozen=True):
     """Everything that was ready, in order; each item is answered through its delivery."""
 
     items: list[Delivery]
+
+
+class Poisoned(msgspec.Struct, frozen=True):
+    """A message that killed its receiver more than once; not to be handled again."""
+
+    delivery: Delivery
+    evidence: Suspect
 
 
 class Mailbox:
@@ -66,6 +74,8 @@ class Mailbox:
         keeps_marks: bool = True,
         count_of: Callable[[Any], int] = lambda _message: 1,
         max_frame: int = MAX_FRAME,
+        recorder: FlightRecorder | None = None,
+        last_life: LastLife | None = None,
     ) -> None:
         self.name = name
         self.incarnation = incarnation
@@ -85,7 +95,13 @@ class Mailbox:
             before_greeting=self._take_in_the_rest_of,
             count_of=count_of,
             max_frame=max_frame,
+            recorder=recorder,
+            last_life=last_life,
         )
+        self._recorder = recorder
+        # What was in hand together when the last life died comes again one by one, so that the
+        # next death tells which it was.
+        self._singly = last_life is not None and last_life.died_in_a_batch
         self._is_ending = False
         self._ready: deque[Envelope[Any] | Delivery] = deque()
         self._since_poll = 0
@@ -110,6 +126,8 @@ class Mailbox:
     def get(self) -> Envelope[Any]:
         """The next message; waits for it.  The one before it counts as handled now."""
         self._finish_current()
+        if self._recorder is not None:
+            self._recorder.idle()
         if self.on_first_get is not None:
             callback, self.on_first_get = self.on_first_get, None
             callback()
@@ -254,25 +272,42 @@ class Mailbox:
             link.flush()
 
     def _single(self, delivery: Delivery) -> Envelope[Any]:
-        self.current = delivery
         self.handled += 1
+        if delivery.poison is not None:
+            return Envelope(Poisoned(delivery, delivery.poison))
+        self.current = delivery
+        if self._recorder is not None:
+            self._record(delivery, delivery.kind)
         answered = delivery.kind in ("ask", "command")
         return Envelope(delivery.message, reply_to=delivery if answered else None)  # type: ignore[arg-type]  # a Delivery is what pykka uses of a Future
 
     def _batch(self, first: Delivery) -> Envelope[Any]:
-        items = [first]
-        if isinstance(first.message, _ActorStop):
+        if first.poison is not None or isinstance(first.message, _ActorStop):
             return self._single(first)
+        items = [first]
         size = first.count
-        while self._ready and size < self._batch_limit:
+        while self._ready and size < self._batch_limit and self._may_join(first):
             item = self._ready[0]
-            if not isinstance(item, Delivery) or isinstance(item.message, _ActorStop):
+            if not (isinstance(item, Delivery) and self._may_join(item)):
                 break
             items.append(item)
             size += item.count
             self._ready.popleft()
         self.handled += len(items)
+        if self._recorder is not None:
+            for item in items:
+                self._record(item, item.kind if len(items) == 1 else "batch")
         return Envelope(Batch(items))
+
+    def _may_join(self, item: Delivery) -> bool:
+        is_suspect = self._singly and item.redelivered
+        return not (is_suspect or item.poison or isinstance(item.message, _ActorStop))
+
+    def _record(self, delivery: Delivery, kind: Kind) -> None:
+        assert self._recorder is not None
+        slot = delivery.intake.slot
+        self._recorder.take(slot, delivery.position)
+        self._recorder.begin(self._clock.monotonic(), slot, kind, delivery.number)
 
     def _accept(self, _events: int) -> None:
         assert self._listener is not None

@@ -10,6 +10,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
+from holdfast.actors.recorder import FlightRecorder, LastLife
 from holdfast.actors.wire import MAX_FRAME
 
 if TYPE_CHECKING:
@@ -48,12 +49,16 @@ class Receiver:
         before_greeting: Callable[[str, str], None],
         count_of: Callable[[Any], int] = lambda _message: 1,
         max_frame: int = MAX_FRAME,
+        recorder: FlightRecorder | None = None,
+        last_life: LastLife | None = None,
     ) -> None:
         self.actor = actor
         self.incarnation = incarnation
         self.decode = decode
         self.count_of = count_of  # how many numbers the message of a tell takes
         self.max_frame = max_frame
+        self.recorder = recorder
+        self.last_life = last_life
         # False: the actor itself answers Joined, from marks that the writer keeps.
         self.keeps_marks = keeps_marks
         # Gets sender and incarnation; takes in what the sender's earlier connection still holds.

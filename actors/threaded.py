@@ -263,6 +263,8 @@ class ThreadedDriver:
         finally:
             wire.release()
             self._changed.notify_all()
+            if wire.sock is not sock:
+                self._wake()  # the break may have put timers on the heap
 
     def _wake(self) -> None:
         self._asleep = False

@@ -66,6 +66,8 @@ class Welcome(msgspec.Struct, frozen=True, array_like=True, tag_field="frame", t
     """Messages up to ``mark`` need not be sent again; ``credit`` messages may be sent now.
 
     ``duplicates`` counts the events of this sender so far whose key existed already.
+    ``last_life`` is the incarnation before this one, if it is known how far that one came:
+    ``taken`` messages of the sender's last connection to it had been taken in hand.
     """
 
     version: int
@@ -74,6 +76,8 @@ class Welcome(msgspec.Struct, frozen=True, array_like=True, tag_field="frame", t
     mark: int
     duplicates: int
     credit: int
+    last_life: str = ""
+    taken: int = 0
 
 
 class Refused(msgspec.Struct, frozen=True, array_like=True, tag_field="frame", tag=2):
@@ -106,6 +110,7 @@ class Ask(msgspec.Struct, frozen=True, array_like=True, tag_field="frame", tag=5
 
     id: int
     body: msgspec.Raw
+    redelivered: bool = False
 
 
 class Goodbye(msgspec.Struct, frozen=True, array_like=True, tag_field="frame", tag=6):

@@ -20,9 +20,14 @@ __all__ = [
     "Checkpoint",
     "CheckpointStored",
     "Command",
+    "DeadLetter",
+    "DeleteDeadLetter",
+    "Discarded",
+    "Dropped",
     "Event",
     "EventFilter",
     "KeepAnswer",
+    "Kept",
     "Mark",
     "Origin",
     "Outcome",
@@ -31,7 +36,9 @@ __all__ = [
     "Row",
     "Session",
     "SessionsStored",
+    "SkipEvents",
     "StoreCheckpoint",
+    "StoreDeadLetter",
     "StoreSessions",
     "StoredEvent",
 ]
@@ -152,10 +159,50 @@ class Position(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Mark(msgspec.Struct, frozen=True, array_like=True):
-    """The newest number of a sender that is committed, and its events whose key existed."""
+    """How far a sender's numbers are settled; of them, the events whose key existed, and those
+    that a row of ``dropped`` stands for.  The others are committed."""
 
     number: int
     duplicates: int
+    dropped: int = 0
+
+
+class Dropped(msgspec.Struct, frozen=True, array_like=True):
+    """A loss as data: the ``count`` numbers ``first`` to ``last`` were not stored, and why.
+
+    The first five that say who and which are None for events without an origin.
+    """
+
+    id: int
+    time_us: int
+    sender: str | None
+    incarnation: str | None
+    stream: str | None
+    first: int | None
+    last: int | None
+    count: int
+    reason: str
+
+
+class DeadLetter(msgspec.Struct, frozen=True, array_like=True):
+    """A message that could not be delivered to ``actor``; ``id`` is 0 until it is stored.
+
+    ``kind`` is that of the message ("tell", "ask", "command"), ``number`` its number in the
+    sender's numbering (of an ask: its id), ``reason`` why it is here ("poison: killed by signal
+    9"), ``deaths`` how many lives of the actor it cost, ``body`` msgpack as it was sent.
+    """
+
+    id: int
+    actor: str
+    sender: str
+    incarnation: str
+    stream: str
+    number: int
+    kind: str
+    reason: str
+    deaths: int
+    time_us: int
+    body: bytes
 
 
 class AppendEvents(msgspec.Struct, frozen=True, array_like=True, tag="append_events"):
@@ -163,6 +210,35 @@ class AppendEvents(msgspec.Struct, frozen=True, array_like=True, tag="append_eve
 
     origin: Origin | None
     events: Sequence[RawEvent] | Sequence[Event]
+
+
+class SkipEvents(msgspec.Struct, frozen=True, array_like=True, tag="skip_events"):
+    """A tombstone: the ``count`` numbers from the origin's first on will not come.
+
+    Moves the mark past them and notes those that were above it in ``dropped``, in one
+    transaction.  Outcome: Appended, with nothing stored.
+    """
+
+    origin: Origin
+    count: int
+    reason: str
+
+
+class StoreDeadLetter(msgspec.Struct, frozen=True, array_like=True, tag="store_dead_letter"):
+    """Keep a message that could not be delivered; a repeat is stored once.  Outcome: Kept.
+
+    Its identity is (actor, sender, incarnation, kind, number).
+    """
+
+    letter: DeadLetter
+    origin: Origin | None = None
+
+
+class DeleteDeadLetter(msgspec.Struct, frozen=True, array_like=True, tag="delete_dead_letter"):
+    """Forget a dead letter.  Outcome: Discarded."""
+
+    id: int
+    origin: Origin | None = None
 
 
 class StoreSessions(msgspec.Struct, frozen=True, array_like=True, tag="store_sessions"):
@@ -203,8 +279,8 @@ class Appended(msgspec.Struct, frozen=True, array_like=True, tag="appended"):
     ``stored`` events have the numbers ``first_seq``, ``first_seq + 1``, ... in the order of the
     frame, leaving out the ``skipped`` leading ones (at or below the mark), the ``repeated`` ones
     (index, sequence number of the first) and the ``refused`` ones (index, reason; each has its
-    row in ``dropped``).  ``mark`` is 0 without an origin; ``duplicates`` counts the repeated
-    keys of this (sender, incarnation, stream) so far.
+    row in ``dropped``).  ``mark`` is 0 without an origin; ``duplicates`` and ``dropped`` count the
+    repeated keys and the losses of this (sender, incarnation, stream) so far.
     """
 
     mark: int
@@ -214,6 +290,7 @@ class Appended(msgspec.Struct, frozen=True, array_like=True, tag="appended"):
     skipped: int = 0
     repeated: list[tuple[int, int]] = []
     refused: list[tuple[int, str]] = []
+    dropped: int = 0
 
 
 class SessionsStored(msgspec.Struct, frozen=True, array_like=True, tag="sessions_stored"):
@@ -236,5 +313,25 @@ class CheckpointStored(msgspec.Struct, frozen=True, array_like=True, tag="checkp
     id: int
 
 
-Command = AppendEvents | StoreSessions | StoreCheckpoint | KeepAnswer
-Outcome = Appended | SessionsStored | CheckpointStored | AnswerKept
+class Kept(msgspec.Struct, frozen=True, array_like=True, tag="kept"):
+    """The dead letter is committed under this ``id``, which is never used again."""
+
+    id: int
+
+
+class Discarded(msgspec.Struct, frozen=True, array_like=True, tag="discarded"):
+    """There is no dead letter of that id (any more); ``existed`` says whether there was."""
+
+    existed: bool
+
+
+Command = (
+    AppendEvents
+    | SkipEvents
+    | StoreSessions
+    | StoreCheckpoint
+    | KeepAnswer
+    | StoreDeadLetter
+    | DeleteDeadLetter
+)
+Outcome = Appended | SessionsStored | CheckpointStored | AnswerKept | Kept | Discarded

@@ -33,11 +33,10 @@ Verdict = Literal["start_timeout", "shutdown_timeout", "zygote_lost"]
 
 
 class ChildSaid(msgspec.Struct, frozen=True):
-    """What the incarnation ``start`` of a child said on its lifeline."""
+    """The incarnation ``start`` of a child said something on its lifeline: hear it."""
 
     child: str
     start: int
-    message: FromChild
 
 
 class Overdue(msgspec.Struct, frozen=True):
@@ -68,6 +67,8 @@ class Child:
         self._home = mailbox  # the supervisor's
         self._pidfd = -1
         self._lifeline: Lifeline[FromChild] | None = None
+        # Read and not handled.  Not in the mailbox, where a death could overtake it.
+        self._heard: list[FromChild] = []
         self._timer: Timer | None = None  # the one deadline that its state has
         self._verdict: Verdict | None = None
         self._is_doomed = False  # to be killed as soon as there is a process
@@ -83,6 +84,7 @@ class Child:
         self.starts += 1
         self.started_at, self.ready_at = now, None
         self.failure = ""
+        self._heard = []
         self.mailbox = self.handled = 0
         self.children = []
         self._verdict, self._is_doomed = None, False
@@ -95,7 +97,7 @@ class Child:
         self._home.watch(pidfd, self._notice_death)
         # Not before: a child may be ready before the zygote has told its pid.
         assert self._lifeline is not None
-        self._home.watch(self._lifeline.fileno(), self._hear)
+        self._home.watch(self._lifeline.fileno(), self._listen)
         if self._is_doomed:
             self.kill(self._verdict)
 
@@ -146,9 +148,12 @@ class Child:
         else:
             self._arm(REAP_GRACE, "reap")
 
-    def last_words(self) -> list[FromChild]:
-        """What it said and nobody heard yet, now that it is dead."""
-        return [] if self._lifeline is None else self._lifeline.hear()
+    def hear(self) -> list[FromChild]:
+        """What it said since; of a dead child, all it ever did."""
+        if self._lifeline is not None:
+            self._listen()
+        heard, self._heard = self._heard, []
+        return heard
 
     def ended(self, status: int | None, at: float) -> LastExit:
         """Its process is reaped with ``status``, or it is known that there is none (None)."""
@@ -188,12 +193,12 @@ class Child:
             children=self.children,
         )
 
-    def _hear(self) -> list[ChildSaid]:
+    def _listen(self) -> list[ChildSaid]:
         assert self._lifeline is not None
-        heard = self._lifeline.hear()
+        self._heard += self._lifeline.hear()
         if self._lifeline.ended:  # dead or dying; that it is comes from the pidfd and the reap
             self._home.unwatch(self._lifeline.fileno())
-        return [ChildSaid(self.spec.id, self.starts, message) for message in heard]
+        return [ChildSaid(self.spec.id, self.starts)] if self._heard else []
 
     def _notice_death(self) -> list[Overdue]:
         """The pidfd is readable; the reap, which makes the death official, has to follow."""

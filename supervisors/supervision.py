@@ -92,6 +92,7 @@ class Supervision:
         self._fork_count = 0
         # Between the loss of a zygote and the next one: the children to start again.
         self._bereft: list[Child] | None = None
+        self._why_lost = ""
         self.rounds = Rounds(
             mailbox=mailbox, children=self._children, deadline=STATUS_WAIT * spec.height
         )
@@ -164,7 +165,8 @@ class Supervision:
         if child is None or child.starts != message.start:
             return
         if isinstance(message, ChildSaid):
-            self._said(child, message.message)
+            for said in child.hear():
+                self._said(child, said)
             return
         match message.what, child.state:
             case "start", "starting":
@@ -187,7 +189,7 @@ class Supervision:
 
     def _ended(self, child: Child, status: int | None) -> None:
         """The process is reaped, or there was none: by what it was, restart, go on or give up."""
-        for message in child.last_words():
+        for message in child.hear():
             self._said(child, message)
         was, pid, now = child.state, child.pid, self._clock.monotonic()
         last_exit = child.ended(status, self._clock.time_us() / 1e6)
@@ -231,6 +233,7 @@ class Supervision:
     def _zygote_lost(self, reason: str) -> None:
         """All children die with it: one failure, whatever their number."""
         self._reports.zygote_lost(reason)
+        self._why_lost = reason
         self._forks.clear()
         self._bereft = []
         for child in self._children.values():
@@ -254,7 +257,7 @@ class Supervision:
                 self.rounds.forget(child)
         match self.phase:
             case "starting":
-                self._upward.failed(f"the zygote of supervisor {self._name!r} died")
+                self._upward.failed(f"the zygote of {self._name!r} is lost: {self._why_lost}")
                 self.stop(EXIT_FAILED)
             case "running" if self._budget.charge():
                 self._processes.renew()

@@ -33,6 +33,8 @@ Main = Callable[[bytes, dict[str, int]], int]
 
 RECORD_BYTES: Final = 1024 * 1024  # above any datagram: the kernel's wmem_max is 208 KiB
 MAX_DESCRIPTORS: Final = 253  # SCM_MAX_FD of the kernel
+# A Ctrl-C or a SIGTERM to the whole group is the root's to handle, in order.
+NOT_OURS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Fork(msgspec.Struct, frozen=True, array_like=True):
@@ -87,9 +89,12 @@ class Zygote:
         sys.stdout.flush()
         sys.stderr.flush()
         parent = os.getpid()
+        # Until the zygote ignores them; one that comes meanwhile to both is this process's.
+        unblocked = signal.pthread_sigmask(signal.SIG_BLOCK, NOT_OURS)
         self.pid = os.fork()
         if self.pid == 0:
             _become_zygote(theirs.detach(), main, preload, name, parent)
+        signal.pthread_sigmask(signal.SIG_SETMASK, unblocked)
         theirs.close()
         self._channel.setblocking(False)
 
@@ -122,6 +127,8 @@ class Zygote:
             if isinstance(message, Forked):
                 message = msgspec.structs.replace(message, pidfd=fds[0])
             messages.append(message)
+            if isinstance(message, ZygoteLost):
+                return messages
 
     def kill(self) -> None:
         """SIGKILL it, and so its children.  The pid is ours until it was reaped."""
@@ -150,9 +157,9 @@ def _become_zygote(
     try:
         die_with_parent(parent)
         signal.set_wakeup_fd(-1)
-        # A Ctrl-C or a SIGTERM to the whole group is the root's to handle, in order.
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        for number in NOT_OURS:
             signal.signal(number, signal.SIG_IGN)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, NOT_OURS)
         os.closerange(3, channel)
         os.closerange(channel + 1, os.sysconf("SC_OPEN_MAX"))
         null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
@@ -163,14 +170,16 @@ def _become_zygote(
             import_module(module)
         gc.collect()
         gc.freeze()  # the collector of a child would touch, and so copy, every page of this
-        _serve(channel, main)
+        _serve(socket.socket(fileno=channel), main)
     except BaseException:
-        traceback.print_exc()
-    os._exit(1)
+        lost = _encode(ZygoteLost(traceback.format_exc()))
+        with suppress(OSError), socket.socket(fileno=os.dup(channel)) as line:
+            line.send(lost)
+    finally:
+        os._exit(1)
 
 
-def _serve(channel_fd: int, main: Main) -> NoReturn:
-    channel = socket.socket(fileno=channel_fd)
+def _serve(channel: socket.socket, main: Main) -> NoReturn:
     signals = SignalPipe([signal.SIGCHLD])
     poll = select.poll()
     poll.register(channel, select.POLLIN)
@@ -230,15 +239,17 @@ def _become_child(
     try:
         die_with_parent(parent)
         signals.close()
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         channel.close()
         code = main(request.payload, dict(zip(request.names, fds, strict=True)))
     except SystemExit as exit_:
         code = exit_.code if isinstance(exit_.code, int) else 1
     except BaseException:
-        traceback.print_exc()
-    # Past the interpreter's own end: its exit hooks are the zygote's, not the child's.
-    with suppress(OSError, ValueError):
-        sys.stdout.flush()
-    with suppress(OSError, ValueError):
-        sys.stderr.flush()
-    os._exit(code)
+        with suppress(Exception):
+            traceback.print_exc()
+    finally:
+        # Past the interpreter's own end: its exit hooks are the zygote's, not the child's.
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(Exception):
+                stream.flush()
+        os._exit(code & 0xFF)

@@ -6,9 +6,24 @@ from collections.abc import Callable
 
 import msgspec
 
-from holdfast.storage.records import EventFilter, StoredEvent
+from holdfast.storage.records import DeadLetter, Dropped, EventFilter, StoredEvent
 
-__all__ = ["CountEvents", "Found", "Number", "QueryEvents", "Reply", "Request"]
+__all__ = [
+    "CountEvents",
+    "DeadLetterIs",
+    "DeadLettersAre",
+    "DroppedAre",
+    "Found",
+    "GetDeadLetter",
+    "ListDeadLetters",
+    "ListDropped",
+    "Number",
+    "QueryEvents",
+    "Reply",
+    "Request",
+    "decode_reply",
+    "decode_request",
+]
 
 
 class QueryEvents(msgspec.Struct, frozen=True, array_like=True, tag="query_events"):
@@ -23,6 +38,24 @@ class CountEvents(msgspec.Struct, frozen=True, array_like=True, tag="count_event
     """How many events match.  Reply: Number."""
 
     filter: EventFilter
+
+
+class ListDeadLetters(msgspec.Struct, frozen=True, array_like=True, tag="list_dead_letters"):
+    """The newest ``limit`` dead letters, newest first.  Reply: DeadLettersAre."""
+
+    limit: int = 100
+
+
+class GetDeadLetter(msgspec.Struct, frozen=True, array_like=True, tag="get_dead_letter"):
+    """One dead letter.  Reply: DeadLetterIs."""
+
+    id: int
+
+
+class ListDropped(msgspec.Struct, frozen=True, array_like=True, tag="list_dropped"):
+    """The newest ``limit`` losses, newest first.  Reply: DroppedAre."""
+
+    limit: int = 100
 
 
 class Found(msgspec.Struct, frozen=True, array_like=True, tag="found"):
@@ -42,8 +75,28 @@ class Number(msgspec.Struct, frozen=True, array_like=True, tag="number"):
     count: int
 
 
-Request = QueryEvents | CountEvents
-Reply = Found | Number
+class DeadLettersAre(msgspec.Struct, frozen=True, array_like=True, tag="dead_letters"):
+    """As many as fit in one frame; ``more`` says that there are older ones."""
+
+    letters: list[DeadLetter]
+    more: bool = False
+
+
+class DeadLetterIs(msgspec.Struct, frozen=True, array_like=True, tag="dead_letter"):
+    """The letter, or None where there is none of that id."""
+
+    letter: DeadLetter | None
+
+
+class DroppedAre(msgspec.Struct, frozen=True, array_like=True, tag="dropped"):
+    """The losses asked for; ``count`` is the sum over all there are, listed or not."""
+
+    losses: list[Dropped]
+    count: int
+
+
+Request = QueryEvents | CountEvents | ListDeadLetters | GetDeadLetter | ListDropped
+Reply = Found | Number | DeadLettersAre | DeadLetterIs | DroppedAre
 
 decode_request: Callable[[bytes], Request] = msgspec.msgpack.Decoder(Request).decode
 decode_reply: Callable[[bytes], Reply] = msgspec.msgpack.Decoder(Reply).decode

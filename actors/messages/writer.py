@@ -12,26 +12,37 @@ from holdfast.storage.records import (
     AppendEvents,
     CheckpointStored,
     Command,
+    DeadLetter,
+    DeleteDeadLetter,
+    Discarded,
     KeepAnswer,
+    Kept,
     Mark,
     Origin,
     Position,
     RawEvent,
     SessionsStored,
+    SkipEvents,
     StoreCheckpoint,
+    StoreDeadLetter,
     StoreSessions,
 )
 
 __all__ = [
+    "DiscardDeadLetter",
+    "Discarded",
     "Forget",
     "Forgotten",
     "GetMark",
     "GetPosition",
+    "KeepDeadLetter",
+    "Kept",
     "MarkIs",
     "PositionIs",
     "Relay",
     "Reply",
     "Request",
+    "Skip",
     "Stats",
     "Sync",
     "Synced",
@@ -49,6 +60,32 @@ class Relay(msgspec.Struct, frozen=True, array_like=True, tag="relay"):
 
     origin: Origin
     events: msgspec.Raw
+
+
+class Skip(msgspec.Struct, frozen=True, array_like=True, tag="skip"):
+    """The ``count`` events from the origin's first on will not come; record that.  Reply: Appended.
+
+    Only those above the origin's mark are counted as dropped.
+    """
+
+    origin: Origin
+    count: int
+    reason: str
+
+
+class KeepDeadLetter(msgspec.Struct, frozen=True, array_like=True, tag="keep_dead_letter"):
+    """Keep a message that could not be delivered; its ``id`` is not looked at.  Reply: Kept.
+
+    Ask it as an idempotent question: a repeat gets the id of the first.
+    """
+
+    letter: DeadLetter
+
+
+class DiscardDeadLetter(msgspec.Struct, frozen=True, array_like=True, tag="discard_dead_letter"):
+    """Forget a dead letter.  Reply: Discarded."""
+
+    id: int
 
 
 class GetMark(msgspec.Struct, frozen=True, array_like=True, tag="get_mark"):
@@ -110,6 +147,9 @@ class WriterStats(msgspec.Struct, frozen=True, array_like=True, tag="writer_stat
 
 Request = (
     Relay
+    | Skip
+    | KeepDeadLetter
+    | DiscardDeadLetter
     | StoreSessions
     | StoreCheckpoint
     | KeepAnswer
@@ -124,6 +164,8 @@ Reply = (
     | SessionsStored
     | CheckpointStored
     | AnswerKept
+    | Kept
+    | Discarded
     | MarkIs
     | PositionIs
     | Synced
@@ -141,8 +183,16 @@ decode_reply: Callable[[bytes], Reply] = msgspec.msgpack.Decoder(Reply).decode
 def decode_request(
     body: bytes,
 ) -> Command | GetMark | GetPosition | Sync | Forget | Stats:
-    """Raises msgspec's errors; a Relay comes out as the AppendEvents it stands for."""
+    """Raises msgspec's errors; what is to be stored comes out as the command it stands for."""
     message = _decode_request(body)
-    if isinstance(message, Relay):
-        return AppendEvents(message.origin, _decode_events(message.events))
-    return message
+    match message:
+        case Relay(origin=origin, events=events):
+            return AppendEvents(origin, _decode_events(events))
+        case Skip(origin=origin, count=count, reason=reason):
+            return SkipEvents(origin, count, reason)
+        case KeepDeadLetter(letter=letter):
+            return StoreDeadLetter(letter)
+        case DiscardDeadLetter(id=id):
+            return DeleteDeadLetter(id)
+        case _:
+            return message

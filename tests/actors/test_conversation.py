@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 from collections.abc import Callable
 from typing import Any
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from holdfast.actors.intake import Delivery, Intake
 from holdfast.actors.link import Link
 from holdfast.actors.receiver import Receiver
+from holdfast.actors.recorder import FlightRecorder, LastLife, create
 from holdfast.actors.wire import FrameReader, Hello, encode_frame
 from holdfast.errors import (
     ActorDied,
@@ -211,12 +213,55 @@ def test_an_ask_that_was_sent_fails_as_started_when_the_actor_dies() -> None:
     wire.move(1 << 20)
     sender.ask("not sent", outcomes.append, idempotent=False)
     wire.cut()
+    sender.give_up_limbo()
     (died,) = outcomes
     assert isinstance(died, ActorDied)
     assert died.started
     again = Wire(sender, receiver())
     again.settle(lambda delivery: delivery.set("answer"))
     assert outcomes[1:] == ["answer"]
+
+
+def test_what_the_last_life_never_took_in_hand_is_asked_of_the_next() -> None:
+    """Scenario 28: the flight recorder tells them apart."""
+    record = create("critic")
+    recorder = FlightRecorder(record)
+    sender = link()
+    wire = Wire(sender, receiver(recorder=recorder))
+    outcomes: list[Any] = []
+    for question in ("in hand", "waiting", "waiting too"):
+        sender.ask(question, outcomes.append, idempotent=False)
+    wire.move(1 << 20)
+    in_hand, *_ = wire.move(1 << 20)
+    recorder.take(in_hand.intake.slot, in_hand.position)
+    last = LastLife(record, incarnation="1.1", suspect=None)  # as it was when the actor died
+    wire.cut()
+    assert outcomes == []
+    wire = Wire(sender, receiver(incarnation="1.2", last_life=last))
+    wire.settle(lambda delivery: delivery.set(f"answer to {delivery.message}"))
+    died, *answers = outcomes
+    assert isinstance(died, ActorDied)
+    assert died.started
+    assert answers == ["answer to waiting", "answer to waiting too"]
+    recorder.close()
+    os.close(record)
+
+
+def test_the_record_of_another_life_proves_nothing() -> None:
+    record = create("critic")
+    sender = link()
+    wire = Wire(sender, receiver(recorder=FlightRecorder(record)))
+    outcomes: list[Any] = []
+    sender.ask("what", outcomes.append, idempotent=False)
+    wire.move(1 << 20)
+    wire.move(1 << 20)
+    last = LastLife(record, incarnation="1.2", suspect=None)
+    wire.cut()
+    Wire(sender, receiver(incarnation="1.3", last_life=last)).settle(lambda delivery: None)
+    (died,) = outcomes
+    assert isinstance(died, ActorDied)
+    assert died.started
+    os.close(record)
 
 
 def test_an_idempotent_ask_is_asked_again() -> None:

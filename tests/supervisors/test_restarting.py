@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from holdfast.actors.messages.supervisor import ChildCount, CountChildren, LastExit
+from tests.supervisors.conftest import Grow
 from tests.supervisors.trees import SmallTree, child, nested, start_time
 
 QUICK: dict[str, Any] = {  # the profile of tests: short waits, no chance
@@ -24,46 +25,45 @@ QUICK: dict[str, Any] = {  # the profile of tests: short waits, no chance
 }
 
 
-def test_a_killed_child_is_restarted_and_its_siblings_are_not(tmp_path: Path) -> None:
+def test_a_killed_child_is_restarted_and_its_siblings_are_not(grow: Grow) -> None:
     # Scenario 1
-    with SmallTree(tmp_path, child("a"), child("b"), child("c")) as tree:
-        before = tree.which()
-        pids = {name: status.pid or 0 for name, status in before.items()}
-        times = {name: start_time(pid) for name, pid in pids.items()}
-        tree.kill("b")
-        tree.expect(f"^b is dead: pid {pids['b']}, signal 9$")
-        tree.expect("^b is ready", within=1.0)
-        after = tree.which()
-        assert after["b"].pid != pids["b"]
-        assert (after["b"].incarnation, after["b"].restarts, after["b"].state) == (2, 1, "running")
-        last_exit = after["b"].last_exit
-        assert last_exit is not None
-        assert (last_exit.kind, last_exit.code, last_exit.signal) == ("signal", None, 9)
-        for name in ("a", "c"):
-            assert after[name] == before[name]
-            assert start_time(pids[name]) == times[name]
-        assert tree.end() == 0
-        assert (tree.count("^b is dead"), tree.count("^b is ready")) == (1, 2)
-        assert tree.files() == []
+    tree = grow(child("a"), child("b"), child("c")).ready()
+    before = tree.which()
+    pids = {name: status.pid or 0 for name, status in before.items()}
+    times = {name: start_time(pid) for name, pid in pids.items()}
+    tree.kill("b")
+    tree.expect(f"^b is dead: pid {pids['b']}, signal 9$")
+    tree.expect("^b is ready", within=1.0)
+    after = tree.which()
+    assert after["b"].pid != pids["b"]
+    assert (after["b"].incarnation, after["b"].restarts, after["b"].state) == (2, 1, "running")
+    last_exit = after["b"].last_exit
+    assert last_exit is not None
+    assert (last_exit.kind, last_exit.code, last_exit.signal) == ("signal", None, 9)
+    for name in ("a", "c"):
+        assert after[name] == before[name]
+        assert start_time(pids[name]) == times[name]
+    assert tree.end() == 0
+    assert (tree.count("^b is dead"), tree.count("^b is ready")) == (1, 2)
+    assert tree.files() == []
 
 
-def test_children_that_die_at_once_are_each_restarted_once(tmp_path: Path) -> None:
+def test_children_that_die_at_once_are_each_restarted_once(grow: Grow) -> None:
     # Scenario 3
     names = ["a", "b", "c", "d"]
-    with SmallTree(tmp_path, *map(child, names), max_restarts=4) as tree:
-        pids = tree.pids()
-        for name in names:
-            os.kill(pids[name], signal.SIGKILL)
-        tree.until(
-            lambda: all(
-                (status.incarnation, status.state) == (2, "running")
-                for status in tree.which().values()
-            )
+    tree = grow(*map(child, names), max_restarts=4).ready()
+    pids = tree.pids()
+    for name in names:
+        os.kill(pids[name], signal.SIGKILL)
+    tree.until(
+        lambda: all(
+            (status.incarnation, status.state) == (2, "running") for status in tree.which().values()
         )
-        # Four restarts were charged, which is the limit: the fifth is one too many.
-        tree.kill("a")
-        tree.expect("^giving up: a needs restart 5 within 30 s")
-        assert tree.process.wait() == 5
+    )
+    # Four restarts were charged, which is the limit: the fifth is one too many.
+    tree.kill("a")
+    tree.expect("^giving up: a needs restart 5 within 30 s")
+    assert tree.process.wait() == 5
 
 
 @pytest.mark.parametrize(
@@ -80,126 +80,121 @@ def test_children_that_die_at_once_are_each_restarted_once(tmp_path: Path) -> No
     ],
 )
 def test_what_is_restarted_follows_otps_table(
-    tmp_path: Path, how: str, kind: str, code: int | None, number: int | None
+    grow: Grow, tmp_path: Path, how: str, kind: str, code: int | None, number: int | None
 ) -> None:
     # Scenario 2
     trigger = tmp_path / "trigger"
     trigger.touch()
     options = {"how": how, "when": str(trigger)}
     is_normal = code in (0, 5)
-    with SmallTree(
-        tmp_path,
+    tree = grow(
         child("always", "Ends", options=options, restart="permanent"),
         child("on-failure", "Ends", options=options, restart="transient"),
         child("never", "Ends", options=options, restart="temporary"),
         max_restarts=1_000,
         backoff_max=0.1,
-    ) as tree:
-        tree.until(lambda: all(tree.count(f"^{name} is dead") for name in ("always", "never")))
-        trigger.unlink()
+    ).ready()
+    tree.expect("^never is dead")
+    trigger.unlink()
 
-        def settled() -> bool:
-            which = tree.which()
-            wanted = "exited" if is_normal else "running"
-            return (which["always"].state, which["on-failure"].state) == ("running", wanted)
-
-        tree.until(settled)
+    def settled() -> bool:
         which = tree.which()
-        assert set(which) == {"always", "on-failure"}  # the spec of a temporary child goes with it
-        for status in which.values():
-            exit_ = status.last_exit
-            assert exit_ == LastExit(kind, code, number, exit_.at if exit_ else 0)
-        assert (which["on-failure"].restarts == 0) == is_normal
-        active = 1 if is_normal else 2
-        assert tree.ask(CountChildren()) == ChildCount(2, active, 0, 2)
-        assert tree.count("^never is ready") == 1
+        wanted = "exited" if is_normal else "running"
+        return (which["always"].state, which["on-failure"].state) == ("running", wanted)
+
+    tree.until(settled)
+    which = tree.which()
+    assert set(which) == {"always", "on-failure"}  # the spec of a temporary child goes with it
+    for status in which.values():
+        exit_ = status.last_exit
+        assert exit_ == LastExit(kind, code, number, exit_.at if exit_ else 0)
+    assert (which["on-failure"].restarts == 0) == is_normal
+    active = 1 if is_normal else 2
+    assert tree.ask(CountChildren()) == ChildCount(2, active, 0, 2)
+    assert tree.count("^never is ready") == 1
 
 
-def test_a_crash_loop_ends_the_tree_after_max_restarts(tmp_path: Path) -> None:
+def test_a_crash_loop_ends_the_tree_after_max_restarts(grow: Grow) -> None:
     # Scenario 12
-    tree = SmallTree(
-        tmp_path,
+    tree = grow(
         child("first"),
         child("second"),
         child("loop", "Ends", options={"how": "exit 1"}),
         **QUICK,
     )
-    with tree:
-        said = tree.rest()
-        assert tree.process.wait() == 5
-        assert tree.count("^loop is ready") == 4  # 1 start and 3 restarts
-        gaps = [
-            ready - dead
-            for dead, ready in zip(
-                moments(tree, "loop is dead"), moments(tree, "loop is ready")[1:], strict=False
-            )
-        ]
-        # The first restart is immediate; a fork and a start come on top of each wait.
-        for gap, wait in zip(gaps, (0.0, 0.05, 0.1), strict=True):
-            assert wait <= gap < wait + 0.05
-        ends = [line for line in said if re.search("giving up|is stopped", line)]
-        assert ends == [
-            "giving up: loop needs restart 4 within 5 s",
-            "second is stopped",
-            "first is stopped",
-        ]
-        assert tree.files() == []
+    tree.ready()
+    assert tree.outcome() == 5
+    assert tree.count("^loop is ready") == 4  # 1 start and 3 restarts
+    gaps = [
+        ready - dead
+        for dead, ready in zip(
+            moments(tree, "loop is dead"), moments(tree, "loop is ready")[1:], strict=False
+        )
+    ]
+    # The first restart is immediate; a fork and a start come on top of each wait.
+    for gap, wait in zip(gaps, (0.0, 0.05, 0.1), strict=True):
+        assert wait <= gap < wait + 0.05
+    ends = [line for line in tree.said if re.search("giving up|is stopped", line)]
+    assert ends == [
+        "giving up: loop needs restart 4 within 5 s",
+        "second is stopped",
+        "first is stopped",
+    ]
+    assert tree.files() == []
 
 
-def test_a_supervisor_that_gives_up_costs_its_parent_one_restart(tmp_path: Path) -> None:
+def test_a_supervisor_that_gives_up_costs_its_parent_one_restart(grow: Grow) -> None:
     # Scenario 15
     loop = child("loop", "Ends", options={"how": "exit 1"})
     below = nested("below", child("calm"), loop, **QUICK | {"max_restarts": 2})
-    with SmallTree(tmp_path, below, **QUICK | {"max_restarts": 2, "max_seconds": 60.0}) as tree:
-        tree.rest()
-        assert tree.process.wait() == 5
-        assert tree.count("^below is ready") == 3
-        assert tree.count("^loop is ready") == 3 * 3
-        assert tree.count("^calm is stopped") == 3
-        assert tree.count("^below is dead: .* shutdown, code 5$") == 3
-        assert tree.count("^giving up: loop") == 3
-        assert tree.count("^giving up: below") == 1
+    tree = grow(below, **QUICK | {"max_restarts": 2, "max_seconds": 60.0}).ready()
+    assert tree.outcome() == 5
+    assert tree.count("^below is ready") == 3
+    assert tree.count("^loop is ready") == 3 * 3
+    assert tree.count("^calm is stopped") == 3
+    assert tree.count("^below is dead: .* shutdown, code 5$") == 3
+    assert tree.count("^giving up: loop") == 3
+    assert tree.count("^giving up: below") == 1
 
 
 def test_a_start_that_fails_again_and_again_leaves_the_supervisor_answering(
+    grow: Grow,
     tmp_path: Path,
 ) -> None:
     # Scenario 9
     trigger = tmp_path / "trigger"
     options = {"when": str(trigger)}
     quick = QUICK | {"max_restarts": 1_000}
-    with SmallTree(
-        tmp_path, child("calm"), child("sick", "FailsToStart", options=options), **quick
-    ) as tree:
-        trigger.touch()
-        tree.kill("sick")
-        tree.expect("^sick is dead")
-        for _ in range(4):
-            tree.expect("^sick did not start: exit, code 1$")
-        sick = tree.which()["sick"]
-        assert sick.state in ("backoff", "starting")
-        assert sick.restarts >= 4
-        assert any("RuntimeError: the moon is wrong" in line for line in tree.log)
-        assert tree.end() == 0
-        assert tree.count("^calm is stopped") == 1
+    tree = grow(child("calm"), child("sick", "FailsToStart", options=options), **quick).ready()
+    trigger.touch()
+    tree.kill("sick")
+    tree.expect("^sick is dead")
+    for _ in range(4):
+        tree.expect("^sick did not start: exit, code 1$")
+    sick = tree.which()["sick"]
+    assert sick.state in ("backoff", "starting")
+    assert sick.restarts >= 4
+    assert any("RuntimeError: the moon is wrong" in line for line in tree.log)
+    assert tree.end() == 0
+    assert tree.count("^calm is stopped") == 1
 
 
-def test_a_child_that_does_not_become_ready_in_time_is_killed(tmp_path: Path) -> None:
+def test_a_child_that_does_not_become_ready_in_time_is_killed(grow: Grow, tmp_path: Path) -> None:
     # Scenario 11
     gate = tmp_path / "gate"
     os.mkfifo(gate)
     slow = child("slow", "StartsWhenLet", options={"gate": str(gate)}, start_timeout=0.3)
-    tree = SmallTree(tmp_path, child("calm"), slow, **QUICK).spawned()
+    tree = grow(child("calm"), slow, **QUICK)
     os.close(os.open(gate, os.O_WRONLY))
-    with tree:
-        tree.kill("slow")
-        tree.expect("^slow is dead")
-        tree.expect("^slow did not start: start_timeout, signal 9$")
-        slow_status = tree.which()["slow"]
-        assert slow_status.last_exit is not None
-        assert slow_status.last_exit.kind == "start_timeout"
-        dead, failed = moments(tree, "slow is dead"), moments(tree, "slow did not start")
-        assert 0.3 <= failed[0] - dead[0] < 0.5
+    tree.ready()
+    tree.kill("slow")
+    tree.expect("^slow is dead")
+    tree.expect("^slow did not start: start_timeout, signal 9$")
+    slow_status = tree.which()["slow"]
+    assert slow_status.last_exit is not None
+    assert slow_status.last_exit.kind == "start_timeout"
+    dead, failed = moments(tree, "slow is dead"), moments(tree, "slow did not start")
+    assert 0.3 <= failed[0] - dead[0] < 0.5
 
 
 def moments(tree: SmallTree, pattern: str) -> list[float]:

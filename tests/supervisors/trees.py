@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self, TypeVar
 
 import msgspec
@@ -76,7 +75,7 @@ def start_time(pid: int) -> str:
 
 
 class SmallTree:
-    """The root of a spec in a process of its own; a context manager that stops it."""
+    """The root of a spec in a process of its own."""
 
     def __init__(self, folder: Path, *children: ChildSpec, **policy: Any) -> None:
         self.folder = folder
@@ -95,7 +94,7 @@ class SmallTree:
         self._pidfds: dict[int, int] = {}  # of processes the test looks at
         self.spawn()
 
-    def spawn(self) -> Self:
+    def spawn(self) -> None:
         """Start the root, without waiting for anything."""
         spec = self.folder / "spec"
         spec.write_bytes(msgspec.msgpack.encode((self.spec, self.environment)))
@@ -107,6 +106,12 @@ class SmallTree:
             stderr=subprocess.PIPE,
             process_group=0,
         )
+
+    def respawn(self) -> Self:
+        """Start it again after its end, in the same directories."""
+        self.process.wait(TIMEOUT)
+        self._forget()
+        self.spawn()
         return self
 
     # -- what it says -------------------------------------------------------------------------
@@ -128,11 +133,11 @@ class SmallTree:
         self.expect(r"^the tree is ready")
         return self
 
-    def rest(self) -> list[str]:
-        """All it says, to its end."""
+    def outcome(self) -> int:
+        """The exit code, once it has ended and said all it had to say."""
         while self._read(time.monotonic() + TIMEOUT):
             pass
-        return self.said
+        return self.process.wait(TIMEOUT)
 
     def count(self, pattern: str) -> int:
         """How many lines so far have the pattern."""
@@ -224,8 +229,7 @@ class SmallTree:
     def end(self, number: int = signal.SIGTERM) -> int:
         """Signal the root and wait for its end; the exit code."""
         self.process.send_signal(number)
-        self.rest()
-        return self.process.wait(TIMEOUT)
+        return self.outcome()
 
     def files(self) -> list[str]:
         """What is left in the directories, except the database and the boot counter."""
@@ -233,27 +237,22 @@ class SmallTree:
         names = [path.name for folder in folders for path in folder.iterdir()]
         return sorted(name for name in names if name != "boot")
 
-    def __enter__(self) -> Self:
-        return self.ready()
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        if self.process.poll() is None:
-            self.process.terminate()
-            try:
-                self.process.wait(TIMEOUT)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
-                self.process.wait()
-                raise
-        assert self.process.stderr is not None
-        self.process.stderr.close()
+    def close(self) -> None:
+        """Stop what still runs and let go of everything."""
+        try:
+            if self.process.poll() is None:
+                self.end()
+        finally:
+            self.process.kill()
+            self.process.wait()
+            self._forget()
         for pidfd in self._pidfds.values():
             os.close(pidfd)
+
+    def _forget(self) -> None:
+        assert self.process.stderr is not None
+        self.process.stderr.close()
+        self._rest = b""
 
 
 _encode = msgspec.msgpack.Encoder().encode

@@ -1,0 +1,110 @@
+"""The flight recorder: what is found in it after a crash."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from holdfast.actors.recorder import (
+    SLOTS,
+    FlightRecorder,
+    InHand,
+    LastLife,
+    Suspect,
+    create,
+    in_hand,
+)
+
+TIMEOUT = 30.0
+
+CHILD = """
+import sys
+from holdfast.actors.recorder import FlightRecorder
+recorder = FlightRecorder(int(sys.argv[1]))
+slot = recorder.seat("planner", "5.1.2")
+for number in range(1, 8):
+    recorder.idle()
+    recorder.take(slot, number)
+    recorder.begin(1.0, slot, "tell", 100 + number)
+print("in hand", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def record() -> Iterator[int]:
+    fd = create("test")
+    yield fd
+    os.close(fd)
+
+
+def test_a_killed_process_leaves_what_it_had_in_hand(record: int) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", CHILD, str(record)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        pass_fds=[record],
+    ) as child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == b"in hand\n"
+        child.kill()
+        assert child.wait(TIMEOUT) == -9
+    assert in_hand(record) == InHand("planner", "5.1.2", "tell", 107)
+    last = LastLife(record, incarnation="5.2.1", suspect=None)
+    assert last.position("planner", "5.1.2") == 7
+    assert last.position("planner", "5.1.3") is None
+
+
+def test_an_idle_actor_has_nothing_in_hand(record: int) -> None:
+    assert in_hand(record) is None
+    recorder = FlightRecorder(record)
+    slot = recorder.seat("a", "1")
+    recorder.begin(1.0, slot, "ask", 1)
+    recorder.idle()
+    assert in_hand(record) is None
+    recorder.close()
+
+
+def test_a_connection_that_ended_leaves_its_slot_to_the_next(record: int) -> None:
+    recorder = FlightRecorder(record)
+    first = recorder.seat("a", "1")
+    recorder.take(first, 5)
+    recorder.leave(first)
+    assert recorder.seat("b", "1") == first
+    recorder.take(first, 2)
+    recorder.close()
+    last = LastLife(record, incarnation="1", suspect=None)
+    assert last.position("a", "1") is None
+    assert last.position("b", "1") == 2
+
+
+def test_more_connections_than_slots_go_unrecorded_and_do_no_harm(record: int) -> None:
+    recorder = FlightRecorder(record)
+    slots = [recorder.seat(f"s{n}", "1") for n in range(SLOTS + 2)]
+    assert slots[-1] == 0
+    assert len(set(slots)) == SLOTS + 1
+    recorder.take(0, 9)
+    recorder.begin(1.0, 0, "tell", 1)
+    recorder.close()
+    assert in_hand(record) is None
+
+
+def test_a_name_that_is_too_long_goes_unrecorded(record: int) -> None:
+    recorder = FlightRecorder(record)
+    assert recorder.seat("x" * 300, "1") == 0
+    recorder.close()
+
+
+@pytest.mark.parametrize(("deaths", "is_poison"), [(1, False), (2, True), (3, True)])
+def test_a_message_is_poison_when_it_was_in_hand_at_two_deaths_in_a_row(
+    record: int, deaths: int, is_poison: bool
+) -> None:
+    message = InHand("planner", "1", "tell", 7)
+    last = LastLife(record, incarnation="2", suspect=Suspect(message, deaths, "signal 9"))
+    assert (last.poison(message) is not None) == is_poison
+    assert last.poison(InHand("planner", "1", "tell", 8)) is None
+    assert last.poison(InHand("planner", "1", "ask", 7)) is None

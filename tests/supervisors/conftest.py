@@ -1,0 +1,31 @@
+"""Trees of real processes that end with their test."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Protocol
+
+import pytest
+
+from holdfast.supervisors.spec import ChildSpec
+from tests.supervisors.trees import SmallTree
+
+
+class Grow(Protocol):
+    """Starts a tree, without waiting for anything."""
+
+    def __call__(self, *children: ChildSpec, **policy: Any) -> SmallTree: ...
+
+
+@pytest.fixture
+def grow(tmp_path: Path) -> Iterator[Grow]:
+    trees: list[SmallTree] = []
+
+    def grow_one(*children: ChildSpec, **policy: Any) -> SmallTree:
+        trees.append(SmallTree(tmp_path, *children, **policy))
+        return trees[-1]
+
+    yield grow_one
+    for tree in trees:
+        tree.close()

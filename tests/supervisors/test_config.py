@@ -1,0 +1,183 @@
+"""The config file: every key and default, and what is said of what is wrong."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+from typing import Any, get_type_hints
+
+import msgspec
+import pytest
+
+from holdfast.errors import ConfigError
+from holdfast.supervisors.config import _accepted, load_settings, parse_settings
+from holdfast.supervisors.modules import is_importable
+from holdfast.supervisors.settings import (
+    ACTORS,
+    AgentSettings,
+    DaemonSettings,
+    Settings,
+    StorageSettings,
+    SupervisorSettings,
+)
+
+CONFIGS = Path(__file__).resolve().parents[2] / "configs"
+AGENT = '[agents.a]\nclass = "json:JSONDecoder"\n'
+
+BAD = [
+    # what the file holds, and what the error says after the file's name
+    ("[dameon]", "[dameon]: unknown table; did you mean daemon?"),
+    ("[zoo]", "[zoo]: unknown table; expected daemon, storage, supervisors, actors, agents"),
+    ("daemon = 1", "daemon = 1: expected a table, [daemon]"),
+    ("[actors]\nlog = 1", "[actors] log = 1: expected a table, [actors.NAME]"),
+    ('[daemon]\nnmae = "x"', '[daemon] nmae = "x": unknown key; did you mean name?'),
+    ("[daemon]\nname = 3", "[daemon] name = 3: expected a name of 1 to 48 characters"),
+    ('[daemon]\nname = "../x"', '[daemon] name = "../x": expected a name of 1 to 48'),
+    ('[daemon]\ndata_dir = ""', '[daemon] data_dir = "": expected a text that is not empty'),
+    ('[daemon]\nlog_level = "LOUD"', '[daemon] log_level = "LOUD": expected one of "TRACE", '),
+    ('[storage]\nbackend = "postgresql"', '[storage] backend = "postgresql": expected "sqlite"'),
+    ('[storage]\ndurability = "yes"', 'durability = "yes": expected one of "committed", "disk"'),
+    ("[storage]\nsync_interval = inf", "[storage] sync_interval = Infinity: expected seconds > 0"),
+    ("[supervisors.root]\nmax_restarts = -1", "max_restarts = -1: expected a whole number >= 0"),
+    ("[supervisors.root]\nmax_restarts = true", "max_restarts = true: expected a whole number"),
+    ("[supervisors.root]\nmax_seconds = nan", "max_seconds = NaN: expected seconds > 0"),
+    ("[supervisors.root]\nbackoff_factor = 0.5", "backoff_factor = 0.5: expected a factor >= 1"),
+    ("[supervisors.root]\nbackoff = 9", "backoff_max = 5.0: expected seconds >= backoff"),
+    ('[supervisors.root]\nstrategy = "one_for_all"', 'expected "one_for_one", the only one'),
+    ('[supervisors.root]\nparent = "state"', "[supervisors.root] parent: expected no parent"),
+    ('[supervisors.x]\nparent = "y"', '[supervisors.x] parent = "y": expected a supervisor: '),
+    (
+        '[supervisors.x]\nparent = "y"\n[supervisors.y]\nparent = "x"',
+        '[supervisors.x] parent = "y": expected a supervisor that is not below it',
+    ),
+    ("[supervisors.log]", "[supervisors.log]: expected another name: 'log' is an actor's"),
+    ("[actors.logg]", "[actors.logg]: unknown actor; did you mean log?"),
+    ("[actors.log]\ncapacity = 1.5", "[actors.log] capacity = 1.5: expected a whole number >= 1"),
+    ("[actors.log]\nttl = 1", "[actors.log] ttl = 1: unknown key; expected parent, restart, "),
+    ("[actors.sessions]\nttl = -1", "[actors.sessions] ttl = -1: expected seconds > 0"),
+    ('[actors.sessions]\nbackend = "redis"', 'backend = "redis": expected "memory", the only'),
+    ('[actors.log]\nparent = "writer"', '[actors.log] parent = "writer": expected a supervisor'),
+    ('[actors.log]\nrestart = "always"', 'expected one of "permanent", "transient", "temporary"'),
+    ("[agents.a]", '[agents.a] has no class: expected class = "module:Class"'),
+    ('[agents.a]\nclass = "json"', '[agents.a] class = "json": expected "module:Class"'),
+    ('[agents.a]\nclass = "no.pe:X"', "there is no 'no.pe' in "),
+    ('[agents.a]\nclass = "json.nope:X"', "there is no 'json.nope' in "),
+    ('[agents.log]\nclass = "json:X"', "[agents.log]: expected another name: 'log' is an actor"),
+    ('[agents.files]\nclass = "json:X"', "[agents.files]: expected another name"),
+    ('[agents.state]\nclass = "json:X"', "[agents.state]: expected another name: 'state' is a su"),
+    ('[agents."A/b"]\nclass = "json:X"', '[agents."A/b"]: expected a name of 1 to 48 characters'),
+    (AGENT + AGENT, "line 3: not TOML: Cannot declare ('agents', 'a') twice"),
+    (AGENT + "handler_timeout = 3", "handler_timeout = 3: expected 0: hang detection is not part"),
+    (AGENT + "options = {at = 2026-01-01}", '[agents.a] options.at = "2026-01-01": expected texts'),
+    (AGENT + "options = {n = 18446744073709551616}", "options.n = 18446744073709551616: expected"),
+    (AGENT + "options = {x-y = 1}", "options.x-y = 1: expected the name of a keyword argument"),
+    (AGENT + 'env = {"a=b" = "x"}', '[agents.a] env."a=b" = "x": expected a name without'),
+    (AGENT + 'python_path = "x"', '[agents.a] python_path = "x": expected a list of directories'),
+    ("[daemon]\nname =", "line 2: not TOML: Invalid value"),
+    ("\n[daemon\n", "line 2: not TOML: "),
+]
+
+
+@pytest.mark.parametrize(("text", "said"), BAD, ids=[said[:40] for _, said in BAD])
+def test_what_is_wrong_is_named_with_what_is_accepted(text: str, said: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        parse_settings(text, file="my.toml")
+    assert str(error.value).startswith("my.toml: ")
+    assert said in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"), [(b"\xff", "not UTF-8 (byte 0)"), (None, "cannot be read: No such file")]
+)
+def test_a_file_that_cannot_be_read_is_named(
+    tmp_path: Path, content: bytes | None, said: str
+) -> None:
+    path = tmp_path / "my.toml"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(ConfigError, match=f"^{re.escape(f'{path}: {said}')}"):
+        load_settings(path)
+
+
+def tables() -> dict[str, type[msgspec.Struct]]:
+    """Every table by name, with its type."""
+    found: dict[str, type[msgspec.Struct]] = {
+        "daemon": DaemonSettings,
+        "storage": StorageSettings,
+        "agents.NAME": AgentSettings,
+    }
+    found |= {f"supervisors.{name}": SupervisorSettings for name in ("root", "state", "agents")}
+    return found | {f"actors.{name}": type_ for name, type_ in ACTORS.items()}
+
+
+def uncommented_agent(text: str) -> str:
+    """default.toml with its example agent in force."""
+    head, _, agent = text.partition("# [agents.planner]")
+    return head + "[agents.planner]" + re.sub("^# ", "", agent, flags=re.MULTILINE)
+
+
+def test_default_toml_says_every_default() -> None:
+    path = CONFIGS / "default.toml"
+    assert load_settings(path) == msgspec.structs.replace(
+        parse_settings("", file="nothing"), file=str(path)
+    )
+
+
+def test_default_toml_has_every_key() -> None:
+    document = tomllib.loads(uncommented_agent((CONFIGS / "default.toml").read_text()))
+    for name, type_ in tables().items():
+        table: dict[str, Any] = document
+        for part in name.replace("NAME", "planner").split("."):
+            table = table[part]
+        keys = {field.encode_name for field in msgspec.structs.fields(type_)}
+        assert set(table) == keys - ({"parent"} if name == "supervisors.root" else set()), name
+
+
+def test_the_example_agent_of_default_toml_says_every_default() -> None:
+    text = uncommented_agent((CONFIGS / "default.toml").read_text())
+    text = text.replace("my_agents:Planner", "json:JSONDecoder")
+    agent = parse_settings(text, file="default.toml").agents["planner"]
+    assert agent == AgentSettings(target="json:JSONDecoder")
+
+
+def test_demo_toml_is_sound() -> None:
+    settings = load_settings(CONFIGS / "demo.toml")
+    assert list(settings.agents) == ["replay-1", "replay-2", "replay-3"]
+    assert {table.max_restarts for table in settings.supervisors.values()} == {100}
+
+
+def test_every_key_says_what_it_accepts() -> None:
+    for name, type_ in tables().items():
+        for key, hint in get_type_hints(type_, include_extras=True).items():
+            if not key.startswith("__"):
+                assert re.match(r"an? |\"|one of |seconds|0:", _accepted(hint)), (name, key)
+
+
+def test_the_order_of_actors_is_the_start_order_whatever_the_file_says() -> None:
+    settings = parse_settings("[actors.checkpoints]\n[actors.writer]\n", file="x")
+    assert list(settings.actors) == ["writer", "query", "log", "sessions", "checkpoints"]
+
+
+def test_more_supervisors_can_be_named() -> None:
+    settings = parse_settings(
+        '[supervisors.crew]\nparent = "agents"\n' + AGENT + 'parent = "crew"\n', file="x"
+    )
+    assert list(settings.supervisors) == ["root", "state", "agents", "crew"]
+    assert settings.agents["a"].parent == "crew"
+
+
+def test_a_setting_cannot_be_changed() -> None:
+    settings: Settings = parse_settings("", file="x")
+    with pytest.raises(AttributeError):
+        settings.daemon.name = "y"  # type: ignore[misc]  # that is the point
+
+
+def test_looking_for_a_module_imports_nothing(tmp_path: Path) -> None:
+    package = tmp_path / "trap"
+    package.mkdir()
+    for name in ("__init__", "door"):
+        (package / f"{name}.py").write_text("raise SystemExit('imported')\n")
+    assert is_importable("trap.door", [str(tmp_path)])
+    assert not is_importable("trap.window", [str(tmp_path)])
+    assert not is_importable("trap.door", [])
