@@ -11,8 +11,9 @@ from typing import Any, TypeVar
 
 import pykka
 
+from holdfast.actors.burial import Burial, bury, is_buried, poison_error
 from holdfast.actors.intake import LATER, Delivery, Later
-from holdfast.actors.mailbox import Mailbox
+from holdfast.actors.mailbox import Answered, Mailbox, Poisoned
 
 __all__ = ["LATER", "Delivery", "HostedActor", "Later", "construct", "run"]
 
@@ -38,6 +39,29 @@ class HostedActor(pykka.Actor):
 
     def _start_actor_loop(self) -> None:
         raise TypeError("a hosted actor is started by its supervisor, not by start()")
+
+    def _handle_receive(self, message: Any) -> Any:
+        match message:
+            case Poisoned():
+                self.bury(message)
+            case Answered(context=Burial()):
+                if is_buried(self.mailbox, message.context, message.outcome):
+                    self.unburden(message.context.poisoned.delivery)
+            case _:
+                return super()._handle_receive(message)
+        return None
+
+    def bury(self, poisoned: Poisoned) -> None:
+        """Have a message that kills its receiver kept as a dead letter."""
+        bury(self.mailbox, poisoned)
+
+    def unburden(self, delivery: Delivery) -> None:
+        """The letter is kept: let its sender go on."""
+        if delivery.kind == "tell":
+            delivery.done()
+        else:
+            error = poison_error(self.mailbox, delivery)
+            delivery.set_exception((type(error), error, None))
 
     def _stop(self) -> None:
         if sys.exc_info()[0] is not None:  # pykka stops an actor whose handler raised SystemExit

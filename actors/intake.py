@@ -81,6 +81,7 @@ class Delivery:
         "number",
         "poison",
         "position",
+        "raw",
         "redelivered",
         "skip",
     )
@@ -105,6 +106,7 @@ class Delivery:
         self.skip = skip  # so many of ``count`` were taken in before, on another connection
         self.position = intake.position  # among the messages of its connection
         self.poison: Suspect | None = None  # the evidence that it kills whoever handles it
+        self.raw = b""  # the encoded message, of poison only
         self.acked = 0  # the sender holds the results of commands up to here
         self.deferred = False  # a tell whose handler acknowledges it later
 
@@ -340,6 +342,8 @@ class Intake:
         if delivery.redelivered and (last := self._receiver.last_life) is not None:
             in_hand = InHand(self.sender, self.incarnation, delivery.kind, delivery.number)
             delivery.poison = last.poison(in_hand)
+            if delivery.poison is not None:
+                delivery.raw = bytes(body)
         return delivery
 
     def _send(self, frame: bytes) -> None:

@@ -143,6 +143,10 @@ class Mailbox:
 
     # -- for the actor ------------------------------------------------------------------------
 
+    def time_us(self) -> int:
+        """Microseconds since 1970."""
+        return self._clock.time_us()
+
     @property
     def length(self) -> int:
         """Messages that wait."""

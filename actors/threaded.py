@@ -26,9 +26,13 @@ from holdfast.actors.vocabularies import decode_reply_of
 from holdfast.clock import Clock
 from holdfast.errors import HoldfastError, OutboxFullError
 
-__all__ = ["ThreadedDriver"]
+__all__ = ["THREAD", "ThreadedDriver"]
 
+THREAD: Final = "holdfast"  # the name of the background thread
 OUTBOX_TIMEOUT: Final = 30.0  # seconds a sender waits for room
+# Seconds that an offer without waiting gives to a thread that is in the driver just now.  Not
+# without end: that thread may wait for a lock of the caller's (of a log handler, say).
+LOCK_TIMEOUT: Final = 0.05
 
 
 class ThreadedDriver:
@@ -49,7 +53,7 @@ class ThreadedDriver:
         self._asleep = False  # the thread waits, or is about to
         self._closing = False
         self._wires: dict[str, LinkSocket] = {}
-        self._thread = threading.Thread(target=self._run, name="holdfast", daemon=True)
+        self._thread = threading.Thread(target=self._run, name=THREAD, daemon=True)
         self._thread.start()
 
     # -- links --------------------------------------------------------------------------------
@@ -80,8 +84,12 @@ class ThreadedDriver:
     def offer(self, link: Link, item: Any, size: int, timeout: float = OUTBOX_TIMEOUT) -> None:
         """Queue one item; waits only when the outbox is full.
 
-        Raises OutboxFullError when it stays full; the item is not queued then.
+        Raises OutboxFullError when it stays full; the item is not queued then.  With a timeout of
+        0 it may be called from anywhere, also from a signal handler, ``__del__`` or a fork.
         """
+        if timeout <= 0:
+            self._offer_at_once(link, item, size)
+            return
         with self._lock:
             if link.is_full or link.refused is not None or self._closing:
                 self._wait_for_room(link, timeout)
@@ -218,6 +226,22 @@ class ThreadedDriver:
             )
         if self._closing:
             raise HoldfastError("the connection is closed: connect again")
+
+    def _offer_at_once(self, link: Link, item: Any, size: int) -> None:
+        self._check()  # first: the lock of a fork's copy may be held by a thread it does not have
+        # In a signal handler or ``__del__`` the thread may be in the middle of a change here.
+        is_inside: bool = self._lock._is_owned()  # type: ignore[attr-defined]  # as Condition asks it
+        if is_inside or not self._lock.acquire(timeout=LOCK_TIMEOUT):
+            raise OutboxFullError(f"the outbox to {link.to!r} is in use: offer it again")
+        try:
+            if link.refused is not None:
+                raise link.refused
+            self._wait_for_room(link, 0.0)
+            link.offer(item, size)
+            if self._asleep:
+                self._wake()
+        finally:
+            self._lock.release()
 
     def _wait_for_room(self, link: Link, timeout: float = OUTBOX_TIMEOUT) -> None:
         self._check()

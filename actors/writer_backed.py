@@ -11,6 +11,8 @@ from typing import Any, ClassVar
 
 import msgspec
 
+from holdfast.actors.answers import origin_of, refuse
+from holdfast.actors.burial import poison_error
 from holdfast.actors.host import HostedActor
 from holdfast.actors.intake import Delivery, Departed, Joined
 from holdfast.actors.mailbox_link import MailboxLink
@@ -62,6 +64,16 @@ class WriterBackedActor(HostedActor):
         delivery = self.mailbox.current
         assert delivery is not None
         return delivery
+
+    def unburden(self, delivery: Delivery) -> None:
+        """A command takes its number all the same, or the next one would leave a gap."""
+        origin = origin_of(delivery, self.STREAM)
+        if origin is None:
+            super().unburden(delivery)
+        else:
+            answer = refuse(origin, poison_error(self.mailbox, delivery))
+            self.writer.ask(answer, context=None)
+            super().unburden(delivery)
 
     def greet(self, message: Joined | Departed) -> None:
         """Ask the writer how far a sender has come, or let it forget one."""

@@ -15,6 +15,7 @@ HoldfastError
 |  |- AskTimeoutError     no reply within the timeout
 |  |- OutboxFullError     the bound on unacknowledged messages was reached
 |  |- ExpiredError        the sender was forgotten; its old numbers mean nothing now
+|  |- PoisonError         the message has killed its receiver more than once
 |  |- GapError            a sender's number is not the next one
 |- ProtocolError           the peer speaks something else
 |  |- FrameError          garbage, or a frame over the bound
@@ -39,6 +40,7 @@ __all__ = [
     "HoldfastError",
     "InvalidInputError",
     "OutboxFullError",
+    "PoisonError",
     "ProtocolError",
     "RemoteError",
     "SchemaError",
@@ -122,6 +124,10 @@ class OutboxFullError(DeliveryError):
 
 class ExpiredError(DeliveryError):
     """The receiver no longer keeps what it knew of this sender; connect anew."""
+
+
+class PoisonError(DeliveryError):
+    """The message has killed its receiver more than once; it is a dead letter now."""
 
 
 class GapError(DeliveryError):

@@ -11,6 +11,8 @@ from holdfast.errors import HoldfastError, StorageError
 from holdfast.storage.records import (
     Checkpoint,
     Command,
+    DeadLetter,
+    Dropped,
     EventFilter,
     Mark,
     Outcome,
@@ -65,7 +67,7 @@ class Database(Protocol):
         """Where the database stands."""
 
     def mark(self, sender: str, incarnation: str, stream: str) -> Mark:
-        """How far a sender's numbers are committed; zeroes for an unknown one."""
+        """How far a sender's numbers are settled; zeroes for an unknown one."""
 
     def forget(self, sender: str, incarnation: str) -> None:
         """Drop marks and kept results of a sender that is gone for good."""
@@ -112,6 +114,18 @@ class Reader(Protocol):
 
     def checkpoints(self, agent: str, limit: int) -> list[Checkpoint]:
         """The newest ones of an agent, newest first."""
+
+    def dead_letter(self, id: int) -> DeadLetter | None:
+        """The one of that id."""
+
+    def dead_letters(self, limit: int) -> list[DeadLetter]:
+        """The newest ones, newest first."""
+
+    def dropped(self, limit: int) -> list[Dropped]:
+        """The newest losses, newest first."""
+
+    def count_dropped(self) -> int:
+        """How many numbers all losses together stand for."""
 
     def close(self) -> None:
         """Let go of the database."""

@@ -170,7 +170,7 @@ class Mark(msgspec.Struct, frozen=True, array_like=True):
 class Dropped(msgspec.Struct, frozen=True, array_like=True):
     """A loss as data: the ``count`` numbers ``first`` to ``last`` were not stored, and why.
 
-    The first five that say who and which are None for events without an origin.
+    Who and which are None for an event without an origin.
     """
 
     id: int

@@ -28,18 +28,24 @@ from holdfast.storage.records import (
     AppendEvents,
     CheckpointStored,
     Command,
+    DeleteDeadLetter,
+    Discarded,
     KeepAnswer,
+    Kept,
     Mark,
     Origin,
     Outcome,
     Position,
     SessionsStored,
+    SkipEvents,
     StoreCheckpoint,
+    StoreDeadLetter,
     StoreSessions,
 )
 from holdfast.storage.sqlite_connection import REFUSALS, open_writing, refused, storage_error
-from holdfast.storage.sqlite_events import EventTable, Stored
+from holdfast.storage.sqlite_events import EventTable
 from holdfast.storage.sqlite_lock import WriterLock
+from holdfast.storage.sqlite_losses import LossTable
 from holdfast.storage.sqlite_marks import Marks, Refused
 from holdfast.storage.sqlite_reader import SqliteReader
 from holdfast.storage.sqlite_wal import WalKeeper
@@ -60,10 +66,6 @@ _PUT_CHECKPOINT: Final = """
 INSERT INTO checkpoints (agent, id, created_us, state)
 SELECT ?1, coalesce(max(id), 0) + 1, ?2, ?3 FROM checkpoints WHERE agent = ?1
 RETURNING id
-"""
-_NOTE_DROPPED: Final = """
-INSERT INTO dropped (time_us, sender, incarnation, stream, first, last, count, reason)
-VALUES (?1, ?2, ?3, ?4, ?5, ?5, 1, ?6)
 """
 
 
@@ -99,6 +101,7 @@ class SqliteDatabase:
             self._epoch = self._raise_epoch()
             self._events = EventTable(self._connection, daemon=daemon)
             self._marks = Marks(self._connection, limit=max_senders)
+            self._losses = LossTable(self._connection)
         except BaseException as error:
             self._connection.close()
             self._lock.release()
@@ -260,8 +263,12 @@ class SqliteDatabase:
             match command:
                 case AppendEvents():
                     return self._append(command)
+                case SkipEvents():
+                    return self._skip(command)
                 case StoreSessions() | StoreCheckpoint() | KeepAnswer():
                     return self._store_once(command)
+                case StoreDeadLetter() | DeleteDeadLetter():
+                    return self._store_letter(command)
                 case _:
                     assert_never(command)
         except (InvalidInputError, ExpiredError) as error:
@@ -269,9 +276,11 @@ class SqliteDatabase:
 
     def _append(self, command: AppendEvents) -> Appended:
         origin, events = command.origin, command.events
+        now = self._clock.time_us()
         if origin is None:
             stored = self._events.append(events)
-            self._note_dropped(None, stored, 0)
+            self._losses.note_refused(now, None, 0, stored.refused)
+            lost = len(stored.refused)
             return Appended(
                 0,
                 len(stored.repeated),
@@ -280,13 +289,15 @@ class SqliteDatabase:
                 0,
                 stored.repeated,
                 stored.refused,
+                lost,
             )
         state = self._marks.state(origin)
         skipped = min(state.number - origin.first + 1, len(events))
         stored = self._events.append(events[skipped:] if skipped else events)
-        self._note_dropped(origin, stored, origin.first + skipped)
+        self._losses.note_refused(now, origin, origin.first + skipped, stored.refused)
         state.number = max(state.number, origin.first + len(events) - 1)
         state.duplicates += len(stored.repeated)
+        state.dropped += len(stored.refused)
         self._marks.move(origin, state)
         return Appended(
             state.number,
@@ -296,15 +307,38 @@ class SqliteDatabase:
             skipped,
             [(index + skipped, seq) for index, seq in stored.repeated],
             [(index + skipped, reason) for index, reason in stored.refused],
+            state.dropped,
         )
 
-    def _note_dropped(self, origin: Origin | None, stored: Stored, first: int) -> None:
-        """A loss is data: a row for each event that the table refused."""
-        now = self._clock.time_us()
-        for index, reason in stored.refused:
-            who = (origin.sender, origin.incarnation, origin.stream) if origin else (None,) * 3
-            number = first + index if origin else None
-            self._connection.execute(_NOTE_DROPPED, (now, *who, number, reason))
+    def _skip(self, command: SkipEvents) -> Appended:
+        """The mark moves and the row that says why appears in one COMMIT.
+
+        What is at or below the mark is committed, or was noted before: it is no loss.
+        """
+        origin, count = command.origin, command.count
+        if count < 1:
+            raise InvalidInputError(f"a tombstone for {count} events: expected at least 1")
+        state = self._marks.state(origin)
+        last = origin.first + count - 1
+        lost = max(0, last - max(state.number, origin.first - 1))
+        if lost:
+            now = self._clock.time_us()
+            self._losses.note(now, origin, last - lost + 1, lost, command.reason)
+            state.number = last
+            state.dropped += lost
+        self._marks.move(origin, state)
+        first_seq = self._events.last_seq + 1
+        return Appended(
+            state.number, state.duplicates, first_seq, 0, count - lost, dropped=state.dropped
+        )
+
+    def _store_letter(self, command: StoreDeadLetter | DeleteDeadLetter) -> Kept | Discarded:
+        try:
+            if isinstance(command, StoreDeadLetter):
+                return self._losses.keep(command.letter)
+            return self._losses.discard(command.id)
+        except REFUSALS as error:  # each is one statement, which undoes itself
+            raise refused(error, type(command).__name__) from error
 
     def _store_once(self, command: StoreSessions | StoreCheckpoint | KeepAnswer) -> Outcome:
         """The outcome, a refusal too, is kept with the data and given again to repeats."""

@@ -20,7 +20,7 @@ __all__ = ["Kept", "Marks", "Refused", "SenderState"]
 RESULTS_KEPT: Final = 10_000
 
 _Key = tuple[str, str, str]
-_Row = tuple[str, str, str, int, int, int, int]
+_Row = tuple[str, str, str, int, int, int, int, int]
 _WHO: Final = "sender = ? AND incarnation = ? AND stream = ?"
 
 
@@ -37,13 +37,17 @@ _decode: Final = msgspec.msgpack.Decoder(Kept).decode
 
 
 class SenderState:
-    """One row of ``senders``: the mark, repeated keys so far, and where its results begin."""
+    """One row of ``senders``: the mark, repeated keys and losses so far, and where its results
+    begin."""
 
-    __slots__ = ("duplicates", "number", "pruned")
+    __slots__ = ("dropped", "duplicates", "number", "pruned")
 
-    def __init__(self, number: int = 0, duplicates: int = 0, pruned: int = 0) -> None:
+    def __init__(
+        self, number: int = 0, duplicates: int = 0, dropped: int = 0, pruned: int = 0
+    ) -> None:
         self.number = number
         self.duplicates = duplicates
+        self.dropped = dropped
         self.pruned = pruned
 
 
@@ -68,18 +72,18 @@ class Marks:
         rows = cast(
             "list[_Row]",
             self._connection.execute(
-                "SELECT sender, incarnation, stream, mark, duplicates, pruned, turn"
+                "SELECT sender, incarnation, stream, mark, duplicates, dropped, pruned, turn"
                 " FROM senders ORDER BY turn"
             ).fetchall(),
         )
-        self._states = {row[:3]: SenderState(*row[3:6]) for row in rows}
-        self._turn = rows[-1][6] if rows else 0
+        self._states = {row[:3]: SenderState(*row[3:7]) for row in rows}
+        self._turn = rows[-1][7] if rows else 0
         self._changed.clear()
 
     def mark(self, sender: str, incarnation: str, stream: str) -> Mark:
         """Zeroes for an unknown sender."""
         state = self._states.get((sender, incarnation, stream)) or SenderState()
-        return Mark(state.number, state.duplicates)
+        return Mark(state.number, state.duplicates, state.dropped)
 
     def state(self, origin: Origin, *, gaps: bool = False) -> SenderState:
         """The sender's, once its number is known to fit; a new one for its first number.
@@ -121,12 +125,13 @@ class Marks:
         rows = []
         for key, state in self._changed.items():
             self._turn += 1
-            rows.append((*key, state.number, state.duplicates, state.pruned, self._turn))
+            counts = (state.number, state.duplicates, state.dropped, state.pruned)
+            rows.append((*key, *counts, self._turn))
         self._changed.clear()
         self._connection.executemany(
             "INSERT OR REPLACE INTO senders"
-            " (sender, incarnation, stream, mark, duplicates, pruned, turn)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?)",
+            " (sender, incarnation, stream, mark, duplicates, dropped, pruned, turn)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             rows,
         )
 

@@ -14,7 +14,14 @@ import apsw
 
 from holdfast.errors import InvalidInputError
 from holdfast.storage.filters import EventFilter, is_glob
-from holdfast.storage.records import Checkpoint, Row, Session, StoredEvent
+from holdfast.storage.records import (
+    Checkpoint,
+    DeadLetter,
+    Dropped,
+    Row,
+    Session,
+    StoredEvent,
+)
 from holdfast.storage.sqlite_connection import REFUSALS, open_reading, storage_error
 from holdfast.storage.sqlite_events import LAST_SEQ
 
@@ -27,6 +34,10 @@ _EVENT: Final = (
 _SESSION: Final = "id, data, version, created_us, touched_us, expires_us, ttl, max_age"
 _BY_SESSION: Final = "INDEXED BY events_by_session"
 _CHECKPOINT: Final = "agent, id, created_us, state"
+_LETTER: Final = (
+    "id, actor, sender, incarnation, stream, number, kind, reason, deaths, time_us, body"
+)
+_DROPPED: Final = "id, time_us, sender, incarnation, stream, first, last, count, reason"
 
 # Events next to where a query begins are read in order, which ends as soon as there are enough
 # and is all that following needs.  Only what is further away is worth an index and a sort.
@@ -34,6 +45,8 @@ NEAR: Final = 5_000
 
 _SessionRow = tuple[str, str, str, int, int, int, float, float | None]
 _CheckpointRow = tuple[str, int, int, str]
+_LetterRow = tuple[int, str, str, str, str, int, str, str, int, int, bytes]
+_DroppedRow = tuple[int, int, str | None, str | None, str | None, int | None, int | None, int, str]
 
 # A condition in SQL and the values of its parameters.
 _Condition = tuple[str, tuple[str | int, ...]]
@@ -118,6 +131,28 @@ class SqliteReader:
         rows = cast("list[_CheckpointRow]", self._read(sql, (agent, limit)))
         return [Checkpoint(*row) for row in rows]
 
+    def dead_letter(self, id: int) -> DeadLetter | None:
+        """The one of that id."""
+        found = self._letters(f"SELECT {_LETTER} FROM dead_letters WHERE id = ?", (id,))
+        return found[0] if found else None
+
+    def dead_letters(self, limit: int) -> list[DeadLetter]:
+        """The newest ones, newest first."""
+        _check_limit(limit)
+        return self._letters(
+            f"SELECT {_LETTER} FROM dead_letters ORDER BY id DESC LIMIT ?", (limit,)
+        )
+
+    def dropped(self, limit: int) -> list[Dropped]:
+        """The newest losses, newest first."""
+        _check_limit(limit)
+        sql = f"SELECT {_DROPPED} FROM dropped ORDER BY id DESC LIMIT ?"
+        return [Dropped(*row) for row in cast("list[_DroppedRow]", self._read(sql, (limit,)))]
+
+    def count_dropped(self) -> int:
+        """How many numbers all losses together stand for."""
+        return self._number("SELECT coalesce(sum(count), 0) FROM dropped")
+
     def close(self) -> None:
         """Let go of the database."""
         self._connection.close()
@@ -138,6 +173,9 @@ class SqliteReader:
 
     def _sessions(self, sql: str, values: tuple[str | int, ...]) -> list[Session]:
         return [Session(*row) for row in cast("list[_SessionRow]", self._read(sql, values))]
+
+    def _letters(self, sql: str, values: tuple[int, ...]) -> list[DeadLetter]:
+        return [DeadLetter(*row) for row in cast("list[_LetterRow]", self._read(sql, values))]
 
     def _bounds(self, filter: EventFilter) -> tuple[int, int]:
         """The lowest and the highest number that can be asked for."""

@@ -12,6 +12,9 @@ Events have three indexes, because each costs a tenth of the writer's rate:
   are not in it;
 * ``events_by_key`` makes a key unique per source; rows without a key are not in it.
 
+``senders.dropped`` counts the numbers at or below the mark that a row of ``dropped`` stands for:
+what a sender emitted is its mark, less duplicates, less these, in ``events``.
+
 A filter by source alone, or by sequence numbers, reads the table in order.
 """
 
@@ -73,6 +76,8 @@ CREATE TABLE checkpoints (
 ) STRICT;
 """
 
+# A row of ``dropped`` stands for ``count`` numbers, ``first`` to ``last``, that the mark passed
+# without an event: one that the table refused, or a tombstone for many.
 # turn: counts up with every use, so that the least recently used sender is known.
 # pruned: results up to this number are gone.
 _DELIVERY: Final = """
@@ -145,8 +150,34 @@ CREATE VIEW dropped_readable AS
     FROM dropped;
 """
 
+# AUTOINCREMENT: an id that somebody noted never comes to mean another letter.
+# message: the body as JSON text, for people; NULL where JSON cannot hold it.
+_DEAD_LETTERS: Final = f"""
+ALTER TABLE senders ADD COLUMN dropped INTEGER NOT NULL DEFAULT 0;
+
+CREATE TABLE dead_letters (
+    id          INTEGER PRIMARY KEY AUTOINCREMENT,
+    time_us     INTEGER NOT NULL,
+    actor       TEXT NOT NULL,
+    sender      TEXT NOT NULL,
+    incarnation TEXT NOT NULL,
+    stream      TEXT NOT NULL,
+    number      INTEGER NOT NULL,
+    kind        TEXT NOT NULL,
+    reason      TEXT NOT NULL,
+    deaths      INTEGER NOT NULL CHECK (deaths >= 0),
+    body        BLOB NOT NULL,
+    message     TEXT CHECK (json_valid(message)),
+    UNIQUE (actor, sender, incarnation, kind, number)
+) STRICT;
+CREATE VIEW dead_letters_readable AS
+    SELECT id, {_readable("time_us")} AS time, actor, sender, kind, number, reason, deaths,
+           length(body) AS bytes, message
+    FROM dead_letters;
+"""
+
 # Step n leads from version n to n + 1.
-MIGRATIONS: Final = (_EVENTS + _STATE + _DELIVERY + _VIEWS,)
+MIGRATIONS: Final = (_EVENTS + _STATE + _DELIVERY + _VIEWS, _DEAD_LETTERS)
 VERSION: Final = len(MIGRATIONS)
 
 

@@ -125,7 +125,7 @@ class Supervision:
         try:
             self._processes.fork(self._fork_count, _encode_start(start), descriptors)
         except OSError as error:
-            what = "its options are too large" if error.errno == errno.EMSGSIZE else str(error)
+            what = "its options are over 200 KB" if error.errno == errno.EMSGSIZE else str(error)
             self._mailbox.deliver(ForkFailed(self._fork_count, f"cannot be forked: {what}"))
         finally:
             theirs.close()
@@ -309,7 +309,8 @@ class Supervision:
     def _abort(self, child: Child, last_exit: LastExit) -> None:
         """A child did not come up when the tree did: nothing of it may stay."""
         text = child.failure
-        if not child.spec.is_supervisor or not text:  # a supervisor has said all this of its child
+        # A supervisor that got as far as to fail has said all this of its own child.
+        if not child.spec.is_supervisor or not text or last_exit.kind == "not_forked":
             where = f" ({child.spec.where})" if child.spec.where else ""
             text = f"child {child.spec.id!r}{where} did not start: {exit_text(last_exit)}\n{text}"
         self._upward.failed(text.rstrip())

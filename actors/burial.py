@@ -1,0 +1,77 @@
+"""What becomes of a message that keeps killing its receiver: a dead letter.
+
+The letter is kept by the writer; only then is the sender told, and the message never handled
+again.  Lost when the actor dies in between: nothing, the message comes again and is known.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+from loguru import logger
+
+from holdfast.actors.intake import Delivery
+from holdfast.actors.mailbox import Mailbox, Poisoned
+from holdfast.actors.messages.writer import KeepDeadLetter, Kept
+from holdfast.errors import PoisonError
+from holdfast.storage.records import DeadLetter
+
+__all__ = ["Burial", "bury", "is_buried", "letter_of", "poison_error"]
+
+AGAIN: Final = 1.0  # seconds until a letter that could not be kept is sent again
+
+
+class Burial(msgspec.Struct, frozen=True):
+    """The context of a letter on its way."""
+
+    poisoned: Poisoned
+
+
+def letter_of(mailbox: Mailbox, poisoned: Poisoned) -> DeadLetter:
+    """The letter: what it was, who sent it, how often it killed and how."""
+    delivery, evidence = poisoned.delivery, poisoned.evidence
+    return DeadLetter(
+        id=0,
+        actor=mailbox.name,
+        sender=delivery.sender,
+        incarnation=delivery.incarnation,
+        stream=mailbox.name,
+        number=delivery.number,
+        kind=delivery.kind,
+        reason=f"poison: {evidence.reason}",
+        deaths=evidence.deaths,
+        time_us=mailbox.time_us(),
+        body=delivery.raw,
+    )
+
+
+def bury(mailbox: Mailbox, poisoned: Poisoned) -> None:
+    """Have the letter kept; Answered with a Burial comes as a message."""
+    delivery = poisoned.delivery
+    logger.error(
+        "message {} of {} killed {} {} times: it becomes a dead letter",
+        delivery.number,
+        delivery.sender,
+        mailbox.name,
+        poisoned.evidence.deaths,
+    )
+    keep = KeepDeadLetter(letter_of(mailbox, poisoned))
+    mailbox.link("writer").ask(keep, context=Burial(poisoned))
+
+
+def is_buried(mailbox: Mailbox, burial: Burial, outcome: Any) -> bool:
+    """Whether the letter is kept; if not, it is sent again in a while."""
+    if isinstance(outcome, Kept):
+        return True
+    logger.warning("a dead letter cannot be kept, trying again: {}", outcome)
+    mailbox.later(AGAIN, lambda: bury(mailbox, burial.poisoned))
+    return False
+
+
+def poison_error(mailbox: Mailbox, delivery: Delivery) -> PoisonError:
+    """What whoever waits for an answer gets."""
+    return PoisonError(
+        f"message {delivery.number} of {delivery.sender!r} has killed actor {mailbox.name!r} more "
+        "than once and is a dead letter now: see `holdfast deadletters list`"
+    )

@@ -1,0 +1,82 @@
+"""What was not delivered, as data: rows of ``dropped``, and whole messages in ``dead_letters``.
+
+Written within the caller's transaction, so that a loss is recorded by the COMMIT that moves the
+sender's mark past it, or not at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+import apsw
+import msgspec
+
+from holdfast.errors import InvalidInputError
+from holdfast.storage import jsontext
+from holdfast.storage.records import DeadLetter, Discarded, Kept, Origin
+
+__all__ = ["LossTable"]
+
+_NOTE_DROPPED: Final = """
+INSERT INTO dropped (time_us, sender, incarnation, stream, first, last, count, reason)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+"""
+_KEEP: Final = """
+INSERT INTO dead_letters (actor, sender, incarnation, stream, number, kind, reason, deaths,
+                          time_us, body, message)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (actor, sender, incarnation, kind, number) DO NOTHING
+"""
+_FIND: Final = """
+SELECT id FROM dead_letters
+WHERE actor = ? AND sender = ? AND incarnation = ? AND kind = ? AND number = ?
+"""
+
+
+class LossTable:
+    """Both tables; owns no state of its own."""
+
+    def __init__(self, connection: apsw.Connection) -> None:
+        self._connection = connection
+
+    def note(self, now_us: int, origin: Origin, first: int, count: int, reason: str) -> None:
+        """The ``count`` numbers of the origin's sender from ``first`` on will not come."""
+        who = (origin.sender, origin.incarnation, origin.stream)
+        row = (now_us, *who, first, first + count - 1, count, reason)
+        self._connection.execute(_NOTE_DROPPED, row)
+
+    def note_refused(
+        self, now_us: int, origin: Origin | None, first: int, refused: Iterable[tuple[int, str]]
+    ) -> None:
+        """A row for each event that the table refused; the indexes count from ``first``."""
+        for index, reason in refused:
+            if origin is not None:
+                self.note(now_us, origin, first + index, 1, reason)
+            else:
+                row = (now_us, None, None, None, None, None, 1, reason)
+                self._connection.execute(_NOTE_DROPPED, row)
+
+    def keep(self, letter: DeadLetter) -> Kept:
+        """Store it under a new id, or find the one that it has."""
+        who = (letter.actor, letter.sender, letter.incarnation)
+        why = (letter.reason, letter.deaths, letter.time_us)
+        row = (*who, letter.stream, letter.number, letter.kind, *why)
+        self._connection.execute(_KEEP, (*row, letter.body, _readable(letter.body)))
+        if self._connection.changes():
+            return Kept(self._connection.last_insert_rowid())
+        id = self._connection.execute(_FIND, (*who, letter.kind, letter.number)).get
+        return Kept(id)
+
+    def discard(self, id: int) -> Discarded:
+        """Delete it."""
+        self._connection.execute("DELETE FROM dead_letters WHERE id = ?", (id,))
+        return Discarded(bool(self._connection.changes()))
+
+
+def _readable(body: bytes) -> str | None:
+    """The message as JSON text, or None where it is no msgpack, or nothing that JSON can hold."""
+    try:
+        return jsontext.encode(msgspec.msgpack.decode(body))
+    except (msgspec.MsgspecError, InvalidInputError, UnicodeDecodeError, RecursionError):
+        return None
