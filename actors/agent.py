@@ -6,21 +6,20 @@ checkpoint.  Its next life finds the last checkpoint in ``self.restored``.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
+from holdfast.actors.courier import Courier
 from holdfast.actors.host import HostedActor, construct
 from holdfast.actors.hub import Hub
 from holdfast.actors.mailbox import Mailbox
+from holdfast.actors.plain import ProxyCall, decoder
+from holdfast.actors.proxy import serve
 from holdfast.actors.reactor import Timer
 from holdfast.actors.ref import RemoteRef
-from holdfast.errors import OutboxFullError
 
 __all__ = ["Agent", "construct_agent"]
 
 A = TypeVar("A", bound="Agent")
-
-ROOM: Final = 30.0  # seconds a tell waits for room in a full outbox
 
 
 class Agent(HostedActor):
@@ -36,7 +35,12 @@ class Agent(HostedActor):
 
     def ref(self, name: str) -> RemoteRef:
         """A reference to another actor by name: pykka's tell, ask and stop."""
-        return RemoteRef(name, _Courier(self.mailbox))
+        return RemoteRef(name, Courier(self.mailbox))
+
+    def _handle_receive(self, message: Any) -> Any:
+        if isinstance(message, ProxyCall):
+            return serve(self, Agent, message)
+        return super()._handle_receive(message)
 
     def after(self, delay: float, message: object) -> Timer:
         """Receive ``message`` from oneself in ``delay`` seconds."""
@@ -51,41 +55,6 @@ class Agent(HostedActor):
         return self.hub.checkpoints.put(self.name, state, timeout=timeout)
 
 
-class _Courier:
-    """Carries an agent's messages through its mailbox: waiting pumps it, handlers do not run."""
-
-    def __init__(self, mailbox: Mailbox) -> None:
-        self._mailbox = mailbox
-
-    def send_tell(self, to: str, message: object) -> None:
-        link = self._mailbox.link(to)
-        if link.link.is_full and not self._mailbox.pump(lambda: not link.link.is_full, ROOM):
-            raise OutboxFullError(
-                f"{link.link.queued} messages to {to!r} wait for an acknowledgement since "
-                f"{ROOM:.0f} s: look at it with `holdfast status`"
-            )
-        link.tell(message)
-
-    def send_ask(
-        self, to: str, message: object, on_reply: Callable[[Any], None], *, idempotent: bool
-    ) -> int:
-        link = self._mailbox.link(to)
-        ident = link.link.ask(message, on_reply, idempotent=idempotent)
-        link.flush()
-        return ident
-
-    def send_stop(self, to: str, on_reply: Callable[[Any], None]) -> None:
-        link = self._mailbox.link(to)
-        link.link.stop(on_reply)
-        link.flush()
-
-    def abandon(self, to: str, ident: int) -> None:
-        self._mailbox.link(to).link.abandon(ident)
-
-    def wait(self, to: str, is_done: Callable[[], bool], timeout: float | None) -> bool:
-        return self._mailbox.pump(is_done, timeout)
-
-
 def construct_agent(
     cls: type[A], *, mailbox: Mailbox, hub: Hub, name: str, options: dict[str, Any]
 ) -> A:
@@ -93,6 +62,7 @@ def construct_agent(
 
     ``options`` are its constructor's arguments.  Waits for the ``checkpoints`` actor.
     """
+    mailbox.decode_with(decoder(Courier(mailbox)))
     last = hub.checkpoints.get(name)
     given = {"hub": hub, "name": name, "restored": None if last is None else last.state}
     return construct(cls, mailbox=mailbox, given=given, **options)

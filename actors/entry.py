@@ -23,6 +23,7 @@ class Entry:
         "on_reply",
         "order",
         "position",
+        "timeout",
         "was_sent",
     )
 
@@ -45,6 +46,7 @@ class Entry:
         self.on_reply = on_reply
         self.idempotent = idempotent
         self.position = 0  # among the messages of the connection it was sent on
+        self.timeout: float | None = None  # seconds that the answer to an ask is of use
         self.was_sent = False
 
     @property

@@ -64,9 +64,9 @@ class HostedActor(pykka.Actor):
             delivery.set_exception((type(error), error, None))
 
     def _stop(self) -> None:
-        if sys.exc_info()[0] is not None:  # pykka stops an actor whose handler raised SystemExit
-            self.mailbox.current = None
-        self.mailbox.end()
+        raised = sys.exc_info()[1]  # pykka stops an actor whose handler raised SystemExit
+        self._failure = raised
+        self.mailbox.end(failed=raised is not None)
         super()._stop()
 
     def _handle_failure(
@@ -76,8 +76,7 @@ class HostedActor(pykka.Actor):
         traceback: TracebackType | None,
     ) -> None:
         self._failure = exception_value
-        self.mailbox.current = None  # it was not handled, and comes again
-        self.mailbox.end()
+        self.mailbox.end(failed=True)
         super()._handle_failure(exception_type, exception_value, traceback)
 
 

@@ -70,6 +70,11 @@ class HubEvents:
         return self._link.queued
 
     @property
+    def dropped(self) -> int:
+        """Events of this hub, acknowledged so far, that were not stored: rows of ``dropped``."""
+        return self._link.dropped
+
+    @property
     def duplicates(self) -> int:
         """Events of this hub, acknowledged so far, whose key was stored before."""
         return self._link.duplicates

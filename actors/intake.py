@@ -74,6 +74,7 @@ class Delivery:
     __slots__ = (
         "acked",
         "count",
+        "deadline",
         "deferred",
         "intake",
         "kind",
@@ -107,6 +108,7 @@ class Delivery:
         self.position = intake.position  # among the messages of its connection
         self.poison: Suspect | None = None  # the evidence that it kills whoever handles it
         self.raw = b""  # the encoded message, of poison only
+        self.deadline: float | None = None  # monotonic; nobody waits for the answer after it
         self.acked = 0  # the sender holds the results of commands up to here
         self.deferred = False  # a tell whose handler acknowledges it later
 
@@ -134,18 +136,18 @@ class Delivery:
         error = (exc_info or sys.exc_info())[1]
         self.intake.fail(self, error or RuntimeError("the handler failed without an exception"))
 
-    def done(self, mark: int | None = None, duplicates: int = 0) -> None:
+    def done(self, mark: int | None = None, duplicates: int = 0, dropped: int = 0) -> None:
         """A tell is handled: acknowledge up to ``mark`` (or its last number); free its place."""
         last = self.number + self.count - 1
-        self.intake.acknowledge(last if mark is None else mark, duplicates, self.count)
+        self.intake.acknowledge(last if mark is None else mark, duplicates, dropped, self.count)
 
     def refuse(self, error: HoldfastError) -> None:
         """End the sender's connection with ``error``; its link is of no use after that."""
         self.intake.refuse(error)
 
-    def welcome(self, mark: int, duplicates: int) -> None:
+    def welcome(self, mark: int, duplicates: int, dropped: int = 0) -> None:
         """Answer Joined: what is at or below ``mark`` need not come again."""
-        self.intake.welcome(mark, duplicates)
+        self.intake.welcome(mark, duplicates, dropped)
 
 
 class Intake:
@@ -180,8 +182,10 @@ class Intake:
         match frame:
             case Ask(id=ident, body=body):
                 self._spend(1)
-                again = frame.redelivered
-                return self._decoded(Delivery(self, "ask", ident, None, redelivered=again), body)
+                delivery = Delivery(self, "ask", ident, None, redelivered=frame.redelivered)
+                if frame.timeout is not None:
+                    delivery.deadline = self._receiver.monotonic() + frame.timeout
+                return self._decoded(delivery, body)
             case Tell(first=first, count=count, body=body):
                 skip = self._take_in(first, count, repeats_end_here=True)
                 if skip == count:
@@ -234,7 +238,7 @@ class Intake:
         self._send(encode_frame(Failure(ident, number, type_, text, parts)))
         self._release(1)
 
-    def acknowledge(self, mark: int, duplicates: int, count: int) -> None:
+    def acknowledge(self, mark: int, duplicates: int, dropped: int, count: int) -> None:
         """``count`` more messages are handled, and all up to ``mark``."""
         self._marks.handled = max(self._marks.handled, mark)
         intake = self
@@ -243,11 +247,11 @@ class Intake:
             if successor is None or not successor._welcomed:
                 return
             intake = successor
-        intake._send(encode_frame(Ack(mark, duplicates)))
+        intake._send(encode_frame(Ack(mark, duplicates, dropped)))
         if intake is self:
             self._release(count)
 
-    def welcome(self, mark: int, duplicates: int) -> None:
+    def welcome(self, mark: int, duplicates: int, dropped: int = 0) -> None:
         """Let the sender begin after ``mark``."""
         if self.closed or self._welcomed:
             return
@@ -258,7 +262,8 @@ class Intake:
         credit = receiver.top_up(0)
         self._outstanding = self._allowance = credit
         receiver.granted += credit
-        welcome = Welcome(VERSION, receiver.actor, receiver.incarnation, mark, duplicates, credit)
+        who = (VERSION, receiver.actor, receiver.incarnation)
+        welcome = Welcome(*who, mark, duplicates, credit, dropped=dropped)
         if (last := receiver.last_life) is not None:
             taken = last.position(self.sender, self.incarnation)
             if taken is not None:

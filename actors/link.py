@@ -15,6 +15,7 @@ import msgspec
 from holdfast.actors.entry import Entry, OnReply
 from holdfast.actors.failures import RemoteActorDied, exception_from
 from holdfast.actors.outbox import Outbox
+from holdfast.actors.plain import encode
 from holdfast.actors.wire import (
     MAX_FRAME,
     VERSION,
@@ -39,8 +40,6 @@ from holdfast.errors import DeliveryError, FrameError, HoldfastError, VersionErr
 __all__ = ["Link", "OnReply"]
 
 SEND_BYTES: Final = 512 * 1024  # bytes handed to the socket at a time
-
-_encode = msgspec.msgpack.Encoder().encode
 
 
 class Link:
@@ -76,6 +75,7 @@ class Link:
         self._position = 0  # messages sent on this connection
         self._handed: list[Entry] = []  # given to the driver by the last ``outgoing``
         self.duplicates = 0  # keys that existed, as the other side counts them
+        self.dropped = 0  # events that were not stored, likewise
         self.late_replies = 0
         self.refused: HoldfastError | None = None  # set once; the link is of no use after that
 
@@ -89,10 +89,21 @@ class Link:
         """Queue a message that is carried out once, and answered however often it is sent."""
         self._outbox.add("command", self._encoded(message), on_reply, idempotent=True)
 
-    def ask(self, message: object, on_reply: OnReply, *, idempotent: bool) -> int:
-        """Queue a question; its id.  ``idempotent`` ones are asked again after a break."""
-        body = self._encoded(message)
-        return self._outbox.add("ask", body, on_reply, idempotent=idempotent).first
+    def ask(
+        self,
+        message: object,
+        on_reply: OnReply,
+        *,
+        idempotent: bool,
+        timeout: float | None = None,
+    ) -> int:
+        """Queue a question; its id.  ``idempotent`` ones are asked again after a break.
+
+        ``timeout`` tells the receiver how many seconds the answer is of use.
+        """
+        entry = self._outbox.add("ask", self._encoded(message), on_reply, idempotent=idempotent)
+        entry.timeout = timeout
+        return entry.first
 
     def stop(self, on_reply: OnReply) -> None:
         """Queue pykka's stop: the actor handles what came before it and ends."""
@@ -210,8 +221,9 @@ class Link:
             case Reply(id=ident, body=body):
                 entry = self._asks.pop(ident, None)
                 self._replied(entry.answer if entry is not None else None, body)
-            case Ack(mark=mark, duplicates=duplicates):
+            case Ack(mark=mark, duplicates=duplicates, dropped=dropped):
                 self.duplicates = max(self.duplicates, duplicates)
+                self.dropped = max(self.dropped, dropped)
                 self._outbox.trim(mark)
             case Credit(count=count):
                 self._credit += count
@@ -245,7 +257,7 @@ class Link:
 
     def _encoded(self, message: object) -> bytes:
         self._check()
-        body = _encode(message)
+        body = encode(message)
         if len(body) > self._max_frame - 64:  # 64: the widest head a frame of ours has
             raise FrameError(
                 f"a message of {len(body)} bytes to {self.to!r} is over the bound of "
@@ -264,7 +276,7 @@ class Link:
                 frame = StopActor(entry.first)
             case "ask":
                 self._asks[entry.first] = entry
-                frame = Ask(entry.first, body, entry.was_sent)
+                frame = Ask(entry.first, body, entry.was_sent, entry.timeout)
             case "tell":
                 frame = Tell(entry.first, entry.count, entry.was_sent, body)
             case "command":
@@ -282,6 +294,7 @@ class Link:
         self._life = welcome.incarnation
         self._position = 0
         self.duplicates = max(self.duplicates, welcome.duplicates)
+        self.dropped = max(self.dropped, welcome.dropped)
         self._outbox.trim_queue(welcome.mark)
 
     def _leave_limbo(self, welcome: Welcome) -> None:

@@ -1,7 +1,8 @@
 """The log actor: the last ``capacity`` events, in memory, and the way of events to the writer.
 
 Lost when its process dies: nothing accepted; senders hold what is not committed yet, and the ring
-is read again from the database.
+is read again from the database.  Loose events, which their senders had no room for and whose loss
+is recorded, are gone.
 """
 
 from __future__ import annotations
@@ -14,31 +15,23 @@ import msgspec
 from loguru import logger
 
 from holdfast.actors.intake import Delivery, Departed, Joined
+from holdfast.actors.mailbox import Poisoned
 from holdfast.actors.mailbox_link import Answered
 from holdfast.actors.messages import log, writer
+from holdfast.actors.overload import CALM, Overload, Switch, Thresholds
+from holdfast.actors.relays import Frame, Relays
 from holdfast.actors.replies import fitting
 from holdfast.actors.ring import Ring
 from holdfast.actors.writer_backed import Greeting, WriterBackedActor
 from holdfast.errors import GapError, HoldfastError, StorageError
+from holdfast.storage import jsontext
 from holdfast.storage.ports import Reader
-from holdfast.storage.records import Appended, EventFilter, Origin, RawEvent, StoredEvent
+from holdfast.storage.records import Appended, Event, EventFilter, Origin, RawEvent, StoredEvent
 
 __all__ = ["LogActor"]
 
 RETRY: Final = 0.25  # seconds until what the database refused (a full disk) is tried again
 DRAIN: Final = 3.0  # seconds a stop waits for the commits under way; shutdown is 5 by default
-
-
-class _Pending(msgspec.Struct, frozen=True):
-    """A frame that was passed on to the writer and is not committed yet."""
-
-    delivery: Delivery
-    relay: writer.Relay
-    events: list[RawEvent]
-
-    @property
-    def sender(self) -> tuple[str, str]:
-        return self.delivery.sender, self.delivery.incarnation
 
 
 class _CatchUp(msgspec.Struct, frozen=True):
@@ -49,18 +42,34 @@ class _Retry(msgspec.Struct, frozen=True):
     """Try again what the database refused."""
 
 
+class _LookForCalm(msgspec.Struct, frozen=True):
+    """The mode is not "async": it may be time to let the senders go."""
+
+
 class LogActor(WriterBackedActor):
     """Accepts events, passes them on untouched, and learns their numbers from the writer."""
 
     STREAM = "log"
 
-    def __init__(self, *, open_reader: Callable[[], Reader], capacity: int, daemon: str) -> None:
+    def __init__(
+        self,
+        *,
+        open_reader: Callable[[], Reader],
+        capacity: int,
+        daemon: str,
+        thresholds: Thresholds,
+    ) -> None:
         super().__init__(open_reader=open_reader)
         self._ring = Ring(capacity=capacity, daemon=daemon)
         self._daemon = daemon
-        # Passed on, in that order, which is the order they are committed in; by identity.
-        self._pending: dict[int, _Pending] = {}
-        self._refused: set[int] = set()  # those of them to be tried again
+        self._overload = Overload(thresholds)
+        # Only what was not handed over can be flushed; without flushing nothing is held back.
+        held_back = thresholds.sync_at or thresholds.drop_at // 2
+        self._relays = Relays(hand_limit=held_back if thresholds.flush_at else 0)
+        self._poisoned: dict[int, Frame] = {}  # by identity of the delivery
+        self._dropped = 0  # events, in this life
+        self._told = 0  # of them, in notices
+        self._notices = 0  # sent, which numbers them
 
     def on_start(self) -> None:
         """Read the newest events; the rest comes when the writer has answered."""
@@ -71,7 +80,7 @@ class LogActor(WriterBackedActor):
 
     def on_stop(self) -> None:
         """Wait for the commits under way, so that senders hear of them; then let go."""
-        self.mailbox.drain(lambda: not self._pending, self.on_receive, Answered, DRAIN)
+        self.mailbox.drain(lambda: not self._relays, self.on_receive, Answered, DRAIN)
         super().on_stop()
 
     def on_receive(self, message: Any) -> Any:
@@ -79,31 +88,24 @@ class LogActor(WriterBackedActor):
         match message:
             case log.EmitFrame(raw=raw, events=events):
                 self._accept(raw, events)
-            case log.Tail(limit=limit, visibility=visibility):
-                return self._tail(limit, visibility)
-            case log.Query():
-                return self._query(message)
-            case log.Count(filter=wanted):
-                count = sum(1 for _ in self._ring.matching(wanted, reverse=False))
-                return log.Counted(count, covered=self._reaches(wanted))
+            case log.OmitFrame(count=count, events=events):
+                self._omit(count, events)
+            case Answered(context=context, outcome=outcome):
+                self._answered(context, outcome)
+            case Joined() | Departed():
+                self.greet(message)
             case log.Barrier():
                 return log.Passed()
             case log.Advance(last_seq=last_seq):
                 self._fill_up_to(last_seq)
                 return log.Passed()
-            case log.Stats():
-                waiting = sum(len(frame.events) for frame in self._pending.values())
-                ring = self._ring
-                return log.LogStats(len(ring), ring.capacity, waiting, ring.last_seq)
-            case Answered(context=context, outcome=outcome):
-                self._answered(context, outcome)
-            case Joined() | Departed():
-                self.greet(message)
             case _Retry():
-                again = [frame for key, frame in self._pending.items() if key in self._refused]
-                self._refused.clear()
-                for frame in again:
+                for frame in self._relays.take_refused():
                     self._pass_on(frame)
+            case _LookForCalm():
+                self._look_for_calm()
+            case log.Tail() | log.Query() | log.Count() | log.Stats():
+                return self._reply(message)
             case _:
                 logger.warning("unknown message {!r}", message)
         return None
@@ -112,23 +114,108 @@ class LogActor(WriterBackedActor):
 
     def _accept(self, raw: msgspec.Raw, events: list[RawEvent]) -> None:
         delivery = self.delivery
-        delivery.deferred = True
-        origin = Origin(delivery.sender, delivery.incarnation, self.STREAM, delivery.number)
-        self._pass_on(_Pending(delivery, writer.Relay(origin, raw), events))
+        frame = Frame(writer.Relay(self._origin(delivery), raw), delivery.count, events, delivery)
+        if self._overload.is_dropping:
+            self._dropped += frame.count - delivery.skip
+            frame.bury("overload:drop")
+        self._add(frame)
 
-    def _pass_on(self, pending: _Pending) -> None:
-        self._pending[id(pending)] = pending
-        self.writer.ask(pending.relay, context=pending)
+    def _omit(self, count: int, events: list[RawEvent]) -> None:
+        delivery = self.delivery
+        self._ring.remember(events)
+        skip = writer.Skip(self._origin(delivery), count, "ring_only")
+        self._add(Frame(skip, count, [], delivery))
+
+    def _origin(self, delivery: Delivery) -> Origin:
+        """Where a tell stands, which is acknowledged when it is settled."""
+        delivery.deferred = True
+        return Origin(delivery.sender, delivery.incarnation, self.STREAM, delivery.number)
+
+    def _add(self, frame: Frame) -> None:
+        self._relays.add(frame)
+        self._look()
+        self._hand_over()
+
+    def _hand_over(self) -> None:
+        while (frame := self._relays.take()) is not None:
+            self._pass_on(frame)
+
+    def _pass_on(self, frame: Frame) -> None:
+        self.writer.ask(frame.message, context=frame)
+
+    def bury(self, poisoned: Poisoned) -> None:
+        """A frame that kills the log leaves a tombstone, once its letter is kept."""
+        delivery = poisoned.delivery
+        if delivery.kind == "tell":
+            skip = writer.Skip(self._origin(delivery), delivery.count, "poison")
+            frame = self._poisoned[id(delivery)] = Frame(skip, delivery.count, [], delivery)
+            frame.is_held = True
+            self._relays.add(frame)
+            self._hand_over()
+        super().bury(poisoned)
+
+    def unburden(self, delivery: Delivery) -> None:
+        """The letter is kept."""
+        frame = self._poisoned.pop(id(delivery), None)
+        if frame is None:
+            super().unburden(delivery)
+        elif self._relays.release(frame):
+            self._pass_on(frame)
+
+    # -- overload -----------------------------------------------------------------------------
+
+    def _look(self) -> None:
+        switch = self._overload.look(self._relays.load)
+        if switch is not None:
+            self._switched(switch)
+
+    def _look_for_calm(self) -> None:
+        switch = self._overload.look_for_calm(self._relays.load)
+        if switch is not None:
+            self._switched(switch)
+        if self._overload.mode != "async":
+            self.mailbox.after(CALM, _LookForCalm())
+
+    def _switched(self, switch: Switch) -> None:
+        flushed = self._relays.bury_all("overload:flush") if switch.now == "flush" else 0
+        self._dropped += flushed
+        self.mailbox.narrow(switch.now != "async" and self._overload.thresholds.sync_at > 0)
+        if switch.before == "async":
+            self.mailbox.after(CALM, _LookForCalm())
+        logger.warning("overload: {} events wait, mode {}", switch.load, switch.now)
+        lost, self._told = self._dropped - self._told, self._dropped
+        counts = {"load": switch.load, "dropped": lost, "flushed": flushed}
+        self._tell({"mode": switch.now, "before": switch.before, **counts})
+
+    def _tell(self, data: dict[str, object]) -> None:
+        """An event of the log's own, in a numbering of its own; never dropped."""
+        self._notices += 1
+        incarnation = self.mailbox.incarnation
+        event = Event(
+            time_us=self.mailbox.time_us(),
+            type="log:overload",
+            source="log",
+            key=f"overload:{incarnation}:{self._notices}",
+            data=jsontext.encode(data),
+        )
+        raw = msgspec.Raw(msgspec.msgpack.encode([event]))
+        origin = Origin("log", incarnation, self.STREAM, self._notices)
+        self._relays.add(
+            Frame(writer.Relay(origin, raw), 1, [msgspec.structs.astuple(event)], None)
+        )
+        self._hand_over()
 
     # -- what the writer answers --------------------------------------------------------------
 
-    def _answered(self, context: _Pending | Greeting | _CatchUp | None, outcome: Any) -> None:
+    def _answered(self, context: Frame | Greeting | _CatchUp | None, outcome: Any) -> None:
         match context:
-            case _Pending():
+            case Frame():
                 if isinstance(outcome, Appended):
                     self._committed(context, outcome)
                 else:
                     self._not_committed(context, outcome)
+                self._look()
+                self._hand_over()
             case Greeting():
                 self.greeted(context, outcome)
             case _CatchUp():
@@ -141,37 +228,35 @@ class LogActor(WriterBackedActor):
             case _:
                 assert_never(context)
 
-    def _committed(self, pending: _Pending, outcome: Appended) -> None:
-        del self._pending[id(pending)]
-        events = pending.events
-        if outcome.skipped or outcome.repeated or outcome.refused:
+    def _committed(self, frame: Frame, outcome: Appended) -> None:
+        self._relays.settle(frame)
+        events = frame.events
+        if events and (outcome.skipped or outcome.repeated or outcome.refused):
             left_out = {index for index, _ in (*outcome.repeated, *outcome.refused)}
             left_out.update(range(outcome.skipped))
             events = [event for index, event in enumerate(events) if index not in left_out]
         self._fill_up_to(outcome.first_seq - 1)
         self._ring.append(outcome.first_seq, events)
         for index, reason in outcome.refused:
-            logger.warning("event {} of {} refused: {}", index, pending.sender, reason)
-        pending.delivery.done(outcome.mark, outcome.duplicates)
+            logger.warning("event {} of {} refused: {}", index, frame.sender, reason)
+        if frame.delivery is not None:
+            frame.delivery.done(outcome.mark, outcome.duplicates, outcome.dropped)
 
-    def _not_committed(self, pending: _Pending, error: HoldfastError) -> None:
+    def _not_committed(self, frame: Frame, error: HoldfastError) -> None:
         """A full disk passes: try again, in order.  Anything else is the sender's to know.
 
         What the sender sent after a frame that waits for the disk is refused as a gap.
         """
-        waits = isinstance(error, GapError) and any(
-            other.sender == pending.sender and other.delivery.number < pending.delivery.number
-            for other in self._pending.values()
-        )
-        if not (waits or isinstance(error, StorageError)):
-            del self._pending[id(pending)]
-            logger.warning("frame of {} refused: {}", pending.sender, error)
-            pending.delivery.refuse(error)
+        waits = isinstance(error, GapError) and self._relays.is_behind_another(frame)
+        if waits or isinstance(error, StorageError):
+            if self._relays.put_off(frame):
+                logger.warning("events cannot be committed, trying again: {}", error)
+                self.mailbox.after(RETRY, _Retry())
             return
-        if not self._refused:
-            logger.warning("events cannot be committed, trying again: {}", error)
-            self.mailbox.after(RETRY, _Retry())
-        self._refused.add(id(pending))
+        self._relays.settle(frame)
+        logger.warning("frame of {} refused: {}", frame.sender, error)
+        if frame.delivery is not None:
+            frame.delivery.refuse(error)
 
     # -- the ring -----------------------------------------------------------------------------
 
@@ -193,10 +278,28 @@ class LogActor(WriterBackedActor):
 
     # -- questions ----------------------------------------------------------------------------
 
+    def _reply(self, message: log.Tail | log.Query | log.Count | log.Stats) -> log.Reply:
+        match message:
+            case log.Tail(limit=limit, visibility=visibility):
+                return self._tail(limit, visibility)
+            case log.Query():
+                return self._query(message)
+            case log.Count(filter=wanted):
+                count = sum(1 for _ in self._ring.matching(wanted, reverse=False))
+                return log.Counted(count, covered=self._reaches(wanted))
+            case log.Stats():
+                ring, relays = self._ring, self._relays
+                filled = (len(ring), ring.capacity, relays.events, ring.last_seq)
+                return log.LogStats(*filled, self._overload.mode, relays.load, self._dropped)
+            case _:
+                assert_never(message)
+
     def _tail(self, limit: int, visibility: log.Visibility) -> log.Events:
-        uncommitted = self._uncommitted() if visibility == "memory" else []
-        events = [*self._ring.newest(max(0, limit)), *uncommitted][-max(1, limit) :]
-        newest_first = fitting(events[::-1])
+        events = self._ring.newest(max(0, limit))
+        if visibility == "memory":
+            merged = self._ring.with_loose(events, EventFilter(), reverse=False)
+            events = [*merged, *self._uncommitted()]
+        newest_first = fitting(events[-max(1, limit) :][::-1])
         return log.Events(newest_first[::-1], covered=True)
 
     def _query(self, query: log.Query) -> log.Events:
@@ -204,6 +307,7 @@ class LogActor(WriterBackedActor):
         matching = self._ring.matching(wanted, reverse=query.reverse)
         waiting: list[StoredEvent] = []
         if query.visibility == "memory":
+            matching = self._ring.with_loose(matching, wanted, reverse=query.reverse)
             waiting = [event for event in self._uncommitted() if wanted.matches(event)]
         if query.reverse:
             found = waiting[::-1][:limit]
@@ -222,8 +326,4 @@ class LogActor(WriterBackedActor):
         return self._ring.first_seq <= oldest_wanted
 
     def _uncommitted(self) -> list[StoredEvent]:
-        return [
-            StoredEvent(0, self._daemon, *event)
-            for pending in self._pending.values()
-            for event in pending.events[pending.delivery.skip :]
-        ]
+        return [StoredEvent(0, self._daemon, *event) for event in self._relays.uncommitted()]

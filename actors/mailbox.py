@@ -31,7 +31,7 @@ from holdfast.actors.recorder import FlightRecorder, Kind, LastLife, Suspect
 from holdfast.actors.vocabularies import decode_reply_of
 from holdfast.actors.wire import MAX_FRAME
 from holdfast.clock import Clock
-from holdfast.errors import ProtocolError
+from holdfast.errors import AskTimeoutError, ProtocolError
 
 __all__ = ["Answered", "Batch", "Mailbox", "MailboxLink", "Poisoned"]
 
@@ -93,11 +93,13 @@ class Mailbox:
             mailbox_limit=mailbox_limit,
             keeps_marks=keeps_marks,
             before_greeting=self._take_in_the_rest_of,
+            monotonic=clock.monotonic,
             count_of=count_of,
             max_frame=max_frame,
             recorder=recorder,
             last_life=last_life,
         )
+        self._decode_plain: Callable[[bytes], Any] = msgspec.msgpack.decode
         self._recorder = recorder
         # What was in hand together when the last life died comes again one by one, so that the
         # next death tells which it was.
@@ -131,17 +133,29 @@ class Mailbox:
         if self.on_first_get is not None:
             callback, self.on_first_get = self.on_first_get, None
             callback()
-        if not self._ready or self._batch_limit or self._since_poll >= BURST:
-            self._poll(0 if self._ready else None)
-            while not self._ready:
-                self._poll(None)
-        self._since_poll += 1
-        item = self._ready.popleft()
-        if isinstance(item, Delivery):
-            return self._batch(item) if self._batch_limit else self._single(item)
-        return item
+        while True:
+            if not self._ready or self._batch_limit or self._since_poll >= BURST:
+                self._poll(0 if self._ready else None)
+                while not self._ready:
+                    self._poll(None)
+            self._since_poll += 1
+            item = self._ready.popleft()
+            if not isinstance(item, Delivery):
+                return item
+            if item.deadline is None or item.deadline > self._clock.monotonic():
+                return self._batch(item) if self._batch_limit else self._single(item)
+            late = AskTimeoutError(f"it waited for {self.name!r} longer than its timeout")
+            item.set_exception((None, late, None))  # nobody waits for it any more
 
     # -- for the actor ------------------------------------------------------------------------
+
+    def decode_with(self, decode: Callable[[bytes], Any]) -> None:
+        """Read what arrives from now on, requests and replies, with ``decode``."""
+        self._receiver.decode = self._decode_plain = decode
+
+    def monotonic(self) -> float:
+        """Seconds since some fixed point."""
+        return self._clock.monotonic()
 
     def time_us(self) -> int:
         """Microseconds since 1970."""
@@ -156,10 +170,17 @@ class Mailbox:
         """Put pykka's stop behind what waits."""
         self._ready.append(Envelope(_ActorStop()))
 
-    def end(self) -> None:
-        """Acknowledge nothing more: what is in hand failed, what waits is for the next life."""
+    def end(self, *, failed: bool = False) -> None:
+        """Acknowledge nothing more: what waits is for the next life.
+
+        ``failed``: so is what is in hand, and it stays on record.
+        """
+        if failed:
+            self.current = None
+            self._recorder = None
         self._finish_current()
         self._is_ending = True
+        self._receiver.recorder = None  # the record says how this life ended, not its clearing up
 
     def deliver(self, message: object) -> None:
         """Queue a plain message, without anybody to answer."""
@@ -190,12 +211,19 @@ class Mailbox:
                 to=to,
                 sender=self.name,
                 incarnation=self.incarnation,
-                decode_reply=decode_reply_of(to),
+                decode_reply=decode_reply_of(to) or self._decode_plain,
             )
             wire = LinkSocket(link, address=self._address(to), reactor=self._reactor)
             known = self._links[to] = MailboxLink(link, wire, self)
             wire.open()
         return known
+
+    def narrow(self, is_narrow: bool) -> None:
+        """Let each sender have one frame under way at a time, or its share of the mailbox again.
+
+        What was granted before is not taken back.
+        """
+        self._receiver.is_narrow = is_narrow
 
     def later(self, delay: float, callback: Callable[[], None]) -> Timer:
         """Call back from inside ``get``; for timeouts that are not the actor's business."""

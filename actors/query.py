@@ -11,13 +11,19 @@ from typing import Final, assert_never
 from holdfast.actors.host import HostedActor
 from holdfast.actors.messages.query import (
     CountEvents,
+    DeadLetterIs,
+    DeadLettersAre,
+    DroppedAre,
     Found,
+    GetDeadLetter,
+    ListDeadLetters,
+    ListDropped,
     Number,
     QueryEvents,
     Reply,
     Request,
 )
-from holdfast.actors.replies import fitting
+from holdfast.actors.replies import REPLY_BYTES, fitting
 from holdfast.errors import InvalidInputError
 from holdfast.storage.ports import NoDatabaseError, Reader
 
@@ -43,19 +49,36 @@ class QueryActor(HostedActor):
         """Answer at once."""
         reader = self._opened()
         match message:
-            case QueryEvents(filter=wanted, limit=limit, reverse=reverse):
-                if limit < 1:
-                    raise InvalidInputError(f"limit = {limit}: expected at least 1")
-                if reader is None:
-                    return Found([])
-                bounded = min(limit, MAX_LIMIT)
-                events = reader.events(wanted, bounded, reverse)
-                sent = fitting(events)
-                return Found(sent, more=len(sent) < len(events) or bounded < limit)
+            case QueryEvents():
+                return self._found(reader, message)
             case CountEvents(filter=wanted):
                 return Number(0 if reader is None else reader.count(wanted))
+            case ListDeadLetters(limit=limit):
+                return self._letters(reader, _bounded(limit))
+            case GetDeadLetter(id=id):
+                return DeadLetterIs(None if reader is None else reader.dead_letter(id))
+            case ListDropped(limit=limit):
+                if reader is None:
+                    return DroppedAre([], 0)
+                return DroppedAre(reader.dropped(_bounded(limit)), reader.count_dropped())
             case _:
                 assert_never(message)
+
+    @staticmethod
+    def _found(reader: Reader | None, query: QueryEvents) -> Found:
+        limit = _bounded(query.limit)
+        if reader is None:
+            return Found([])
+        events = reader.events(query.filter, limit, query.reverse)
+        sent = fitting(events)
+        return Found(sent, more=len(sent) < len(events) or limit < query.limit)
+
+    @staticmethod
+    def _letters(reader: Reader | None, limit: int) -> DeadLettersAre:
+        if reader is None:
+            return DeadLettersAre([])
+        letters = reader.dead_letters(limit, REPLY_BYTES // 2)  # the last may be as long again
+        return DeadLettersAre(letters, more=len(letters) < reader.count_dead_letters())
 
     def _opened(self) -> Reader | None:
         """The reader, or None as long as the writer has not made the database."""
@@ -65,3 +88,9 @@ class QueryActor(HostedActor):
             except NoDatabaseError:
                 return None
         return self._reader
+
+
+def _bounded(limit: int) -> int:
+    if limit < 1:
+        raise InvalidInputError(f"limit = {limit}: expected at least 1")
+    return min(limit, MAX_LIMIT)

@@ -47,6 +47,7 @@ class Receiver:
         mailbox_limit: int,
         keeps_marks: bool,
         before_greeting: Callable[[str, str], None],
+        monotonic: Callable[[], float],
         count_of: Callable[[Any], int] = lambda _message: 1,
         max_frame: int = MAX_FRAME,
         recorder: FlightRecorder | None = None,
@@ -57,6 +58,7 @@ class Receiver:
         self.decode = decode
         self.count_of = count_of  # how many numbers the message of a tell takes
         self.max_frame = max_frame
+        self.monotonic = monotonic
         self.recorder = recorder
         self.last_life = last_life
         # False: the actor itself answers Joined, from marks that the writer keeps.
@@ -67,11 +69,14 @@ class Receiver:
         self.intakes: dict[tuple[str, str], Intake] = {}  # the newest connection of each sender
         self.granted = 0  # messages that may still arrive or are not handled yet
         self.late_answers = 0  # to senders that had gone
+        self.is_narrow = False  # each sender may have one frame under way, no more
         self._limit = mailbox_limit
 
     @property
     def window(self) -> int:
-        """One sender's fair share of the mailbox."""
+        """One sender's fair share of the mailbox; a frame may overdraw it."""
+        if self.is_narrow:
+            return 1
         return max(1, self._limit // max(4, len(self.intakes)))
 
     def top_up(self, outstanding: int) -> int:

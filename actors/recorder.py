@@ -10,6 +10,7 @@ from __future__ import annotations
 import mmap
 import os
 import struct
+from collections.abc import Sequence
 from typing import Final, Literal, get_args
 
 import msgspec
@@ -112,16 +113,18 @@ class FlightRecorder:
 class LastLife:
     """What the record of an actor's previous life says."""
 
-    def __init__(self, fd: int, *, incarnation: str, suspect: Suspect | None) -> None:
+    def __init__(self, fd: int, *, incarnation: str, suspects: Sequence[Suspect] = ()) -> None:
+        """``suspects``: what earlier deaths point at, that of the last death in the end."""
         self.incarnation = incarnation
-        self.suspect = suspect
+        self._last = suspects[-1].message if suspects else None
+        self._suspects = {suspect.message: suspect for suspect in suspects}
         with mmap.mmap(fd, SIZE, prot=mmap.PROT_READ) as record:
             self._positions = dict(_positions(record))
 
     @property
     def died_in_a_batch(self) -> bool:
         """Several messages were in hand together."""
-        return self.suspect is not None and self.suspect.message.kind == "batch"
+        return self._last is not None and self._last.kind == "batch"
 
     def position(self, sender: str, incarnation: str) -> int | None:
         """How far it had come with what this sender sent last; None when that is not on record."""
@@ -129,10 +132,8 @@ class LastLife:
 
     def poison(self, message: InHand, *, max_deliveries: int = 2) -> Suspect | None:
         """The evidence that ``message`` kills its receiver, if it has done so often enough."""
-        suspect = self.suspect
-        if suspect is None or suspect.deaths < max_deliveries or suspect.message != message:
-            return None
-        return suspect
+        suspect = self._suspects.get(message)
+        return suspect if suspect is not None and suspect.deaths >= max_deliveries else None
 
 
 def in_hand(fd: int) -> InHand | None:

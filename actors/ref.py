@@ -8,19 +8,20 @@ has acknowledged it; ``ask`` may raise ActorDied.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from typing import Any, Protocol
+from collections.abc import Callable, Sequence
+from typing import Any, Final, Literal, Protocol
 
 import pykka
 from pykka._envelope import Envelope
 from pykka._types import OptExcInfo
 from pykka.messages import _ActorStop
 
-from holdfast.actors.failures import AskTimeout
+from holdfast.actors.failures import AskTimeout, RemoteActorDied
 
 __all__ = ["Driver", "RemoteFuture", "RemoteRef"]
 
 _Nothing = object()
+FAIL: Final = 0.05  # seconds that on_restarting="fail" waits for the actor to be there
 
 
 class Driver(Protocol):
@@ -30,9 +31,15 @@ class Driver(Protocol):
         """Queue until acknowledged."""
 
     def send_ask(
-        self, to: str, message: object, on_reply: Callable[[Any], None], *, idempotent: bool
+        self,
+        to: str,
+        message: object,
+        on_reply: Callable[[Any], None],
+        *,
+        idempotent: bool,
+        timeout: float | None = None,
     ) -> int:
-        """Queue a question; its id."""
+        """Queue a question that is of use for ``timeout`` seconds; its id."""
 
     def send_stop(self, to: str, on_reply: Callable[[Any], None]) -> None:
         """Queue pykka's stop."""
@@ -42,6 +49,12 @@ class Driver(Protocol):
 
     def wait(self, to: str, is_done: Callable[[], bool], timeout: float | None) -> bool:
         """Until ``is_done``, or ``timeout`` seconds; whether it was."""
+
+    def is_up(self, to: str) -> bool:
+        """Whether the actor has welcomed this process on the present connection."""
+
+    def remaining(self) -> float | None:
+        """Seconds left of the ask on whose behalf this process works; None for no bound."""
 
 
 class RemoteFuture(pykka.Future[Any]):
@@ -53,10 +66,17 @@ class RemoteFuture(pykka.Future[Any]):
         self._driver: Driver | None = None
         self._to = ""
         self._ident = 0
+        self._timeout: float | None = None
 
-    def sent(self, driver: Driver, to: str, ident: int) -> None:
-        """Where the reply will come from."""
+    @property
+    def is_done(self) -> bool:
+        """The reply is here."""
+        return self._value is not _Nothing
+
+    def sent(self, driver: Driver, to: str, ident: int, timeout: float | None = None) -> None:
+        """Where the reply will come from, and how long it is waited for by default."""
         self._driver, self._to, self._ident = driver, to, ident
+        self._timeout = timeout
 
     def get(self, *, timeout: float | None = None) -> Any:
         """The reply.
@@ -68,6 +88,8 @@ class RemoteFuture(pykka.Future[Any]):
             return super().get(timeout=timeout)
         except NotImplementedError:
             pass
+        if timeout is None:
+            timeout = self._timeout
         if self._value is _Nothing:
             assert self._driver is not None
             if not self._driver.wait(self._to, lambda: self._value is not _Nothing, timeout):
@@ -112,17 +134,8 @@ class _RemoteInbox:
         self._driver = driver
 
     def put(self, envelope: Envelope[Any], /) -> None:
-        future = envelope.reply_to
-        if future is None:
-            self._driver.send_tell(self._to, envelope.message)
-            return
-        assert isinstance(future, RemoteFuture)
-        ident = 0
-        if isinstance(envelope.message, _ActorStop):
-            self._driver.send_stop(self._to, future.set)
-        else:
-            ident = self._driver.send_ask(self._to, envelope.message, future.set, idempotent=False)
-        future.sent(self._driver, self._to, ident)
+        # pykka's tell; whatever wants an answer goes through RemoteRef.ask.
+        self._driver.send_tell(self._to, envelope.message)
 
     def get(self) -> Envelope[Any]:
         raise TypeError("the actor lives in another process")
@@ -136,6 +149,7 @@ class RemoteRef(pykka.ActorRef[Any]):
 
     def __init__(self, name: str, driver: Driver) -> None:
         self.name = name
+        self._driver = driver
         self.actor_class = _RemoteActor
         self.actor_urn = f"urn:holdfast:{name}"
         self.actor_inbox = _RemoteInbox(name, driver)
@@ -144,3 +158,60 @@ class RemoteRef(pykka.ActorRef[Any]):
 
     def __str__(self) -> str:
         return f"{self.name} ({self.actor_urn})"
+
+    def ask(
+        self,
+        message: Any,
+        *,
+        block: bool = True,
+        timeout: float | None = None,
+        idempotent: bool | None = None,
+        on_restarting: Literal["wait", "fail"] = "wait",
+    ) -> Any:
+        """Send a message and wait for its reply; with ``block=False`` a future of it.
+
+        ``idempotent`` ones are asked again after each restart of the actor, until the timeout; by
+        default those whose class says ``idempotent = True``.  ``on_restarting="fail"`` raises
+        ActorDied(started=False) within 50 ms when the actor is not there.  An ask that is made
+        while an ask is handled takes no longer than that one may.
+
+        Raises AskTimeout (a pykka.Timeout), RemoteActorDied (a pykka.ActorDeadError), or what the
+        handler raised, as a HoldfastError.
+        """
+        driver = self._driver
+        left = driver.remaining()
+        if left is not None:
+            timeout = left if timeout is None else min(timeout, left)
+        if on_restarting == "fail" and not driver.is_up(self.name):
+            driver.wait(self.name, lambda: driver.is_up(self.name), min(timeout or FAIL, FAIL))
+            if not driver.is_up(self.name):
+                raise RemoteActorDied(self.name, started=False)
+        if idempotent is None:
+            idempotent = bool(getattr(message, "idempotent", False))
+        future = RemoteFuture()
+        if isinstance(message, _ActorStop):  # pykka's stop() asks with it
+            ident = 0
+            driver.send_stop(self.name, future.set)
+        else:
+            ident = driver.send_ask(
+                self.name, message, future.set, idempotent=idempotent, timeout=timeout
+            )
+        future.sent(driver, self.name, ident, timeout)
+        return future.get(timeout=timeout) if block else future
+
+    def proxy(self) -> Any:
+        """The actor's public methods and attributes; asks it what they are.
+
+        Raises as ``ask`` does.
+        """
+        from holdfast.actors.proxy import RemoteProxy  # it needs references itself
+
+        return RemoteProxy(self)
+
+    def ask_all(self, messages: Sequence[Any], *, timeout: float | None = None) -> list[Any]:
+        """The replies to all messages, in order, in about one round trip.
+
+        Raises as ``ask`` does, for the first that fails.
+        """
+        futures = [self.ask(message, block=False, timeout=timeout) for message in messages]
+        return [future.get() for future in futures]

@@ -6,7 +6,7 @@ from typing import Final
 
 from holdfast.storage.records import StoredEvent
 
-__all__ = ["fitting"]
+__all__ = ["REPLY_BYTES", "fitting"]
 
 REPLY_BYTES: Final = 4 * 1024 * 1024  # of event data in one reply: half the bound on a frame
 

@@ -1,14 +1,17 @@
-"""The newest events in memory: committed ones by sequence number, and those still on their way.
+"""The newest events in memory: committed ones by sequence number, and loose ones between them.
 
 A plain data structure; the log actor owns one.  Committed events are without a gap, so that one
-number, the last, says where each of them stands.
+number, the last, says where each of them stands.  Loose ones will never be committed; they stand
+behind the event that was the newest when they came, and leave with it.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
+from heapq import merge
 from itertools import islice
+from operator import itemgetter
 
 from holdfast.storage.records import EventFilter, RawEvent, Row, StoredEvent
 
@@ -23,6 +26,8 @@ class Ring:
         self.last_seq = 0  # the number of the newest committed event
         self._daemon = daemon
         self._committed: deque[RawEvent] = deque(maxlen=capacity)
+        # Each with the number of the committed event that it stands behind.
+        self._loose: deque[tuple[int, RawEvent]] = deque(maxlen=capacity)
 
     def __len__(self) -> int:
         return len(self._committed)
@@ -53,6 +58,24 @@ class Ring:
         """Add rows that follow the newest event."""
         for row in rows:
             self.append(row[0], (row[2:],))
+
+    def remember(self, events: Iterable[RawEvent]) -> None:
+        """Add events that are kept here and nowhere else."""
+        self._loose.extend((self.last_seq, event) for event in events)
+
+    def with_loose(
+        self, committed: Iterable[StoredEvent], wanted: EventFilter, *, reverse: bool
+    ) -> Iterator[StoredEvent]:
+        """``committed``, in the order that ``reverse`` says, and the loose ones that match."""
+        while self._loose and self._loose[0][0] < self.first_seq - 1:
+            self._loose.popleft()
+        numbered = ((event.seq, 0, event) for event in committed)
+        loose = [(seq, 1, StoredEvent(0, self._daemon, *event)) for seq, event in self._loose]
+        matching = [each for each in loose if wanted.matches(each[2])]
+        if reverse:
+            matching.reverse()
+        merged = merge(numbered, matching, key=itemgetter(0, 1), reverse=reverse)
+        return (event for _, _, event in merged)
 
     def newest(self, limit: int) -> list[StoredEvent]:
         """The last ``limit`` events, oldest first."""

@@ -20,6 +20,7 @@ from typing import Any, Final
 
 from holdfast.actors.link import Link
 from holdfast.actors.link_socket import LinkSocket
+from holdfast.actors.plain import decoder
 from holdfast.actors.reactor import READ, Reactor
 from holdfast.actors.ref import RemoteFuture
 from holdfast.actors.vocabularies import decode_reply_of
@@ -50,6 +51,7 @@ class ThreadedDriver:
         self._reactor = Reactor(clock=clock)
         self._wakeup = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self._reactor.add(self._wakeup, READ, self._woken)
+        self._decode_plain = decoder(self)
         self._asleep = False  # the thread waits, or is about to
         self._closing = False
         self._wires: dict[str, LinkSocket] = {}
@@ -68,7 +70,7 @@ class ThreadedDriver:
                     to=to,
                     sender=self.sender,
                     incarnation=self._incarnation,
-                    decode_reply=decode_reply_of(to),
+                    decode_reply=decode_reply_of(to) or self._decode_plain,
                     pack=pack,
                 )
                 wire = self._wires[to] = LinkSocket(
@@ -158,13 +160,19 @@ class ThreadedDriver:
                 self._wake()
 
     def send_ask(
-        self, to: str, message: object, on_reply: Callable[[Any], None], *, idempotent: bool
+        self,
+        to: str,
+        message: object,
+        on_reply: Callable[[Any], None],
+        *,
+        idempotent: bool,
+        timeout: float | None = None,
     ) -> int:
         """Send at once if there is credit."""
         link = self.open(to)
         with self._lock:
             self._check()
-            ident = link.ask(message, on_reply, idempotent=idempotent)
+            ident = link.ask(message, on_reply, idempotent=idempotent, timeout=timeout)
             self._wires[to].flush()
             return ident
 
@@ -196,6 +204,14 @@ class ThreadedDriver:
                 else:
                     self._read_here(wire, is_done, deadline)
         return True
+
+    def is_up(self, to: str) -> bool:
+        """Whether the actor has welcomed this process on the present connection."""
+        return self.open(to).is_up
+
+    def remaining(self) -> float | None:
+        """A program asks on nobody's behalf."""
+        return None
 
     def close(self) -> None:
         """Say goodbye where nothing is owed; abandon what is not acknowledged."""

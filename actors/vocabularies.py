@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-import msgspec
-
 from holdfast.actors.messages import checkpoints, log, query, sessions, supervisor, writer
 
 __all__ = ["decode_reply_of"]
@@ -21,6 +19,6 @@ _TYPED: Final[dict[str, Callable[[bytes], Any]]] = {
 }
 
 
-def decode_reply_of(actor: str) -> Callable[[bytes], Any]:
-    """The decoder for what ``actor`` answers."""
-    return _TYPED.get(actor, msgspec.msgpack.decode)
+def decode_reply_of(actor: str) -> Callable[[bytes], Any] | None:
+    """The decoder for what a state actor or the root answers; None for plain values."""
+    return _TYPED.get(actor)

@@ -16,6 +16,7 @@ from typing import Any, Final
 
 import msgspec
 
+from holdfast.actors.plain import encode_hook
 from holdfast.errors import FrameError
 
 __all__ = [
@@ -65,7 +66,8 @@ class Hello(msgspec.Struct, frozen=True, array_like=True, tag_field="frame", tag
 class Welcome(msgspec.Struct, frozen=True, array_like=True, tag_field="frame", tag=1):
     """Messages up to ``mark`` need not be sent again; ``credit`` messages may be sent now.
 
-    ``duplicates`` counts the events of this sender so far whose key existed already.
+    ``duplicates`` counts the events of this sender so far whose key existed already, ``dropped``
+    those at or below the mark that were not stored, which a row of ``dropped`` says.
     ``last_life`` is the incarnation before this one, if it is known how far that one came:
     ``taken`` messages of the sender's last connection to it had been taken in hand.
     """
@@ -78,6 +80,7 @@ class Welcome(msgspec.Struct, frozen=True, array_like=True, tag_field="frame", t
     credit: int
     last_life: str = ""
     taken: int = 0
+    dropped: int = 0
 
 
 class Refused(msgspec.Struct, frozen=True, array_like=True, tag_field="frame", tag=2):
@@ -106,11 +109,15 @@ class Command(msgspec.Struct, frozen=True, array_like=True, tag_field="frame", t
 
 
 class Ask(msgspec.Struct, frozen=True, array_like=True, tag_field="frame", tag=5):
-    """A message without a number.  Answer: Reply or Failure with the same ``id``."""
+    """A message without a number.  Answer: Reply or Failure with the same ``id``.
+
+    Nobody waits for the answer after ``timeout`` seconds.
+    """
 
     id: int
     body: msgspec.Raw
     redelivered: bool = False
+    timeout: float | None = None
 
 
 class Goodbye(msgspec.Struct, frozen=True, array_like=True, tag_field="frame", tag=6):
@@ -124,10 +131,12 @@ class StopActor(msgspec.Struct, frozen=True, array_like=True, tag_field="frame",
 
 
 class Ack(msgspec.Struct, frozen=True, array_like=True, tag_field="frame", tag=7):
-    """Everything up to ``mark`` has reached the level the receiver promises."""
+    """Everything up to ``mark`` has reached the level the receiver promises, or is recorded as
+    lost; ``duplicates`` and ``dropped`` as in Welcome."""
 
     mark: int
     duplicates: int
+    dropped: int = 0
 
 
 class Reply(msgspec.Struct, frozen=True, array_like=True, tag_field="frame", tag=8):
@@ -168,7 +177,7 @@ FromReceiver = Welcome | Refused | Ack | Reply | Result | Failure | Credit
 
 _from_sender: Callable[[bytes], FromSender] = msgspec.msgpack.Decoder(FromSender).decode
 _from_receiver: Callable[[bytes], FromReceiver] = msgspec.msgpack.Decoder(FromReceiver).decode
-_encode = msgspec.msgpack.Encoder().encode
+_encode = msgspec.msgpack.Encoder(enc_hook=encode_hook).encode
 
 
 def decode_from_sender(payload: bytes) -> FromSender:

@@ -88,6 +88,7 @@ class WriterBackedActor(HostedActor):
     def greeted(context: Greeting, outcome: Any) -> None:
         """Let the sender begin after its mark."""
         if isinstance(outcome, writer.MarkIs):
-            context.delivery.welcome(outcome.mark.number, outcome.mark.duplicates)
+            mark = outcome.mark
+            context.delivery.welcome(mark.number, mark.duplicates, mark.dropped)
         else:
             context.delivery.refuse(outcome)

@@ -118,8 +118,11 @@ class Reader(Protocol):
     def dead_letter(self, id: int) -> DeadLetter | None:
         """The one of that id."""
 
-    def dead_letters(self, limit: int) -> list[DeadLetter]:
-        """The newest ones, newest first."""
+    def dead_letters(self, limit: int, max_bytes: int) -> list[DeadLetter]:
+        """The newest ones, newest first; the one whose body passes ``max_bytes`` is the last."""
+
+    def count_dead_letters(self) -> int:
+        """How many there are."""
 
     def dropped(self, limit: int) -> list[Dropped]:
         """The newest losses, newest first."""

@@ -17,6 +17,7 @@ from holdfast.clock import Clock
 from holdfast.errors import (
     ExpiredError,
     FencedError,
+    GapError,
     HoldfastError,
     InvalidInputError,
     StorageError,
@@ -33,7 +34,6 @@ from holdfast.storage.records import (
     KeepAnswer,
     Kept,
     Mark,
-    Origin,
     Outcome,
     Position,
     SessionsStored,
@@ -271,7 +271,7 @@ class SqliteDatabase:
                     return self._store_letter(command)
                 case _:
                     assert_never(command)
-        except (InvalidInputError, ExpiredError) as error:
+        except (InvalidInputError, ExpiredError, GapError) as error:
             return error
 
     def _append(self, command: AppendEvents) -> Appended:

@@ -26,7 +26,6 @@ _KEEP: Final = """
 INSERT INTO dead_letters (actor, sender, incarnation, stream, number, kind, reason, deaths,
                           time_us, body, message)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-ON CONFLICT (actor, sender, incarnation, kind, number) DO NOTHING
 """
 _FIND: Final = """
 SELECT id FROM dead_letters
@@ -60,13 +59,14 @@ class LossTable:
     def keep(self, letter: DeadLetter) -> Kept:
         """Store it under a new id, or find the one that it has."""
         who = (letter.actor, letter.sender, letter.incarnation)
+        # Looked for first: an INSERT that meets the UNIQUE uses up an id.
+        known = self._connection.execute(_FIND, (*who, letter.kind, letter.number)).get
+        if known is not None:
+            return Kept(known)
         why = (letter.reason, letter.deaths, letter.time_us)
         row = (*who, letter.stream, letter.number, letter.kind, *why)
         self._connection.execute(_KEEP, (*row, letter.body, _readable(letter.body)))
-        if self._connection.changes():
-            return Kept(self._connection.last_insert_rowid())
-        id = self._connection.execute(_FIND, (*who, letter.kind, letter.number)).get
-        return Kept(id)
+        return Kept(self._connection.last_insert_rowid())
 
     def discard(self, id: int) -> Discarded:
         """Delete it."""

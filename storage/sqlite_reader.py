@@ -37,6 +37,13 @@ _CHECKPOINT: Final = "agent, id, created_us, state"
 _LETTER: Final = (
     "id, actor, sender, incarnation, stream, number, kind, reason, deaths, time_us, body"
 )
+# Lengths first: they stand in the row's head, while bodies of megabytes would have to be read.
+_NEWEST_LETTERS: Final = f"""
+WITH newest AS (SELECT id, length(body) AS size FROM dead_letters ORDER BY id DESC LIMIT ?),
+     summed AS (SELECT id, sum(size) OVER (ORDER BY id DESC) - size AS before FROM newest)
+SELECT {_LETTER} FROM dead_letters
+WHERE id IN (SELECT id FROM summed WHERE before <= ?) ORDER BY id DESC
+"""
 _DROPPED: Final = "id, time_us, sender, incarnation, stream, first, last, count, reason"
 
 # Events next to where a query begins are read in order, which ends as soon as there are enough
@@ -136,12 +143,14 @@ class SqliteReader:
         found = self._letters(f"SELECT {_LETTER} FROM dead_letters WHERE id = ?", (id,))
         return found[0] if found else None
 
-    def dead_letters(self, limit: int) -> list[DeadLetter]:
-        """The newest ones, newest first."""
+    def dead_letters(self, limit: int, max_bytes: int) -> list[DeadLetter]:
+        """The newest ones, newest first; the one whose body passes ``max_bytes`` is the last."""
         _check_limit(limit)
-        return self._letters(
-            f"SELECT {_LETTER} FROM dead_letters ORDER BY id DESC LIMIT ?", (limit,)
-        )
+        return self._letters(_NEWEST_LETTERS, (limit, max_bytes))
+
+    def count_dead_letters(self) -> int:
+        """How many there are."""
+        return self._number("SELECT count(*) FROM dead_letters")
 
     def dropped(self, limit: int) -> list[Dropped]:
         """The newest losses, newest first."""

@@ -29,7 +29,7 @@ from holdfast.supervisors.linux import adopt_orphans, set_process_name
 from holdfast.supervisors.logs import sign_log
 from holdfast.supervisors.processes import Processes
 from holdfast.supervisors.reports import Reports
-from holdfast.supervisors.roles import PRELOAD, address_book, make_actor
+from holdfast.supervisors.roles import PRELOAD, Records, address_book, make_actor
 from holdfast.supervisors.signals import SignalPipe
 from holdfast.supervisors.spec import (
     EXIT_CONFIG,
@@ -37,6 +37,7 @@ from holdfast.supervisors.spec import (
     EXIT_TERMINATED,
     ChildStart,
     SupervisorSpec,
+    zygote_name,
 )
 from holdfast.supervisors.supervision import LIFELINE, Supervision, Upward
 from holdfast.supervisors.supervisor import SupervisorActor
@@ -51,7 +52,7 @@ _decode_start = msgspec.msgpack.Decoder(ChildStart).decode
 
 def fork_zygote(supervisor: str) -> Zygote:
     """The zygote of a supervisor's children."""
-    return Zygote(run_child, preload=PRELOAD, name=f"zygote:{supervisor}")
+    return Zygote(run_child, preload=PRELOAD, name=zygote_name(supervisor))
 
 
 def run_child(payload: bytes, descriptors: dict[str, int]) -> int:
@@ -64,15 +65,17 @@ def run_child(payload: bytes, descriptors: dict[str, int]) -> int:
     set_process_name(start.name)
     sign_log(start.name)
     lifeline = child_end(descriptors.pop(LIFELINE))
+    records = None if is_supervisor else Records.taken_from(start, descriptors)
     listeners = {name: socket.socket(fileno=fd) for name, fd in descriptors.items()}
     clock = SystemClock()
     actor: HostedActor | None = None
     with ExitStack() as stack:
         try:
-            if zygote is None:
-                actor = _leaf(start, lifeline, listeners, clock, stack)
-            else:
+            if zygote is not None:
                 actor = _supervisor(start, lifeline, listeners, zygote, clock)
+            else:
+                assert records is not None
+                actor = _leaf(start, lifeline, listeners[start.name], records, clock, stack)
             failure = run(actor)
         except Exception as error:  # of a constructor: pykka catches the others
             failure = error
@@ -87,13 +90,15 @@ def run_child(payload: bytes, descriptors: dict[str, int]) -> int:
 def _leaf(
     start: ChildStart,
     lifeline: Lifeline[FromParent],
-    listeners: dict[str, socket.socket],
+    listener: socket.socket,
+    records: Records,
     clock: Clock,
     stack: ExitStack,
 ) -> HostedActor:
     assert not isinstance(start.run, SupervisorSpec)
-    listener = listeners[start.name]
-    actor = make_actor(start, start.run, listener=listener, clock=clock, stack=stack)
+    actor = make_actor(
+        start, start.run, listener=listener, records=records, clock=clock, stack=stack
+    )
     mailbox = actor.mailbox
 
     def say_ready() -> None:
@@ -143,6 +148,7 @@ def _supervisor(
             zygote=zygote,
             fork_zygote=partial(fork_zygote, start.name),
             signals=SignalPipe([signal.SIGCHLD]),
+            names=start.run.process_names,
         ),
         listeners=listeners,
         reports=Reports.of(start.name, start.environment, mailbox, clock),

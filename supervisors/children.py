@@ -18,6 +18,7 @@ from holdfast.actors.mailbox import Mailbox
 from holdfast.actors.messages.lifeline import FromChild, GetStatus, Stop
 from holdfast.actors.messages.supervisor import ChildState, ChildStatus, LastExit
 from holdfast.actors.reactor import Timer
+from holdfast.supervisors.evidence import Evidence
 from holdfast.supervisors.intensity import Backoff
 from holdfast.supervisors.lifeline import Lifeline
 from holdfast.supervisors.linux import resident_bytes
@@ -53,6 +54,7 @@ class Child:
     def __init__(self, spec: ChildSpec, *, backoff: Backoff, mailbox: Mailbox) -> None:
         self.spec = spec
         self.backoff = backoff
+        self.evidence = Evidence(spec.id)
         self.state: ChildState = "stopped"
         self.starts = 0  # the incarnation
         self.restarts = 0
@@ -61,6 +63,7 @@ class Child:
         self.started_at = 0.0  # monotonic
         self.ready_at: float | None = None  # monotonic
         self.failure = ""  # what it said of its death
+        self.exit_status: int | None = None  # reaped, but something that it left is still dying
         self.mailbox = 0  # of its last status reply, as the two below
         self.handled = 0
         self.children: list[ChildStatus] = []
@@ -84,6 +87,7 @@ class Child:
         self.starts += 1
         self.started_at, self.ready_at = now, None
         self.failure = ""
+        self.exit_status = None
         self._heard = []
         self.mailbox = self.handled = 0
         self.children = []
@@ -155,9 +159,15 @@ class Child:
         heard, self._heard = self._heard, []
         return heard
 
-    def ended(self, status: int | None, at: float) -> LastExit:
-        """Its process is reaped with ``status``, or it is known that there is none (None)."""
+    def reaped(self, status: int) -> None:
+        """The process is no more; nothing is due from it."""
         self._disarm()
+        self.exit_status = status
+
+    def ended(self, status: int | None, at: float) -> LastExit:
+        """All of it is over: reaped with ``status``, or it is known that there is none (None)."""
+        self._disarm()
+        self.exit_status = None
         if self._pidfd >= 0:
             self._home.unwatch(self._pidfd)
             os.close(self._pidfd)

@@ -26,6 +26,7 @@ from holdfast.supervisors.settings import (
     ActorSettings,
     AgentSettings,
     DaemonSettings,
+    LogSettings,
     Settings,
     StorageSettings,
     SupervisorSettings,
@@ -113,10 +114,35 @@ class _Document:
         for name in tables:
             if name not in ACTORS:
                 raise self._unknown(f"[actors.{name}]", "actor", name, ACTORS)
-        return {
+        decoded = {
             name: self._decode(f"actors.{name}", tables.get(name, {}), type_)
             for name, type_ in ACTORS.items()
         }
+        log = decoded["log"]
+        assert isinstance(log, LogSettings)
+        self._check_thresholds(log)
+        return decoded
+
+    def _check_thresholds(self, log: LogSettings) -> None:
+        """Those that are not 0, in their order; each one within what may wait at all."""
+        lowest, name = 0, ""
+        for key, value in (
+            ("sync_at", log.sync_at),
+            ("drop_at", log.drop_at),
+            ("flush_at", log.flush_at),
+        ):
+            shown = f"[actors.log] {key} = {value}"
+            if key == "flush_at" and value and not log.drop_at:
+                raise self._error(shown, "drop_at to be set as well, at most as high")
+            if key == "drop_at" and value == 1:
+                raise self._error(shown, "0, or events > 1: every single one would be dropped")
+            if value > log.mailbox_limit:
+                accepted = f"at most mailbox_limit, {log.mailbox_limit}: more never wait"
+                raise self._error(shown, accepted)
+            if 0 < value < lowest:
+                raise self._error(shown, f"0, or events >= {name}, which is {lowest}")
+            if value:
+                lowest, name = value, key
 
     def _agents(self) -> dict[str, AgentSettings]:
         decoded = {}

@@ -12,8 +12,10 @@ __all__ = [
     "adopt_orphans",
     "children_of_this_process",
     "die_with_parent",
+    "process_name",
     "resident_bytes",
     "set_process_name",
+    "shown_name",
 ]
 
 PR_SET_PDEATHSIG: Final = 1
@@ -41,8 +43,21 @@ def adopt_orphans() -> None:
 
 
 def set_process_name(name: str) -> None:
-    """Show as ``name`` in ps and top; the kernel keeps 15 bytes of it."""
-    _prctl(PR_SET_NAME, ctypes.c_char_p(name.encode()[:15]))
+    """Show as ``name`` in ps and top, as far as ``shown_name`` says."""
+    _prctl(PR_SET_NAME, ctypes.c_char_p(shown_name(name).encode()))
+
+
+def shown_name(name: str) -> str:
+    """What the kernel keeps of a process's name."""
+    return name[:15]
+
+
+def process_name(pid: int) -> str:
+    """The name that a process shows; empty when it is gone."""
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().rstrip("\n")
+    except OSError:
+        return ""
 
 
 def resident_bytes(pid: int) -> int:

@@ -1,31 +1,32 @@
 """The processes of one supervisor: forked through its zygote, reaped by it or here.
 
 Owns the zygote.  While the zygote lives it is the parent of all children and reaps them.  When it
-dies, PDEATHSIG kills them and this process, a subreaper, inherits and reaps them; whatever else
-it inherits has lost its parent too and is killed at the end.
+dies, PDEATHSIG kills them, and this process, a subreaper, inherits and reaps them.  It inherits
+too what a dead supervisor below left to die, and programs that agents have started, which are
+let alone until the end.
 """
 
 from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Collection, Mapping
+from typing import Final, Literal
 
 import msgspec
 
 from holdfast.actors.mailbox import Mailbox
-from holdfast.supervisors.linux import children_of_this_process
+from holdfast.supervisors.linux import children_of_this_process, process_name, shown_name
 from holdfast.supervisors.signals import SignalPipe
 from holdfast.supervisors.zygote import Exited, FromZygote, Zygote, ZygoteLost
 
 __all__ = ["FromProcesses", "Gone", "Processes", "Signalled"]
 
-ZYGOTE_GRACE = 1.0  # seconds to exit once its channel is closed; it takes one millisecond
+ZYGOTE_GRACE: Final = 1.0  # seconds to exit once its channel is closed; it takes one millisecond
 
 
 class Gone(msgspec.Struct, frozen=True):
-    """No process is left, after ``finish`` or the loss of the zygote."""
+    """No child is left after the loss of the zygote; after ``finish``, no process at all."""
 
 
 class Signalled(msgspec.Struct, frozen=True):
@@ -47,13 +48,18 @@ class Processes:
         zygote: Zygote,
         fork_zygote: Callable[[], Zygote],
         signals: SignalPipe,
+        names: Collection[str],
     ) -> None:
-        """``signals`` include SIGCHLD; ``zygote`` was forked first of all, by ``fork_zygote``."""
+        """``names`` are those of all processes below.
+
+        ``signals`` include SIGCHLD; ``zygote`` was forked first of all, by ``fork_zygote``.
+        """
         self._mailbox = mailbox
         self._fork_zygote = fork_zygote
         self._signals = signals
         self._zygote: Zygote | None = zygote
-        self._ending = False  # nothing new is forked, and what is left is killed
+        self._names = names
+        self._state: Literal["forking", "lost", "finishing", "gone"] = "forking"
         mailbox.watch(signals.fileno(), self._read_signals)
         mailbox.watch(zygote.fileno(), self._read_zygote)
 
@@ -70,13 +76,13 @@ class Processes:
 
     def renew(self) -> None:
         """Fork another zygote, after Gone.  This process has one thread, so it may fork."""
-        self._ending = False
+        self._state = "forking"
         self._zygote = self._fork_zygote()
         self._mailbox.watch(self._zygote.fileno(), self._read_zygote)
 
     def finish(self) -> None:
         """Let the zygote end, and kill what no supervisor knows; Gone follows."""
-        self._ending = True
+        self._state = "finishing"
         if self._zygote is not None:
             self._mailbox.unwatch(self._zygote.fileno())
             self._zygote.hang_up()
@@ -84,12 +90,22 @@ class Processes:
         for message in self._reap():
             self._mailbox.deliver(message)
 
+    def kill_leftovers(self, names: Collection[str]) -> bool:
+        """SIGKILL what was inherited under one of these names; whether there was anything.
+
+        Asked when a supervisor below is reaped: what it leaves hangs on this process by then, and
+        dies of PDEATHSIG anyway.  An Exited follows for each.
+        """
+        shown = {shown_name(name) for name in names}
+        return self._kill_children(lambda pid: process_name(pid) in shown)
+
     def _read_zygote(self) -> list[FromProcesses]:
         assert self._zygote is not None
         messages: list[FromProcesses] = [*self._zygote.read()]
         if messages and isinstance(messages[-1], ZygoteLost):
             self._zygote.kill()  # not reaped yet, so the pid is its own
-            messages += self._lose_zygote()
+            self._lose_zygote()
+            messages += self._reap()
         return messages
 
     def _read_signals(self) -> list[FromProcesses]:
@@ -101,39 +117,43 @@ class Processes:
         return messages
 
     def _reap(self) -> list[FromProcesses]:
-        """Everything that died as a child of this process; Gone when that was all there is."""
+        """Everything that died as a child of this process; Gone when that was the last."""
         messages: list[FromProcesses] = []
-        while True:
+        pid = -1
+        while pid:
             try:
                 pid, status = os.waitpid(-1, os.WNOHANG)
             except ChildProcessError:
-                if self._ending:
-                    self._ending = False
-                    messages.append(Gone())
-                return messages
-            if pid == 0:
                 break
-            if self._zygote is None or pid != self._zygote.pid:
+            if self._zygote is not None and pid == self._zygote.pid:
+                if self._state == "finishing":
+                    self._zygote = None
+                else:
+                    messages += self._zygote.read()  # what it said before it died
+                    self._lose_zygote()
+            elif pid:
                 messages.append(Exited(pid, status))
-            elif self._ending:
-                self._zygote = None
-            else:
-                messages += self._zygote.read()  # what it said before it died
-                messages += self._lose_zygote()
-        if self._ending:
-            self._kill_orphans()
+        if (self._state == "lost" and not self.kill_leftovers(self._names)) or (
+            self._state == "finishing" and not self._kill_children(lambda _: True)
+        ):
+            self._state = "gone"
+            messages.append(Gone())
         return messages
 
-    def _lose_zygote(self) -> list[FromProcesses]:
+    def _lose_zygote(self) -> None:
         assert self._zygote is not None
         self._mailbox.unwatch(self._zygote.fileno())
         self._zygote.hang_up()
         self._zygote = None
-        self._ending = True
-        return self._reap()
+        self._state = "lost"
 
-    def _kill_orphans(self) -> None:
+    def _kill_children(self, is_meant: Callable[[int], bool]) -> bool:
+        """Whether there were any; of those that die, a SIGCHLD comes."""
+        found = False
         for pid in children_of_this_process():
-            if self._zygote is None or pid != self._zygote.pid:
-                with suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)  # our own child: nobody else can reap it
+            if self._zygote is not None and pid == self._zygote.pid:
+                found |= self._state == "finishing"  # it is ending by itself
+            elif is_meant(pid):
+                found = True
+                os.kill(pid, signal.SIGKILL)  # our own child: nobody else can reap it
+        return found

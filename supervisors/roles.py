@@ -20,8 +20,11 @@ import msgspec
 
 from holdfast.actors.host import HostedActor, construct
 from holdfast.actors.mailbox import Mailbox
+from holdfast.actors.recorder import FlightRecorder, LastLife
 from holdfast.clock import Clock
 from holdfast.errors import ConfigError
+from holdfast.storage.ports import Reader
+from holdfast.supervisors.evidence import LAST_LIFE, RECORDER
 from holdfast.supervisors.settings import (
     AgentSettings,
     CheckpointsSettings,
@@ -33,7 +36,7 @@ from holdfast.supervisors.settings import (
 )
 from holdfast.supervisors.spec import ChildStart
 
-__all__ = ["PRELOAD", "address_book", "make_actor"]
+__all__ = ["PRELOAD", "Records", "address_book", "make_actor"]
 
 # What the zygote imports: everything below, so that a fork is all that a restart costs.
 PRELOAD: Final = (
@@ -50,11 +53,30 @@ PRELOAD: Final = (
 )
 
 
+class Records(msgspec.Struct, frozen=True):
+    """The flight record that this life writes, and what the last one left."""
+
+    recorder: FlightRecorder
+    last_life: LastLife | None
+
+    @classmethod
+    def taken_from(cls, start: ChildStart, descriptors: dict[str, int]) -> Records:
+        """Map the records among ``descriptors``, and take them out of it."""
+        record, last = descriptors.pop(RECORDER), descriptors.pop(LAST_LIFE, -1)
+        recorder, last_life = FlightRecorder(record), None
+        os.close(record)
+        if last >= 0:
+            last_life = LastLife(last, incarnation=start.last_incarnation, suspects=start.suspects)
+            os.close(last)
+        return cls(recorder, last_life)
+
+
 def make_actor(
     start: ChildStart,
     run: ChildSettings,
     *,
     listener: socket.socket,
+    records: Records,
     clock: Clock,
     stack: ExitStack,
 ) -> HostedActor:
@@ -67,6 +89,8 @@ def make_actor(
         listener=listener,
         address=address_book(start.environment.run_dir),
         mailbox_limit=run.mailbox_limit,
+        recorder=records.recorder,
+        last_life=records.last_life,
     )
     match run:
         case WriterSettings():
@@ -122,19 +146,8 @@ def _reading_actor(
 
             box = mailbox(decode=query.decode_request)
             return construct(QueryActor, mailbox=box, open_reader=open_reader)
-        case LogSettings(capacity=capacity):
-            from holdfast.actors.log import LogActor
-            from holdfast.actors.messages import log
-
-            return construct(
-                LogActor,
-                mailbox=mailbox(
-                    decode=log.decode_request, count_of=log.count_of, keeps_marks=False
-                ),
-                open_reader=open_reader,
-                capacity=capacity,
-                daemon=start.environment.daemon,
-            )
+        case LogSettings():
+            return _log(start, run, mailbox, open_reader)
         case SessionsSettings(ttl=ttl, maxsize=maxsize):
             from holdfast.actors.messages import sessions
             from holdfast.actors.sessions import SessionsActor
@@ -158,6 +171,26 @@ def _reading_actor(
                 open_reader=open_reader,
                 clock=clock,
             )
+
+
+def _log(
+    start: ChildStart,
+    run: LogSettings,
+    mailbox: Callable[..., Mailbox],
+    open_reader: Callable[[], Reader],
+) -> HostedActor:
+    from holdfast.actors.log import LogActor
+    from holdfast.actors.messages import log
+    from holdfast.actors.overload import Thresholds
+
+    return construct(
+        LogActor,
+        mailbox=mailbox(decode=log.decode_request, count_of=log.count_of, keeps_marks=False),
+        open_reader=open_reader,
+        capacity=run.capacity,
+        daemon=start.environment.daemon,
+        thresholds=Thresholds(run.sync_at, run.drop_at, run.flush_at),
+    )
 
 
 def _agent(

@@ -100,9 +100,15 @@ class QuerySettings(ActorSettings, frozen=True, kw_only=True, tag="query"):
 
 
 class LogSettings(ActorSettings, frozen=True, kw_only=True, tag="log"):
-    """``[actors.log]``; ``capacity`` in events."""
+    """``[actors.log]``; ``capacity`` in events.
+
+    The others in events that wait for the writer, 0 for never; ``docs/OVERLOAD.md``.
+    """
 
     capacity: Limit = 10_000
+    sync_at: Count = 0
+    drop_at: Count = 0
+    flush_at: Count = 0
 
 
 class SessionsSettings(ActorSettings, frozen=True, kw_only=True, tag="sessions"):

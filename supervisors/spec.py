@@ -10,6 +10,7 @@ from typing import Final, Literal
 
 import msgspec
 
+from holdfast.actors.recorder import Suspect
 from holdfast.errors import ConfigError
 from holdfast.supervisors.settings import (
     ChildSettings,
@@ -29,6 +30,7 @@ __all__ = [
     "ChildStart",
     "Environment",
     "SupervisorSpec",
+    "zygote_name",
 ]
 
 # Exit codes of a child, which are its reason: what OTP calls normal, shutdown and an error.
@@ -41,6 +43,11 @@ EXIT_TERMINATED: Final = 143  # a SIGTERM that nobody but the outside asked for
 # One datagram carries the listeners of a whole subtree, and SCM_MAX_FD of the kernel is 253.
 MAX_DESCENDANTS: Final = 250
 MARGIN: Final = 1.0  # seconds a nested supervisor gets on top of what its children may take
+
+
+def zygote_name(supervisor: str) -> str:
+    """The name of the process that forks a supervisor's children."""
+    return f"zygote:{supervisor}"
 
 
 class Environment(msgspec.Struct, frozen=True, kw_only=True):
@@ -117,6 +124,12 @@ class SupervisorSpec(msgspec.Struct, frozen=True, kw_only=True, tag="supervisor"
                 yield from child.run.descendants()
 
     @property
+    def process_names(self) -> frozenset[str]:
+        """Those of all processes below, zygotes included."""
+        below = list(self.descendants())
+        return frozenset((*below, *map(zygote_name, below)))
+
+    @property
     def height(self) -> int:
         """Levels of supervisors, this one included."""
         nested = [child.run for child in self.children if isinstance(child.run, SupervisorSpec)]
@@ -167,13 +180,16 @@ class ChildStart(msgspec.Struct, frozen=True, array_like=True):
     """What a forked child is told to become.
 
     ``incarnation`` is unique for ever: the boot counter, then the start number of each supervisor
-    on the way and of the child.
+    on the way and of the child.  ``last_incarnation`` is the one whose flight record comes along;
+    ``suspects`` are the messages that earlier lives had in hand when they died.
     """
 
     name: str
     incarnation: str
     environment: Environment
     run: SupervisorSpec | ChildSettings
+    last_incarnation: str = ""
+    suspects: tuple[Suspect, ...] = ()
 
 
 def _require(holds: bool, key: str, value: float, accepted: str) -> None:

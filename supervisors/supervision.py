@@ -30,6 +30,7 @@ from holdfast.supervisors.spec import (
     ChildStart,
     Environment,
     SupervisorSpec,
+    zygote_name,
 )
 from holdfast.supervisors.status import Rounds
 from holdfast.supervisors.zygote import Exited, Forked, ForkFailed, ZygoteLost
@@ -112,14 +113,23 @@ class Supervision:
     def _spawn(self, child: Child) -> None:
         lifeline, theirs = lifeline_pair()
         child.begin(lifeline, self._clock.monotonic())
+        incarnation = f"{self._incarnation}.{child.starts}"
+        evidence = child.evidence
         start = ChildStart(
-            child.spec.id, f"{self._incarnation}.{child.starts}", self._environment, child.spec.run
+            child.spec.id,
+            incarnation,
+            self._environment,
+            child.spec.run,
+            evidence.last_incarnation,
+            evidence.suspects,
         )
         names = [child.spec.id]
         if isinstance(child.spec.run, SupervisorSpec):
             names += child.spec.run.descendants()
         descriptors = {name: self._listeners[name].fileno() for name in names}
         descriptors[LIFELINE] = theirs.fileno()
+        if not child.spec.is_supervisor:
+            descriptors |= evidence.begin(incarnation)
         self._fork_count += 1
         self._forks[self._fork_count] = child
         try:
@@ -150,14 +160,23 @@ class Supervision:
                     child.failure = reason
                     self._ended(child, None)
             case Exited(pid=pid, status=status):
-                for child in self._children.values():
-                    if child.pid == pid:
-                        self._ended(child, status)
-                        break
+                self._exited(pid, status)
             case ZygoteLost(reason=reason):
                 self._zygote_lost(reason)
             case Gone():
                 self._all_gone()
+
+    def _exited(self, pid: int, status: int) -> None:
+        for child in self._children.values():
+            if child.pid == pid:
+                child.reaped(status)
+        # Other pids are those of leftovers; the last of them ends the wait for them.
+        for child in [child for child in self._children.values() if child.exit_status is not None]:
+            run = child.spec.run
+            if not isinstance(run, SupervisorSpec) or not self._processes.kill_leftovers(
+                {zygote_name(child.spec.id), *run.process_names}
+            ):
+                self._ended(child, child.exit_status)
 
     def on_child(self, message: ChildSaid | Overdue) -> None:
         """A child said something, or one of its deadlines has come."""
@@ -193,6 +212,7 @@ class Supervision:
             self._said(child, message)
         was, pid, now = child.state, child.pid, self._clock.monotonic()
         last_exit = child.ended(status, self._clock.time_us() / 1e6)
+        child.evidence.ended(exit_text(last_exit), crashed=was == "running")
         self.rounds.forget(child)
         if self._bereft is not None:
             return
@@ -215,7 +235,7 @@ class Supervision:
         if not is_restarted(child.spec.restart, last_exit, was_ready=was_ready):
             if child.spec.restart == "temporary":
                 del self._children[child.spec.id]
-        elif not self._budget.charge():
+        elif not child.evidence.is_poison and not self._budget.charge():
             self._give_up(child)
         else:
             child.restarts += 1

@@ -91,7 +91,7 @@ class SupervisorActor(HostedActor):
 class Describe(Protocol):
     """Makes the answer to GetTree of the root's own status."""
 
-    def __call__(self, root: ChildStatus) -> Tree: ...
+    def __call__(self, root: ChildStatus, /) -> Tree: ...
 
 
 class RootActor(SupervisorActor):

@@ -24,7 +24,7 @@ from holdfast.clock import Clock, SystemClock
 from holdfast.errors import ConfigError, StartError
 from holdfast.supervisors.child import fork_zygote
 from holdfast.supervisors.config import load_settings
-from holdfast.supervisors.linux import adopt_orphans
+from holdfast.supervisors.linux import adopt_orphans, children_of_this_process
 from holdfast.supervisors.listeners import Listeners
 from holdfast.supervisors.locks import (
     DirectoryLock,
@@ -91,7 +91,7 @@ def run_root(
     sign_log(ROOT)
     zygote = fork_zygote(ROOT)  # nothing is open yet that a child could inherit
     with ExitStack() as stack:
-        stack.callback(_reap_everything)
+        stack.callback(_end_everything)
         stack.callback(zygote.close)
         adopt_orphans()
         signals = SignalPipe([signal.SIGCHLD, signal.SIGINT, signal.SIGTERM])
@@ -157,34 +157,35 @@ def _root_actor(
         address=address_book(environment.run_dir),
         decode=decode_request,
     )
+    processes = Processes(
+        mailbox=mailbox,
+        zygote=zygote,
+        fork_zygote=partial(fork_zygote, ROOT),
+        signals=signals,
+        names=spec.process_names,
+    )
     supervision = Supervision(
         name=ROOT,
         incarnation=str(boot),
         spec=spec,
         environment=environment,
         mailbox=mailbox,
-        processes=Processes(
-            mailbox=mailbox,
-            zygote=zygote,
-            fork_zygote=partial(fork_zygote, ROOT),
-            signals=signals,
-        ),
+        processes=processes,
         listeners=listeners.sockets,
         reports=Reports.of(ROOT, environment, mailbox, clock),
         upward=upward,
         clock=clock,
         random=random.random,
     )
-    began = clock.monotonic()
-
-    def describe(root: ChildStatus) -> Tree:
-        version, sqlite_version = _versions()
-        uptime = clock.monotonic() - began
-        return Tree(environment.daemon, version, sqlite_version, uptime, root)
-
+    describe = partial(_describe, environment.daemon, clock, clock.monotonic())
     return construct(
         RootActor, mailbox=mailbox, supervision=supervision, boot=boot, describe=describe
     )
+
+
+def _describe(daemon: str, clock: Clock, began: float, root: ChildStatus) -> Tree:
+    version, sqlite_version = _versions()
+    return Tree(daemon, version, sqlite_version, clock.monotonic() - began, root)
 
 
 @cache
@@ -195,13 +196,12 @@ def _versions() -> tuple[str, str]:
     return metadata.version("holdfast"), apsw.sqlite_lib_version()
 
 
-def _reap_everything() -> None:
-    """The last thing a root does, also when it failed: its zygote is dead, so all below is dying.
+def _end_everything() -> None:
+    """The last thing a root does, also when it failed: nothing below it is left.
 
     This waits, for nobody is served any more.
     """
-    while True:
-        try:
-            os.waitpid(-1, 0)
-        except ChildProcessError:
-            return
+    while children := children_of_this_process():
+        for pid in children:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)

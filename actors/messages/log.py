@@ -18,6 +18,9 @@ __all__ = [
     "EmitFrame",
     "Events",
     "LogStats",
+    "Mode",
+    "Omit",
+    "OmitFrame",
     "Passed",
     "Query",
     "Reply",
@@ -33,6 +36,9 @@ __all__ = [
 # "committed": events with a sequence number.  "memory": also those accepted, not committed yet.
 Visibility = Literal["committed", "memory"]
 
+# How the log takes events in; docs/OVERLOAD.md says what each means.
+Mode = Literal["async", "sync", "drop", "flush"]
+
 
 class Emit(msgspec.Struct, frozen=True, array_like=True, tag="emit"):
     """Keep these events, and have them committed.  A tell; acknowledged once committed.
@@ -47,6 +53,24 @@ class EmitFrame(msgspec.Struct, frozen=True):
     """An Emit as the log sees it: the bytes to pass on, and the same events read once."""
 
     raw: msgspec.Raw
+    events: list[RawEvent]
+
+
+class Omit(msgspec.Struct, frozen=True, array_like=True, tag="omit"):
+    """The sender had no room for ``count`` events: have that recorded instead of them.
+
+    A tell; acknowledged once the loss is committed.  ``events`` are the last of them, as in
+    Emit: they are kept in memory, where ``visibility="memory"`` shows them.
+    """
+
+    count: int
+    events: msgspec.Raw
+
+
+class OmitFrame(msgspec.Struct, frozen=True):
+    """An Omit as the log sees it."""
+
+    count: int
     events: list[RawEvent]
 
 
@@ -108,15 +132,21 @@ class Passed(msgspec.Struct, frozen=True, array_like=True, tag="passed"):
 
 
 class LogStats(msgspec.Struct, frozen=True, array_like=True, tag="log_stats"):
-    """Events in the ring, of how many it holds; waiting for their commit; the newest number."""
+    """Events in the ring, of how many it holds; waiting for their commit; the newest number.
+
+    ``load`` counts all that senders wait for, ``dropped`` what this life of the log did not keep.
+    """
 
     ring: int
     capacity: int
     pending: int
     last_seq: int
+    mode: Mode = "async"
+    load: int = 0
+    dropped: int = 0
 
 
-Request = Emit | Tail | Query | Count | Barrier | Advance | Stats
+Request = Emit | Omit | Tail | Query | Count | Barrier | Advance | Stats
 Reply = Events | Counted | Passed | LogStats
 
 _decode_request: Callable[[bytes], Request] = msgspec.msgpack.Decoder(Request).decode
@@ -126,14 +156,26 @@ _decode_events: Callable[[msgspec.Raw], list[RawEvent]] = msgspec.msgpack.Decode
 decode_reply: Callable[[bytes], Reply] = msgspec.msgpack.Decoder(Reply).decode
 
 
-def decode_request(body: bytes) -> EmitFrame | Tail | Query | Count | Barrier | Advance | Stats:
+def decode_request(
+    body: bytes,
+) -> EmitFrame | OmitFrame | Tail | Query | Count | Barrier | Advance | Stats:
     """Raises msgspec's errors; events with a wrong shape are refused here, at the door."""
     message = _decode_request(body)
-    if isinstance(message, Emit):
-        return EmitFrame(message.events, _decode_events(message.events))
-    return message
+    match message:
+        case Emit(events=events):
+            return EmitFrame(events, _decode_events(events))
+        case Omit(count=count, events=events):
+            return OmitFrame(count, _decode_events(events))
+        case _:
+            return message
 
 
 def count_of(message: Any) -> int:
     """How many numbers a tell takes: one for each of its events."""
-    return len(message.events) if isinstance(message, EmitFrame) else 1
+    match message:
+        case EmitFrame(events=events):
+            return len(events)
+        case OmitFrame(count=count):
+            return int(count)
+        case _:
+            return 1

@@ -21,6 +21,7 @@ from holdfast.errors import ConfigError, DaemonNotFoundError, HoldfastError, Inv
 __all__ = ["commands", "run"]
 
 _COMMANDS: Final = {
+    "deadletters": "holdfast.cli.deadletters:deadletters",
     "events": "holdfast.cli.events:events",
     "start": "holdfast.cli.start:start",
     "status": "holdfast.cli.status:status",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import threading
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,9 @@ class Puppet(holdfast.Agent):
     def do_exit(self, code: int) -> None:
         raise SystemExit(code)
 
+    def do_kill(self, argument: Any) -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
     def do_hang_once(self, path: str) -> None:
         """Hang, unless an earlier life has hung here already."""
         if not Path(path).exists():
@@ -77,3 +81,26 @@ class Puppet(holdfast.Agent):
 
     def do_restored(self, argument: Any) -> Any:
         return self.restored
+
+
+class Counter(holdfast.Agent):
+    """What a proxy is for: methods, an attribute, and what is not to be reached."""
+
+    def __init__(self, *, start: int = 0) -> None:
+        super().__init__()
+        self.count = start
+        self._secret = "hidden"
+
+    def add(self, n: int, *, times: int = 1) -> int:
+        self.count += n * times
+        return self.count
+
+    def fail(self) -> None:
+        raise KeyError("nothing there")
+
+    def call_back(self, ref: Any) -> Any:
+        """Ask the actor that a reference in the message names."""
+        return ref.ask(["echo", "called back"], timeout=5.0)
+
+    def who(self) -> Any:
+        return self.ref(self.name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -35,6 +36,7 @@ def receiver(**changes: Any) -> Receiver:
         "mailbox_limit": 40,
         "keeps_marks": True,
         "before_greeting": lambda sender, incarnation: None,
+        "monotonic": time.monotonic,
     }
     return Receiver(**arguments | changes)
 
@@ -234,7 +236,7 @@ def test_what_the_last_life_never_took_in_hand_is_asked_of_the_next() -> None:
     wire.move(1 << 20)
     in_hand, *_ = wire.move(1 << 20)
     recorder.take(in_hand.intake.slot, in_hand.position)
-    last = LastLife(record, incarnation="1.1", suspect=None)  # as it was when the actor died
+    last = LastLife(record, incarnation="1.1")  # as it was when the actor died
     wire.cut()
     assert outcomes == []
     wire = Wire(sender, receiver(incarnation="1.2", last_life=last))
@@ -255,7 +257,7 @@ def test_the_record_of_another_life_proves_nothing() -> None:
     sender.ask("what", outcomes.append, idempotent=False)
     wire.move(1 << 20)
     wire.move(1 << 20)
-    last = LastLife(record, incarnation="1.2", suspect=None)
+    last = LastLife(record, incarnation="1.2")
     wire.cut()
     Wire(sender, receiver(incarnation="1.3", last_life=last)).settle(lambda delivery: None)
     (died,) = outcomes

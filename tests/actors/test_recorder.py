@@ -54,7 +54,7 @@ def test_a_killed_process_leaves_what_it_had_in_hand(record: int) -> None:
         child.kill()
         assert child.wait(TIMEOUT) == -9
     assert in_hand(record) == InHand("planner", "5.1.2", "tell", 107)
-    last = LastLife(record, incarnation="5.2.1", suspect=None)
+    last = LastLife(record, incarnation="5.2.1", suspects=[])
     assert last.position("planner", "5.1.2") == 7
     assert last.position("planner", "5.1.3") is None
 
@@ -77,7 +77,7 @@ def test_a_connection_that_ended_leaves_its_slot_to_the_next(record: int) -> Non
     assert recorder.seat("b", "1") == first
     recorder.take(first, 2)
     recorder.close()
-    last = LastLife(record, incarnation="1", suspect=None)
+    last = LastLife(record, incarnation="1", suspects=[])
     assert last.position("a", "1") is None
     assert last.position("b", "1") == 2
 
@@ -104,7 +104,7 @@ def test_a_message_is_poison_when_it_was_in_hand_at_two_deaths_in_a_row(
     record: int, deaths: int, is_poison: bool
 ) -> None:
     message = InHand("planner", "1", "tell", 7)
-    last = LastLife(record, incarnation="2", suspect=Suspect(message, deaths, "signal 9"))
+    last = LastLife(record, incarnation="2", suspects=[Suspect(message, deaths, "signal 9")])
     assert (last.poison(message) is not None) == is_poison
     assert last.poison(InHand("planner", "1", "tell", 8)) is None
     assert last.poison(InHand("planner", "1", "ask", 7)) is None

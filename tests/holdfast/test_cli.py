@@ -18,6 +18,8 @@ CLIENTS = (
     ("events", "query"),
     ("events", "export"),
     ("events", "import", "-"),
+    ("deadletters", "list"),
+    ("deadletters", "retry", "1"),
 )
 
 
@@ -57,6 +59,8 @@ def test_the_run_dir_of_the_environment_is_used(tmp_path: Path) -> None:
         ("events", "tail", "-n", "many"),
         ("events", "import"),
         ("stop", "--timeout", "-1"),
+        ("deadletters", "show", "0"),
+        ("deadletters", "list", "--limit", "0"),
     ],
     ids=" ".join,
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import subprocess
@@ -82,6 +83,17 @@ class StaysOn(HostedActor):
     def on_stop(self) -> None:
         while True:
             signal.pause()
+
+
+class Alone(HostedActor):
+    """Fails to start while another process has the file ``lock`` locked."""
+
+    def __init__(self, *, lock: str) -> None:
+        super().__init__()
+        self._lock = open(lock, "w")  # noqa: SIM115 - held for life
+
+    def on_start(self) -> None:
+        fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 class HasHelpers(HostedActor):

@@ -6,6 +6,8 @@ import os
 import signal
 from pathlib import Path
 
+import pytest
+
 from tests.supervisors.conftest import Grow
 from tests.supervisors.trees import SmallTree, child, nested, wait_for_end
 
@@ -75,6 +77,24 @@ def test_a_killed_supervisor_takes_its_children_along_and_comes_back(grow: Grow)
     assert tree.process.wait() == 5
 
 
+@pytest.mark.parametrize(
+    "victim", ["b", "zygote:deep", "deep", "zygote:below", "below", "zygote:root"]
+)
+def test_no_two_lives_of_a_child_ever_overlap(grow: Grow, tmp_path: Path, victim: str) -> None:
+    # Scenario 26
+    alone = child("b", "Alone", options={"lock": str(tmp_path / "held")})
+    endless = {"max_restarts": 1_000, "stable_after": 0.0}
+    tree = grow(
+        nested("below", nested("deep", child("a"), alone, **endless), **endless), **endless
+    ).ready()
+    for _ in range(10):
+        tree.kill(victim)
+        tree.expect("^b is ready")
+        tree.until(lambda: {"b", "zygote:deep", "deep"} <= set(tree.pids()))
+    assert tree.end() == 0
+    assert tree.count("code 1|^b did not start") == 0, "\n".join(tree.log)
+
+
 def test_the_loss_of_a_zygote_is_one_failure_and_all_children_come_back(grow: Grow) -> None:
     below = nested("below", child("b"), child("c"))
     tree = grow(child("a"), below, max_restarts=2, stable_after=0.0).ready()
@@ -115,12 +135,15 @@ def test_a_zygote_that_hangs_is_replaced(grow: Grow) -> None:
     assert tree.ask("hello", "a") == "hello"
 
 
-def test_a_helper_of_a_killed_child_is_gone_after_the_stop(grow: Grow) -> None:
+def test_a_helper_of_a_killed_child_stays_until_the_stop(grow: Grow) -> None:
+    """It may be a server that the next life wants to find."""
     tree = grow(child("a", "HasHelpers")).ready()
     helper = tree.ask("who helps you?", "a")
     (watch,) = tree.watch(helper)
-    tree.kill("a")
-    tree.expect("^a is ready")
+    for victim in ("a", "zygote:root"):
+        tree.kill(victim)
+        tree.expect("^a is ready")
+    assert not wait_for_end(watch, 0)
     assert tree.end() == 0
     assert wait_for_end(watch, 0)
 

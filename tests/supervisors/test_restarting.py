@@ -66,6 +66,21 @@ def test_children_that_die_at_once_are_each_restarted_once(grow: Grow) -> None:
     assert tree.process.wait() == 5
 
 
+def test_kills_leave_no_descriptor_and_no_zombie_behind(grow: Grow) -> None:
+    # Scenario 7, in short
+    tree = grow(child("a"), child("b"), max_restarts=1_000, stable_after=0.0).ready()
+    watched = (tree.process.pid, tree.pids()["zygote:root"])
+    tree.which()
+    before = [len(os.listdir(f"/proc/{pid}/fd")) for pid in watched]
+    for _ in range(30):
+        tree.kill("a")
+        tree.expect("^a is ready")
+    tree.which()
+    after = [len(os.listdir(f"/proc/{pid}/fd")) for pid in watched]
+    assert all(now <= base + 2 for now, base in zip(after, before, strict=True))
+    assert len(tree.pids()) == 4
+
+
 @pytest.mark.parametrize(
     ("how", "kind", "code", "number"),
     [

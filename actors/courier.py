@@ -1,0 +1,70 @@
+"""Carries an agent's own messages through its mailbox: waiting pumps it, handlers do not run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from holdfast.actors.mailbox import Mailbox
+from holdfast.errors import OutboxFullError
+
+__all__ = ["Courier"]
+
+ROOM: Final = 30.0  # seconds a tell waits for room in a full outbox
+
+
+class Courier:
+    """The Driver of the references that an agent holds."""
+
+    def __init__(self, mailbox: Mailbox) -> None:
+        self._mailbox = mailbox
+
+    def send_tell(self, to: str, message: object) -> None:
+        """Queue until acknowledged; waits when the outbox is full."""
+        link = self._mailbox.link(to)
+        if link.link.is_full and not self._mailbox.pump(lambda: not link.link.is_full, ROOM):
+            raise OutboxFullError(
+                f"{link.link.queued} messages to {to!r} wait for an acknowledgement since "
+                f"{ROOM:.0f} s: look at it with `holdfast status`"
+            )
+        link.tell(message)
+
+    def send_ask(
+        self,
+        to: str,
+        message: object,
+        on_reply: Callable[[Any], None],
+        *,
+        idempotent: bool,
+        timeout: float | None = None,
+    ) -> int:
+        """Send at once if there is credit."""
+        link = self._mailbox.link(to)
+        ident = link.link.ask(message, on_reply, idempotent=idempotent, timeout=timeout)
+        link.flush()
+        return ident
+
+    def send_stop(self, to: str, on_reply: Callable[[Any], None]) -> None:
+        """Send pykka's stop."""
+        link = self._mailbox.link(to)
+        link.link.stop(on_reply)
+        link.flush()
+
+    def abandon(self, to: str, ident: int) -> None:
+        """Nobody waits for the answer any more."""
+        self._mailbox.link(to).link.abandon(ident)
+
+    def wait(self, to: str, is_done: Callable[[], bool], timeout: float | None) -> bool:
+        """Until ``is_done``, or ``timeout`` seconds; whether it was."""
+        return self._mailbox.pump(is_done, timeout)
+
+    def is_up(self, to: str) -> bool:
+        """Whether the actor has welcomed this process."""
+        return self._mailbox.link(to).link.is_up
+
+    def remaining(self) -> float | None:
+        """Seconds left of the ask in hand: what is asked on its behalf may take no longer."""
+        delivery = self._mailbox.current
+        if delivery is None or delivery.deadline is None:
+            return None
+        return max(0.0, delivery.deadline - self._mailbox.monotonic())

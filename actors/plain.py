@@ -1,0 +1,63 @@
+"""The messages of agents: plain values, and references to actors among them.
+
+What msgspec encodes arrives as dicts, lists, text, numbers and bytes.  A reference travels as the
+actor's name, and is a reference again at the receiver, carried by the receiver's own links.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import msgspec
+
+from holdfast.actors.ref import Driver, RemoteRef
+
+__all__ = ["ProxyCall", "decoder", "encode", "encode_hook"]
+
+# Codes of msgpack extension types; 0 to 127 are the application's.
+REFERENCE: Final = 1
+PROXY: Final = 2
+
+
+class ProxyCall(msgspec.Struct, frozen=True, array_like=True):
+    """What a proxy asks: ``verb`` is call, get, set or describe; ``name`` a public attribute."""
+
+    verb: str
+    name: str = ""
+    args: list[Any] = []
+    kwargs: dict[str, Any] = {}
+
+
+def encode_hook(value: object) -> object:
+    """What msgspec asks about a value it does not know."""
+    if isinstance(value, RemoteRef):
+        return msgspec.msgpack.Ext(REFERENCE, value.name.encode())
+    raise TypeError(
+        f"a {type(value).__name__} cannot travel between processes: send numbers, text, bytes, "
+        "lists, dicts, dataclasses, msgspec structs or references"
+    )
+
+
+_encode = msgspec.msgpack.Encoder(enc_hook=encode_hook).encode
+
+
+def encode(message: object) -> bytes:
+    """The message as msgpack.  Raises TypeError for what cannot travel."""
+    if isinstance(message, ProxyCall):
+        return _encode(msgspec.msgpack.Ext(PROXY, _encode(message)))
+    return _encode(message)
+
+
+def decoder(driver: Driver) -> Callable[[bytes], Any]:
+    """What reads messages whose references are to be carried by ``driver``."""
+
+    def hook(code: int, data: memoryview) -> Any:
+        if code == REFERENCE:
+            return RemoteRef(bytes(data).decode(), driver)
+        if code == PROXY:
+            return calls.decode(data)
+        raise msgspec.ValidationError(f"extension type {code} is not known")
+
+    calls = msgspec.msgpack.Decoder(ProxyCall, ext_hook=hook)
+    return msgspec.msgpack.Decoder(ext_hook=hook).decode

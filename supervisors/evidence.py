@@ -1,0 +1,75 @@
+"""What is known of a child's deaths: the flight records of its lives, and what they suspect.
+
+Owned by the child's supervisor and lost with it: a nested supervisor that dies forgets which
+message had killed whom, and the count starts again.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Final
+
+from holdfast.actors.recorder import InHand, Suspect, create, in_hand
+
+__all__ = ["LAST_LIFE", "RECORDER", "Evidence"]
+
+# Names of descriptors in a fork request; no actor can be called so.
+RECORDER: Final = "/recorder"
+LAST_LIFE: Final = "/last_life"
+
+KEPT: Final = 100  # poisonous messages remembered until their senders have let go of them
+POISONOUS: Final = 2  # deaths with the same message in hand that make it poison
+
+
+class Evidence:
+    """One child's flight record, that of its last life, and the message they point at."""
+
+    def __init__(self, child: str) -> None:
+        self.last_incarnation = ""  # of which the record is kept; "" before the first death
+        # By message; that of the last death in the end.  A message is let go once others have
+        # killed since and it was no poison, or when there are too many.
+        self._suspects: dict[InHand, Suspect] = {}
+        self._child = child
+        self._incarnation = ""
+        self._last_deaths = 0  # how often the last death's message has killed
+        self._record = -1
+        self._last_record = -1
+
+    @property
+    def is_poison(self) -> bool:
+        """The last death was the message's doing, and it will not be delivered again."""
+        return self._last_deaths == POISONOUS
+
+    @property
+    def suspects(self) -> tuple[Suspect, ...]:
+        """What the child's deaths point at, that of the last death in the end."""
+        return tuple(self._suspects.values())
+
+    def begin(self, incarnation: str) -> dict[str, int]:
+        """Another life: the descriptors of its record and of the last one."""
+        self._incarnation = incarnation
+        self._record = create(self._child)
+        descriptors = {RECORDER: self._record}
+        if self._last_record >= 0:
+            descriptors[LAST_LIFE] = self._last_record
+        return descriptors
+
+    def ended(self, reason: str, *, crashed: bool) -> None:
+        """That life is over: what did it have in hand?"""
+        if self._record < 0:
+            return
+        message = in_hand(self._record) if crashed else None
+        self._last_deaths = 0
+        before = self._suspects.pop(message, None) if message is not None else None
+        self._suspects = {
+            other: suspect
+            for other, suspect in list(self._suspects.items())[-KEPT:]
+            if suspect.deaths >= POISONOUS
+        }
+        if message is not None:
+            self._last_deaths = 1 if before is None else before.deaths + 1
+            self._suspects[message] = Suspect(message, self._last_deaths, reason)
+        if self._last_record >= 0:
+            os.close(self._last_record)
+        self._last_record, self._record = self._record, -1
+        self.last_incarnation = self._incarnation

@@ -1,0 +1,76 @@
+"""Messages that kill whoever handles them, and the evidence of what was in hand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from holdfast.errors import ActorDied, PoisonError
+from tests.actors.test_agents import AGENT, ROOT, ask
+from tests.daemon import TIMEOUT, Daemon
+
+# Few restarts: a message that killed for ever would use them up.
+CONFIG = """
+[daemon]
+name = "test"
+[supervisors.agents]
+max_restarts = 2
+max_seconds = 60.0
+"""
+
+
+@pytest.fixture
+def daemon(tmp_path: Path) -> Iterator[Daemon]:
+    agents = AGENT.format(name="one", root=ROOT, more="")
+    with Daemon(tmp_path, CONFIG + agents) as daemon:
+        yield daemon
+
+
+@pytest.mark.parametrize("verb", ["exit", "raise", "kill"])
+def test_a_tell_that_kills_twice_becomes_a_dead_letter_and_the_next_is_handled(
+    daemon: Daemon, verb: str
+) -> None:
+    """Scenario 30."""
+    ref = daemon.hub.ref("one")
+    ref.tell(["remember", "before"])
+    ref.tell([verb, 3])
+    ref.tell(["remember", "after"])
+    daemon.until(lambda: daemon.child("one").restarts == 2)
+    seen: Any = daemon.hub.ref("one").ask(["recall", None], timeout=TIMEOUT, idempotent=True)
+    # What was handled and not acknowledged yet when it died came again, and says so.
+    assert [value for value, again in seen if not (value == "before" and again)] == ["after"]
+    assert daemon.child("one").restarts == 2
+    assert "2 times: it becomes a dead letter" in daemon.log.read_text()
+    daemon.hub.flush(timeout=TIMEOUT)
+
+
+def test_the_restart_budget_is_not_spent_on_poison(daemon: Daemon) -> None:
+    """Scenario 30: four poisonous messages cost four restarts of the two that are allowed."""
+    ref = daemon.hub.ref("one")
+    for _ in range(2):
+        ref.tell(["kill", None])
+    daemon.until(lambda: daemon.child("one").restarts == 4)
+    assert ref.ask(["echo", "lives"], timeout=TIMEOUT, idempotent=True) == "lives"
+
+
+def test_an_idempotent_ask_that_kills_twice_fails_as_poison(daemon: Daemon) -> None:
+    with pytest.raises(PoisonError, match="holdfast deadletters list"):
+        daemon.hub.ref("one").ask(["kill", None], timeout=TIMEOUT, idempotent=True)
+    assert ask(daemon, "one", "echo", "lives") == "lives"
+
+
+def test_what_was_not_in_hand_is_asked_of_the_next_life(daemon: Daemon, tmp_path: Path) -> None:
+    """Scenario 28: one ask in hand, fifty behind it."""
+    ref = daemon.hub.ref("one")
+    hung = tmp_path / "hung"
+    in_hand = ref.ask(["hang_once", str(hung)], block=False)
+    queued = [ref.ask(["echo", n], block=False) for n in range(50)]
+    daemon.until(hung.exists)
+    daemon.kill("one")
+    with pytest.raises(ActorDied) as died:
+        in_hand.get(timeout=TIMEOUT)
+    assert died.value.started
+    assert [future.get(timeout=TIMEOUT) for future in queued] == list(range(50))
