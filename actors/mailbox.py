@@ -7,20 +7,17 @@ not acknowledged, and the listener, which the root keeps too, lets them connect 
 
 from __future__ import annotations
 
-import os
 import socket
-import struct
 from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 import msgspec
-from loguru import logger
 from pykka import ActorDeadError
 from pykka._envelope import Envelope
 from pykka.messages import _ActorStop
 
-from holdfast.actors.connection import Connection
+from holdfast.actors.connections import Connections
 from holdfast.actors.intake import Delivery
 from holdfast.actors.link import Link
 from holdfast.actors.link_socket import LinkSocket
@@ -29,9 +26,8 @@ from holdfast.actors.reactor import READ, Reactor, Timer
 from holdfast.actors.receiver import Receiver
 from holdfast.actors.recorder import FlightRecorder, Kind, LastLife, Suspect
 from holdfast.actors.vocabularies import decode_reply_of
-from holdfast.actors.wire import MAX_FRAME
 from holdfast.clock import Clock
-from holdfast.errors import AskTimeoutError, ProtocolError
+from holdfast.errors import AskTimeoutError
 
 __all__ = ["Answered", "Batch", "Mailbox", "MailboxLink", "Poisoned"]
 
@@ -73,47 +69,38 @@ class Mailbox:
         batch_limit: int = 0,
         keeps_marks: bool = True,
         count_of: Callable[[Any], int] = lambda _message: 1,
-        max_frame: int = MAX_FRAME,
         recorder: FlightRecorder | None = None,
         last_life: LastLife | None = None,
     ) -> None:
-        self.name = name
-        self.incarnation = incarnation
+        self.name, self.incarnation = name, incarnation
         self.handled = 0
         self.on_first_get: Callable[[], None] | None = None
         self.current: Delivery | None = None  # what the handler has in hand, if it came by socket
         self._address = address
         self._batch_limit = batch_limit
-        self._reactor = Reactor(clock=clock)
-        self._clock = clock
+        self._clock, self._reactor = clock, Reactor(clock=clock)
         self._receiver = Receiver(
             actor=name,
             incarnation=incarnation,
             decode=decode,
             mailbox_limit=mailbox_limit,
             keeps_marks=keeps_marks,
-            before_greeting=self._take_in_the_rest_of,
             monotonic=clock.monotonic,
             count_of=count_of,
-            max_frame=max_frame,
             recorder=recorder,
             last_life=last_life,
         )
         self._decode_plain: Callable[[bytes], Any] = msgspec.msgpack.decode
         self._recorder = recorder
-        # What was in hand together when the last life died comes again one by one, so that the
-        # next death tells which it was.
+        # What a dead life had in hand together comes again singly: the next death tells which.
         self._singly = last_life is not None and last_life.died_in_a_batch
-        self._is_ending = False
         self._ready: deque[Envelope[Any] | Delivery] = deque()
+        self._is_ending = False
         self._since_poll = 0
-        self._connections: dict[int, Connection] = {}
-        self._dirty: list[Connection] = []  # those that have something to say
+        self._connections = Connections(
+            listener, reactor=self._reactor, receiver=self._receiver, deliver=self._ready.append
+        )
         self._links: dict[str, MailboxLink] = {}
-        self._listener = listener
-        if listener is not None:
-            listener.setblocking(False)
-            self._reactor.add(listener.fileno(), READ, self._accept)
 
     # -- pykka's inbox ------------------------------------------------------------------------
 
@@ -269,16 +256,14 @@ class Mailbox:
     def close(self) -> None:
         """Tell who waits that it stopped, send what is left to send, close everything."""
         self.end()
-        for connection in list(self._connections.values()):
-            connection.read_rest()
+        self._connections.read_rest()
         unhandled = (item for item in self._ready if isinstance(item, Delivery))
         for delivery in unhandled:
             if delivery.kind in ("ask", "command"):
                 delivery.set_exception((None, ActorDeadError(f"{self.name} stopped"), None))
         self._ready.clear()
         self._flush()
-        for connection in list(self._connections.values()):
-            connection.close("the actor stopped")
+        self._connections.close()
         for link in self._links.values():
             link.close()
         self._reactor.close()
@@ -297,9 +282,7 @@ class Mailbox:
         self._reactor.poll(timeout)
 
     def _flush(self) -> None:
-        dirty, self._dirty = self._dirty, []
-        for connection in dirty:
-            connection.flush()
+        self._connections.flush()
         for link in self._links.values():
             link.flush()
 
@@ -340,53 +323,3 @@ class Mailbox:
         slot = delivery.intake.slot
         self._recorder.take(slot, delivery.position)
         self._recorder.begin(self._clock.monotonic(), slot, kind, delivery.number)
-
-    def _accept(self, _events: int) -> None:
-        assert self._listener is not None
-        for _ in range(ACCEPTS):
-            try:
-                sock, _address = self._listener.accept()
-            except BlockingIOError:
-                return
-            except OSError as error:
-                logger.warning("accept failed: {}", error)
-                return
-            uid = struct.unpack("3i", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[1]
-            if uid != os.geteuid():
-                logger.warning("refused a connection of uid {}", uid)
-                sock.close()
-                continue
-            sock.setblocking(False)
-            self._connections[sock.fileno()] = Connection(
-                sock,
-                reactor=self._reactor,
-                receiver=self._receiver,
-                deliver=self._ready.append,
-                wake=self._note,
-                closed=self._forget,
-            )
-
-    def _note(self, connection: Connection) -> None:
-        self._dirty.append(connection)
-
-    def _forget(self, connection: Connection, reason: str) -> None:
-        for fd, known in list(self._connections.items()):
-            if known is connection:
-                del self._connections[fd]
-        if reason.startswith(("refused", "left")):
-            logger.warning("connection of {} {}", connection.intake.sender or "?", reason)
-
-    def _take_in_the_rest_of(self, sender: str, incarnation: str) -> None:
-        """A sender opens a connection: what its earlier one holds comes first, then it ends."""
-        for connection in list(self._connections.values()):
-            if connection.intake.sender != sender:
-                continue
-            if _life(connection.intake.incarnation) > _life(incarnation):
-                raise ProtocolError(f"a newer life of {sender!r} is connected: this one must end")
-            connection.read_rest()
-            connection.close("superseded")
-
-
-def _life(incarnation: str) -> tuple[int, ...]:
-    """Incarnations in the order of their lives; "5.1.2" comes before "5.1.10"."""
-    return tuple(int(part) if part.isdigit() else 0 for part in incarnation.split("."))

@@ -46,7 +46,6 @@ class Receiver:
         decode: Callable[[bytes], Any],
         mailbox_limit: int,
         keeps_marks: bool,
-        before_greeting: Callable[[str, str], None],
         monotonic: Callable[[], float],
         count_of: Callable[[Any], int] = lambda _message: 1,
         max_frame: int = MAX_FRAME,
@@ -64,7 +63,7 @@ class Receiver:
         # False: the actor itself answers Joined, from marks that the writer keeps.
         self.keeps_marks = keeps_marks
         # Gets sender and incarnation; takes in what the sender's earlier connection still holds.
-        self.before_greeting = before_greeting
+        self.before_greeting: Callable[[str, str], None] = lambda sender, incarnation: None
         self.marks: OrderedDict[tuple[str, str], Marks] = OrderedDict()  # least recent first
         self.intakes: dict[tuple[str, str], Intake] = {}  # the newest connection of each sender
         self.granted = 0  # messages that may still arrive or are not handled yet

@@ -35,7 +35,6 @@ def receiver(**changes: Any) -> Receiver:
         "decode": msgspec.msgpack.decode,
         "mailbox_limit": 40,
         "keeps_marks": True,
-        "before_greeting": lambda sender, incarnation: None,
         "monotonic": time.monotonic,
     }
     return Receiver(**arguments | changes)

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
-import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +12,22 @@ import msgspec
 import pytest
 
 import holdfast
-from holdfast.actors.hub import Hub
-from holdfast.actors.messages import log
 from holdfast.actors.messages.writer import Relay, Skip
 from holdfast.actors.overload import Overload, Switch, Thresholds
 from holdfast.actors.relays import Frame, Relays
+from holdfast.errors import ConfigError
 from holdfast.storage.records import Origin, RawEvent
+from holdfast.supervisors.config import parse_settings
+from tests.actors.overloading import (
+    check_conservation,
+    committed,
+    emit,
+    notices,
+    rows,
+    stats,
+    stopped,
+    wait_for_mode,
+)
 from tests.daemon import CONFIG, TIMEOUT, Daemon
 
 # One hub may have 2,500 events under way: a quarter of the log's mailbox.
@@ -36,63 +43,6 @@ flush_at = 2_000
 def daemon(tmp_path: Path) -> Iterator[Daemon]:
     with Daemon(tmp_path, CONFIG + MODES) as daemon:
         yield daemon
-
-
-@contextmanager
-def stopped(daemon: Daemon, name: str) -> Iterator[None]:
-    """The actor's process does nothing meanwhile."""
-    pid = daemon.pid(name)
-    os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        with suppress(ProcessLookupError):  # killed meanwhile
-            os.kill(pid, signal.SIGCONT)
-
-
-def stats(daemon: Daemon) -> log.LogStats:
-    """Asked by a sender of its own: a question waits behind what its sender has no credit for."""
-    with holdfast.connect(daemon.run_dir) as watcher:
-        return msgspec.convert(watcher.ask("log", log.Stats(), timeout=TIMEOUT), log.LogStats)
-
-
-def wait_for_mode(daemon: Daemon, mode: str) -> None:
-    daemon.until(lambda: stats(daemon).mode == mode)
-
-
-def rows(daemon: Daemon, sql: str) -> list[tuple[Any, ...]]:
-    with closing(sqlite3.connect(f"file:{daemon.database}?mode=ro", uri=True)) as connection:
-        return connection.execute(sql).fetchall()
-
-
-def committed(daemon: Daemon) -> list[int]:
-    sql = "SELECT data FROM events WHERE type = 'n' ORDER BY seq"
-    return [int(data) for (data,) in rows(daemon, sql)]
-
-
-def notices(daemon: Daemon) -> list[dict[str, Any]]:
-    sql = "SELECT data FROM events WHERE type = 'log:overload' ORDER BY seq"
-    return [json.loads(data) for (data,) in rows(daemon, sql)]
-
-
-def check_conservation(daemon: Daemon, hub: Hub) -> None:
-    """Scenario D3: what was emitted is in the table, or a row says why not, and of which."""
-    emitted = hub.events.accepted
-    stored = committed(daemon)
-    # The supervisors tell of deaths by events too, numbered by themselves.
-    ours = "WHERE sender LIKE 'client/%' ORDER BY first"
-    losses = rows(daemon, f"SELECT first, last, count FROM dropped {ours}")
-    lost = [n for first, last, _ in losses for n in range(first - 1, last)]
-    assert hub.events.pending == 0
-    assert sorted(stored + lost) == list(range(emitted))
-    assert stored == sorted(stored)
-    assert hub.events.dropped == len(lost) == sum(count for _, _, count in losses)
-    assert len(stored) == emitted - hub.events.dropped
-
-
-def emit(hub: Hub, first: int, count: int) -> None:
-    for n in range(first, first + count):
-        hub.events.emit("n", n)
 
 
 def test_by_default_nothing_is_ever_dropped(tmp_path: Path) -> None:
@@ -196,6 +146,30 @@ def test_several_senders_are_dropped_and_counted_each_for_itself(daemon: Daemon)
         hub.close()
     (total,) = rows(daemon, "SELECT sum(count) FROM dropped")[0]
     assert total == sum(hub.events.dropped for hub in hubs) > 0
+
+
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        ("drop_at = 1", r"\[actors.log\] drop_at = 1: expected 0, or events > 1"),
+        ("sync_at = 20\ndrop_at = 10", r"drop_at = 10: expected .* >= sync_at, which is 20"),
+        ("drop_at = 20\nflush_at = 10", r"flush_at = 10: expected .* >= drop_at, which is 20"),
+        ("sync_at = 20\ndrop_at = 30\nflush_at = 25", "flush_at = 25: expected"),
+        ("flush_at = 10", "flush_at = 10: expected drop_at to be set as well"),
+        ("drop_at = 10001", "drop_at = 10001: expected at most mailbox_limit, 10000"),
+        ("sync_at = -1", "sync_at = -1: expected a whole number >= 0"),
+    ],
+)
+def test_thresholds_out_of_order_are_refused_at_load(keys: str, said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        parse_settings(f"[actors.log]\n{keys}\n", file="test.toml")
+
+
+@pytest.mark.parametrize(
+    "keys", ["sync_at = 1", "drop_at = 2", "sync_at = 5\ndrop_at = 5\nflush_at = 5"]
+)
+def test_thresholds_may_be_left_out_or_equal(keys: str) -> None:
+    parse_settings(f"[actors.log]\n{keys}\n", file="test.toml")
 
 
 # -- the rules, without a process -------------------------------------------------------------

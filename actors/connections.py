@@ -1,0 +1,113 @@
+"""All connections to one actor: accepted, checked, read, written, closed.
+
+Owns sockets; what they hold when the process dies is sent again by its senders.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import struct
+from collections.abc import Callable
+from typing import Final
+
+from loguru import logger
+
+from holdfast.actors.connection import Connection
+from holdfast.actors.intake import Delivery
+from holdfast.actors.reactor import READ, Reactor
+from holdfast.actors.receiver import Receiver
+from holdfast.errors import ProtocolError
+
+__all__ = ["Connections"]
+
+ACCEPTS: Final = 64  # connections taken in a row
+
+
+class Connections:
+    """What comes in over the listener, which the root made and keeps."""
+
+    def __init__(
+        self,
+        listener: socket.socket | None,
+        *,
+        reactor: Reactor,
+        receiver: Receiver,
+        deliver: Callable[[Delivery], None],
+    ) -> None:
+        self._reactor = reactor
+        self._receiver = receiver
+        self._deliver = deliver
+        self._open: set[Connection] = set()
+        self._dirty: list[Connection] = []  # those that have something to say
+        self._listener = listener
+        receiver.before_greeting = self._take_in_the_rest_of
+        if listener is not None:
+            listener.setblocking(False)
+            reactor.add(listener.fileno(), READ, self._accept)
+
+    def flush(self) -> None:
+        """Send what there is to say."""
+        if self._dirty:
+            dirty, self._dirty = self._dirty, []
+            for connection in dirty:
+                connection.flush()
+
+    def read_rest(self) -> None:
+        """Take in what has arrived on any of them."""
+        for connection in list(self._open):
+            connection.read_rest()
+
+    def close(self) -> None:
+        """Close them all."""
+        for connection in list(self._open):
+            connection.close("the actor stopped")
+
+    def _accept(self, _events: int) -> None:
+        assert self._listener is not None
+        for _ in range(ACCEPTS):
+            try:
+                sock, _address = self._listener.accept()
+            except BlockingIOError:
+                return
+            except OSError as error:
+                logger.warning("accept failed: {}", error)
+                return
+            uid = struct.unpack("3i", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[1]
+            if uid != os.geteuid():
+                logger.warning("refused a connection of uid {}", uid)
+                sock.close()
+                continue
+            sock.setblocking(False)
+            connection = Connection(
+                sock,
+                reactor=self._reactor,
+                receiver=self._receiver,
+                deliver=self._deliver,
+                wake=self._dirty_one,
+                closed=self._forget,
+            )
+            self._open.add(connection)
+
+    def _dirty_one(self, connection: Connection) -> None:
+        self._dirty.append(connection)
+
+    def _forget(self, connection: Connection, reason: str) -> None:
+        self._open.discard(connection)
+        if reason.startswith(("refused", "left")):
+            logger.warning("connection of {} {}", connection.intake.sender or "?", reason)
+
+    def _take_in_the_rest_of(self, sender: str, incarnation: str) -> None:
+        """A sender opens a connection: what its earlier one holds comes first, then it ends."""
+        for connection in list(self._open):
+            if connection.intake.sender != sender:
+                continue
+            if _life(connection.intake.incarnation) > _life(incarnation):
+                raise ProtocolError(f"a newer life of {sender!r} is connected: this one must end")
+            connection.read_rest()
+            connection.close("superseded")
+
+
+def _life(incarnation: str) -> tuple[int, ...]:
+    """Incarnations in the order of their lives; "5.1.2" comes before "5.1.10"."""
+    return tuple(int(part) if part.isdigit() else 0 for part in incarnation.split("."))
