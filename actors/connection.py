@@ -18,7 +18,9 @@ from holdfast.errors import ProtocolError
 
 __all__ = ["Connection"]
 
-READ_BYTES: Final = 256 * 1024  # a full read takes in some 200 events of 1 KB
+# A full read takes in some 60 events of 1 KB.  Above 128 KiB malloc maps and unmaps pages for every
+# read, however little comes: 12 us, a quarter of an ask; no rate gains by it.
+READ_BYTES: Final = 64 * 1024
 GRACE: Final = 30.0  # seconds that bytes may stay unread by a peer before it is cut off
 
 

@@ -8,66 +8,55 @@ from __future__ import annotations
 
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, Self
+from typing import Any, Final, Self, TypeVar, assert_never
 
-import msgspec
-
+from holdfast.actors import calls
+from holdfast.actors.calls import Ask, Blocking, Command, Drain, Level, Step, Steps, blocking
 from holdfast.actors.failures import AskTimeout
 from holdfast.actors.hub_events import Event, HubEvents
 from holdfast.actors.hub_state import Checkpoint, HubCheckpoints, HubSessions, Session
-from holdfast.actors.messages import log, writer
+from holdfast.actors.outbox import OutboxLimits
 from holdfast.actors.ref import RemoteRef
 from holdfast.actors.threaded import ThreadedDriver
 from holdfast.clock import Clock
-from holdfast.errors import InvalidInputError
 
 __all__ = ["Checkpoint", "Event", "Hub", "Level", "Session"]
 
-Level = Literal["memory", "committed", "disk"]
+T = TypeVar("T")
+
+EARLY: Final = ("log", "sessions", "checkpoints")  # connected to before they are first needed
 
 
-class Hub:
+class Hub(Blocking):
     """``holdfast.connect`` returns one; usable from several threads."""
 
     def __init__(
-        self, *, run_dir: Path, sender: str, incarnation: str, source: str, clock: Clock
+        self,
+        *,
+        run_dir: Path,
+        sender: str,
+        incarnation: str,
+        source: str,
+        clock: Clock,
+        limits: OutboxLimits | None = None,
     ) -> None:
-        self._clock = clock
         self._driver = ThreadedDriver(
-            run_dir=run_dir, sender=sender, incarnation=incarnation, clock=clock
+            run_dir=run_dir, sender=sender, incarnation=incarnation, clock=clock, limits=limits
         )
-        self.events = HubEvents(self._driver, source=source, clock=clock)
-        self.sessions = HubSessions(self._driver)
-        self.checkpoints = HubCheckpoints(self._driver)
+        runner = _ThreadRunner(self._driver, clock=clock)
+        super().__init__(runner)
+        self.events = HubEvents(self._driver, runner, source=source, clock=clock)
+        self.sessions = HubSessions(runner)
+        self.checkpoints = HubCheckpoints(runner)
+        for name in EARLY:
+            self._driver.open(name)
 
-    def flush(self, level: Level = "committed", timeout: float = 30.0) -> Level:
-        """Wait until everything this hub sent before is at ``level``; the level.
-
-        Raises AskTimeout when it is not within ``timeout`` seconds; nothing is lost by that.
-        """
-        if level not in ("memory", "committed", "disk"):
-            raise InvalidInputError(f"level = {level!r}: expected memory, committed or disk")
-        deadline = self._clock.monotonic() + timeout
-        if level == "memory":
-            self._driver.ask_once("log", log.Barrier(), timeout)
-            return level
-        if not self._driver.drain(timeout):
-            raise AskTimeout(
-                f"{self.events.pending} events are not committed after {timeout} s: "
-                "look at `holdfast status`"
-            )
-        if level == "disk":
-            rest = max(0.0, deadline - self._clock.monotonic())
-            self._driver.ask_once("writer", writer.Sync(), rest)
-        return level
+    flush = blocking(calls.flush)
+    ask = blocking(calls.ask)
 
     def ref(self, name: str) -> RemoteRef:
         """A reference to any actor by name: pykka's tell, ask and stop."""
         return RemoteRef(name, self._driver)
-
-    def ask(self, name: str, message: object, timeout: float = 30.0) -> object:
-        """Ask an actor, again after each restart of it, until ``timeout``; its raw reply."""
-        return msgspec.to_builtins(self._driver.ask_once(name, message, timeout))
 
     def close(self, timeout: float = 30.0) -> None:
         """Flush, then disconnect.  Raises AskTimeout when not everything is committed."""
@@ -94,3 +83,43 @@ class Hub:
             self.close()
         else:
             self.abandon()
+
+
+class _ThreadRunner:
+    """Takes the steps of calls in the thread that calls."""
+
+    def __init__(self, driver: ThreadedDriver, *, clock: Clock) -> None:
+        self._driver = driver
+        self._clock = clock
+
+    def run(self, steps: Steps[T], /) -> T:
+        """What the call returns."""
+        try:
+            step = next(steps)
+            while True:
+                step = steps.send(self._take(step))
+        except StopIteration as end:
+            value: T = end.value
+            return value
+
+    def _take(self, step: Step) -> Any:
+        match step:
+            case Ask():
+                return self._driver.ask_once(
+                    step.to, step.message, step.timeout, idempotent=step.idempotent
+                )
+            case Command():
+                return self._driver.command_once(step.to, step.message, step.timeout)
+            case Drain():
+                return self._drain(step.timeout)
+            case _:
+                assert_never(step)
+
+    def _drain(self, timeout: float) -> float:
+        deadline = self._clock.monotonic() + timeout
+        if not self._driver.drain(timeout):
+            raise AskTimeout(
+                f"{self._driver.open('log').queued} events are not committed after {timeout} s: "
+                "look at `holdfast status`"
+            )
+        return max(0.0, deadline - self._clock.monotonic())

@@ -14,7 +14,7 @@ import msgspec
 
 from holdfast.actors.entry import Entry, OnReply
 from holdfast.actors.failures import RemoteActorDied, exception_from
-from holdfast.actors.outbox import Outbox
+from holdfast.actors.outbox import Omit, Outbox, OutboxLimits, Pack
 from holdfast.actors.plain import encode
 from holdfast.actors.wire import (
     MAX_FRAME,
@@ -35,7 +35,13 @@ from holdfast.actors.wire import (
     decode_from_receiver,
     encode_frame,
 )
-from holdfast.errors import DeliveryError, FrameError, HoldfastError, VersionError
+from holdfast.errors import (
+    DeliveryError,
+    FrameError,
+    HoldfastError,
+    OutboxFullError,
+    VersionError,
+)
 
 __all__ = ["Link", "OnReply"]
 
@@ -45,7 +51,7 @@ SEND_BYTES: Final = 512 * 1024  # bytes handed to the socket at a time
 class Link:
     """One sender's conversation with the actor ``to``, across any number of connections.
 
-    ``pack`` turns a list of offered items into the one message that carries them.
+    ``pack``, ``omit`` and ``limits`` are the outbox's.
     """
 
     def __init__(
@@ -56,7 +62,9 @@ class Link:
         incarnation: str,
         max_frame: int = MAX_FRAME,
         decode_reply: Callable[[bytes], Any] = msgspec.msgpack.decode,
-        pack: Callable[[list[Any]], object] | None = None,
+        pack: Pack | None = None,
+        omit: Omit | None = None,
+        limits: OutboxLimits | None = None,
     ) -> None:
         self.to = to
         self._sender = sender
@@ -66,7 +74,7 @@ class Link:
         self._state: Literal["down", "greeting", "up"] = "down"
         self._hello: bytes | None = None
         self._credit = 0  # may dip below zero by one frame
-        self._outbox = Outbox(pack)
+        self._outbox = Outbox(pack, omit, limits)
         self._asks: dict[int, Entry] = {}  # sent and not answered
         # Asks that may not be repeated, of a connection that broke: until it is known how far
         # the actor's last life had come.
@@ -76,6 +84,7 @@ class Link:
         self._handed: list[Entry] = []  # given to the driver by the last ``outgoing``
         self.duplicates = 0  # keys that existed, as the other side counts them
         self.dropped = 0  # events that were not stored, likewise
+        self.rejected = 0  # messages that found no room
         self.late_replies = 0
         self.refused: HoldfastError | None = None  # set once; the link is of no use after that
 
@@ -114,6 +123,21 @@ class Link:
         """Queue one item of about ``size`` bytes; neighbours travel in one frame."""
         self._outbox.offer(item, size)
 
+    def overflow(self, item: Any, size: int) -> bool:
+        """The outbox is full: whether the policy is to omit the item, which is done then."""
+        if self._outbox.can_omit:
+            self._outbox.omit(item, size)
+            return True
+        return False
+
+    def reject(self, waited: float) -> OutboxFullError:
+        """The error for a message that found no room; it is counted."""
+        self.rejected += 1
+        return OutboxFullError(
+            f"{self.queued} messages to {self.to!r} wait for an acknowledgement"
+            f"{f', for {waited:.0f} s now' if waited else ''}: is the daemon running?"
+        )
+
     def abandon(self, ident: int) -> bool:
         """Stop waiting for the ask ``ident``; whether it had been sent.
 
@@ -146,6 +170,12 @@ class Link:
     def is_full(self) -> bool:
         """The bound on what is not acknowledged is reached: wait before queueing more."""
         return self._outbox.is_full
+
+    @property
+    def room_timeout(self) -> float:
+        """Seconds to wait for room."""
+        limits = self._outbox.limits
+        return 0.0 if limits.policy == "fail" else limits.timeout
 
     @property
     def idle(self) -> bool:

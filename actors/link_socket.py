@@ -7,19 +7,21 @@ restarting too; it is tried again and nobody hears of it.
 
 from __future__ import annotations
 
+import select
 import socket
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
 from holdfast.actors.link import Link
-from holdfast.actors.reactor import READ, WRITE, Reactor, Timer
+from holdfast.actors.reactor import READ, WRITE, Cancellable, Watches
 from holdfast.actors.wire import FrameReader
 from holdfast.errors import HoldfastError
 
 __all__ = ["LinkSocket"]
 
-READ_BYTES: Final = 256 * 1024
+# Above 128 KiB malloc maps and unmaps pages for every read, however little comes: 12 us.
+READ_BYTES: Final = 64 * 1024
 EVIDENCE: Final = 0.08  # seconds to hear from the next life what the last one had in hand
 RETRY_FIRST: Final = 0.005  # seconds; a restart takes 5-10 ms
 RETRY_MOST: Final = 0.25  # seconds; bounds how long a restarted root goes unnoticed
@@ -33,12 +35,16 @@ class LinkSocket:
         link: Link,
         *,
         address: str,
-        reactor: Reactor,
+        reactor: Watches,
         changed: Callable[[], None] = lambda: None,
     ) -> None:
         self.link = link
         self.sock: socket.socket | None = None
         self.claimed = False  # a thread reads the socket itself; the reactor must not
+        self.waiting = False  # that thread waits in the kernel now, without the lock
+        self.lingers = False  # a timer will look whether that thread still comes
+        self.reads = 0  # by threads; tells whether they go on claiming
+        self.waiter = select.poll()  # what a thread waits with
         self._address = address
         self._reactor = reactor
         self._changed = changed  # called after acknowledgements, replies, breaks
@@ -46,7 +52,7 @@ class LinkSocket:
         self._unsent = b""
         self._last_was_sent = True  # False: the socket broke before the last bytes left
         self._failures = 0  # connections in a row that brought no Welcome
-        self._retry: Timer | None = None
+        self._retry: Cancellable | None = None
         self._closed = False
 
     def open(self) -> None:
@@ -66,6 +72,8 @@ class LinkSocket:
         self._unsent = b""
         self._last_was_sent = True
         self._reactor.add(sock.fileno(), READ, self._on_ready)
+        self.waiter = select.poll()
+        self.waiter.register(sock, select.POLLIN)
         self.link.connected()
         self.flush()
 
@@ -145,9 +153,12 @@ class LinkSocket:
             self._reactor.remove(self.sock.fileno())
             self.sock.close()
             self.sock = None
+            self.claimed = False
 
     def _on_ready(self, events: int) -> None:
-        if events & ~WRITE and not self.claimed:
+        if events & ~WRITE and not self.waiting:
+            if self.claimed:  # by a thread that has gone; a hang-up is reported all the same
+                self.release()
             self.read()
         self.flush()
 
@@ -157,7 +168,7 @@ class LinkSocket:
             self._reactor.modify(self.sock.fileno(), mask)
 
     def _broke(self, *, last_was_sent: bool = True) -> None:
-        if self.claimed and self.sock is not None:
+        if self.waiting and self.sock is not None:
             # Closing it here would leave its reader waiting; this wakes the reader up.
             self._last_was_sent = last_was_sent
             with suppress(OSError):

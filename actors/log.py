@@ -67,6 +67,7 @@ class LogActor(WriterBackedActor):
         held_back = thresholds.sync_at or thresholds.drop_at // 2
         self._relays = Relays(hand_limit=held_back if thresholds.flush_at else 0)
         self._poisoned: dict[int, Frame] = {}  # by identity of the delivery
+        self._is_refused = False  # the database took nothing the last time
         self._dropped = 0  # events, in this life
         self._told = 0  # of them, in notices
         self._notices = 0  # sent, which numbers them
@@ -122,9 +123,8 @@ class LogActor(WriterBackedActor):
 
     def _omit(self, count: int, events: list[RawEvent]) -> None:
         delivery = self.delivery
-        self._ring.remember(events)
         skip = writer.Skip(self._origin(delivery), count, "ring_only")
-        self._add(Frame(skip, count, [], delivery))
+        self._add(Frame(skip, count, [], delivery, loose=events))
 
     def _origin(self, delivery: Delivery) -> Origin:
         """Where a tell stands, which is acknowledged when it is settled."""
@@ -230,6 +230,9 @@ class LogActor(WriterBackedActor):
 
     def _committed(self, frame: Frame, outcome: Appended) -> None:
         self._relays.settle(frame)
+        if self._is_refused:
+            self._is_refused = False
+            logger.info("events are committed again")
         events = frame.events
         if events and (outcome.skipped or outcome.repeated or outcome.refused):
             left_out = {index for index, _ in (*outcome.repeated, *outcome.refused)}
@@ -237,6 +240,7 @@ class LogActor(WriterBackedActor):
             events = [event for index, event in enumerate(events) if index not in left_out]
         self._fill_up_to(outcome.first_seq - 1)
         self._ring.append(outcome.first_seq, events)
+        self._ring.remember(frame.loose)
         for index, reason in outcome.refused:
             logger.warning("event {} of {} refused: {}", index, frame.sender, reason)
         if frame.delivery is not None:
@@ -250,8 +254,10 @@ class LogActor(WriterBackedActor):
         waits = isinstance(error, GapError) and self._relays.is_behind_another(frame)
         if waits or isinstance(error, StorageError):
             if self._relays.put_off(frame):
-                logger.warning("events cannot be committed, trying again: {}", error)
                 self.mailbox.after(RETRY, _Retry())
+            if not self._is_refused:
+                self._is_refused = True
+                logger.warning("events cannot be committed, trying again and again: {}", error)
             return
         self._relays.settle(frame)
         logger.warning("frame of {} refused: {}", frame.sender, error)

@@ -11,9 +11,9 @@ from typing import Any, Final
 
 import msgspec
 
-from holdfast.actors.ref import Driver, RemoteRef
+from holdfast.actors.ref import Driver, Reference, RemoteRef
 
-__all__ = ["ProxyCall", "decoder", "encode", "encode_hook"]
+__all__ = ["ProxyCall", "decoder", "decoder_with", "encode", "encode_hook"]
 
 # Codes of msgpack extension types; 0 to 127 are the application's.
 REFERENCE: Final = 1
@@ -31,7 +31,7 @@ class ProxyCall(msgspec.Struct, frozen=True, array_like=True):
 
 def encode_hook(value: object) -> object:
     """What msgspec asks about a value it does not know."""
-    if isinstance(value, RemoteRef):
+    if isinstance(value, Reference):
         return msgspec.msgpack.Ext(REFERENCE, value.name.encode())
     raise TypeError(
         f"a {type(value).__name__} cannot travel between processes: send numbers, text, bytes, "
@@ -51,10 +51,15 @@ def encode(message: object) -> bytes:
 
 def decoder(driver: Driver) -> Callable[[bytes], Any]:
     """What reads messages whose references are to be carried by ``driver``."""
+    return decoder_with(lambda name: RemoteRef(name, driver))
+
+
+def decoder_with(refer: Callable[[str], Reference]) -> Callable[[bytes], Any]:
+    """What reads messages whose references ``refer`` makes of a name."""
 
     def hook(code: int, data: memoryview) -> Any:
         if code == REFERENCE:
-            return RemoteRef(bytes(data).decode(), driver)
+            return refer(bytes(data).decode())
         if code == PROXY:
             return calls.decode(data)
         raise msgspec.ValidationError(f"extension type {code} is not known")

@@ -9,10 +9,11 @@ import heapq
 import select
 from collections.abc import Callable
 from itertools import count
+from typing import Protocol
 
 from holdfast.clock import Clock
 
-__all__ = ["READ", "WRITE", "Reactor", "Timer"]
+__all__ = ["READ", "WRITE", "Cancellable", "Reactor", "Timer", "Watches"]
 
 READ = select.EPOLLIN
 WRITE = select.EPOLLOUT
@@ -30,6 +31,29 @@ class Timer:
     def cancel(self) -> None:
         """Never run it; harmless when it has run."""
         self.callback = None
+
+
+class Cancellable(Protocol):
+    """A timer, of whichever kind."""
+
+    def cancel(self) -> object:
+        """Never run it; harmless when it has run."""
+
+
+class Watches(Protocol):
+    """What a socket needs of a Reactor, or of an asyncio loop in its place."""
+
+    def add(self, fd: int, mask: int, callback: Callable[[int], None]) -> None:
+        """Call ``callback(events)`` whenever ``fd`` is ready for ``mask``."""
+
+    def modify(self, fd: int, mask: int) -> None:
+        """Wait for something else on ``fd``."""
+
+    def remove(self, fd: int) -> None:
+        """Forget ``fd``; call it before the descriptor is closed."""
+
+    def later(self, delay: float, callback: Callable[[], None]) -> Cancellable:
+        """Call ``callback`` once, ``delay`` seconds from now."""
 
 
 class Reactor:

@@ -81,7 +81,8 @@ class Receiver:
     def top_up(self, outstanding: int) -> int:
         """How many more messages a sender with ``outstanding`` ones may be granted now."""
         room = min(self.window - outstanding, self._limit - self.granted)
-        return max(room, 0 if outstanding > 0 else 1)
+        # Who has overdrawn must be lifted above zero, or it could never send again.
+        return max(room, 0 if outstanding > 0 else 1 - outstanding)
 
     def marks_of(self, key: tuple[str, str], first: int) -> Marks:
         """What is known of a sender; one that is new here begins at ``first``."""

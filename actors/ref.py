@@ -18,7 +18,7 @@ from pykka.messages import _ActorStop
 
 from holdfast.actors.failures import AskTimeout, RemoteActorDied
 
-__all__ = ["Driver", "RemoteFuture", "RemoteRef"]
+__all__ = ["Driver", "Reference", "RemoteFuture", "RemoteRef"]
 
 _Nothing = object()
 FAIL: Final = 0.05  # seconds that on_restarting="fail" waits for the actor to be there
@@ -84,10 +84,8 @@ class RemoteFuture(pykka.Future[Any]):
         Raises AskTimeout (a pykka.Timeout), RemoteActorDied (a pykka.ActorDeadError), or what
         the handler raised, as a HoldfastError.
         """
-        try:
+        if self._get_hook is not None:  # pykka's filter(), map() and the like
             return super().get(timeout=timeout)
-        except NotImplementedError:
-            pass
         if timeout is None:
             timeout = self._timeout
         if self._value is _Nothing:
@@ -144,7 +142,13 @@ class _RemoteInbox:
         return True
 
 
-class RemoteRef(pykka.ActorRef[Any]):
+class Reference:
+    """What travels inside messages as the name of an actor."""
+
+    name: str
+
+
+class RemoteRef(pykka.ActorRef[Any], Reference):
     """A reference to the actor ``name``; it stays good across the actor's restarts."""
 
     def __init__(self, name: str, driver: Driver) -> None:

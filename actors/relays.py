@@ -19,15 +19,22 @@ __all__ = ["Frame", "Relays"]
 class Frame:
     """What one tell brought, and the message that settles it: its events or a tombstone."""
 
-    __slots__ = ("count", "delivery", "events", "is_held", "message")
+    __slots__ = ("count", "delivery", "events", "is_held", "loose", "message")
 
     def __init__(
-        self, message: Relay | Skip, count: int, events: list[RawEvent], delivery: Delivery | None
+        self,
+        message: Relay | Skip,
+        count: int,
+        events: list[RawEvent],
+        delivery: Delivery | None,
+        *,
+        loose: list[RawEvent] | None = None,
     ) -> None:
         self.message = message
         self.count = count  # of numbers it takes
         self.events = events  # none in a tombstone
         self.delivery = delivery  # None for what the log itself has to tell
+        self.loose = loose or []  # of what a tombstone stands for, what is kept in memory
         self.is_held = False  # nothing is sent of it before something else has happened
 
     @property
@@ -75,9 +82,10 @@ class Relays:
         return sum(len(frame.events) for frame in self._frames.values())
 
     def uncommitted(self) -> Iterator[RawEvent]:
-        """Those events; of a frame that came twice only what is new."""
+        """Those events, and the loose ones between them; of what came twice only what is new."""
         for frame in self._frames.values():
             yield from frame.events[frame.delivery.skip :] if frame.delivery else frame.events
+            yield from frame.loose
 
     def add(self, frame: Frame) -> None:
         """Put a frame at the end."""

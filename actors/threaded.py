@@ -10,7 +10,6 @@ itself: a hop between threads costs more than the whole round trip.
 from __future__ import annotations
 
 import os
-import select
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -20,6 +19,7 @@ from typing import Any, Final
 
 from holdfast.actors.link import Link
 from holdfast.actors.link_socket import LinkSocket
+from holdfast.actors.outbox import Omit, OutboxLimits, Pack
 from holdfast.actors.plain import decoder
 from holdfast.actors.reactor import READ, Reactor
 from holdfast.actors.ref import RemoteFuture
@@ -30,17 +30,28 @@ from holdfast.errors import HoldfastError, OutboxFullError
 __all__ = ["THREAD", "ThreadedDriver"]
 
 THREAD: Final = "holdfast"  # the name of the background thread
-OUTBOX_TIMEOUT: Final = 30.0  # seconds a sender waits for room
 # Seconds that an offer without waiting gives to a thread that is in the driver just now.  Not
 # without end: that thread may wait for a lock of the caller's (of a log handler, say).
 LOCK_TIMEOUT: Final = 0.05
+# Seconds a thread keeps the socket after a reply.  Who asks once often asks again: changing hands
+# costs two system calls, and the background thread wakes up for every reply that is fast.
+LINGER: Final = 0.005
 
 
 class ThreadedDriver:
     """Links by actor name, for any number of threads of one process."""
 
-    def __init__(self, *, run_dir: Path, sender: str, incarnation: str, clock: Clock) -> None:
+    def __init__(
+        self,
+        *,
+        run_dir: Path,
+        sender: str,
+        incarnation: str,
+        clock: Clock,
+        limits: OutboxLimits | None = None,
+    ) -> None:
         self.sender = sender
+        self._limits = limits
         self._incarnation = incarnation
         self._clock = clock
         # Addresses go through a descriptor: the path of a socket holds 107 bytes only.
@@ -60,7 +71,7 @@ class ThreadedDriver:
 
     # -- links --------------------------------------------------------------------------------
 
-    def open(self, to: str, *, pack: Callable[[list[Any]], object] | None = None) -> Link:
+    def open(self, to: str, *, pack: Pack | None = None, omit: Omit | None = None) -> Link:
         """The link to an actor; made at the first call, which says how offers are packed."""
         with self._lock:
             wire = self._wires.get(to)
@@ -72,6 +83,8 @@ class ThreadedDriver:
                     incarnation=self._incarnation,
                     decode_reply=decode_reply_of(to) or self._decode_plain,
                     pack=pack,
+                    omit=omit,
+                    limits=self._limits,
                 )
                 wire = self._wires[to] = LinkSocket(
                     link,
@@ -83,21 +96,17 @@ class ThreadedDriver:
                 self._wake()
             return wire.link
 
-    def offer(self, link: Link, item: Any, size: int, timeout: float = OUTBOX_TIMEOUT) -> None:
-        """Queue one item; waits only when the outbox is full.
+    def offer(self, link: Link, item: Any, size: int, timeout: float | None = None) -> None:
+        """Queue one item; what happens when the outbox is full is the policy's to say.
 
         Raises OutboxFullError when it stays full; the item is not queued then.  With a timeout of
         0 it may be called from anywhere, also from a signal handler, ``__del__`` or a fork.
         """
-        if timeout <= 0:
+        if timeout is not None and timeout <= 0:
             self._offer_at_once(link, item, size)
             return
         with self._lock:
-            if link.is_full or link.refused is not None or self._closing:
-                self._wait_for_room(link, timeout)
-            link.offer(item, size)
-            if self._asleep:
-                self._wake()
+            self._put(link, item, size, timeout)
 
     def ask_once(self, to: str, message: object, timeout: float, *, idempotent: bool = True) -> Any:
         """The reply; asked again after every restart of the actor unless not ``idempotent``.
@@ -169,11 +178,14 @@ class ThreadedDriver:
         timeout: float | None = None,
     ) -> int:
         """Send at once if there is credit."""
-        link = self.open(to)
         with self._lock:
+            wire = self._wires.get(to)
+            if wire is None:
+                self.open(to)
+                wire = self._wires[to]
             self._check()
-            ident = link.ask(message, on_reply, idempotent=idempotent, timeout=timeout)
-            self._wires[to].flush()
+            ident = wire.link.ask(message, on_reply, idempotent=idempotent, timeout=timeout)
+            wire.flush()
             return ident
 
     def send_stop(self, to: str, on_reply: Callable[[Any], None]) -> None:
@@ -198,7 +210,7 @@ class ThreadedDriver:
                     return False
                 wire = self._wires[to]
                 wire.flush()
-                if wire.sock is None or wire.claimed:
+                if wire.sock is None or wire.waiting:
                     self._wake()  # a retry may have been put on the heap here
                     self._changed.wait(rest)
                 else:
@@ -252,23 +264,29 @@ class ThreadedDriver:
         try:
             if link.refused is not None:
                 raise link.refused
-            self._wait_for_room(link, 0.0)
-            link.offer(item, size)
-            if self._asleep:
-                self._wake()
+            self._put(link, item, size, 0.0)
         finally:
             self._lock.release()
 
-    def _wait_for_room(self, link: Link, timeout: float = OUTBOX_TIMEOUT) -> None:
+    def _put(self, link: Link, item: Any, size: int, timeout: float | None) -> None:
+        is_full = link.is_full
+        if is_full and link.refused is None and not self._closing and link.overflow(item, size):
+            return
+        if is_full or link.refused is not None or self._closing:
+            self._wait_for_room(link, timeout)
+        link.offer(item, size)
+        if self._asleep:
+            self._wake()
+
+    def _wait_for_room(self, link: Link, timeout: float | None = None) -> None:
         self._check()
+        if timeout is None:
+            timeout = link.room_timeout
         deadline = self._clock.monotonic() + timeout
         while link.is_full:
             rest = deadline - self._clock.monotonic()
             if rest <= 0 or self._closing:
-                raise OutboxFullError(
-                    f"{link.queued} messages to {link.to!r} wait for an acknowledgement since "
-                    f"{timeout:.0f} s: is the daemon running?"
-                )
+                raise link.reject(timeout)
             if link.refused is not None:
                 raise link.refused
             self._wake()
@@ -282,29 +300,42 @@ class ThreadedDriver:
         """Read the socket in this thread until done, due or broken; the lock is let go to wait."""
         sock = wire.sock
         assert sock is not None
-        waiter = select.poll()
-        waiter.register(sock, select.POLLIN)
-        wire.claim()
+        if not wire.claimed:
+            wire.claim()
+            if not wire.lingers:
+                wire.lingers = True
+                self._reactor.later(LINGER, partial(self._hand_back, wire, wire.reads))
+                self._wake()
+        waiter = wire.waiter
         try:
             while not is_done() and wire.sock is sock:
                 rest = None if deadline is None else deadline - self._clock.monotonic()
                 if rest is not None and rest <= 0:
                     return
+                wire.waiting = True
                 self._lock.release()
                 try:
                     ready = waiter.poll(None if rest is None else rest * 1000)
                 finally:
                     self._lock.acquire()
+                    wire.waiting = False
                 if ready:
-                    wire.claimed = False  # here reading, breaking and closing are this thread's
                     wire.read()
                     wire.flush()  # what was read may have brought credit
-                    wire.claimed = wire.sock is sock
         finally:
-            wire.release()
+            wire.reads += 1
             self._changed.notify_all()
             if wire.sock is not sock:
                 self._wake()  # the break may have put timers on the heap
+
+    def _hand_back(self, wire: LinkSocket, reads: int) -> None:
+        """Give the socket to the background thread once no thread has read it for LINGER."""
+        if wire.claimed and (wire.waiting or wire.reads != reads):
+            self._reactor.later(LINGER, partial(self._hand_back, wire, wire.reads))
+            return
+        wire.lingers = False
+        if wire.claimed:
+            wire.release()
 
     def _wake(self) -> None:
         self._asleep = False

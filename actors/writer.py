@@ -28,7 +28,7 @@ from holdfast.actors.messages.writer import (
     WriterStats,
 )
 from holdfast.clock import Clock
-from holdfast.errors import HoldfastError
+from holdfast.errors import DiskFullError, HoldfastError, StorageError
 from holdfast.storage.ports import Database
 from holdfast.storage.records import Command, Outcome, SessionsStored
 
@@ -65,6 +65,7 @@ class WriterActor(HostedActor):
         self._groups = 0
         self._commands = 0
         self._warned_stuck = False
+        self._warned_full = False
         self._own_seq = 0  # the newest event that did not come by the log
         self._is_announcing = False
 
@@ -83,7 +84,7 @@ class WriterActor(HostedActor):
                 self._work_through(items)
             case _SyncDue():
                 self._sync_is_due = False
-                self._database.sync()
+                self._sync()
             case Answered(context=_Announced(last_seq=last_seq)):
                 self._is_announcing = False
                 if last_seq < self._own_seq:
@@ -112,11 +113,11 @@ class WriterActor(HostedActor):
             if isinstance(outcome, SessionsStored) and outcome.stored:
                 self._own_seq = self._database.last_seq
                 self._announce()
+        if any(not isinstance(outcome, StorageError) for outcome in outcomes):
+            self._warned_full = False
         self._groups += 1
         self._commands += len(group)
-        if not self._sync_is_due:
-            self._sync_is_due = True
-            self.mailbox.after(self._sync_interval, _SyncDue())
+        self._sync_later()
         self._look_after_wal()
 
     def _announce(self) -> None:
@@ -126,8 +127,30 @@ class WriterActor(HostedActor):
             announced = _Announced(self._own_seq)
             self.mailbox.link("log").ask(log.Advance(self._own_seq), context=announced)
 
+    def _sync(self) -> None:
+        """Put everything on the disk, or try again as long as the barrier has no room there."""
+        try:
+            self._database.sync()
+        except DiskFullError as error:
+            self._warn_of_full_disk(error)
+            self._sync_later()
+
+    def _sync_later(self) -> None:
+        if not self._sync_is_due:
+            self._sync_is_due = True
+            self.mailbox.after(self._sync_interval, _SyncDue())
+
+    def _warn_of_full_disk(self, error: DiskFullError) -> None:
+        if not self._warned_full:
+            self._warned_full = True
+            logger.warning("{}; trying again and again", error)
+
     def _look_after_wal(self) -> None:
-        wal = self._database.checkpoint()
+        try:
+            wal = self._database.checkpoint()
+        except DiskFullError as error:  # the log is kept, and copied later
+            self._warn_of_full_disk(error)
+            return
         if wal.stuck < STUCK_WARNING:
             self._warned_stuck = False
         elif not self._warned_stuck:
@@ -139,6 +162,13 @@ class WriterActor(HostedActor):
             )
 
     def _answer(self, delivery: Delivery) -> None:
+        """A full disk is the asker's to know; any other fault of the disk ends this process."""
+        try:
+            self._answer_at_once(delivery)
+        except DiskFullError as error:
+            delivery.set_exception((type(error), error, None))
+
+    def _answer_at_once(self, delivery: Delivery) -> None:
         message: GetMark | GetPosition | Sync | Forget | Stats = delivery.message
         match message:
             case GetMark(sender=sender, incarnation=incarnation, stream=stream):

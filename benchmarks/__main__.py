@@ -16,11 +16,12 @@ from rich.console import Console
 from rich.table import Table
 
 import holdfast
-from benchmarks import ask, committed, emit, restart, tell
+from benchmarks import aio, ask, committed, emit, restart, tell
 from benchmarks.measure import Budget, Figure, Spread
 
 BENCHMARKS: Final[dict[str, Callable[[Budget], list[Figure]]]] = {
     "ask": ask.run,
+    "aio": aio.run,
     "tell": tell.run,
     "committed": committed.run,
     "restart": restart.run,

@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from holdfast import aio
     from holdfast.actors.agent import Agent
     from holdfast.actors.hub import Event, Hub
     from holdfast.client import connect
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
         Conflict,
         DaemonNotFoundError,
         DeliveryError,
+        DiskFullError,
         ExpiredError,
         FencedError,
         FrameError,
@@ -46,6 +48,7 @@ __all__ = [
     "Conflict",
     "DaemonNotFoundError",
     "DeliveryError",
+    "DiskFullError",
     "Event",
     "ExpiredError",
     "FencedError",
@@ -61,6 +64,7 @@ __all__ = [
     "StorageError",
     "VersionError",
     "__version__",
+    "aio",
     "connect",
 ]
 
@@ -87,6 +91,8 @@ def __getattr__(name: str) -> object:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     if name == "__version__":
         value: object = _installed_version()
+    elif name == "aio":
+        value = import_module("holdfast.aio")
     else:
         value = getattr(import_module(_HOMES.get(name, "holdfast.errors")), name)
     globals()[name] = value  # the next look-up is an ordinary one

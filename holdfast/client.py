@@ -9,19 +9,30 @@ import uuid
 from pathlib import Path
 
 from holdfast.actors.hub import Hub
+from holdfast.actors.outbox import Policy, limited
 from holdfast.clock import SystemClock
 from holdfast.errors import DaemonNotFoundError
 
 __all__ = ["connect", "is_there", "not_found"]
 
 
-def connect(run_dir: str | os.PathLike[str] = "var/run", *, source: str | None = None) -> Hub:
+def connect(
+    run_dir: str | os.PathLike[str] = "var/run",
+    *,
+    source: str | None = None,
+    outbox_messages: int | None = None,
+    outbox_bytes: int | None = None,
+    outbox_policy: Policy = "block",
+    outbox_timeout: float = 30.0,
+) -> Hub:
     """A hub to the daemon whose sockets are in ``run_dir``.
 
-    ``source`` names this program in the events it emits; by default its process id does.
+    ``source`` names this program in the events it emits; by default its process id does.  The
+    others bound what waits here for each actor (docs/OVERLOAD.md).
     Raises DaemonNotFoundError when no root listens there; actors that restart are waited for.
     """
     folder = Path(run_dir)
+    limits = limited(outbox_messages, outbox_bytes, outbox_policy, outbox_timeout)
     if not is_there(folder):
         raise not_found(folder)
     name = f"client/{os.getpid()}"
@@ -31,6 +42,7 @@ def connect(run_dir: str | os.PathLike[str] = "var/run", *, source: str | None =
         incarnation="1",
         source=source or name,
         clock=SystemClock(),
+        limits=limits,
     )
 
 

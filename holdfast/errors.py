@@ -7,6 +7,7 @@ HoldfastError
 |- DaemonNotFoundError    no daemon answers at the run directory
 |- StartError             a child did not become ready while the tree was starting
 |- StorageError           the database refused; nothing of the command is stored
+|  |- DiskFullError       there was no room for it; it may be tried again
 |  |- SchemaError         the file is no holdfast database, or of a newer holdfast
 |  |- FencedError         a newer writer owns the database; this one must end
 |- Conflict               the expected version is not the current one
@@ -33,6 +34,7 @@ __all__ = [
     "Conflict",
     "DaemonNotFoundError",
     "DeliveryError",
+    "DiskFullError",
     "ExpiredError",
     "FencedError",
     "FrameError",
@@ -76,6 +78,10 @@ class StartError(HoldfastError):
 
 class StorageError(HoldfastError):
     """The database refused; nothing of the command is stored."""
+
+
+class DiskFullError(StorageError):
+    """The disk is full; the database is whole, and takes more once there is room."""
 
 
 class SchemaError(StorageError):

@@ -73,10 +73,17 @@ class Database(Protocol):
         """Drop marks and kept results of a sender that is gone for good."""
 
     def sync(self) -> None:
-        """Everything committed so far survives power loss when it returns."""
+        """Everything committed so far survives power loss when it returns.
+
+        Raises DiskFullError: it does not yet, try again.  After another StorageError nobody
+        knows what reached the disk: end the process.
+        """
 
     def checkpoint(self) -> Wal:
-        """Maintain the log; cheap unless it is due.  Call it after every ``apply``."""
+        """Maintain the log; cheap unless it is due.  Call it after every ``apply``.
+
+        Raises DiskFullError: the log goes on growing where there is room; try again.
+        """
 
     def close(self) -> None:
         """Leave one file that needs no recovery; give up the lock."""

@@ -173,8 +173,8 @@ class SqliteDatabase:
     def sync(self) -> None:
         """Everything committed so far survives power loss when it returns.
 
-        One commit with an fsync makes all earlier ones durable.  After a StorageError nobody
-        knows what reached the disk: end the process.
+        One commit with an fsync makes all earlier ones durable.  After a StorageError, but for a
+        full disk, nobody knows what reached the disk: end the process.
         """
         if not self._is_unsynced:
             return

@@ -7,7 +7,7 @@ from typing import Final
 
 import apsw
 
-from holdfast.errors import InvalidInputError, SchemaError, StorageError
+from holdfast.errors import DiskFullError, InvalidInputError, SchemaError, StorageError
 from holdfast.storage.ports import Durability, NoDatabaseError
 from holdfast.storage.sqlite_schema import check_version, migrate
 
@@ -147,6 +147,7 @@ def storage_error(error: apsw.Error, path: str) -> StorageError:
     match error:
         case apsw.FullError():
             hint = "the disk is full; free some space, nothing acknowledged is lost"
+            return DiskFullError(f"{path}: {error}; {hint}")
         case apsw.BusyError() | apsw.LockedError():
             hint = "another program locks it; let viewers open it read-only (mode=ro)"
         case apsw.NotADBError():

@@ -202,6 +202,7 @@ def _agent(
 ) -> HostedActor:
     from holdfast.actors.agent import Agent, construct_agent
     from holdfast.actors.hub import Hub
+    from holdfast.actors.outbox import OutboxLimits
 
     os.environ.update(run.env)
     class_ = _imported(run)
@@ -215,6 +216,12 @@ def _agent(
         incarnation=start.incarnation,
         source=f"agent/{start.name}",
         clock=clock,
+        limits=OutboxLimits(
+            messages=run.outbox_messages,
+            bytes=run.outbox_bytes,
+            policy=run.outbox_policy,
+            timeout=run.outbox_timeout,
+        ),
     )
     # What it emitted is committed before it ends, also when an exception ends it.
     stack.callback(hub.close, timeout=run.shutdown)

@@ -21,6 +21,7 @@ __all__ = [
     "Durability",
     "LogLevel",
     "LogSettings",
+    "OutboxPolicy",
     "QuerySettings",
     "Restart",
     "SessionsSettings",
@@ -42,6 +43,7 @@ Limit = Annotated[int, Meta(ge=1, le=2**53, description="a whole number >= 1")]
 
 Restart = Literal["permanent", "transient", "temporary"]
 Durability = Literal["committed", "disk"]
+OutboxPolicy = Literal["block", "fail", "ring_only"]
 LogLevel = Literal["TRACE", "DEBUG", "INFO", "SUCCESS", "WARNING", "ERROR", "CRITICAL"]
 
 
@@ -126,7 +128,10 @@ class CheckpointsSettings(ActorSettings, frozen=True, kw_only=True, tag="checkpo
 
 
 class AgentSettings(ActorSettings, frozen=True, kw_only=True, tag="agent"):
-    """``[agents.NAME]``; ``options`` are the keyword arguments of the class."""
+    """``[agents.NAME]``; ``options`` are the keyword arguments of the class.
+
+    ``outbox_...``: what its hub may have under way to each actor, and what happens beyond that.
+    """
 
     target: Annotated[
         str,
@@ -144,6 +149,10 @@ class AgentSettings(ActorSettings, frozen=True, kw_only=True, tag="agent"):
         Meta(description="a table of texts, numbers, booleans, lists and tables"),
     ] = {}
     env: Annotated[dict[str, str], Meta(description="a table of texts")] = {}
+    outbox_messages: Limit = 100_000
+    outbox_bytes: Limit = 64 * 1024 * 1024
+    outbox_policy: OutboxPolicy = "block"
+    outbox_timeout: Seconds = 30.0
     # Kept open for the day hang detection exists; until then any other value would do nothing.
     handler_timeout: Annotated[
         float, Meta(ge=0, le=0, description="0: hang detection is not part of this version")

@@ -102,14 +102,21 @@ class Daemon:
 
     def kill(self, name: str, number: int = signal.SIGKILL) -> int:
         """Signal an actor's process and wait for its death; the pid it had."""
-        pid = self.pid(name)
-        watch = os.pidfd_open(pid)
+        pid, watch = self.until(lambda: self._watched(name))
         try:
             signal.pidfd_send_signal(watch, number)
             assert select.select([watch], [], [], TIMEOUT)[0], f"{name} does not die"
         finally:
             os.close(watch)
         return pid
+
+    def _watched(self, name: str) -> tuple[int, int] | None:
+        """The actor's process with a descriptor of it; None when it has died meanwhile."""
+        pid = self.pid(name)
+        try:
+            return pid, os.pidfd_open(pid)
+        except ProcessLookupError:
+            return None
 
     def wait_for_another(self, name: str, pid: int) -> ChildStatus:
         """Until ``name`` runs again as another process than ``pid``."""

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import msgspec
 import pytest
 
+import holdfast
+from holdfast.actors.messages.writer import Stats, WriterStats
+from holdfast.errors import DiskFullError
 from tests.actors.overloading import check_conservation, committed, notices, rows, stats
 from tests.daemon import CONFIG, TIMEOUT, Daemon
 
 Resize = Callable[[str], None]
 
-FULL = 3_000  # events of 2 KiB: more than 4 MiB hold
+# So that barriers fall into the time without room.
+BARRIERS = "[storage]\nsync_interval = 0.02\n"
+FULL = 6_000  # events of 2 KiB: more than 4 MiB hold
 
 
 def _mount(*arguments: str | Path) -> bool:
@@ -38,17 +44,22 @@ def _resize(where: Path, size: str) -> None:
     assert _mount("-o", f"remount,size={size}", where)
 
 
+def writer_stats(daemon: Daemon) -> WriterStats:
+    with holdfast.connect(daemon.run_dir) as hub:
+        return msgspec.convert(hub.ask("writer", Stats(), timeout=TIMEOUT), WriterStats)
+
+
 def is_said(daemon: Daemon, text: str) -> bool:
     return text in daemon.log.read_text()
 
 
-@pytest.mark.parametrize("thresholds", ["", "[actors.log]\ndrop_at = 500\nflush_at = 2_000\n"])
+@pytest.mark.parametrize("thresholds", ["", "[actors.log]\ndrop_at = 500\nflush_at = 1_500\n"])
 def test_what_a_full_disk_did_not_take_is_stored_or_counted_once_there_is_room(
     tmp_path: Path, thresholds: str
 ) -> None:
     with (
         small_disk(tmp_path / "var" / "lib") as resize,
-        Daemon(tmp_path, CONFIG + thresholds) as daemon,
+        Daemon(tmp_path, CONFIG + BARRIERS + thresholds) as daemon,
     ):
         hub = daemon.hub
         pids = {name: daemon.pid(name) for name in ("log", "writer")}
@@ -57,7 +68,10 @@ def test_what_a_full_disk_did_not_take_is_stored_or_counted_once_there_is_room(
         daemon.until(lambda: is_said(daemon, "disk is full"))
         daemon.until(lambda: not thresholds or stats(daemon).mode == "flush")
         assert hub.events.pending > 0
-        assert hub.events.query(limit=1, reverse=True)[0].seq > 0, "reading goes on"
+        with holdfast.connect(daemon.run_dir) as other:
+            assert other.events.query(limit=1, reverse=True)[0].seq > 0, "reading goes on"
+        groups = writer_stats(daemon).groups
+        daemon.until(lambda: writer_stats(daemon).groups > groups + 2)  # it goes on trying
         resize("64m")
         hub.flush(timeout=TIMEOUT)
         assert {name: daemon.pid(name) for name in pids} == pids, "nobody had to restart"
@@ -68,3 +82,34 @@ def test_what_a_full_disk_did_not_take_is_stored_or_counted_once_there_is_room(
         else:
             assert committed(daemon) == list(range(FULL))
         assert rows(daemon, "PRAGMA integrity_check") == [("ok",)]
+
+
+def fill(where: Path) -> Path:
+    """Leave no byte free."""
+    filler = where / "filler"
+    with filler.open("wb", buffering=0) as file:
+        for size in (65_536, 4_096, 1):
+            with suppress(OSError):
+                while True:
+                    file.write(bytes(size))
+    return filler
+
+
+def test_a_barrier_without_room_is_told_and_tried_again_and_nobody_dies(tmp_path: Path) -> None:
+    disk = tmp_path / "var" / "lib"
+    config = CONFIG + "[storage]\nsync_interval = 0.3\n"
+    with small_disk(disk), Daemon(tmp_path, config) as daemon:
+        pid = daemon.pid("writer")
+        # So long that no page of the log which was written before has room for the next.
+        daemon.hub.events.emit("n", 0, subject="x" * 1_000)
+        daemon.hub.flush(timeout=TIMEOUT)
+        filler = fill(disk)
+        with pytest.raises(DiskFullError):
+            daemon.hub.flush("disk", timeout=TIMEOUT)
+        daemon.until(lambda: is_said(daemon, "trying again and again"))
+        with holdfast.connect(daemon.run_dir) as other:
+            other.ref("sessions").tell(["touch", "s1"])  # its goodbye is to be forgotten
+        filler.unlink()
+        assert daemon.hub.flush("disk", timeout=TIMEOUT) == "disk"
+        assert daemon.pid("writer") == pid
+        assert committed(daemon) == [0]

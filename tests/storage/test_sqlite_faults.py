@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import apsw
 import pytest
 
-from holdfast.errors import StorageError
+from holdfast.errors import DiskFullError, StorageError
 from holdfast.storage.records import (
     Appended,
     AppendEvents,
@@ -49,7 +49,7 @@ def test_nothing_is_stored_or_acknowledged_while_the_disk_refuses(
     ]
     disk.fault = fault
     outcomes = database.apply(group)
-    assert [type(outcome) for outcome in outcomes] == [StorageError] * 3
+    assert all(isinstance(outcome, StorageError) for outcome in outcomes)
     assert database.last_seq == open_reader().last_seq() == 3
     assert database.mark("planner", "1.1", "log") == Mark(3, 0)
 
@@ -96,7 +96,7 @@ def test_what_fits_on_a_nearly_full_disk_is_stored_and_only_that(
         AppendEvents(origin(1, sender="late"), events(1)),
     ]
     outcomes = database.apply(group)
-    assert [type(outcome) for outcome in outcomes] == [Appended, StorageError, Appended]
+    assert [type(outcome) for outcome in outcomes] == [Appended, DiskFullError, Appended]
     assert database.last_seq == open_reader().last_seq() == 2
     disk.capacity = None
     assert append(database, events(50_000), origin(1, sender="large")).first_seq == 3
@@ -146,3 +146,15 @@ def test_a_failed_barrier_is_an_error(disk: FaultyDisk, open_on: Opener) -> None
         database.sync()
     disk.fault = None
     assert append(database, events(1)).first_seq == 2
+
+
+def test_a_barrier_that_finds_no_room_is_tried_again(disk: FaultyDisk, open_on: Opener) -> None:
+    database = open_on()
+    append(database, events(1))
+    disk.fault = apsw.FullError
+    with pytest.raises(DiskFullError):
+        database.sync()
+    disk.fault = None
+    disk.syncs.clear()
+    database.sync()
+    assert disk.syncs == ["wal"]

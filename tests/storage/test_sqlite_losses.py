@@ -142,7 +142,7 @@ def test_a_loss_that_a_full_disk_does_not_take_is_recorded_later_and_once(
             AppendEvents(origin(10), events(1)),
         ]
         disk.fault = fault
-        assert [type(outcome) for outcome in database.apply(group)] == [StorageError] * 2
+        assert all(isinstance(outcome, StorageError) for outcome in database.apply(group))
         assert database.mark("planner", "1.1", "log") == Mark(2, 0)
         assert open_reader().count_dropped() == 0
         disk.fault = None

@@ -1,0 +1,139 @@
+"""The calls about sessions and checkpoints: what they send, how the replies read.
+
+Nothing is kept here.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from holdfast.actors.calls import Ask, Command, Steps
+from holdfast.actors.messages import checkpoints, sessions
+from holdfast.errors import InvalidInputError
+from holdfast.storage import jsontext, records
+
+__all__ = [
+    "Checkpoint",
+    "Session",
+    "delete_session",
+    "get_checkpoint",
+    "get_session",
+    "list_checkpoints",
+    "put_checkpoint",
+    "put_session",
+    "touch_session",
+]
+
+
+class Session(msgspec.Struct, frozen=True):
+    """A session that lives; ``data`` is decoded, times are microseconds since 1970."""
+
+    id: str
+    data: Any
+    version: str
+    created_us: int
+    touched_us: int
+    expires_us: int
+    ttl: float
+    max_age: float | None
+
+
+class Checkpoint(msgspec.Struct, frozen=True):
+    """A state to resume from; ``state`` is decoded, ``id`` counts from 1 per agent."""
+
+    agent: str
+    id: int
+    created_us: int
+    state: Any
+
+
+def put_session(
+    id: str,
+    data: object,
+    *,
+    ttl: float | None = None,
+    max_age: float | None = None,
+    expected_version: str | None = None,
+    durability: sessions.Durability = "memory",
+    timeout: float = 30.0,
+) -> Steps[str]:
+    """Create or replace a session; its new version.
+
+    ``ttl`` seconds after the last put or touch it expires, at the latest ``max_age`` seconds
+    after it was created.  ``expected_version=""`` means that there must be none.  Raises
+    Conflict when another version is there.  Written behind within a second, unless
+    ``durability="committed"`` waits for COMMIT.
+    """
+    put = sessions.Put(id, jsontext.encode(data), ttl, max_age, expected_version, durability)
+    if durability == "memory":
+        # Asked again after a crash it could meet its own version and report a conflict.
+        reply = yield Ask("sessions", put, timeout, idempotent=expected_version is None)
+    elif durability == "committed":
+        reply = yield Command("sessions", put, timeout)
+    else:
+        raise InvalidInputError(f"durability = {durability!r}: expected memory or committed")
+    version: str = reply.version
+    return version
+
+
+def get_session(id: str, *, timeout: float = 30.0) -> Steps[Session | None]:
+    """The session, or None when there is none or its time is over."""
+    reply = yield Ask("sessions", sessions.Get(id), timeout)
+    return _readable(reply.session)
+
+
+def touch_session(id: str, *, timeout: float = 30.0) -> Steps[Session | None]:
+    """Start its time to live anew; None when there is none that lives."""
+    reply = yield Ask("sessions", sessions.Touch(id), timeout)
+    return _readable(reply.session)
+
+
+def delete_session(id: str, *, timeout: float = 30.0) -> Steps[bool]:
+    """End it, committed; whether it lived."""
+    reply = yield Command("sessions", sessions.Delete(id), timeout)
+    existed: bool = reply.existed
+    return existed
+
+
+def put_checkpoint(agent: str, state: object, *, timeout: float = 30.0) -> Steps[int]:
+    """Keep a state; its id, after COMMIT.  Kept once, whatever is killed meanwhile."""
+    reply = yield Command("checkpoints", checkpoints.Put(agent, jsontext.encode(state)), timeout)
+    id: int = reply.id
+    return id
+
+
+def get_checkpoint(agent: str, *, timeout: float = 30.0) -> Steps[Checkpoint | None]:
+    """The newest one."""
+    reply = yield Ask("checkpoints", checkpoints.Get(agent), timeout)
+    return None if reply.checkpoint is None else _opened(reply.checkpoint)
+
+
+def list_checkpoints(
+    agent: str, limit: int = 100, *, timeout: float = 30.0
+) -> Steps[list[Checkpoint]]:
+    """The newest ones, newest first."""
+    reply = yield Ask("checkpoints", checkpoints.List(agent, limit), timeout)
+    return [_opened(checkpoint) for checkpoint in reply.checkpoints]
+
+
+def _readable(session: records.Session | None) -> Session | None:
+    if session is None:
+        return None
+    return Session(
+        session.id,
+        jsontext.decode(session.data),
+        session.version,
+        session.created_us,
+        session.touched_us,
+        session.expires_us,
+        session.ttl,
+        session.max_age,
+    )
+
+
+def _opened(checkpoint: records.Checkpoint) -> Checkpoint:
+    return Checkpoint(
+        checkpoint.agent, checkpoint.id, checkpoint.created_us, jsontext.decode(checkpoint.state)
+    )

@@ -1,0 +1,272 @@
+"""The asyncio client: the names of the synchronous hub as coroutines, without a thread.
+
+Kept in this process only: what was emitted or told and is not acknowledged yet.  It is lost when
+the process dies; a task that is cancelled loses none of it.
+
+    async with holdfast.aio.connect("var/run") as hub:
+        await hub.events.emit("tool:call", {"command": "ls"}, session="s1")
+        await hub.flush()
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import uuid
+from collections import deque
+from collections.abc import Generator
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+
+import msgspec
+
+from holdfast.actors import calls, event_calls, state_calls
+from holdfast.actors.calls import AsyncRunner, Awaited, awaited
+from holdfast.actors.event_calls import (
+    FOLLOW_PERIOD,
+    Event,
+    EventCounters,
+    EventEncoder,
+    Following,
+)
+from holdfast.actors.looped import LoopDriver
+from holdfast.actors.outbox import OutboxLimits, Policy, limited
+from holdfast.actors.plain import decoder_with
+from holdfast.aio_refs import ActorRef
+from holdfast.client import is_there, not_found
+from holdfast.clock import Clock, SystemClock
+from holdfast.errors import HoldfastError
+
+__all__ = ["ActorRef", "Checkpoints", "Events", "Follower", "Hub", "Sessions", "connect"]
+
+GRACE: Final = 1.0  # seconds for what was sent before an exception ended the program's block
+
+
+def connect(
+    run_dir: str | os.PathLike[str] = "var/run",
+    *,
+    source: str | None = None,
+    outbox_messages: int | None = None,
+    outbox_bytes: int | None = None,
+    outbox_policy: Policy = "block",
+    outbox_timeout: float = 30.0,
+) -> Connecting:
+    """A hub to the daemon whose sockets are in ``run_dir``: ``async with`` it, or ``await`` it.
+
+    ``source`` names this program in the events it emits; by default its process id does.  The
+    others bound what waits here for each actor (docs/OVERLOAD.md).
+    Raises DaemonNotFoundError when no root listens there; actors that restart are waited for.
+    """
+    limits = limited(outbox_messages, outbox_bytes, outbox_policy, outbox_timeout)
+    return Connecting(Path(run_dir), source, limits)
+
+
+class Connecting:
+    """A hub to be: it belongs to the loop in which it is entered or awaited."""
+
+    def __init__(self, run_dir: Path, source: str | None, limits: OutboxLimits) -> None:
+        self._run_dir = run_dir
+        self._source = source
+        self._limits = limits
+        self._hub: Hub | None = None
+
+    def __await__(self) -> Generator[Any, Any, Hub]:
+        return self._open().__await__()
+
+    async def __aenter__(self) -> Hub:
+        self._hub = await self._open()
+        return self._hub
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        assert self._hub is not None
+        await self._hub.__aexit__(exc_type, exc, traceback)
+
+    async def _open(self) -> Hub:
+        if not is_there(self._run_dir):
+            raise not_found(self._run_dir)
+        name = f"client/{os.getpid()}"
+        return Hub(
+            run_dir=self._run_dir,
+            sender=f"{name}-{uuid.uuid4().hex[:12]}",
+            incarnation="1",
+            source=self._source or name,
+            clock=SystemClock(),
+            limits=self._limits,
+        )
+
+
+class Hub(Awaited):
+    """``await holdfast.aio.connect()`` returns one; usable from several tasks of one loop."""
+
+    def __init__(
+        self,
+        *,
+        run_dir: Path,
+        sender: str,
+        incarnation: str,
+        source: str,
+        clock: Clock,
+        limits: OutboxLimits | None = None,
+    ) -> None:
+        self._driver = LoopDriver(
+            run_dir=run_dir,
+            sender=sender,
+            incarnation=incarnation,
+            decode_plain=decoder_with(self.ref),
+            limits=limits,
+        )
+        super().__init__(self._driver)
+        self.events = Events(self._driver, source=source, clock=clock)
+        self.sessions = Sessions(self._driver)
+        self.checkpoints = Checkpoints(self._driver)
+
+    flush = awaited(calls.flush)
+    ask = awaited(calls.ask)
+
+    def ref(self, name: str) -> ActorRef:
+        """A reference to any actor by name: pykka's tell, ask, stop and proxy, as coroutines."""
+        return ActorRef(name, self._driver)
+
+    async def close(self, timeout: float = 30.0) -> None:
+        """Wait until all that was sent is acknowledged, then disconnect.
+
+        Raises AskTimeout when it is not within ``timeout`` seconds; it is abandoned then.
+        """
+        try:
+            if self._driver.is_open:
+                await self._driver.drain(timeout)
+        finally:
+            self._driver.close()
+
+    def abandon(self) -> None:
+        """Disconnect at once; what is not acknowledged is lost."""
+        self._driver.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if exc_type is None:
+            await self.close()
+        else:
+            # Cancellation is everyday life here: what was sent before it still gets its second.
+            with suppress(HoldfastError):
+                await self.close(GRACE)
+
+
+class Events(Awaited, EventCounters):
+    """``hub.events``."""
+
+    def __init__(self, driver: LoopDriver, *, source: str, clock: Clock) -> None:
+        Awaited.__init__(self, driver)
+        self._driver = driver
+        link = driver.link("log", pack=event_calls.pack, omit=event_calls.omit).link
+        EventCounters.__init__(self, link)
+        self._encoder = EventEncoder(source=source, clock=clock)
+
+    async def emit(
+        self,
+        type: str,
+        data: object = None,
+        *,
+        session: str | None = None,
+        source: str | None = None,
+        subject: str | None = None,
+        correlation: str | None = None,
+        cause: str | None = None,
+        key: str | None = None,
+        time_us: int | None = None,
+        timeout: float | None = None,
+    ) -> None:
+        """Hand an event over; it is committed exactly once as long as this process lives.
+
+        ``key`` is unique per source: a second event with it is not stored.  ``cause`` is the key
+        of the event that led to this one.  Waits only when the outbox is full and its policy is
+        to wait, at most ``timeout`` seconds (None: those of the policy), and now and then for one
+        turn of the loop.  The event is queued after that: a cancelled ``emit`` has queued
+        nothing.  Raises InvalidInputError, OutboxFullError; then nothing is queued either.
+        """
+        raw = self._encoder.encode(
+            type, data, session, source, subject, correlation, cause, key, time_us
+        )
+        await self._driver.offer("log", msgspec.Raw(raw), len(raw), timeout)
+        if key is not None:
+            self._encoder.remember(key, cause)
+
+    query = awaited(event_calls.query_events)
+    count = awaited(event_calls.count_events)
+    tail = awaited(event_calls.tail_events)
+
+    def follow(
+        self,
+        *,
+        types: tuple[str, ...] | list[str] | str = (),
+        session: str | None = None,
+        source: str | None = None,
+        after: int | None = None,
+        timeout: float = 30.0,
+    ) -> Follower:
+        """Every committed event that matches, as they come, without end: ``async for`` it.
+
+        From the event after number ``after``; without it, from the first look on.  ``timeout``
+        bounds each look, also across restarts of the log.
+        """
+        following = Following(
+            types=types, session=session, source=source, after=after, timeout=timeout
+        )
+        return Follower(self._driver, following)
+
+
+class Follower:
+    """Events as they come.  A cancelled or failed step skips none: the next one goes on there.
+
+    Several tasks may share one; each event goes to one of them.
+    """
+
+    def __init__(self, runner: AsyncRunner, following: Following) -> None:
+        self._runner = runner
+        self._following = following
+        self._page: deque[Event] = deque()  # come and not handed out
+        self._turn = asyncio.Lock()  # one task at a time looks for more
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Event:
+        if not self._page:
+            async with self._turn:
+                while not self._page:
+                    self._page.extend(await self._runner.run(self._following.next_page()))
+                    if not self._page:
+                        await asyncio.sleep(FOLLOW_PERIOD)
+                return self._page.popleft()
+        return self._page.popleft()
+
+
+class Sessions(Awaited):
+    """``hub.sessions``."""
+
+    put = awaited(state_calls.put_session)
+    get = awaited(state_calls.get_session)
+    touch = awaited(state_calls.touch_session)
+    delete = awaited(state_calls.delete_session)
+
+
+class Checkpoints(Awaited):
+    """``hub.checkpoints``."""
+
+    put = awaited(state_calls.put_checkpoint)
+    get = awaited(state_calls.get_checkpoint)
+    list = awaited(state_calls.list_checkpoints)

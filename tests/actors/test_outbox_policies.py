@@ -1,0 +1,231 @@
+"""What a full outbox means (scenario 33): wait, fail, or be counted; never more memory."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+import holdfast
+from holdfast.actors.messages import log
+from holdfast.actors.outbox import Outbox, OutboxLimits, Policy
+from holdfast.errors import ConfigError, InvalidInputError, OutboxFullError
+from holdfast.supervisors.config import parse_settings
+from tests.actors.overloading import check_conservation, committed, emit, rows, stopped
+from tests.daemon import CONFIG, TIMEOUT, Daemon
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def daemon(tmp_path: Path) -> Iterator[Daemon]:
+    with Daemon(tmp_path) as daemon:
+        yield daemon
+
+
+def small(daemon: Daemon, policy: Policy, *, timeout: float = 30.0) -> holdfast.Hub:
+    """A hub that holds a hundred messages."""
+    return holdfast.connect(
+        daemon.run_dir,
+        source="small",
+        outbox_messages=100,
+        outbox_policy=policy,
+        outbox_timeout=timeout,
+    )
+
+
+def reasons(daemon: Daemon) -> set[tuple[str, str]]:
+    return {
+        (stream, reason) for stream, reason in rows(daemon, "SELECT stream, reason FROM dropped")
+    }
+
+
+def test_block_waits_for_room_and_loses_nothing(daemon: Daemon) -> None:
+    with small(daemon, "block") as hub:
+        with stopped(daemon, "writer"):
+            emit(hub, 0, 100)
+            more = threading.Thread(target=emit, args=(hub, 100, 1_000))
+            more.start()
+            with holdfast.connect(daemon.run_dir) as other:
+                for _ in range(20):
+                    other.ask("log", log.Stats(), timeout=TIMEOUT)
+                assert hub.events.accepted == 100
+        more.join(TIMEOUT)
+        assert not more.is_alive()
+        hub.flush(timeout=TIMEOUT)
+        assert (hub.events.accepted, hub.events.dropped, hub.events.rejected) == (1_100, 0, 0)
+    assert committed(daemon) == list(range(1_100))
+
+
+@pytest.mark.parametrize(("policy", "timeout"), [("block", 0.1), ("fail", 30.0)])
+def test_what_found_no_room_raises_and_was_not_emitted(
+    daemon: Daemon, policy: Policy, timeout: float
+) -> None:
+    with small(daemon, policy, timeout=timeout) as hub:
+        with stopped(daemon, "writer"):
+            emit(hub, 0, 100)
+            for _ in range(3):
+                with pytest.raises(OutboxFullError, match="100 messages to 'log' wait"):
+                    hub.events.emit("n", -1)
+        hub.flush(timeout=TIMEOUT)
+        emit(hub, 100, 1)
+        hub.flush(timeout=TIMEOUT)
+        assert (hub.events.accepted, hub.events.dropped, hub.events.rejected) == (101, 0, 3)
+    assert committed(daemon) == list(range(101))
+
+
+def test_ring_only_never_waits_and_every_loss_is_a_row(daemon: Daemon) -> None:
+    with small(daemon, "ring_only") as hub:
+        with stopped(daemon, "writer"):
+            emit(hub, 0, 50_000)
+        hub.flush(timeout=TIMEOUT)
+        emit(hub, 50_000, 50)
+        hub.flush(timeout=TIMEOUT)
+        assert hub.events.dropped >= 49_900
+        assert hub.events.rejected == 0
+        check_conservation(daemon, hub)
+        assert set(range(100)) | set(range(50_000, 50_050)) <= set(committed(daemon))
+    assert reasons(daemon) == {("log", "ring_only")}
+
+
+def test_what_is_kept_in_memory_only_is_seen_there_in_its_place(daemon: Daemon) -> None:
+    with small(daemon, "ring_only") as hub:
+        with stopped(daemon, "writer"):
+            emit(hub, 0, 300)
+        hub.flush(timeout=TIMEOUT)
+        emit(hub, 300, 50)
+        hub.flush(timeout=TIMEOUT)
+        stored = committed(daemon)
+        seen = hub.events.query(types="n", limit=1_000, visibility="memory")
+        assert [event.data for event in seen] == list(range(350))
+        assert [event.data for event in seen if event.seq] == stored
+        found = hub.events.query(types="n", limit=1_000)
+        assert [event.data for event in found] == stored
+        newest = hub.events.query(types="n", limit=100, reverse=True, visibility="memory")
+        assert [event.data for event in newest] == list(range(349, 249, -1))
+        tail = hub.events.tail(100, visibility="memory")
+        assert [event.data for event in tail] == list(range(250, 350))
+
+
+@pytest.mark.parametrize("victims", [["log"], ["writer"], ["log", "writer"]])
+def test_a_loss_is_recorded_once_whoever_is_killed(daemon: Daemon, victims: list[str]) -> None:
+    with small(daemon, "ring_only") as hub:
+        for _ in range(3):
+            with stopped(daemon, "writer"):
+                emit(hub, hub.events.accepted, 1_000)
+                for victim in victims:
+                    daemon.kill(victim)
+                emit(hub, hub.events.accepted, 1_000)
+            hub.flush(timeout=TIMEOUT)
+        assert hub.events.dropped > 3_000
+        check_conservation(daemon, hub)
+
+
+@pytest.mark.parametrize(("policy", "rejected"), [("fail", 1), ("ring_only", 0)])
+def test_an_agents_outbox_is_set_in_its_table(tmp_path: Path, policy: str, rejected: int) -> None:
+    agent = (
+        f'[agents.flooder]\nclass = "tests.actors.flooder:Flooder"\npython_path = ["{ROOT}"]\n'
+        f'outbox_messages = 20\noutbox_policy = "{policy}"\n'
+    )
+    with Daemon(tmp_path, CONFIG + agent) as daemon:
+        ref = daemon.hub.ref("flooder")
+        ref.ask(0, timeout=TIMEOUT)
+        with stopped(daemon, "writer"):
+            answer = ref.ask(1_000, timeout=TIMEOUT)
+        assert answer == {"accepted": 20 if rejected else 1_000, "rejected": rejected}
+        emitted = answer["accepted"]
+        daemon.until(
+            lambda: (
+                len(committed(daemon))
+                + int(rows(daemon, "SELECT coalesce(sum(count), 0) FROM dropped")[0][0])
+                == emitted
+            )
+        )
+
+
+@pytest.mark.parametrize(
+    "keys", ["outbox_messages = 0", 'outbox_policy = "drop"', "outbox_timeout = -1.0"]
+)
+def test_limits_that_mean_nothing_are_refused(tmp_path: Path, keys: str) -> None:
+    name = keys.partition(" ")[0]
+    agent = f'[agents.a]\nclass = "tests.actors.flooder:Flooder"\npython_path = ["{ROOT}"]\n'
+    with pytest.raises(ConfigError, match=rf"\[agents.a\] {name}"):
+        parse_settings(agent + keys, file="test.toml")
+    arguments: dict[str, Any] = {name: msgspec.json.decode(keys.partition("= ")[2])}
+    with pytest.raises(InvalidInputError, match=name):
+        holdfast.connect(tmp_path, **arguments)
+
+
+# -- the outbox alone -------------------------------------------------------------------------
+
+
+def outbox(**limits: Any) -> Outbox:
+    return Outbox(
+        lambda items: ["pack", items],
+        lambda count, items: ["omit", count, items],
+        OutboxLimits(policy="ring_only", **limits),
+    )
+
+
+def taken(box: Outbox) -> list[Any]:
+    found = []
+    while (entry := box.next()) is not None:
+        found.append((entry.first, entry.count, msgspec.msgpack.decode(entry.body)))
+    return found
+
+
+def test_a_tombstone_stands_between_what_came_before_and_after_it() -> None:
+    box = outbox(messages=2)
+    box.offer("a", 1)
+    box.offer("b", 1)
+    assert box.is_full
+    box.omit("c", 1)
+    box.omit("d", 1)
+    assert (box.accepted, box.pending) == (4, 4)
+    box.offer("e", 1)
+    assert taken(box) == [
+        (1, 2, ["pack", ["a", "b"]]),
+        (3, 2, ["omit", 2, ["c", "d"]]),
+        (5, 1, ["pack", ["e"]]),
+    ]
+
+
+def test_what_was_omitted_takes_no_room() -> None:
+    box = outbox(messages=2)
+    box.offer("a", 1)
+    box.offer("b", 1)
+    for n in range(10_000):
+        box.omit(n, 8)
+    entries = [entry for entry in iter(box.next, None)]
+    assert [(entry.first, entry.count) for entry in entries] == [(1, 2), (3, 10_000)]
+    assert len(msgspec.msgpack.decode(entries[1].body)[2]) == 512, "only the last are brought"
+    box.trim(2)
+    assert not box.is_full
+    assert box.pending == 10_000
+    box.trim(10_002)
+    assert (box.pending, box.pending_bytes, box._omitted, box._omitted_bytes) == (0, 0, 0, 0)
+
+
+def test_the_bytes_of_what_is_omitted_are_bounded() -> None:
+    box = outbox(messages=1)
+    box.offer("a", 1)
+    for _ in range(200):
+        box.omit("x" * 200_000, 200_000)
+        box.next()
+    assert box.pending == 201
+    assert box.pending_bytes < 2 * 2**20
+
+
+def test_packing_never_lowers_a_count() -> None:
+    """``flush`` reads it from another thread: what it misses would not be waited for."""
+    counts: list[int] = []
+    box = Outbox(lambda items: counts.append(box.accepted) or items)  # type: ignore[func-returns-value]  # a look from inside
+    for n in range(600):
+        box.offer(n, 8)
+    assert [entry.count for entry in iter(box.next, None)] == [512, 88]
+    assert counts == [600, 600]
+    assert (box.accepted, box.pending) == (600, 600)
