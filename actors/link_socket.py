@@ -22,6 +22,9 @@ __all__ = ["LinkSocket"]
 
 # Above 128 KiB malloc maps and unmaps pages for every read, however little comes: 12 us.
 READ_BYTES: Final = 64 * 1024
+# The kernel takes what net.core.wmem_max allows, doubled; each time it is full costs a wake-up,
+# which in a program with a busy thread takes up to 5 ms to get the interpreter.
+SEND_BUFFER: Final = 4 * 1024 * 1024
 EVIDENCE: Final = 0.08  # seconds to hear from the next life what the last one had in hand
 RETRY_FIRST: Final = 0.005  # seconds; a restart takes 5-10 ms
 RETRY_MOST: Final = 0.25  # seconds; bounds how long a restarted root goes unnoticed
@@ -61,6 +64,7 @@ class LinkSocket:
         if self.sock is not None or self._closed:
             return
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
         try:
             sock.connect(self._address)
         except OSError:  # EAGAIN, refused, no such file: all of them mean "restarting"
