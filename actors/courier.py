@@ -40,7 +40,8 @@ class Courier:
     ) -> int:
         """Send at once if there is credit."""
         link = self._mailbox.link(to)
-        ident = link.link.ask(message, on_reply, idempotent=idempotent, timeout=timeout)
+        deadline = None if timeout is None else self._mailbox.monotonic() + timeout
+        ident = link.link.ask(message, on_reply, idempotent=idempotent, deadline=deadline)
         link.flush()
         return ident
 

@@ -17,13 +17,13 @@ class Entry:
     __slots__ = (
         "body",
         "count",
+        "deadline",
         "first",
         "idempotent",
         "kind",
         "on_reply",
         "order",
         "position",
-        "timeout",
         "was_sent",
     )
 
@@ -46,7 +46,7 @@ class Entry:
         self.on_reply = on_reply
         self.idempotent = idempotent
         self.position = 0  # among the messages of the connection it was sent on
-        self.timeout: float | None = None  # seconds that the answer to an ask is of use
+        self.deadline: float | None = None  # monotonic; the answer is of no use after it
         self.was_sent = False
 
     @property

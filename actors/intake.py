@@ -183,8 +183,7 @@ class Intake:
             case Ask(id=ident, body=body):
                 self._spend(1)
                 delivery = Delivery(self, "ask", ident, None, redelivered=frame.redelivered)
-                if frame.timeout is not None:
-                    delivery.deadline = self._receiver.monotonic() + frame.timeout
+                delivery.deadline = frame.deadline
                 return self._decoded(delivery, body)
             case Tell(first=first, count=count, body=body):
                 skip = self._take_in(first, count, repeats_end_here=True)

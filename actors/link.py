@@ -104,14 +104,14 @@ class Link:
         on_reply: OnReply,
         *,
         idempotent: bool,
-        timeout: float | None = None,
+        deadline: float | None = None,
     ) -> int:
         """Queue a question; its id.  ``idempotent`` ones are asked again after a break.
 
-        ``timeout`` tells the receiver how many seconds the answer is of use.
+        ``deadline`` (monotonic seconds) tells the receiver until when the answer is of use.
         """
         entry = self._outbox.add("ask", self._encoded(message), on_reply, idempotent=idempotent)
-        entry.timeout = timeout
+        entry.deadline = deadline
         return entry.first
 
     def stop(self, on_reply: OnReply) -> None:
@@ -206,12 +206,10 @@ class Link:
         self._hello = None
         asks = list(self._asks.values())
         self._asks.clear()
-        if not last_was_sent:
-            unsent = {entry.order for entry in self._handed}
-            self._outbox.requeue([entry for entry in asks if entry.order in unsent])
-            asks = [entry for entry in asks if entry.order not in unsent]
-        self._limbo += [entry for entry in asks if not entry.idempotent]
-        self._outbox.put_back(entry for entry in asks if entry.idempotent)
+        unsent = set() if last_was_sent else {entry.order for entry in self._handed}
+        again = [entry for entry in asks if entry.idempotent or entry.order in unsent]
+        self._limbo += [entry for entry in asks if entry not in again]
+        self._outbox.put_back(again, unsent)
 
     def give_up_limbo(self) -> None:
         """Nobody has come to say how far the actor had come: they may have been handled."""
@@ -306,7 +304,7 @@ class Link:
                 frame = StopActor(entry.first)
             case "ask":
                 self._asks[entry.first] = entry
-                frame = Ask(entry.first, body, entry.was_sent, entry.timeout)
+                frame = Ask(entry.first, body, entry.was_sent, entry.deadline)
             case "tell":
                 frame = Tell(entry.first, entry.count, entry.was_sent, body)
             case "command":

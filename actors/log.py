@@ -26,11 +26,20 @@ from holdfast.actors.writer_backed import Greeting, WriterBackedActor
 from holdfast.errors import GapError, HoldfastError, StorageError
 from holdfast.storage import jsontext
 from holdfast.storage.ports import Reader
-from holdfast.storage.records import Appended, Event, EventFilter, Origin, RawEvent, StoredEvent
+from holdfast.storage.records import (
+    Appended,
+    Event,
+    EventFilter,
+    Origin,
+    RawEvent,
+    Row,
+    StoredEvent,
+)
 
 __all__ = ["LogActor"]
 
 RETRY: Final = 0.25  # seconds until what the database refused (a full disk) is tried again
+SLICE: Final = 250  # events of a refill read in one go: 0.8 ms in which nobody is answered
 DRAIN: Final = 3.0  # seconds a stop waits for the commits under way; shutdown is 5 by default
 
 
@@ -44,6 +53,10 @@ class _Retry(msgspec.Struct, frozen=True):
 
 class _LookForCalm(msgspec.Struct, frozen=True):
     """The mode is not "async": it may be time to let the senders go."""
+
+
+class _FillMore(msgspec.Struct, frozen=True):
+    """Read another slice of older events into the ring."""
 
 
 class LogActor(WriterBackedActor):
@@ -60,6 +73,7 @@ class LogActor(WriterBackedActor):
         thresholds: Thresholds,
     ) -> None:
         super().__init__(open_reader=open_reader)
+        self._is_filling = False  # older events are still to be read
         self._ring = Ring(capacity=capacity, daemon=daemon)
         self._daemon = daemon
         self._overload = Overload(thresholds)
@@ -105,6 +119,10 @@ class LogActor(WriterBackedActor):
                     self._pass_on(frame)
             case _LookForCalm():
                 self._look_for_calm()
+            case _FillMore():
+                self._fill_more()
+                if self._is_filling:  # by timer, so that the sockets are looked at in between
+                    self.mailbox.after(0.0, message)
             case log.Tail() | log.Query() | log.Count() | log.Stats():
                 return self._reply(message)
             case _:
@@ -279,8 +297,23 @@ class LogActor(WriterBackedActor):
             self._refill(reader)
 
     def _refill(self, reader: Reader) -> None:
-        rows = reader.newest(self._ring.capacity)
+        """Hold the newest events; older ones follow slice by slice, between other messages."""
+        rows = reader.newest(min(SLICE, self._ring.capacity))
         self._ring.refill(rows, rows[-1][0] if rows else reader.last_seq())
+        if not self._is_filling:
+            self._is_filling = True
+            self.mailbox.after(0.0, _FillMore())
+
+    def _fill_more(self) -> None:
+        """One slice of older events; the last one when there is no more or no room."""
+        ring, reader = self._ring, self.reader
+        rows: list[Row] = []
+        if reader is not None and ring.room > 0:
+            newest = ring.first_seq - 1
+            rows = reader.range(newest - min(SLICE, ring.room), newest)
+            ring.prepend(rows)
+        # Events that retention deleted leave a hole, which no row fills.
+        self._is_filling = ring.room > 0 and len(rows) == SLICE
 
     # -- questions ----------------------------------------------------------------------------
 
@@ -301,6 +334,8 @@ class LogActor(WriterBackedActor):
                 assert_never(message)
 
     def _tail(self, limit: int, visibility: log.Visibility) -> log.Events:
+        while self._is_filling and limit > len(self._ring):
+            self._fill_more()
         events = self._ring.newest(max(0, limit))
         if visibility == "memory":
             merged = self._ring.with_loose(events, EventFilter(), reverse=False)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import heapq
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
@@ -186,8 +187,9 @@ class LoopLink:
     async def ask(self, message: object, timeout: float | None, *, idempotent: bool) -> Any:
         """The reply.  Raises AskTimeout, RemoteActorDied or what the handler raised."""
         waiter = self._loop.create_future()
+        deadline = None if timeout is None else time.monotonic() + timeout
         ident = self.link.ask(
-            message, partial(_settle, waiter), idempotent=idempotent, timeout=timeout
+            message, partial(_settle, waiter), idempotent=idempotent, deadline=deadline
         )
         try:
             return await self._answer(waiter, timeout)

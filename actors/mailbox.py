@@ -85,7 +85,6 @@ class Mailbox:
             decode=decode,
             mailbox_limit=mailbox_limit,
             keeps_marks=keeps_marks,
-            monotonic=clock.monotonic,
             count_of=count_of,
             recorder=recorder,
             last_life=last_life,

@@ -6,7 +6,7 @@ A plain data structure; a link owns one, and it is lost with the sender's proces
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Any, Final, Literal, get_args
 
 import msgspec
@@ -167,12 +167,15 @@ class Outbox:
         """Results of all commands up to this number were received."""
         return self.sent[0].first - 1 if self.sent else self._next_number - 1
 
-    def put_back(self, asks: Iterable[Entry]) -> None:
-        """The connection is gone: what was sent on it, and ``asks``, wait again, in order."""
+    def put_back(self, asks: Iterable[Entry], unsent: Collection[int]) -> None:
+        """The connection is gone: what was sent on it, and ``asks``, wait again, in order.
+
+        ``unsent`` are the orders of those that have not left this process.
+        """
         again = [entry for entry in self.sent if not entry.is_finished]
         again += asks
         for entry in again:
-            entry.was_sent = True
+            entry.was_sent = entry.was_sent or entry.order not in unsent
         self.sent.clear()
         self.requeue(again)
 

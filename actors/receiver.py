@@ -46,7 +46,6 @@ class Receiver:
         decode: Callable[[bytes], Any],
         mailbox_limit: int,
         keeps_marks: bool,
-        monotonic: Callable[[], float],
         count_of: Callable[[Any], int] = lambda _message: 1,
         max_frame: int = MAX_FRAME,
         recorder: FlightRecorder | None = None,
@@ -57,7 +56,6 @@ class Receiver:
         self.decode = decode
         self.count_of = count_of  # how many numbers the message of a tell takes
         self.max_frame = max_frame
-        self.monotonic = monotonic
         self.recorder = recorder
         self.last_life = last_life
         # False: the actor itself answers Joined, from marks that the writer keeps.

@@ -54,6 +54,16 @@ class Ring:
         self._committed.extend(row[2:] for row in rows)
         self.last_seq = last_seq
 
+    @property
+    def room(self) -> int:
+        """How many older events it could hold, if there are any."""
+        return min(self.capacity - len(self._committed), self.first_seq - 1)
+
+    def prepend(self, rows: Sequence[Row]) -> None:
+        """Add rows that precede the oldest event, the newest of them as there is room."""
+        room = self.room
+        self._committed.extendleft(row[2:] for row in reversed(rows[max(0, len(rows) - room) :]))
+
     def add_rows(self, rows: Iterable[Row]) -> None:
         """Add rows that follow the newest event."""
         for row in rows:

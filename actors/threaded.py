@@ -184,7 +184,8 @@ class ThreadedDriver:
                 self.open(to)
                 wire = self._wires[to]
             self._check()
-            ident = wire.link.ask(message, on_reply, idempotent=idempotent, timeout=timeout)
+            deadline = None if timeout is None else self._clock.monotonic() + timeout
+            ident = wire.link.ask(message, on_reply, idempotent=idempotent, deadline=deadline)
             wire.flush()
             return ident
 

@@ -111,13 +111,14 @@ class Command(msgspec.Struct, frozen=True, array_like=True, tag_field="frame", t
 class Ask(msgspec.Struct, frozen=True, array_like=True, tag_field="frame", tag=5):
     """A message without a number.  Answer: Reply or Failure with the same ``id``.
 
-    Nobody waits for the answer after ``timeout`` seconds.
+    Nobody waits for the answer after ``deadline``: seconds of CLOCK_MONOTONIC, which all processes
+    of one machine share.
     """
 
     id: int
     body: msgspec.Raw
     redelivered: bool = False
-    timeout: float | None = None
+    deadline: float | None = None
 
 
 class Goodbye(msgspec.Struct, frozen=True, array_like=True, tag_field="frame", tag=6):

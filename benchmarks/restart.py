@@ -32,7 +32,8 @@ QUESTIONS: Final[dict[str, object]] = {
     "writer": writer.GetPosition(),
     "echo": "there?",
 }
-RING: Final = 10_000  # events; a full ring is refilled before the log answers
+RING: Final = 10_000  # events that a restarted log reads again, while it answers already
+FULL_RING: Final = "log, ring full again"
 BOUND_MS: Final = 20.0
 DEADLINE: Final = 10.0  # seconds
 
@@ -49,8 +50,9 @@ def run(budget: Budget) -> list[Figure]:
         hub.flush()
         bare = Bare(sock)
         figures = []
-        for name in QUESTIONS:
-            killer = Killer(daemon, hub, name)
+        killers = {name: Killer(daemon, hub, name) for name in QUESTIONS}
+        killers[FULL_RING] = RingKiller(daemon, hub, "log")
+        for name, killer in killers.items():
             kills, floor = interleave(0.0, killer.round, bare.round, least=budget.kills)
             figures.append(_figure(name, kills, floor))
     return figures
@@ -93,6 +95,20 @@ class Killer:
 
     def _ask(self) -> None:
         self._hub.ask(self._name, QUESTIONS[self._name], timeout=DEADLINE)
+
+
+class RingKiller(Killer):
+    """Kills the log, and waits until its ring holds as much as before."""
+
+    def _ask(self) -> None:
+        deadline = time.monotonic() + DEADLINE
+        ring = 0
+        while ring < RING:
+            assert time.monotonic() < deadline, f"the ring holds {ring} events of {RING}"
+            reply = msgspec.convert(
+                self._hub.ask("log", log.Stats(), timeout=DEADLINE), log.LogStats
+            )
+            ring = reply.ring
 
 
 class Bare:

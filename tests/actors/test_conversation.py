@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import random
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -35,7 +34,6 @@ def receiver(**changes: Any) -> Receiver:
         "decode": msgspec.msgpack.decode,
         "mailbox_limit": 40,
         "keeps_marks": True,
-        "monotonic": time.monotonic,
     }
     return Receiver(**arguments | changes)
 

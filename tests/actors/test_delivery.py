@@ -180,6 +180,23 @@ def test_the_ring_holds_the_newest_events_after_a_restart(tmp_path: Path) -> Non
     assert [(event.seq, event.type) for event in after] == stored[after[0].seq - 1 :][:100]
 
 
+def test_a_large_ring_is_full_again_after_a_restart_and_answers_meanwhile(
+    daemon: Daemon, hub: Hub
+) -> None:
+    """Scenario D16, of more than is read in one go."""
+    for n in range(12_000):
+        hub.events.emit("n", n)
+    hub.flush(timeout=TIMEOUT)
+    daemon.kill("log")
+    everything = hub.events.tail(10_000, timeout=TIMEOUT)
+    newest = hub.events.query(types="n", limit=5, reverse=True)
+    assert [event.data for event in newest] == [11_999, 11_998, 11_997, 11_996, 11_995]
+    assert len(everything) == 10_000
+    seqs = [event.seq for event in everything]
+    assert seqs == list(range(seqs[0], seqs[0] + 10_000))
+    assert [event.data for event in everything if event.type == "n"][-1] == 11_999
+
+
 def test_sequence_numbers_have_no_holes_and_are_never_reused(daemon: Daemon, hub: Hub) -> None:
     for n in range(300):
         hub.events.emit("n", n, key=str(n % 200))
