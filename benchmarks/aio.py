@@ -13,12 +13,13 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Awaitable, Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Awaitable, Callable
+from contextlib import ExitStack
 from typing import Final, TypeVar
 
 import holdfast
 from benchmarks.ask import FRAME, PAYLOAD
+from benchmarks.cores import on_core, pin, placements
 from benchmarks.daemon import running_daemon
 from benchmarks.measure import Budget, Figure, Round, compare, interleave
 from benchmarks.peers import peer
@@ -37,13 +38,11 @@ def run(budget: Budget) -> list[Figure]:
         with daemon.connect() as hub:
             pids = daemon.pids(hub)
             hub.sessions.put("present", {"user": "ana"}, durability="committed")
-        cores = sorted(os.sched_getaffinity(0))
-        actors = [pids["echo"], pids["sessions"]]
         figures = []
-        for where, other in (("one core", cores[0]), ("two cores", cores[-1])):
-            seconds = budget.seconds / 2
-            with _on_core(cores[0]), asyncio.Runner() as runner:
-                rounds = _measure(runner, daemon.run_dir, seconds, actors, other)
+        for where, here, there in placements():
+            pin([pids["echo"], pids["sessions"]], there)
+            with on_core(here), asyncio.Runner() as runner:
+                rounds = _measure(runner, daemon.run_dir, budget.seconds / 2, there)
             floor, agent, session = rounds
             figures += [
                 compare(f"aio ask: agent, {where}", "us", agent, floor, bound=BOUND),
@@ -56,14 +55,11 @@ def _measure(
     runner: asyncio.Runner,
     run_dir: os.PathLike[str],
     seconds: float,
-    actors: Iterable[int],
     core: int,
 ) -> list[list[Round]]:
     """Streams, agent, session; the other side of each runs on ``core``."""
-    for pid in actors:
-        os.sched_setaffinity(pid, {core})
     with ExitStack() as stack:
-        with _on_core(core):  # a child inherits where it may run
+        with on_core(core):  # a child inherits where it may run
             sock = stack.enter_context(peer("echo"))
         streams = runner.run(_opened(asyncio.open_unix_connection(sock=sock)))
         hub = runner.run(_opened(holdfast.aio.connect(run_dir, source="agent/benchmark")))
@@ -78,17 +74,6 @@ def _measure(
         finally:
             streams[1].close()
             runner.run(hub.close())
-
-
-@contextmanager
-def _on_core(core: int) -> Iterator[None]:
-    """Run there meanwhile."""
-    before = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {core})
-    try:
-        yield
-    finally:
-        os.sched_setaffinity(0, before)
 
 
 async def _opened(opening: Awaitable[T]) -> T:

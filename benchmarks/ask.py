@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import socket
+from contextlib import ExitStack
 from typing import Final
 
 import msgspec
 
+import holdfast
+from benchmarks.cores import on_core, pin, placements
 from benchmarks.daemon import running_daemon
 from benchmarks.measure import Budget, Figure, Round, compare, interleave, timed
 from benchmarks.peers import peer
@@ -21,28 +24,41 @@ BOUND: Final = 2.0
 
 def run(budget: Budget) -> list[Figure]:
     """From a program to an agent, to a state actor, and from an agent to an agent."""
-    with (
-        running_daemon(echo="Echo", asker="Asker") as daemon,
-        peer("echo") as sock,
-        daemon.connect() as hub,
-    ):
-        echo, asker = hub.ref("echo"), hub.ref("asker")
+    figures = []
+    with running_daemon(echo="Echo", asker="Asker") as daemon:
+        with daemon.connect() as hub:
+            pids = daemon.pids(hub)
+            hub.sessions.put("present", {"user": "ana"}, durability="committed")
+        for where, here, there in placements():
+            pin([pids["echo"], pids["sessions"]], there)
+            pin([pids["asker"]], here)
+            with ExitStack() as stack:
+                with on_core(there):
+                    sock = stack.enter_context(peer("echo"))
+                stack.enter_context(on_core(here))
+                hub = stack.enter_context(daemon.connect())
+                figures += _measure(budget.seconds / 2, where, sock, hub)
+    return figures
 
-        def agent_to_agent() -> Round:
-            question = {"count": ASKS, "payload": PAYLOAD}
-            return msgspec.convert(asker.ask(question, timeout=30.0), list[float])
 
-        floor, program, session, agent = interleave(
-            budget.seconds,
-            lambda: timed(ASKS, lambda: ping(sock)),
-            lambda: timed(ASKS, lambda: echo.ask(PAYLOAD, timeout=10.0)),
-            lambda: timed(ASKS, lambda: hub.sessions.get("absent")),
-            agent_to_agent,
-        )
+def _measure(seconds: float, where: str, sock: socket.socket, hub: holdfast.Hub) -> list[Figure]:
+    echo, asker = hub.ref("echo"), hub.ref("asker")
+
+    def agent_to_agent() -> Round:
+        question = {"count": ASKS, "payload": PAYLOAD}
+        return msgspec.convert(asker.ask(question, timeout=30.0), list[float])
+
+    floor, program, session, agent = interleave(
+        seconds,
+        lambda: timed(ASKS, lambda: ping(sock)),
+        lambda: timed(ASKS, lambda: echo.ask(PAYLOAD, timeout=10.0)),
+        lambda: timed(ASKS, lambda: hub.sessions.get("present")),
+        agent_to_agent,
+    )
     return [
-        compare("ask: program to agent", "us", program, floor, bound=BOUND),
-        compare("ask: agent to agent", "us", agent, floor, bound=BOUND),
-        compare("ask: session get", "us", session, floor, bound=BOUND),
+        compare(f"ask: program to agent, {where}", "us", program, floor, bound=BOUND),
+        compare(f"ask: agent to agent, {where}", "us", agent, floor, bound=BOUND),
+        compare(f"ask: session get, {where}", "us", session, floor, bound=BOUND),
     ]
 
 
