@@ -5,6 +5,7 @@ Kept: which own events led to which root, for the newest 10,000 that have a key.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from datetime import datetime
 from typing import Any, Final
 
@@ -97,7 +98,7 @@ class EventEncoder:
         self._source = source
         self._clock = clock
         # By key, oldest first.  A cachetools LRUCache takes five times as long to put.
-        self._causes: dict[str, tuple[str, int]] = {}
+        self._causes: OrderedDict[str, tuple[str, int]] = OrderedDict()
 
     def encode(
         self,
@@ -132,7 +133,7 @@ class EventEncoder:
         causes = self._causes
         causes[key] = (root, depth)
         if len(causes) > CAUSES:
-            del causes[next(iter(causes))]
+            causes.popitem(last=False)
 
     def _place_below(self, cause: str) -> tuple[str, int]:
         """Root and depth of an effect: one below its cause, when that was emitted here."""
