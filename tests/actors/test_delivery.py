@@ -8,11 +8,14 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+import msgspec
 import pytest
 
 import holdfast
 from holdfast.actors.hub import Hub
+from holdfast.actors.messages.writer import Relay
 from holdfast.errors import AskTimeoutError, Conflict, InvalidInputError
+from holdfast.storage.records import Appended, Event, Origin
 from tests.daemon import TIMEOUT, Daemon
 
 
@@ -59,6 +62,22 @@ def test_events_are_committed_once_and_in_order_whoever_is_killed(
                 daemon.kill(victim)
     hub.flush(timeout=TIMEOUT)
     assert numbers(daemon, "n") == list(range(3_000))
+
+
+def test_a_frame_that_is_relayed_again_after_its_commit_is_stored_once(
+    daemon: Daemon, hub: Hub
+) -> None:
+    """What the log does when the writer dies between COMMIT and answer."""
+    now = 1_700_000_000_000_000
+    events = [Event(time_us=now, type="n", source="test", data=str(n)) for n in range(50)]
+    raw = msgspec.Raw(msgspec.msgpack.encode(events))
+    relay = Relay(Origin("a sender", "1.1", "log", 1), raw)
+    first = msgspec.convert(hub.ask("writer", relay, timeout=TIMEOUT), Appended)
+    daemon.kill("writer")
+    second = msgspec.convert(hub.ask("writer", relay, timeout=TIMEOUT), Appended)
+    assert (first.stored, first.skipped, first.mark) == (50, 0, 50)
+    assert (second.stored, second.skipped, second.mark) == (0, 50, 50)
+    assert numbers(daemon, "n") == list(range(50))
 
 
 def test_what_flush_acknowledged_survives_twenty_kills_of_the_whole_daemon(
