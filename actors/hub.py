@@ -59,9 +59,12 @@ class Hub(Blocking):
         return RemoteRef(name, self._driver)
 
     def close(self, timeout: float = 30.0) -> None:
-        """Flush, then disconnect.  Raises AskTimeout when not everything is committed."""
+        """Flush, tells to agents included, then disconnect.
+
+        Raises AskTimeout when something is not acknowledged by then; it names to whom.
+        """
         try:
-            if self.events.pending and self._driver.is_usable:
+            if self._driver.owed and self._driver.is_usable:
                 self.flush(timeout=timeout)
         finally:
             self._driver.close()
@@ -118,8 +121,9 @@ class _ThreadRunner:
     def _drain(self, timeout: float) -> float:
         deadline = self._clock.monotonic() + timeout
         if not self._driver.drain(timeout):
+            owed = ", ".join(f"{count} to {to!r}" for to, count in self._driver.owed.items())
             raise AskTimeout(
-                f"{self._driver.open('log').queued} events are not committed after {timeout} s: "
-                "look at `holdfast status`"
+                f"messages are not acknowledged after {timeout} s: {owed}: look at "
+                "`holdfast status`"
             )
         return max(0.0, deadline - self._clock.monotonic())

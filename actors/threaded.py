@@ -146,6 +146,12 @@ class ThreadedDriver:
                 raise link.refused
         return True
 
+    @property
+    def owed(self) -> dict[str, int]:
+        """How many messages to whom are not acknowledged."""
+        with self._lock:
+            return {to: wire.link.queued for to, wire in self._wires.items() if wire.link.queued}
+
     def pause(self, seconds: float) -> None:
         """Let time pass; ends early when the driver is closed."""
         with self._lock:

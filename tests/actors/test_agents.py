@@ -9,6 +9,7 @@ from typing import Any
 import pykka
 import pytest
 
+import holdfast
 from holdfast.errors import ActorDied, AskTimeoutError, RemoteError
 from tests.daemon import CONFIG, TIMEOUT, Daemon
 
@@ -131,6 +132,14 @@ def test_tells_sent_while_the_actor_is_down_arrive_when_it_is_back(daemon: Daemo
         ref.tell(["remember", n])
     seen: Any = ask(daemon, "one", "recall", None)
     assert [value for value, _ in seen] == list(range(20))
+
+
+def test_a_tell_is_acknowledged_before_a_hub_is_closed(daemon: Daemon) -> None:
+    with holdfast.connect(daemon.run_dir) as hub:
+        for n in range(200):
+            hub.ref("one").tell(["remember", n])
+    seen: Any = ask(daemon, "one", "recall", None)
+    assert [value for value, _ in seen] == list(range(200))
 
 
 def test_an_agent_finds_its_last_checkpoint_after_a_crash(daemon: Daemon) -> None:
