@@ -172,10 +172,18 @@ def query_events(
     wanted = _filter(types, session, source, since, until, after)
     if limit < 1:
         raise InvalidInputError(f"limit = {limit}: expected at least 1")
-    reply = yield Ask("log", log.Query(wanted, limit, reverse, visibility), timeout)
+    reply = yield Ask(_log(visibility), log.Query(wanted, limit, reverse, visibility), timeout)
     if not reply.covered:
         return (yield from _from_database(wanted, limit, reverse, timeout))
     return [_readable(event) for event in reply.events]
+
+
+def _log(visibility: log.Visibility) -> str:
+    """The connection to ask on: what is not committed yet is seen in the order it was sent.
+
+    What is committed needs no order, and must not wait behind events that have no credit.
+    """
+    return "log" if visibility == "memory" else "log:read"
 
 
 def _from_database(
@@ -206,7 +214,7 @@ def count_events(
 ) -> Steps[int]:
     """How many committed events match."""
     wanted = _filter(types, session, source, since, until, after)
-    reply = yield Ask("log", log.Count(wanted), timeout)
+    reply = yield Ask(_log("committed"), log.Count(wanted), timeout)
     if not reply.covered:
         reply = yield Ask("query", query.CountEvents(wanted), timeout)
     count: int = reply.count
@@ -220,7 +228,7 @@ def tail_events(
     timeout: float = 30.0,
 ) -> Steps[list[Event]]:
     """The newest events, oldest first, at most as many as the ring holds."""
-    reply = yield Ask("log", log.Tail(limit, visibility), timeout)
+    reply = yield Ask(_log(visibility), log.Tail(limit, visibility), timeout)
     return [_readable(event) for event in reply.events]
 
 

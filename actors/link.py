@@ -43,7 +43,7 @@ from holdfast.errors import (
     VersionError,
 )
 
-__all__ = ["Link", "OnReply"]
+__all__ = ["Link", "OnReply", "lane"]
 
 SEND_BYTES: Final = 512 * 1024  # bytes handed to the socket at a time
 
@@ -363,3 +363,13 @@ class Link:
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             value = DeliveryError(f"the reply of {self.to!r} could not be read: {error}")
         answer(value)
+
+
+def lane(name: str, sender: str) -> tuple[str, str]:
+    """The actor that ``name`` means, and the sender's name on that connection.
+
+    "log:read" is a second connection to "log": in no order with the first, so that what is asked
+    on it does not wait behind events that have no credit.
+    """
+    actor, _, way = name.partition(":")
+    return (actor, f"{sender}:{way}") if way else (actor, sender)

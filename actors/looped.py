@@ -17,7 +17,7 @@ from typing import Any, TypeVar, assert_never
 
 from holdfast.actors.calls import Ask, Command, Drain, Step, Steps
 from holdfast.actors.failures import AskTimeout
-from holdfast.actors.link import Link
+from holdfast.actors.link import Link, lane
 from holdfast.actors.loop_link import Deadlines, LoopLink, LoopReactor
 from holdfast.actors.outbox import Omit, OutboxLimits, Pack
 from holdfast.actors.vocabularies import decode_reply_of
@@ -61,16 +61,17 @@ class LoopDriver:
         self._check()
         link = self._links.get(to)
         if link is None:
+            actor, sender = lane(to, self._sender)
             core = Link(
-                to=to,
-                sender=self._sender,
+                to=actor,
+                sender=sender,
                 incarnation=self._incarnation,
-                decode_reply=decode_reply_of(to) or self._decode_plain,
+                decode_reply=decode_reply_of(actor) or self._decode_plain,
                 pack=pack,
                 omit=omit,
                 limits=self._limits,
             )
-            address = f"/proc/self/fd/{self._folder}/{to}.sock"
+            address = f"/proc/self/fd/{self._folder}/{actor}.sock"
             link = self._links[to] = LoopLink(
                 core,
                 address=address,

@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from holdfast.actors.link import Link
+from holdfast.actors.link import Link, lane
 from holdfast.actors.link_socket import LinkSocket
 from holdfast.actors.outbox import Omit, OutboxLimits, Pack
 from holdfast.actors.plain import decoder
@@ -77,18 +77,19 @@ class ThreadedDriver:
             wire = self._wires.get(to)
             if wire is None:
                 self._check()
+                actor, sender = lane(to, self.sender)
                 link = Link(
-                    to=to,
-                    sender=self.sender,
+                    to=actor,
+                    sender=sender,
                     incarnation=self._incarnation,
-                    decode_reply=decode_reply_of(to) or self._decode_plain,
+                    decode_reply=decode_reply_of(actor) or self._decode_plain,
                     pack=pack,
                     omit=omit,
                     limits=self._limits,
                 )
                 wire = self._wires[to] = LinkSocket(
                     link,
-                    address=f"/proc/self/fd/{self._folder}/{to}.sock",
+                    address=f"/proc/self/fd/{self._folder}/{actor}.sock",
                     reactor=self._reactor,
                     changed=self._changed.notify_all,
                 )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import random
+import signal
 import sqlite3
 from collections.abc import Iterator
 from contextlib import suppress
@@ -115,6 +117,26 @@ def _emit_until_killed(daemon: Daemon, first: int, flushes: int) -> list[int]:
         daemon.hub.flush(timeout=0.2)
         acknowledged += under_way
     return acknowledged
+
+
+def test_reading_does_not_wait_for_events_that_cannot_be_committed(
+    daemon: Daemon, hub: Hub
+) -> None:
+    """The writer stands still, and more is emitted than the log gives credit for."""
+    hub.events.emit("before")
+    hub.flush(timeout=TIMEOUT)
+    writer = daemon.pid("writer")
+    os.kill(writer, signal.SIGSTOP)
+    try:
+        for n in range(20_000):
+            hub.events.emit("n", n)
+        assert [event.type for event in hub.events.query(types="before", timeout=TIMEOUT)]
+        assert hub.events.count(types="before", timeout=TIMEOUT) == 1
+        assert hub.events.pending > 10_000
+    finally:
+        os.kill(writer, signal.SIGCONT)
+    hub.flush(timeout=TIMEOUT)
+    assert numbers(daemon, "n") == list(range(20_000))
 
 
 def test_a_key_is_stored_once_whatever_restarts(daemon: Daemon, hub: Hub) -> None:
