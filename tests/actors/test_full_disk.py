@@ -13,7 +13,7 @@ import pytest
 import holdfast
 from holdfast.actors.messages.writer import Stats, WriterStats
 from holdfast.errors import DiskFullError
-from tests.actors.overloading import check_conservation, committed, notices, rows, stats
+from tests.actors.overloading import check_conservation, committed, notices, rows
 from tests.daemon import CONFIG, TIMEOUT, Daemon
 
 Resize = Callable[[str], None]
@@ -66,7 +66,7 @@ def test_what_a_full_disk_did_not_take_is_stored_or_counted_once_there_is_room(
         for n in range(FULL):
             hub.events.emit("n", n, subject="x" * 1_000, session="x" * 1_000)
         daemon.until(lambda: is_said(daemon, "disk is full"))
-        daemon.until(lambda: not thresholds or stats(daemon).mode == "flush")
+        daemon.until(lambda: not thresholds or is_said(daemon, "mode flush"))
         assert hub.events.pending > 0
         with holdfast.connect(daemon.run_dir) as other:
             assert other.events.query(limit=1, reverse=True)[0].seq > 0, "reading goes on"

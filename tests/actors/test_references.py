@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -116,8 +117,10 @@ def test_an_ask_of_an_actor_that_is_not_there_fails_at_once_if_told_to(daemon: D
 def test_an_ask_on_behalf_of_another_takes_no_longer_than_that_one(daemon: Daemon) -> None:
     """The inner ask would wait for a minute; the outer one has half a second."""
     forwarded = ["ask", ["two", ["wait", 60], 60.0]]
-    with pytest.raises(pykka.Timeout):
-        daemon.hub.ref("one").ask(forwarded, timeout=0.5)
+    answers = []
+    with suppress(pykka.Timeout):  # either of the two, which end at the same time
+        answers.append(daemon.hub.ref("one").ask(forwarded, timeout=0.5))
+    assert answers in ([], ["AskTimeout"])
     assert daemon.hub.ref("one").ask(["echo", "free again"], timeout=TIMEOUT) == "free again"
     daemon.kill("two")
 
