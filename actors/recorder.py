@@ -1,7 +1,7 @@
 """The flight recorder: what an actor has in hand, where its supervisor finds it after a crash.
 
 One memory file per life of a child, written by the child before each handler and read by others
-only after its death (or to see whether it makes progress).  It carries evidence, never state: who
+only after its death.  It carries evidence, never state: who
 sent the message in hand, its number, and how far each sender's messages had come.
 """
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import stat
 import subprocess
@@ -120,6 +121,29 @@ def test_a_sender_killed_inside_a_frame_harms_nobody(daemon: Daemon) -> None:
     daemon.hub.flush(timeout=TIMEOUT)
     assert daemon.hub.events.count(types="after") == 1
     assert daemon.pid("log") == pid
+
+
+def test_what_an_earlier_connection_still_holds_comes_before_its_successor(
+    daemon: Daemon,
+) -> None:
+    """More than two reads of it wait in the kernel when the sender greets on a new connection."""
+    frames, each = 40, 50
+    with connect(daemon) as earlier, connect(daemon) as later:
+        earlier.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
+        earlier.sendall(HELLO)
+        assert earlier.recv(1_000), "the welcome"
+        log = daemon.pid("log")
+        os.kill(log, signal.SIGSTOP)
+        try:
+            for frame in range(frames):
+                event = [1, "held", "stranger", *[None] * 5, 0, None, '"' + "x" * 60 + '"']
+                emit = ["emit", [event] * each]
+                earlier.sendall(encode_frame([3, 1 + frame * each, each, False, emit]))
+            later.sendall(encode_frame(Hello(1, "log", "stranger", "1", 1, True)))
+        finally:
+            os.kill(log, signal.SIGCONT)
+        assert later.recv(1_000), "the welcome"
+        daemon.until(lambda: daemon.hub.events.count(types="held") == frames * each)
 
 
 def test_only_the_owner_may_reach_the_sockets(daemon: Daemon) -> None:

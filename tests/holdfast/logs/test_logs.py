@@ -14,61 +14,22 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
-from pathlib import Path
 from typing import Any
 
 import loguru
 import pytest
 
-import holdfast
-from holdfast.actors.hub import Event, Hub
+from holdfast.actors.hub import Hub
 from holdfast.actors.threaded import THREAD
 from holdfast.errors import ExpiredError
-from holdfast.logs import Handler, Sink, sink
+from holdfast.logs import Handler, Sink
 from tests.daemon import TIMEOUT, Daemon
 from tests.holdfast.conftest import ROOT, environment
+from tests.holdfast.logs.conftest import events
 
 LONGEST = 1.0  # seconds one call may take: a bound on failure, on a machine that does other things
 LARGE = "x" * 60_000  # the outbox takes about 1,100 of these
 MANY = 1_500
-
-
-@pytest.fixture
-def daemon(tmp_path: Path) -> Iterator[Daemon]:
-    with Daemon(tmp_path) as daemon:
-        yield daemon
-
-
-@pytest.fixture
-def hub(daemon: Daemon) -> Iterator[Hub]:
-    hub = holdfast.connect(daemon.run_dir, source="test")
-    yield hub
-    hub.abandon()
-
-
-@pytest.fixture
-def log() -> Iterator[logging.Logger]:
-    """A logger of the standard library; its handlers are closed after the test."""
-    log = logging.Logger("shop.till")
-    yield log
-    for handler in log.handlers:
-        handler.close()
-
-
-@pytest.fixture
-def handler(hub: Hub, log: logging.Logger) -> Handler:
-    handler = Handler(hub)
-    log.addHandler(handler)
-    return handler
-
-
-@pytest.fixture
-def loguru_sink(hub: Hub) -> Iterator[Sink]:
-    made = sink(hub)
-    number = loguru.logger.add(made, diagnose=False, catch=False)
-    yield made
-    with suppress(ValueError):  # the test has removed it
-        loguru.logger.remove(number)
 
 
 @pytest.fixture(params=["logging", "loguru"])
@@ -85,11 +46,6 @@ def info(outlet: Handler | Sink, log: logging.Logger) -> Callable[[str], object]
     if isinstance(outlet, Handler):
         return log.warning
     return loguru.logger.opt(colors=False).warning
-
-
-def events(hub: Hub, types: str = "log:*") -> list[Event]:
-    hub.flush(timeout=TIMEOUT)
-    return hub.events.query(types=types, limit=10_000, timeout=TIMEOUT)
 
 
 def reported(hub: Hub) -> int:

@@ -6,61 +6,14 @@ import logging
 import logging.handlers
 import queue
 import time
-from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import loguru
-import pytest
 
-import holdfast
-from holdfast.actors.hub import Event, Hub
-from holdfast.logs import Handler, Sink, sink
-from tests.daemon import TIMEOUT, Daemon
-
-
-@pytest.fixture
-def daemon(tmp_path: Path) -> Iterator[Daemon]:
-    with Daemon(tmp_path) as daemon:
-        yield daemon
-
-
-@pytest.fixture
-def hub(daemon: Daemon) -> Iterator[Hub]:
-    hub = holdfast.connect(daemon.run_dir, source="test")
-    yield hub
-    hub.abandon()
-
-
-@pytest.fixture
-def log() -> Iterator[logging.Logger]:
-    """A logger of the standard library; its handlers are closed after the test."""
-    log = logging.Logger("shop.till")
-    yield log
-    for handler in log.handlers:
-        handler.close()
-
-
-@pytest.fixture
-def handler(hub: Hub, log: logging.Logger) -> Handler:
-    handler = Handler(hub)
-    log.addHandler(handler)
-    return handler
-
-
-@pytest.fixture
-def loguru_sink(hub: Hub) -> Iterator[Sink]:
-    made = sink(hub)
-    number = loguru.logger.add(made, diagnose=False, catch=False)
-    yield made
-    with suppress(ValueError):  # the test has removed it
-        loguru.logger.remove(number)
-
-
-def events(hub: Hub, types: str = "log:*") -> list[Event]:
-    hub.flush(timeout=TIMEOUT)
-    return hub.events.query(types=types, limit=10_000, timeout=TIMEOUT)
+from holdfast.actors.hub import Hub
+from holdfast.logs import Handler, Sink
+from tests.holdfast.logs.conftest import events
 
 
 def data(hub: Hub) -> dict[str, Any]:
@@ -87,7 +40,7 @@ def test_a_record_of_logging_becomes_an_event(
     assert (event.session, event.correlation) == ("s1", "c1")
     assert before - 1000 <= event.time_us <= time.time_ns() // 1000
     line = event.data.pop("line")
-    assert line > 50
+    assert line == test_a_record_of_logging_becomes_an_event.__code__.co_firstlineno + 4
     assert event.data == {
         "message": "91 % full",
         "logger": "shop.till",
@@ -105,7 +58,8 @@ def test_a_record_of_loguru_becomes_an_event(hub: Hub, loguru_sink: Sink) -> Non
     (event,) = events(hub)
     assert (event.type, event.session, event.correlation) == ("log:success", "s1", "7")
     assert before - 1000 <= event.time_us <= time.time_ns() // 1000
-    assert event.data.pop("line") > 50
+    first_line = test_a_record_of_loguru_becomes_an_event.__code__.co_firstlineno
+    assert event.data.pop("line") == first_line + 2
     assert event.data == {
         "message": "91 % full",
         "logger": __name__,
