@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import fcntl
 import os
+import signal
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -19,6 +20,8 @@ GONE_WITHIN = 1.0  # seconds in which everything under a SIGKILLed root has to b
 def pytest_configure() -> None:
     """Orphans come to this process, so that none escapes the check."""
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    # Started in the background by a shell, pytest ignores SIGINT, and so would what it starts.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def descendants(of: int) -> dict[int, str]:
