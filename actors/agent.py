@@ -6,7 +6,7 @@ checkpoint.  Its next life finds the last checkpoint in ``self.restored``.
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from holdfast.actors.courier import Courier
 from holdfast.actors.host import HostedActor, construct
@@ -20,6 +20,8 @@ from holdfast.actors.ref import RemoteRef
 __all__ = ["Agent", "construct_agent"]
 
 A = TypeVar("A", bound="Agent")
+
+PLAIN: Final = frozenset((dict, list, str, int, float, bytes, bool, type(None)))
 
 
 class Agent(HostedActor):
@@ -38,6 +40,8 @@ class Agent(HostedActor):
         return RemoteRef(name, Courier(self.mailbox))
 
     def _handle_receive(self, message: Any) -> Any:
+        if type(message) in PLAIN:  # what nearly all messages are; nothing above knows these
+            return self.on_receive(message)
         if isinstance(message, ProxyCall):
             return serve(self, Agent, message)
         return super()._handle_receive(message)
@@ -62,7 +66,8 @@ def construct_agent(
 
     ``options`` are its constructor's arguments.  Waits for the ``checkpoints`` actor.
     """
-    mailbox.decode_with(decoder(Courier(mailbox)))
+    courier = Courier(mailbox)
+    mailbox.decode_with(decoder(courier), decoder(courier, many=True))
     last = hub.checkpoints.get(name)
     given = {"hub": hub, "name": name, "restored": None if last is None else last.state}
     return construct(cls, mailbox=mailbox, given=given, **options)

@@ -7,7 +7,7 @@ again by its sender.
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from holdfast.actors.intake import Delivery, Intake
@@ -33,7 +33,7 @@ class Connection:
         *,
         reactor: Reactor,
         receiver: Receiver,
-        deliver: Callable[[Delivery], None],
+        deliver: Callable[[Sequence[Delivery]], None],
         wake: Callable[[Connection], None],
         closed: Callable[[Connection, str], None],
     ) -> None:
@@ -54,11 +54,11 @@ class Connection:
 
     def flush(self) -> None:
         """Send what can be sent now; wait for room for the rest."""
-        queue = self.intake.outgoing
-        if self.intake.closed or not (queue or self._unsent):
+        if self.intake.closed or not (self._unsent or self.intake.has_output):
             return
-        data = self._unsent + (queue[0] if len(queue) == 1 else b"".join(queue))
-        queue.clear()
+        data = self._unsent + self.intake.take_output()
+        if not data:
+            return
         try:
             sent = self.sock.send(data)
         except BlockingIOError:
@@ -108,9 +108,7 @@ class Connection:
             return False
         try:
             for payload in self._reader.feed(data):
-                delivery = self.intake.receive(payload)
-                if delivery is not None:
-                    self._deliver(delivery)
+                self._deliver(self.intake.receive(payload))
                 if self.intake.closed:
                     return False
         except ProtocolError as error:
@@ -118,8 +116,6 @@ class Connection:
             self.flush()
             self.close(f"refused: {error}")
             return False
-        if self.intake.outgoing:
-            self.flush()
         return not self.intake.closed
 
     def _restart_grace(self) -> None:

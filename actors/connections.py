@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import socket
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from loguru import logger
@@ -33,7 +33,7 @@ class Connections:
         *,
         reactor: Reactor,
         receiver: Receiver,
-        deliver: Callable[[Delivery], None],
+        deliver: Callable[[Sequence[Delivery]], None],
     ) -> None:
         self._reactor = reactor
         self._receiver = receiver

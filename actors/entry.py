@@ -1,4 +1,7 @@
-"""One message on its way out, as a link keeps it until it is acknowledged or answered."""
+"""One message on its way out, as a link keeps it until it is acknowledged or answered.
+
+Neighbouring tells share one, and so do neighbouring offers: they travel in one frame.
+"""
 
 from __future__ import annotations
 
@@ -7,23 +10,27 @@ from typing import Any, Literal
 
 __all__ = ["Entry", "Kind", "OnReply"]
 
-Kind = Literal["tell", "command", "ask", "stop"]
+# An "offer" is a tell whose items are packed into one message when it is sent first.
+Kind = Literal["tell", "offer", "command", "ask", "stop"]
 OnReply = Callable[[Any], None]  # gets the reply, or the HoldfastError that came instead
 
 
 class Entry:
-    """One message on its way: numbered (tell, command) or not (ask)."""
+    """One message on its way, or several neighbours: numbered (tell, offer, command) or not."""
 
     __slots__ = (
+        "bodies",
         "body",
         "count",
         "deadline",
         "first",
         "idempotent",
+        "is_numbered",
         "kind",
         "on_reply",
         "order",
         "position",
+        "size",
         "was_sent",
     )
 
@@ -31,28 +38,27 @@ class Entry:
         self,
         kind: Kind,
         first: int,
-        count: int,
-        body: bytes,
         order: int,
-        on_reply: OnReply | None = None,
         *,
+        body: bytes = b"",
+        count: int = 0,
+        on_reply: OnReply | None = None,
         idempotent: bool = True,
     ) -> None:
         self.kind = kind
-        self.first = first  # the number of a tell or command, the id of an ask
-        self.count = count
-        self.body = body
-        self.order = order
+        self.first = first  # the number of the first message, the id of an ask
+        self.order = order  # among all entries of the outbox
+        self.count = count  # of numbers it takes
+        self.body = body  # of a command, an ask, and of an offer that is packed
+        self.bodies: list[bytes] = []  # of tells; the items of an offer that is not packed yet
+        self.size = len(body)  # bytes
         self.on_reply = on_reply
         self.idempotent = idempotent
-        self.position = 0  # among the messages of the connection it was sent on
+        # It takes numbers of its sender, and stays in the outbox until it is acknowledged.
+        self.is_numbered = kind != "ask" and kind != "stop"
+        self.position = 0  # among the frames of the connection it was sent on
         self.deadline: float | None = None  # monotonic; the answer is of no use after it
         self.was_sent = False
-
-    @property
-    def is_numbered(self) -> bool:
-        """It takes numbers of its sender, and stays in the outbox until it is acknowledged."""
-        return self.kind in ("tell", "command")
 
     @property
     def last(self) -> int:
@@ -63,6 +69,18 @@ class Entry:
     def is_finished(self) -> bool:
         """A command whose result has come."""
         return self.kind == "command" and self.on_reply is None
+
+    def cut(self, count: int) -> Entry:
+        """Take the first ``count`` tells or unpacked items out of it, as an entry before it."""
+        front = Entry(self.kind, self.first, self.order)
+        front.bodies, self.bodies = self.bodies[:count], self.bodies[count:]
+        front.count = count
+        front.size = sum(map(len, front.bodies))
+        front.was_sent = self.was_sent
+        self.first += count
+        self.count -= count
+        self.size -= front.size
+        return front
 
     def answer(self, value: Any) -> None:
         """Tell who waits, once."""

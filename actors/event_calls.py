@@ -14,6 +14,7 @@ import msgspec
 from holdfast.actors.calls import Ask, Steps
 from holdfast.actors.link import Link
 from holdfast.actors.messages import log, query
+from holdfast.actors.wire import array_head
 from holdfast.clock import Clock
 from holdfast.errors import InvalidInputError
 from holdfast.storage import jsontext
@@ -39,6 +40,8 @@ FOLLOW_PERIOD: Final = 0.1  # seconds between looks for new events
 CAUSES: Final = 10_000  # own events remembered by key, so that effects know root and depth
 
 _encode = msgspec.msgpack.Encoder().encode
+_NO_EVENTS: Final = array_head(0)
+_EMIT: Final = _encode(log.Emit(msgspec.Raw(_NO_EVENTS))).removesuffix(_NO_EVENTS)
 
 
 class Event(msgspec.Struct, frozen=True):
@@ -141,14 +144,15 @@ class EventEncoder:
         return root, depth + 1
 
 
-def pack(items: list[Any]) -> log.Emit:
-    """The message that carries encoded events."""
-    return log.Emit(msgspec.Raw(_encode(items)))
+def pack(items: list[bytes]) -> bytes:
+    """The message that carries encoded events: a ``log.Emit``."""
+    return b"".join((_EMIT, array_head(len(items)), *items))
 
 
-def omit(count: int, items: list[Any]) -> log.Omit:
+def omit(count: int, items: list[bytes]) -> bytes:
     """The message that says that ``count`` had no room; ``items`` are the last of them."""
-    return log.Omit(count, msgspec.Raw(_encode(items)))
+    events = b"".join((array_head(len(items)), *items))
+    return _encode(log.Omit(count, msgspec.Raw(events)))
 
 
 def query_events(

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import msgspec
-
 from holdfast.actors import event_calls
 from holdfast.actors.calls import Blocking, Runner, blocking
 from holdfast.actors.event_calls import (
@@ -61,7 +59,7 @@ class HubEvents(Blocking, EventCounters):
         raw = self._encoder.encode(
             type, data, session, source, subject, correlation, cause, key, time_us
         )
-        self._driver.offer(self._link, msgspec.Raw(raw), len(raw), timeout)
+        self._driver.offer(self._link, raw, timeout)
         if key is not None:
             self._encoder.remember(key, cause)
 

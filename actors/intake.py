@@ -1,6 +1,6 @@
 """The receiving half of a conversation with one sender: order, acknowledgement, credit.
 
-Sans I/O: payloads in, deliveries out; ``outgoing`` holds the bytes to send.  Lost when this
+Sans I/O: payloads in, deliveries out; ``take_output`` has the bytes to send.  Lost when this
 process dies: the marks of senders, which then send again what was not acknowledged, marked
 ``redelivered``.  Actors whose messages the writer commits keep their marks there instead.
 """
@@ -8,8 +8,7 @@ process dies: the marks of senders, which then send again what was not acknowled
 from __future__ import annotations
 
 import sys
-from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Any, Final, Literal
 
@@ -33,7 +32,10 @@ from holdfast.actors.wire import (
     Result,
     StopActor,
     Tell,
+    Tells,
     Welcome,
+    array_length,
+    decode_bodies,
     decode_from_sender,
     encode_frame,
 )
@@ -71,21 +73,15 @@ class Delivery:
     returned and ``set_exception`` with what it raised.
     """
 
-    __slots__ = (
-        "acked",
-        "count",
-        "deadline",
-        "deferred",
-        "intake",
-        "kind",
-        "message",
-        "number",
-        "poison",
-        "position",
-        "raw",
-        "redelivered",
-        "skip",
-    )
+    # What most deliveries have is the class's: making one is a tenth of handling a tell.
+    count = 1
+    redelivered = False
+    skip = 0  # so many of ``count`` were taken in before, on another connection
+    poison: Suspect | None = None  # the evidence that it kills whoever handles it
+    raw = b""  # the encoded message, of poison only
+    deadline: float | None = None  # monotonic; nobody waits for the answer after it
+    acked = 0  # the sender holds the results of commands up to here
+    deferred = False  # a tell whose handler acknowledges it later
 
     def __init__(
         self,
@@ -93,24 +89,12 @@ class Delivery:
         kind: Literal["tell", "command", "ask", "joined", "departed"],
         number: int,
         message: Any,
-        *,
-        count: int = 1,
-        redelivered: bool = False,
-        skip: int = 0,
     ) -> None:
         self.intake = intake
         self.kind = kind
         self.number = number  # of the first message in a tell; the id of an ask
         self.message = message
-        self.count = count
-        self.redelivered = redelivered
-        self.skip = skip  # so many of ``count`` were taken in before, on another connection
-        self.position = intake.position  # among the messages of its connection
-        self.poison: Suspect | None = None  # the evidence that it kills whoever handles it
-        self.raw = b""  # the encoded message, of poison only
-        self.deadline: float | None = None  # monotonic; nobody waits for the answer after it
-        self.acked = 0  # the sender holds the results of commands up to here
-        self.deferred = False  # a tell whose handler acknowledges it later
+        self.position = intake.position  # among the frames of its connection
 
     @property
     def sender(self) -> str:
@@ -155,23 +139,26 @@ class Intake:
 
     def __init__(self, receiver: Receiver, *, wake: Callable[[], None]) -> None:
         self._receiver = receiver
-        self._wake = wake  # called when ``outgoing`` gets its first frame
+        self._wake = wake  # called when there is something to send
         self.sender = ""
         self.incarnation = ""
-        self.position = 0  # messages received on this connection
+        self.position = 0  # frames received on this connection
         self.slot = 0  # of this connection in the flight recorder
-        self.outgoing: deque[bytes] = deque()
         self.closed = False
         self.is_refused = False
         self._welcomed = False
         self._marks = Marks(received=0, handled=0)
         self._outstanding = 0  # granted and not handled
         self._allowance = 0  # granted and not received; a frame may overdraw it
+        self._frames: list[bytes] = []  # to be sent
+        self._ack: Ack | None = None  # goes before them
+        self._done = 0  # handled, and their room not given back yet
+        self._is_dirty = False  # ``wake`` was called, and nothing taken since
 
-    def receive(self, payload: bytes) -> Delivery | None:
-        """Take one payload in; what is to be handled, if anything.
+    def receive(self, payload: bytes) -> Sequence[Delivery]:
+        """Take one payload in; what is to be handled.
 
-        Raises ProtocolError; the connection is closed after ``outgoing`` is sent.
+        Raises ProtocolError; the connection is closed after its output is sent.
         """
         frame = decode_from_sender(payload)
         if not self.sender:
@@ -182,31 +169,45 @@ class Intake:
         match frame:
             case Ask(id=ident, body=body):
                 self._spend(1)
-                delivery = Delivery(self, "ask", ident, None, redelivered=frame.redelivered)
+                delivery = Delivery(self, "ask", ident, None)
+                delivery.redelivered = frame.redelivered
                 delivery.deadline = frame.deadline
                 return self._decoded(delivery, body)
-            case Tell(first=first, count=count, body=body):
-                skip = self._take_in(first, count, repeats_end_here=True)
-                if skip == count:
-                    return None
-                again = frame.redelivered
-                delivery = Delivery(
-                    self, "tell", first, None, count=count, redelivered=again, skip=skip
-                )
-                return self._decoded(delivery, body)
+            case Tells():
+                return self._take_tells(frame)
+            case Tell():
+                return self._take_tell(frame)
             case Command(number=number, body=body):
                 # A repeat goes on to where its result is kept.
-                skip = self._take_in(number, 1, repeats_end_here=False)
-                again = frame.redelivered
-                delivery = Delivery(self, "command", number, None, redelivered=again, skip=skip)
+                delivery = Delivery(self, "command", number, None)
+                delivery.skip = self._take_in(number, 1, repeats_end_here=False)
+                delivery.redelivered = frame.redelivered
                 delivery.acked = frame.acked
                 return self._decoded(delivery, body)
             case StopActor(id=ident):
-                return Delivery(self, "ask", ident, _ActorStop())
+                return (Delivery(self, "ask", ident, _ActorStop()),)
             case Goodbye():
                 return self._departed()
             case Hello():
                 raise FrameError("Hello twice on one connection")
+
+    @property
+    def has_output(self) -> bool:
+        """There are bytes to send."""
+        return bool(self._frames or self._done or self._ack is not None)
+
+    def take_output(self) -> bytes:
+        """The bytes to send now: one acknowledgement and one grant for all that was handled."""
+        self._is_dirty = True  # what is added here leaves with the rest
+        if self._ack is not None:
+            self._frames.insert(0, encode_frame(self._ack))
+            self._ack = None
+        if self._done:
+            done, self._done = self._done, 0
+            self._release(done)
+        frames, self._frames = self._frames, []
+        self._is_dirty = False
+        return frames[0] if len(frames) == 1 else b"".join(frames)
 
     def answer(self, delivery: Delivery, value: Any) -> None:
         """Send the reply of an ask or the result of a command."""
@@ -222,8 +223,8 @@ class Intake:
         except (TypeError, ValueError, OverflowError, RecursionError, FrameError) as error:
             self.fail(delivery, error)
             return
+        self._done += 1
         self._send(frame)
-        self._release(1)
 
     def fail(self, delivery: Delivery, error: BaseException) -> None:
         """Send an exception as the answer."""
@@ -234,21 +235,34 @@ class Intake:
         is_command = delivery.kind == "command"
         ident, number = (0, delivery.number) if is_command else (delivery.number, 0)
         text = text.encode("utf-8", "backslashreplace").decode()
+        self._done += 1
         self._send(encode_frame(Failure(ident, number, type_, text, parts)))
-        self._release(1)
 
     def acknowledge(self, mark: int, duplicates: int, dropped: int, count: int) -> None:
         """``count`` more messages are handled, and all up to ``mark``."""
-        self._marks.handled = max(self._marks.handled, mark)
-        intake = self
-        if self.closed:  # the sender may have come back on another connection meanwhile
-            successor = self._receiver.intakes.get((self.sender, self.incarnation))
-            if successor is None or not successor._welcomed:
-                return
-            intake = successor
-        intake._send(encode_frame(Ack(mark, duplicates, dropped)))
-        if intake is self:
-            self._release(count)
+        if mark > self._marks.handled:
+            self._marks.handled = mark
+        if not self.closed:
+            self._done += count
+            self._note(mark, duplicates, dropped)
+            return
+        # The sender may have come back on another connection meanwhile.
+        successor = self._receiver.intakes.get((self.sender, self.incarnation))
+        if successor is not None and successor._welcomed:
+            successor._note(mark, duplicates, dropped)
+
+    def _note(self, mark: int, duplicates: int, dropped: int) -> None:
+        """Acknowledge with the next output; what waits to be acknowledged is included."""
+        if (waits := self._ack) is not None:
+            mark, duplicates = max(mark, waits.mark), max(duplicates, waits.duplicates)
+            dropped = max(dropped, waits.dropped)
+        self._ack = Ack(mark, duplicates, dropped)
+        self._touch()
+
+    def _touch(self) -> None:
+        if not self._is_dirty:
+            self._is_dirty = True
+            self._wake()
 
     def welcome(self, mark: int, duplicates: int, dropped: int = 0) -> None:
         """Let the sender begin after ``mark``."""
@@ -288,7 +302,7 @@ class Intake:
             if receiver.intakes.get((self.sender, self.incarnation)) is self:
                 del receiver.intakes[self.sender, self.incarnation]
 
-    def _greet(self, hello: Hello) -> Delivery | None:
+    def _greet(self, hello: Hello) -> Sequence[Delivery]:
         receiver = self._receiver
         if hello.version != VERSION:
             raise VersionError(
@@ -306,14 +320,46 @@ class Intake:
         self._marks = receiver.marks_of(key, hello.first)
         if hello.resuming and not receiver.keeps_marks:
             joined = Joined(hello.sender, hello.incarnation, hello.first)
-            return Delivery(self, "joined", 0, joined)
+            return (Delivery(self, "joined", 0, joined),)
         self.welcome(max(self._marks.handled, hello.first - 1), 0)
-        return None
+        return ()
 
     def _spend(self, count: int) -> None:
         if self._allowance <= 0 or count < 1:
             raise FrameError(f"{self.sender!r} sends without credit")
         self._allowance -= count
+
+    def _take_tell(self, tell: Tell) -> Sequence[Delivery]:
+        skip = self._take_in(tell.first, tell.count, repeats_end_here=True)
+        if skip == tell.count:
+            return ()
+        delivery = Delivery(self, "tell", tell.first, None)
+        delivery.count, delivery.skip = tell.count, skip
+        delivery.redelivered = tell.redelivered
+        return self._decoded(delivery, tell.body)
+
+    def _take_tells(self, tells: Tells) -> Sequence[Delivery]:
+        first, receiver = tells.first, self._receiver
+        count = array_length(memoryview(tells.bodies))
+        skip = self._take_in(first, count, repeats_end_here=True)
+        if skip == count:
+            return ()
+        try:
+            if tells.redelivered or skip:
+                bodies = decode_bodies(tells.bodies)[skip:]
+                self._done += skip
+                return [self._again(first + skip + n, body) for n, body in enumerate(bodies)]
+            messages = receiver.decode_many(tells.bodies)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            raise FrameError(f"no messages of actor {receiver.actor!r}: {error}") from error
+        return [Delivery(self, "tell", first + n, message) for n, message in enumerate(messages)]
+
+    def _again(self, number: int, body: msgspec.Raw) -> Delivery:
+        """One of many tells that come again."""
+        delivery = Delivery(self, "tell", number, None)
+        delivery.redelivered = True
+        self._decoded(delivery, body)
+        return delivery
 
     def _take_in(self, first: int, count: int, *, repeats_end_here: bool) -> int:
         """How many of the messages from ``first`` on were taken in before."""
@@ -323,16 +369,17 @@ class Intake:
             raise FrameError(f"message {first} came where {marks.received + 1} was due")
         skip = min(count, marks.received + 1 - first)
         if skip == count and repeats_end_here:
+            self._done += count
+            self._touch()
             if marks.handled >= first + count - 1:
-                self._send(encode_frame(Ack(marks.handled, 0)))
-            self._release(count)
+                self._note(marks.handled, 0, 0)
         marks.received = max(marks.received, first + count - 1)
         return skip
 
-    def _decoded(self, delivery: Delivery, body: msgspec.Raw) -> Delivery | None:
-        """The delivery, or None when its body is refused: only its sender hears of that."""
+    def _decoded(self, delivery: Delivery, body: msgspec.Raw) -> Sequence[Delivery]:
+        """The delivery, or none when its body is refused: only its sender hears of that."""
         try:
-            delivery.message = self._receiver.decode(bytes(body))
+            delivery.message = self._receiver.decode(body)
             if delivery.kind == "tell" and self._receiver.count_of(delivery.message) != (
                 delivery.count
             ):
@@ -342,25 +389,24 @@ class Intake:
             if delivery.kind == "tell":
                 raise refused from error
             self.fail(delivery, refused)
-            return None
+            return ()
         if delivery.redelivered and (last := self._receiver.last_life) is not None:
             in_hand = InHand(self.sender, self.incarnation, delivery.kind, delivery.number)
             delivery.poison = last.poison(in_hand)
             if delivery.poison is not None:
                 delivery.raw = bytes(body)
-        return delivery
+        return (delivery,)
 
     def _send(self, frame: bytes) -> None:
-        self.outgoing.append(frame)
-        if len(self.outgoing) == 1:
-            self._wake()
+        self._frames.append(frame)
+        self._touch()
 
-    def _departed(self) -> Delivery | None:
+    def _departed(self) -> Sequence[Delivery]:
         receiver = self._receiver
         receiver.marks.pop((self.sender, self.incarnation), None)
         if receiver.keeps_marks:
-            return None
-        return Delivery(self, "departed", 0, Departed(self.sender, self.incarnation))
+            return ()
+        return (Delivery(self, "departed", 0, Departed(self.sender, self.incarnation)),)
 
     def _release(self, count: int) -> None:
         """Room for ``count`` messages is free again; grant when half the window is used up."""

@@ -20,7 +20,6 @@ from holdfast.actors.wire import (
     MAX_FRAME,
     VERSION,
     Ack,
-    Ask,
     Command,
     Credit,
     Failure,
@@ -32,8 +31,10 @@ from holdfast.actors.wire import (
     StopActor,
     Tell,
     Welcome,
+    ask_frame,
     decode_from_receiver,
     encode_frame,
+    tell_frame,
 )
 from holdfast.errors import (
     DeliveryError,
@@ -61,7 +62,7 @@ class Link:
         sender: str,
         incarnation: str,
         max_frame: int = MAX_FRAME,
-        decode_reply: Callable[[bytes], Any] = msgspec.msgpack.decode,
+        decode_reply: Callable[[bytes | msgspec.Raw], Any] = msgspec.msgpack.decode,
         pack: Pack | None = None,
         omit: Omit | None = None,
         limits: OutboxLimits | None = None,
@@ -92,7 +93,7 @@ class Link:
 
     def tell(self, message: object) -> None:
         """Queue a message; it is sent again until it is acknowledged.  Raises FrameError."""
-        self._outbox.add("tell", self._encoded(message), None, idempotent=True)
+        self._outbox.join("tell", self._encoded(message))
 
     def command(self, message: object, on_reply: OnReply) -> None:
         """Queue a message that is carried out once, and answered however often it is sent."""
@@ -119,14 +120,14 @@ class Link:
         self._check()
         self._outbox.add("stop", b"", on_reply, idempotent=False)
 
-    def offer(self, item: Any, size: int) -> None:
-        """Queue one item of about ``size`` bytes; neighbours travel in one frame."""
-        self._outbox.offer(item, size)
+    def offer(self, item: bytes) -> None:
+        """Queue one item; neighbours travel in one frame, packed."""
+        self._outbox.join("offer", item)
 
-    def overflow(self, item: Any, size: int) -> bool:
+    def overflow(self, item: bytes) -> bool:
         """The outbox is full: whether the policy is to omit the item, which is done then."""
         if self._outbox.can_omit:
-            self._outbox.omit(item, size)
+            self._outbox.omit(item)
             return True
         return False
 
@@ -206,8 +207,8 @@ class Link:
         self._hello = None
         asks = list(self._asks.values())
         self._asks.clear()
-        unsent = set() if last_was_sent else {entry.order for entry in self._handed}
-        again = [entry for entry in asks if entry.idempotent or entry.order in unsent]
+        unsent: set[Entry] = set() if last_was_sent else set(self._handed)
+        again = [entry for entry in asks if entry.idempotent or entry in unsent]
         self._limbo += [entry for entry in asks if entry not in again]
         self._outbox.put_back(again, unsent)
 
@@ -228,7 +229,7 @@ class Link:
         size = 0
         self._handed.clear()
         while self._credit > 0 and size < SEND_BYTES:
-            entry = self._outbox.next()
+            entry = self._outbox.next(self._credit)
             if entry is None:
                 break
             self._handed.append(entry)
@@ -294,22 +295,23 @@ class Link:
         return body
 
     def _frame(self, entry: Entry) -> bytes:
-        body = msgspec.Raw(entry.body)
         self._position += 1
         entry.position = self._position
-        frame: StopActor | Ask | Tell | Command
         match entry.kind:
+            case "ask":
+                self._asks[entry.first] = entry
+                return ask_frame(entry.first, entry.body, entry.was_sent, entry.deadline)
+            case "tell":
+                return tell_frame(entry.first, entry.was_sent, entry.bodies)
+            case "offer":
+                frame: Tell | Command | StopActor
+                frame = Tell(entry.first, entry.count, entry.was_sent, msgspec.Raw(entry.body))
+            case "command":
+                answered = self._outbox.answered_up_to
+                frame = Command(entry.first, answered, entry.was_sent, msgspec.Raw(entry.body))
             case "stop":
                 self._asks[entry.first] = entry
                 frame = StopActor(entry.first)
-            case "ask":
-                self._asks[entry.first] = entry
-                frame = Ask(entry.first, body, entry.was_sent, entry.deadline)
-            case "tell":
-                frame = Tell(entry.first, entry.count, entry.was_sent, body)
-            case "command":
-                answered = self._outbox.answered_up_to
-                frame = Command(entry.first, answered, entry.was_sent, body)
         return encode_frame(frame, max_frame=self._max_frame)
 
     def _welcomed(self, welcome: Welcome) -> None:
@@ -359,7 +361,7 @@ class Link:
             self.late_replies += 1
             return
         try:
-            value = self._decode_reply(bytes(body))
+            value = self._decode_reply(body)
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             value = DeliveryError(f"the reply of {self.to!r} could not be read: {error}")
         answer(value)

@@ -166,17 +166,17 @@ class LoopLink:
         if self.link.refused is not None:
             raise self.link.refused
 
-    def overflow(self, item: Any, size: int) -> bool:
+    def overflow(self, item: bytes) -> bool:
         """Whether the outbox is full and its policy is to omit the item, which is done then."""
         link = self.link
-        if not link.is_full or link.refused is not None or not link.overflow(item, size):
+        if not link.is_full or link.refused is not None or not link.overflow(item):
             return False
         self._queued()
         return True
 
-    def offer(self, item: Any, size: int) -> None:
+    def offer(self, item: bytes) -> None:
         """Queue one item; it leaves with what else is queued in this turn of the loop."""
-        self.link.offer(item, size)
+        self.link.offer(item)
         self._queued()
 
     def tell(self, message: object) -> None:

@@ -81,7 +81,7 @@ class LoopDriver:
             )
         return link
 
-    async def offer(self, to: str, item: Any, size: int, timeout: float | None) -> None:
+    async def offer(self, to: str, item: bytes, timeout: float | None) -> None:
         """Queue one item; what happens when the outbox is full is the policy's to say.
 
         Until it is queued nothing is: a caller that is cancelled has queued nothing.  Raises
@@ -91,10 +91,10 @@ class LoopDriver:
         if link.is_crowded:
             await link.let_others_run()
             self._check()
-            if link.overflow(item, size):
+            if link.overflow(item):
                 return
             await self._room(link, timeout)
-        link.offer(item, size)
+        link.offer(item)
 
     async def tell(self, to: str, message: object, timeout: float | None) -> None:
         """Queue a message until it is acknowledged; waits when the outbox is full."""

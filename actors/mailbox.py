@@ -32,6 +32,7 @@ from holdfast.errors import AskTimeoutError
 __all__ = ["Answered", "Batch", "Mailbox", "MailboxLink", "Poisoned"]
 
 BURST: Final = 64  # messages handled before the sockets are looked at again
+PATIENCE: Final = 0.002  # seconds of handling before they are, too: acknowledgements leave then
 ACCEPTS: Final = 64  # connections taken in a row
 
 
@@ -64,7 +65,7 @@ class Mailbox:
         clock: Clock,
         listener: socket.socket | None,
         address: Callable[[str], str],
-        decode: Callable[[bytes], Any] = msgspec.msgpack.decode,
+        decode: Callable[[bytes | msgspec.Raw], Any] = msgspec.msgpack.decode,
         mailbox_limit: int = 10_000,
         batch_limit: int = 0,
         keeps_marks: bool = True,
@@ -79,6 +80,7 @@ class Mailbox:
         self._address = address
         self._batch_limit = batch_limit
         self._clock, self._reactor = clock, Reactor(clock=clock)
+        self._now = clock.monotonic
         self._receiver = Receiver(
             actor=name,
             incarnation=incarnation,
@@ -89,15 +91,17 @@ class Mailbox:
             recorder=recorder,
             last_life=last_life,
         )
-        self._decode_plain: Callable[[bytes], Any] = msgspec.msgpack.decode
+        self._decode_plain: Callable[[bytes | msgspec.Raw], Any] = msgspec.msgpack.decode
         self._recorder = recorder
         # What a dead life had in hand together comes again singly: the next death tells which.
         self._singly = last_life is not None and last_life.died_in_a_batch
         self._ready: deque[Envelope[Any] | Delivery] = deque()
         self._is_ending = False
         self._since_poll = 0
+        self._burst = 0 if batch_limit else BURST
+        self._looked = self._began = 0.0  # at the sockets; to handle what is in hand (monotonic)
         self._connections = Connections(
-            listener, reactor=self._reactor, receiver=self._receiver, deliver=self._ready.append
+            listener, reactor=self._reactor, receiver=self._receiver, deliver=self._ready.extend
         )
         self._links: dict[str, MailboxLink] = {}
 
@@ -113,31 +117,39 @@ class Mailbox:
 
     def get(self) -> Envelope[Any]:
         """The next message; waits for it.  The one before it counts as handled now."""
-        self._finish_current()
-        if self._recorder is not None:
-            self._recorder.idle()
+        if self.current is not None:
+            self._finish_current()
         if self.on_first_get is not None:
             callback, self.on_first_get = self.on_first_get, None
             callback()
+        ready = self._ready
         while True:
-            if not self._ready or self._batch_limit or self._since_poll >= BURST:
-                self._poll(0 if self._ready else None)
-                while not self._ready:
-                    self._poll(None)
+            now = self._now() if ready and self._since_poll < self._burst else None
+            if now is None or now - self._looked > PATIENCE:
+                now = self._look(ready)
             self._since_poll += 1
-            item = self._ready.popleft()
+            item = ready.popleft()
             if not isinstance(item, Delivery):
                 return item
-            if item.deadline is None or item.deadline > self._clock.monotonic():
+            if item.deadline is None or item.deadline > now:
+                self._began = now
                 return self._batch(item) if self._batch_limit else self._single(item)
             late = AskTimeoutError(f"it waited for {self.name!r} longer than its timeout")
             item.set_exception((None, late, None))  # nobody waits for it any more
 
     # -- for the actor ------------------------------------------------------------------------
 
-    def decode_with(self, decode: Callable[[bytes], Any]) -> None:
-        """Read what arrives from now on, requests and replies, with ``decode``."""
+    def decode_with(
+        self,
+        decode: Callable[[bytes | msgspec.Raw], Any],
+        decode_all: Callable[[bytes | msgspec.Raw], list[Any]],
+    ) -> None:
+        """Read what arrives from now on, requests and replies, with ``decode``.
+
+        ``decode_all`` reads an array of messages at once.
+        """
         self._receiver.decode = self._decode_plain = decode
+        self._receiver.decode_all = decode_all
 
     def monotonic(self) -> float:
         """Seconds since some fixed point."""
@@ -275,6 +287,16 @@ class Mailbox:
             return
         done.done()
 
+    def _look(self, ready: deque[Envelope[Any] | Delivery]) -> float:
+        """Send and receive, wait until there is something to handle; when that was."""
+        if self._recorder is not None:
+            self._recorder.idle()
+        self._poll(0 if ready else None)
+        while not ready:
+            self._poll(None)
+        self._looked = now = self._now()
+        return now
+
     def _poll(self, timeout: float | None) -> None:
         self._since_poll = 0
         self._flush()
@@ -318,7 +340,6 @@ class Mailbox:
         return not (is_suspect or item.poison or isinstance(item.message, _ActorStop))
 
     def _record(self, delivery: Delivery, kind: Kind) -> None:
-        assert self._recorder is not None
-        slot = delivery.intake.slot
-        self._recorder.take(slot, delivery.position)
-        self._recorder.begin(self._clock.monotonic(), slot, kind, delivery.number)
+        recorder, slot = self._recorder, delivery.intake.slot
+        assert recorder is not None
+        recorder.begin(self._began, slot, kind, delivery.number, delivery.position)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Collection, Iterable
-from typing import Any, Final, Literal, get_args
+from typing import Final, Literal, get_args
 
 import msgspec
 
@@ -24,10 +24,8 @@ OMITTED_BYTES: Final = 4 * PACK_BYTES  # of what is under way to be kept in memo
 # "ring_only": an event is counted as lost and shown to the log's memory; others wait for room.
 Policy = Literal["block", "fail", "ring_only"]
 
-Pack = Callable[[list[Any]], object]
-Omit = Callable[[int, list[Any]], object]
-
-_encode = msgspec.msgpack.Encoder().encode
+Pack = Callable[[list[bytes]], bytes]
+Omit = Callable[[int, list[bytes]], bytes]
 
 
 class OutboxLimits(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,22 +64,22 @@ class _Omission:
 
     def __init__(self) -> None:
         self.count = 0
-        self.items: deque[tuple[Any, int]] = deque()
+        self.items: deque[bytes] = deque()
         self.size = 0
 
-    def add(self, item: Any, size: int) -> None:
+    def add(self, item: bytes) -> None:
         self.count += 1
-        self.items.append((item, size))
-        self.size += size
+        self.items.append(item)
+        self.size += len(item)
         while len(self.items) > PACK or self.size > PACK_BYTES:
-            self.size -= self.items.popleft()[1]
+            self.size -= len(self.items.popleft())
 
 
 class Outbox:
     """Messages in the order they were given, numbered as they go.
 
-    ``pack`` turns a list of offered items into the one message that carries them; ``omit`` makes
-    the message that says how many had no room, and brings the last of them.
+    ``pack`` turns a list of offered items into the one encoded message that carries them;
+    ``omit`` makes the one that says how many had no room, and brings the last of them.
     """
 
     def __init__(
@@ -89,24 +87,24 @@ class Outbox:
     ) -> None:
         self.limits = limits or OutboxLimits()
         self.queue: deque[Entry] = deque()  # not sent on this connection, in order
-        self.sent: deque[Entry] = deque()  # tells and commands sent and not acknowledged
+        self.sent: deque[Entry] = deque()  # numbered entries sent and not acknowledged
         self.accepted = 0  # messages ever queued that need an acknowledgement
         self.pending = 0  # those of them not acknowledged
         self.pending_bytes = 0
         self._pack = pack
         self._omit = omit
+        self._open: Entry | None = None  # the newest entry, which its like may still join
         self._omission = _Omission()  # not packed
         self._omissions: dict[int, tuple[int, int]] = {}  # packed: count and bytes, by number
         self._omitted = 0  # messages in either, which take no room
         self._omitted_bytes = 0  # of the packed ones
-        self._loose: deque[tuple[Any, int]] = deque()  # offered, not packed: (item, bytes)
         self._next_number = 1
         self._next_order = 0
 
     @property
     def is_empty(self) -> bool:
         """Nothing waits for anything."""
-        return not (self.queue or self.sent or self._loose or self._omission.count)
+        return not (self.queue or self.sent or self._omission.count)
 
     @property
     def is_full(self) -> bool:
@@ -119,37 +117,75 @@ class Outbox:
         """What has no room may be given to ``omit``."""
         return self.limits.policy == "ring_only" and self._omit is not None
 
-    def offer(self, item: Any, size: int) -> None:
-        """Queue one item of about ``size`` bytes; neighbours travel in one frame."""
-        if self._omission.count:
-            self._pack_all()
-        self._loose.append((item, size))
-        self._count(1, size)
+    def join(self, kind: Literal["tell", "offer"], item: bytes) -> None:
+        """Queue a tell, or an item to be packed; neighbours travel in one frame."""
+        entry, size = self._open, len(item)
+        if (
+            entry is None
+            or entry.kind != kind
+            or entry.count >= PACK
+            or entry.size + size > PACK_BYTES
+        ):
+            if self._omission.count:
+                self._pack_omission()
+            entry = self._open = self._append(Entry(kind, self._next_number, 0))
+        entry.bodies.append(item)
+        entry.count += 1
+        entry.size += size
+        self._next_number += 1
+        self.accepted += 1
+        self.pending += 1
+        self.pending_bytes += size
 
-    def omit(self, item: Any, size: int) -> None:
+    def omit(self, item: bytes) -> None:
         """Take the number of an item that has no room; it will not be committed."""
-        self._omission.add(item, size)
+        self._open = None
+        self._omission.add(item)
         self._omitted += 1
-        self._count(1, 0)
+        self.accepted += 1
+        self.pending += 1
 
-    def add(self, kind: Kind, body: bytes, on_reply: OnReply | None, *, idempotent: bool) -> Entry:
-        """Queue a message behind everything offered before; its entry."""
-        self._pack_all()
-        entry = self._append(kind, body, on_reply, 1, idempotent=idempotent)
-        if entry.is_numbered:
-            self._count(1, len(body))
+    def add(
+        self,
+        kind: Literal["command", "ask", "stop"],
+        body: bytes,
+        on_reply: OnReply | None,
+        *,
+        idempotent: bool,
+    ) -> Entry:
+        """Queue a message behind everything before; its entry."""
+        if self._omission.count:
+            self._pack_omission()
+        self._open = None
+        entry = Entry(kind, 0, 0, body=body, count=1, on_reply=on_reply, idempotent=idempotent)
+        self._append(entry)
+        if kind == "command":
+            entry.first = self._next_number
+            self._next_number += 1
+            self.accepted += 1
+            self.pending += 1
+            self.pending_bytes += entry.size
+        else:
+            entry.first = entry.order
         return entry
 
-    def next(self) -> Entry | None:
-        """The message to send now, taken from the queue."""
+    def next(self, room: int) -> Entry | None:
+        """The entry to send now, taken from the queue; of many tells at most ``room``."""
         if not self.queue:
-            if self._loose:
-                self._pack_loose()
-            elif self._omission.count:
-                self._pack_omission()
-            else:
+            if not self._omission.count:
                 return None
-        entry = self.queue.popleft()
+            self._pack_omission()
+        entry = self.queue[0]
+        # An offer may overdraw: a frame is what a sender of items may have under way at the least.
+        if entry.kind == "tell" and entry.count > room:
+            entry = entry.cut(room)
+        else:
+            self.queue.popleft()
+            if entry is self._open:
+                self._open = None
+        if entry.kind == "offer" and entry.bodies:
+            assert self._pack is not None
+            entry.body, entry.bodies = self._pack(entry.bodies), []
         if entry.is_numbered:
             self.sent.append(entry)
         return entry
@@ -167,15 +203,15 @@ class Outbox:
         """Results of all commands up to this number were received."""
         return self.sent[0].first - 1 if self.sent else self._next_number - 1
 
-    def put_back(self, asks: Iterable[Entry], unsent: Collection[int]) -> None:
+    def put_back(self, asks: Iterable[Entry], unsent: Collection[Entry]) -> None:
         """The connection is gone: what was sent on it, and ``asks``, wait again, in order.
 
-        ``unsent`` are the orders of those that have not left this process.
+        ``unsent`` are those that have not left this process.
         """
         again = [entry for entry in self.sent if not entry.is_finished]
         again += asks
         for entry in again:
-            entry.was_sent = entry.was_sent or entry.order not in unsent
+            entry.was_sent = entry.was_sent or entry not in unsent
         self.sent.clear()
         self.requeue(again)
 
@@ -187,21 +223,26 @@ class Outbox:
         """Tells up to ``mark`` are acknowledged."""
         while self.sent:
             entry = self.sent[0]
-            if entry.kind == "tell" and entry.last <= mark:
-                self._settle(self.sent.popleft())
-            elif entry.is_finished:
+            if entry.is_finished:
                 self.sent.popleft()
+            elif entry.kind == "command" or entry.first > mark:
+                break
+            elif entry.last <= mark:
+                self._settle(self.sent.popleft())
             else:
+                self._shorten(entry, mark)
                 break
 
     def trim_queue(self, mark: int) -> None:
         """As ``trim``, for what waits to be sent again."""
         kept: deque[Entry] = deque()
         for entry in self.queue:
-            if entry.kind == "tell" and entry.last <= mark:
-                self._settle(entry)
-            else:
-                kept.append(entry)
+            if entry.is_numbered and entry.kind != "command" and entry.first <= mark:
+                if entry.last <= mark:
+                    self._settle(entry)
+                    continue
+                self._shorten(entry, mark)
+            kept.append(entry)
         self.queue = kept
 
     def finish(self, number: int) -> OnReply | None:
@@ -221,63 +262,33 @@ class Outbox:
                 self.queue.remove(entry)
                 return
 
-    def _append(
-        self,
-        kind: Kind,
-        body: bytes,
-        on_reply: OnReply | None,
-        count: int,
-        *,
-        idempotent: bool = True,
-    ) -> Entry:
+    def _append(self, entry: Entry) -> Entry:
         self._next_order += 1
-        order = self._next_order
-        is_numbered = kind in ("tell", "command")
-        first = self._next_number if is_numbered else order
-        entry = Entry(kind, first, count, body, order, on_reply, idempotent=idempotent)
-        if is_numbered:
-            self._next_number += count
+        entry.order = self._next_order
         self.queue.append(entry)
         return entry
-
-    def _pack_all(self) -> None:
-        while self._loose:
-            self._pack_loose()
-        if self._omission.count:
-            self._pack_omission()
 
     def _pack_omission(self) -> None:
         assert self._omit is not None
         omission, self._omission = self._omission, _Omission()
         has_room = self._omitted_bytes + omission.size <= OMITTED_BYTES
-        items = [item for item, _ in omission.items] if has_room else []
-        body = _encode(self._omit(omission.count, items))
-        entry = self._append("tell", body, None, omission.count)
-        self._omissions[entry.first] = omission.count, len(body)
-        self._omitted_bytes += len(body)
-        self.pending_bytes += len(body)
+        items = list(omission.items) if has_room else []
+        body = self._omit(omission.count, items)
+        entry = Entry("offer", self._next_number, 0, body=body, count=omission.count)
+        self._append(entry)
+        self._next_number += omission.count
+        self._omissions[entry.first] = omission.count, entry.size
+        self._omitted_bytes += entry.size
+        self.pending_bytes += entry.size
 
-    def _pack_loose(self) -> None:
-        assert self._pack is not None
-        items: list[Any] = []
-        size = 0
-        while self._loose and len(items) < PACK and size < PACK_BYTES:
-            item, item_size = self._loose.popleft()
-            items.append(item)
-            size += item_size
-        body = _encode(self._pack(items))
-        # They were counted when they came: whoever reads the counts never sees them go down.
-        self._append("tell", body, None, len(items))
-        self.pending_bytes += len(body) - size
-
-    def _count(self, messages: int, size: int) -> None:
-        self.accepted += messages
-        self.pending += messages
-        self.pending_bytes += size
+    def _shorten(self, entry: Entry, mark: int) -> None:
+        """Its first tells are acknowledged; they will not be sent again."""
+        if entry.bodies:
+            self._settle(entry.cut(mark + 1 - entry.first))
 
     def _settle(self, entry: Entry) -> None:
         omitted, size = self._omissions.pop(entry.first, (0, 0))
         self._omitted -= omitted
         self._omitted_bytes -= size
         self.pending -= entry.count
-        self.pending_bytes -= len(entry.body)
+        self.pending_bytes -= entry.size

@@ -49,13 +49,15 @@ def encode(message: object) -> bytes:
     return _encode(message)
 
 
-def decoder(driver: Driver) -> Callable[[bytes], Any]:
-    """What reads messages whose references are to be carried by ``driver``."""
-    return decoder_with(lambda name: RemoteRef(name, driver))
+def decoder(driver: Driver, *, many: bool = False) -> Callable[[bytes | msgspec.Raw], Any]:
+    """What reads messages whose references are to be carried by ``driver``; or arrays of them."""
+    return decoder_with(lambda name: RemoteRef(name, driver), many=many)
 
 
-def decoder_with(refer: Callable[[str], Reference]) -> Callable[[bytes], Any]:
-    """What reads messages whose references ``refer`` makes of a name."""
+def decoder_with(
+    refer: Callable[[str], Reference], *, many: bool = False
+) -> Callable[[bytes | msgspec.Raw], Any]:
+    """What reads messages whose references ``refer`` makes of a name; or arrays of them."""
 
     def hook(code: int, data: memoryview) -> Any:
         if code == REFERENCE:
@@ -65,4 +67,4 @@ def decoder_with(refer: Callable[[str], Reference]) -> Callable[[bytes], Any]:
         raise msgspec.ValidationError(f"extension type {code} is not known")
 
     calls = msgspec.msgpack.Decoder(ProxyCall, ext_hook=hook)
-    return msgspec.msgpack.Decoder(ext_hook=hook).decode
+    return msgspec.msgpack.Decoder(list if many else Any, ext_hook=hook).decode

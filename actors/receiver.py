@@ -10,8 +10,10 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
+
 from holdfast.actors.recorder import FlightRecorder, LastLife
-from holdfast.actors.wire import MAX_FRAME
+from holdfast.actors.wire import MAX_FRAME, decode_bodies
 
 if TYPE_CHECKING:
     from holdfast.actors.intake import Intake
@@ -43,7 +45,7 @@ class Receiver:
         *,
         actor: str,
         incarnation: str,
-        decode: Callable[[bytes], Any],
+        decode: Callable[[bytes | msgspec.Raw], Any],
         mailbox_limit: int,
         keeps_marks: bool,
         count_of: Callable[[Any], int] = lambda _message: 1,
@@ -54,6 +56,8 @@ class Receiver:
         self.actor = actor
         self.incarnation = incarnation
         self.decode = decode
+        # What reads many messages at once; None: ``decode`` reads them one by one.
+        self.decode_all: Callable[[msgspec.Raw], list[Any]] | None = None
         self.count_of = count_of  # how many numbers the message of a tell takes
         self.max_frame = max_frame
         self.recorder = recorder
@@ -68,6 +72,15 @@ class Receiver:
         self.late_answers = 0  # to senders that had gone
         self.is_narrow = False  # each sender may have one frame under way, no more
         self._limit = mailbox_limit
+
+    def decode_many(self, bodies: msgspec.Raw) -> list[Any]:
+        """The messages of a Tells.  Raises msgspec's errors."""
+        if self.decode_all is not None:
+            return self.decode_all(bodies)
+        messages = [self.decode(body) for body in decode_bodies(bodies)]
+        if any(self.count_of(message) != 1 for message in messages):
+            raise msgspec.ValidationError("its frame promises one message each")
+        return messages
 
     @property
     def window(self) -> int:

@@ -24,6 +24,7 @@ SIZE: Final = SLOT_BYTES * (SLOTS + 1)  # a page is only allocated when it is wr
 # What a delivery is, and "batch" for many of them in hand at once.
 Kind = Literal["tell", "command", "ask", "joined", "departed", "batch"]
 _KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
+_INDEX: Final = {kind: index for index, kind in enumerate(_KINDS)}
 
 # Head: when the message in hand was taken (monotonic seconds, 0.0 when there is none), messages
 # taken so far, the slot of its connection, its kind, its number.
@@ -91,15 +92,12 @@ class FlightRecorder:
             _SLOT.pack_into(self._map, slot * SLOT_BYTES, 0, 0, 0)
             self._free.append(slot)
 
-    def take(self, slot: int, position: int) -> None:
-        """The message at ``position`` of the connection is being handled."""
+    def begin(self, now: float, slot: int, kind: Kind, number: int, position: int) -> None:
+        """A handler starts on the message at ``position`` of its connection."""
+        self._taken = taken = self._taken + 1
+        _HEAD.pack_into(self._map, 0, now, taken, slot, _INDEX[kind], number)
         if slot:
             _POSITION.pack_into(self._map, slot * SLOT_BYTES, position)
-
-    def begin(self, now: float, slot: int, kind: Kind, number: int) -> None:
-        """A handler starts."""
-        self._taken += 1
-        _HEAD.pack_into(self._map, 0, now, self._taken, slot, _KINDS.index(kind), number)
 
     def idle(self) -> None:
         """No handler runs."""

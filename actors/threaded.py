@@ -97,17 +97,17 @@ class ThreadedDriver:
                 self._wake()
             return wire.link
 
-    def offer(self, link: Link, item: Any, size: int, timeout: float | None = None) -> None:
+    def offer(self, link: Link, item: bytes, timeout: float | None = None) -> None:
         """Queue one item; what happens when the outbox is full is the policy's to say.
 
         Raises OutboxFullError when it stays full; the item is not queued then.  With a timeout of
         0 it may be called from anywhere, also from a signal handler, ``__del__`` or a fork.
         """
         if timeout is not None and timeout <= 0:
-            self._offer_at_once(link, item, size)
+            self._offer_at_once(link, item)
             return
         with self._lock:
-            self._put(link, item, size, timeout)
+            self._put(link, item, timeout)
 
     def ask_once(self, to: str, message: object, timeout: float, *, idempotent: bool = True) -> Any:
         """The reply; asked again after every restart of the actor unless not ``idempotent``.
@@ -263,7 +263,7 @@ class ThreadedDriver:
         if self._closing:
             raise HoldfastError("the connection is closed: connect again")
 
-    def _offer_at_once(self, link: Link, item: Any, size: int) -> None:
+    def _offer_at_once(self, link: Link, item: bytes) -> None:
         self._check()  # first: the lock of a fork's copy may be held by a thread it does not have
         # In a signal handler or ``__del__`` the thread may be in the middle of a change here.
         is_inside: bool = self._lock._is_owned()  # type: ignore[attr-defined]  # as Condition asks it
@@ -272,17 +272,17 @@ class ThreadedDriver:
         try:
             if link.refused is not None:
                 raise link.refused
-            self._put(link, item, size, 0.0)
+            self._put(link, item, 0.0)
         finally:
             self._lock.release()
 
-    def _put(self, link: Link, item: Any, size: int, timeout: float | None) -> None:
+    def _put(self, link: Link, item: bytes, timeout: float | None) -> None:
         is_full = link.is_full
-        if is_full and link.refused is None and not self._closing and link.overflow(item, size):
+        if is_full and link.refused is None and not self._closing and link.overflow(item):
             return
         if is_full or link.refused is not None or self._closing:
             self._wait_for_room(link, timeout)
-        link.offer(item, size)
+        link.offer(item)
         if self._asleep:
             self._wake()
 

@@ -11,7 +11,7 @@ Command and Ask one way and Ack, Reply, Result, Failure and Credit the other.
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -37,10 +37,16 @@ __all__ = [
     "Result",
     "StopActor",
     "Tell",
+    "Tells",
     "Welcome",
+    "array_head",
+    "array_length",
+    "ask_frame",
+    "decode_bodies",
     "decode_from_receiver",
     "decode_from_sender",
     "encode_frame",
+    "tell_frame",
 ]
 
 VERSION: Final = 1
@@ -97,6 +103,14 @@ class Tell(msgspec.Struct, frozen=True, array_like=True, tag_field="frame", tag=
     count: int
     redelivered: bool
     body: msgspec.Raw
+
+
+class Tells(msgspec.Struct, frozen=True, array_like=True, tag_field="frame", tag=13):
+    """The messages ``first``, ``first + 1``, ...: ``bodies`` is a msgpack array of them."""
+
+    first: int
+    redelivered: bool
+    bodies: msgspec.Raw
 
 
 class Command(msgspec.Struct, frozen=True, array_like=True, tag_field="frame", tag=4):
@@ -173,12 +187,16 @@ class Credit(msgspec.Struct, frozen=True, array_like=True, tag_field="frame", ta
     count: int
 
 
-FromSender = Hello | Tell | Command | Ask | Goodbye | StopActor
+FromSender = Hello | Tell | Tells | Command | Ask | Goodbye | StopActor
 FromReceiver = Welcome | Refused | Ack | Reply | Result | Failure | Credit
 
 _from_sender: Callable[[bytes], FromSender] = msgspec.msgpack.Decoder(FromSender).decode
 _from_receiver: Callable[[bytes], FromReceiver] = msgspec.msgpack.Decoder(FromReceiver).decode
 _encode = msgspec.msgpack.Encoder(enc_hook=encode_hook).encode
+# The messages of a Tells, each still encoded.
+decode_bodies: Callable[[msgspec.Raw], list[msgspec.Raw]] = msgspec.msgpack.Decoder(
+    list[msgspec.Raw]
+).decode
 
 
 def decode_from_sender(payload: bytes) -> FromSender:
@@ -209,6 +227,53 @@ def encode_frame(message: object, *, max_frame: int = MAX_FRAME) -> bytes:
             "send less at a time"
         )
     return _LENGTH.pack(len(payload)) + payload
+
+
+# What every ask and tell begins with is written by hand: a struct and an encoder would take as
+# long as all the rest of sending one.  The heads are msgpack: array of n, tag, ...
+_HEAD: Final = struct.Struct(">BBBQ")  # array of n, tag, uint64, its value
+_DEADLINE: Final = struct.Struct(">Bd")  # float64, its value
+_FLAG: Final = (b"\xc2", b"\xc3")
+
+
+def array_head(count: int) -> bytes:
+    """What a msgpack array of ``count`` values begins with."""
+    if count < 16:
+        return bytes((0x90 | count,))
+    if count < 65_536:
+        return b"\xdc" + count.to_bytes(2, "big")
+    return b"\xdd" + count.to_bytes(4, "big")
+
+
+def array_length(data: bytes | memoryview) -> int:
+    """How many values the msgpack array that ``data`` begins with has.  Raises FrameError."""
+    kind = data[0] if len(data) else 0
+    if kind & 0xF0 == 0x90:
+        return kind & 0x0F
+    if kind == 0xDC and len(data) > 2:
+        return int.from_bytes(data[1:3], "big")
+    if kind == 0xDD and len(data) > 4:
+        return int.from_bytes(data[1:5], "big")
+    raise FrameError("an array was expected")
+
+
+def ask_frame(ident: int, body: bytes, redelivered: bool, deadline: float | None) -> bytes:
+    """An Ask, as ``encode_frame`` writes it."""
+    head = _HEAD.pack(0x95, 5, 0xCF, ident)
+    rest = _FLAG[redelivered] + (b"\xc0" if deadline is None else _DEADLINE.pack(0xCB, deadline))
+    return b"".join((_LENGTH.pack(len(head) + len(body) + len(rest)), head, body, rest))
+
+
+def tell_frame(first: int, redelivered: bool, bodies: Sequence[bytes]) -> bytes:
+    """A Tells, or the Tell of a single message."""
+    flag = _FLAG[redelivered]
+    if len(bodies) == 1:
+        (body,) = bodies
+        head = _HEAD.pack(0x95, 3, 0xCF, first) + b"\x01" + flag
+        return b"".join((_LENGTH.pack(len(head) + len(body)), head, body))
+    head = _HEAD.pack(0x94, 13, 0xCF, first) + flag + array_head(len(bodies))
+    rest = b"".join(bodies)
+    return b"".join((_LENGTH.pack(len(head) + len(rest)), head, rest))
 
 
 class FrameReader:

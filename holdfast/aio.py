@@ -20,8 +20,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
-import msgspec
-
 from holdfast.actors import calls, event_calls, state_calls
 from holdfast.actors.calls import AsyncRunner, Awaited, awaited
 from holdfast.actors.event_calls import (
@@ -201,7 +199,7 @@ class Events(Awaited, EventCounters):
         raw = self._encoder.encode(
             type, data, session, source, subject, correlation, cause, key, time_us
         )
-        await self._driver.offer("log", msgspec.Raw(raw), len(raw), timeout)
+        await self._driver.offer("log", raw, timeout)
         if key is not None:
             self._encoder.remember(key, cause)
 

@@ -16,7 +16,7 @@ from holdfast.actors.intake import Delivery, Intake
 from holdfast.actors.link import Link
 from holdfast.actors.receiver import Receiver
 from holdfast.actors.recorder import FlightRecorder, LastLife, create
-from holdfast.actors.wire import FrameReader, Hello, encode_frame
+from holdfast.actors.wire import FrameReader, Hello, array_head, encode_frame
 from holdfast.errors import (
     ActorDied,
     Conflict,
@@ -39,7 +39,12 @@ def receiver(**changes: Any) -> Receiver:
 
 
 def link() -> Link:
-    return Link(to="critic", sender="planner", incarnation="1.1", pack=list)
+    return Link(to="critic", sender="planner", incarnation="1.1", pack=pack)
+
+
+def pack(items: list[bytes]) -> bytes:
+    """Items are msgpack already; together they are an array."""
+    return array_head(len(items)) + b"".join(items)
 
 
 class Journal:
@@ -70,11 +75,9 @@ class Wire:
     def move(self, size: int) -> list[Delivery]:
         """Carry up to ``size`` bytes each way; what arrived."""
         self.there += self.link.outgoing()
-        arrived = []
+        arrived: list[Delivery] = []
         for payload in self.to_intake.feed(self.there[:size]):
-            delivery = self.intake.receive(payload)
-            if delivery is not None:
-                arrived.append(delivery)
+            arrived += self.intake.receive(payload)
         self.there = self.there[size:]
         self._answers()
         for payload in self.to_link.feed(self.back[:size]):
@@ -94,8 +97,7 @@ class Wire:
                 return
 
     def _answers(self) -> None:
-        self.back += b"".join(self.intake.outgoing)
-        self.intake.outgoing.clear()
+        self.back += self.intake.take_output()
 
     def cut(self) -> None:
         """Lose what is on the way."""
@@ -232,7 +234,7 @@ def test_what_the_last_life_never_took_in_hand_is_asked_of_the_next() -> None:
         sender.ask(question, outcomes.append, idempotent=False)
     wire.move(1 << 20)
     in_hand, *_ = wire.move(1 << 20)
-    recorder.take(in_hand.intake.slot, in_hand.position)
+    recorder.begin(1.0, in_hand.intake.slot, "ask", in_hand.number, in_hand.position)
     last = LastLife(record, incarnation="1.1")  # as it was when the actor died
     wire.cut()
     assert outcomes == []
@@ -348,7 +350,7 @@ def test_a_refused_link_fails_what_waits_and_what_comes_after() -> None:
 def test_items_offered_one_by_one_travel_in_one_frame() -> None:
     sender = link()
     for n in range(100):
-        sender.offer(n, 8)
+        sender.offer(msgspec.msgpack.encode(n))
     wire = Wire(sender, receiver(mailbox_limit=1_000, count_of=len))
     handle = Journal()
     wire.settle(handle)

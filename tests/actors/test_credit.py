@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from holdfast.actors.link import Link
-from tests.actors.test_conversation import Journal, Wire, receiver
+from tests.actors.test_conversation import Journal, Wire, pack, receiver
 
 
 @pytest.mark.parametrize("idle", [0, 3, 4, 20])
@@ -14,9 +15,9 @@ def test_a_frame_that_overdraws_a_mailbox_of_granted_room_is_not_the_last(idle: 
     shared = receiver(mailbox_limit=40, count_of=len)
     for n in range(idle):
         Wire(Link(to="critic", sender=f"idle{n}", incarnation="1"), shared).move(1 << 20)
-    sender = Link(to="critic", sender="late", incarnation="1", pack=list)
+    sender = Link(to="critic", sender="late", incarnation="1", pack=pack)
     for n in range(2_000):
-        sender.offer(n, 8)
+        sender.offer(msgspec.msgpack.encode(n))
     handle = Journal()
     Wire(sender, shared).settle(handle)
     assert [n for frame in handle.messages for n in frame] == list(range(2_000))

@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 import holdfast
+from holdfast.actors.entry import Entry
 from holdfast.actors.messages import log
 from holdfast.actors.outbox import Outbox, OutboxLimits, Policy
 from holdfast.errors import ConfigError, InvalidInputError, OutboxFullError
@@ -18,6 +19,7 @@ from holdfast.supervisors.config import parse_settings
 from tests.actors.overloading import check_conservation, committed, emit, rows, stopped
 from tests.daemon import CONFIG, TIMEOUT, Daemon
 
+encode = msgspec.msgpack.encode
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -165,42 +167,44 @@ def test_limits_that_mean_nothing_are_refused(tmp_path: Path, keys: str) -> None
 
 def outbox(**limits: Any) -> Outbox:
     return Outbox(
-        lambda items: ["pack", items],
-        lambda count, items: ["omit", count, items],
+        lambda items: encode(["pack", items]),
+        lambda count, items: encode(["omit", count, items]),
         OutboxLimits(policy="ring_only", **limits),
     )
 
 
+def drained(box: Outbox) -> list[Entry]:
+    return list(iter(lambda: box.next(10_000), None))
+
+
 def taken(box: Outbox) -> list[Any]:
-    found = []
-    while (entry := box.next()) is not None:
-        found.append((entry.first, entry.count, msgspec.msgpack.decode(entry.body)))
-    return found
+    entries = drained(box)
+    return [(entry.first, entry.count, msgspec.msgpack.decode(entry.body)) for entry in entries]
 
 
 def test_a_tombstone_stands_between_what_came_before_and_after_it() -> None:
     box = outbox(messages=2)
-    box.offer("a", 1)
-    box.offer("b", 1)
+    box.join("offer", b"a")
+    box.join("offer", b"b")
     assert box.is_full
-    box.omit("c", 1)
-    box.omit("d", 1)
+    box.omit(b"c")
+    box.omit(b"d")
     assert (box.accepted, box.pending) == (4, 4)
-    box.offer("e", 1)
+    box.join("offer", b"e")
     assert taken(box) == [
-        (1, 2, ["pack", ["a", "b"]]),
-        (3, 2, ["omit", 2, ["c", "d"]]),
-        (5, 1, ["pack", ["e"]]),
+        (1, 2, ["pack", [b"a", b"b"]]),
+        (3, 2, ["omit", 2, [b"c", b"d"]]),
+        (5, 1, ["pack", [b"e"]]),
     ]
 
 
 def test_what_was_omitted_takes_no_room() -> None:
     box = outbox(messages=2)
-    box.offer("a", 1)
-    box.offer("b", 1)
-    for n in range(10_000):
-        box.omit(n, 8)
-    entries = [entry for entry in iter(box.next, None)]
+    box.join("offer", b"a")
+    box.join("offer", b"b")
+    for _ in range(10_000):
+        box.omit(bytes(8))
+    entries = drained(box)
     assert [(entry.first, entry.count) for entry in entries] == [(1, 2), (3, 10_000)]
     assert len(msgspec.msgpack.decode(entries[1].body)[2]) == 512, "only the last are brought"
     box.trim(2)
@@ -212,10 +216,10 @@ def test_what_was_omitted_takes_no_room() -> None:
 
 def test_the_bytes_of_what_is_omitted_are_bounded() -> None:
     box = outbox(messages=1)
-    box.offer("a", 1)
+    box.join("offer", b"a")
     for _ in range(200):
-        box.omit("x" * 200_000, 200_000)
-        box.next()
+        box.omit(bytes(200_000))
+        box.next(1)
     assert box.pending == 201
     assert box.pending_bytes < 2 * 2**20
 
@@ -223,9 +227,14 @@ def test_the_bytes_of_what_is_omitted_are_bounded() -> None:
 def test_packing_never_lowers_a_count() -> None:
     """``flush`` reads it from another thread: what it misses would not be waited for."""
     counts: list[int] = []
-    box = Outbox(lambda items: counts.append(box.accepted) or items)  # type: ignore[func-returns-value]  # a look from inside
-    for n in range(600):
-        box.offer(n, 8)
-    assert [entry.count for entry in iter(box.next, None)] == [512, 88]
+
+    def pack(items: list[bytes]) -> bytes:
+        counts.append(box.accepted)
+        return b"".join(items)
+
+    box = Outbox(pack)
+    for _ in range(600):
+        box.join("offer", bytes(8))
+    assert [entry.count for entry in drained(box)] == [512, 88]
     assert counts == [600, 600]
     assert (box.accepted, box.pending) == (600, 600)

@@ -28,8 +28,7 @@ recorder = FlightRecorder(int(sys.argv[1]))
 slot = recorder.seat("planner", "5.1.2")
 for number in range(1, 8):
     recorder.idle()
-    recorder.take(slot, number)
-    recorder.begin(1.0, slot, "tell", 100 + number)
+    recorder.begin(1.0, slot, "tell", 100 + number, number)
 print("in hand", flush=True)
 sys.stdin.read()
 """
@@ -63,7 +62,7 @@ def test_an_idle_actor_has_nothing_in_hand(record: int) -> None:
     assert in_hand(record) is None
     recorder = FlightRecorder(record)
     slot = recorder.seat("a", "1")
-    recorder.begin(1.0, slot, "ask", 1)
+    recorder.begin(1.0, slot, "ask", 1, 1)
     recorder.idle()
     assert in_hand(record) is None
     recorder.close()
@@ -72,10 +71,10 @@ def test_an_idle_actor_has_nothing_in_hand(record: int) -> None:
 def test_a_connection_that_ended_leaves_its_slot_to_the_next(record: int) -> None:
     recorder = FlightRecorder(record)
     first = recorder.seat("a", "1")
-    recorder.take(first, 5)
+    recorder.begin(1.0, first, "tell", 5, 5)
     recorder.leave(first)
     assert recorder.seat("b", "1") == first
-    recorder.take(first, 2)
+    recorder.begin(1.0, first, "tell", 2, 2)
     recorder.close()
     last = LastLife(record, incarnation="1", suspects=[])
     assert last.position("a", "1") is None
@@ -87,8 +86,7 @@ def test_more_connections_than_slots_go_unrecorded_and_do_no_harm(record: int) -
     slots = [recorder.seat(f"s{n}", "1") for n in range(SLOTS + 2)]
     assert slots[-1] == 0
     assert len(set(slots)) == SLOTS + 1
-    recorder.take(0, 9)
-    recorder.begin(1.0, 0, "tell", 1)
+    recorder.begin(1.0, 0, "tell", 1, 9)
     recorder.close()
     assert in_hand(record) is None
 
