@@ -1,11 +1,10 @@
-"""The calls about events: what they send, how the replies read, how an event is encoded.
+"""The calls about events: what they send, how the replies read.
 
-Kept: which own events led to which root, for the newest 10,000 that have a key.
+Nothing is kept here.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from datetime import datetime
 from typing import Any, Final
 
@@ -15,7 +14,6 @@ from holdfast.actors.calls import Ask, Steps
 from holdfast.actors.link import Link
 from holdfast.actors.messages import log, query
 from holdfast.actors.wire import array_head
-from holdfast.clock import Clock
 from holdfast.errors import InvalidInputError
 from holdfast.storage import jsontext
 from holdfast.storage.records import EventFilter, StoredEvent
@@ -24,7 +22,6 @@ __all__ = [
     "FOLLOW_PERIOD",
     "Event",
     "EventCounters",
-    "EventEncoder",
     "Following",
     "count_events",
     "omit",
@@ -33,11 +30,8 @@ __all__ = [
     "tail_events",
 ]
 
-MAX_NAME: Final = 1024  # characters of a type, source, session, key ...
-MAX_DATA: Final = 1024 * 1024  # bytes of one event's JSON text
 PAGE: Final = 1000  # events asked for at a time
 FOLLOW_PERIOD: Final = 0.1  # seconds between looks for new events
-CAUSES: Final = 10_000  # own events remembered by key, so that effects know root and depth
 
 _encode = msgspec.msgpack.Encoder().encode
 _NO_EVENTS: Final = array_head(0)
@@ -92,56 +86,6 @@ class EventCounters:
     def duplicates(self) -> int:
         """Events of this hub, acknowledged so far, whose key was stored before."""
         return self._link.duplicates
-
-
-class EventEncoder:
-    """Turns what ``emit`` is given into the bytes that travel."""
-
-    def __init__(self, *, source: str, clock: Clock) -> None:
-        self._source = source
-        self._clock = clock
-        # By key, oldest first.  A cachetools LRUCache takes five times as long to put.
-        self._causes: OrderedDict[str, tuple[str, int]] = OrderedDict()
-
-    def encode(
-        self,
-        type: str,
-        data: object,
-        session: str | None,
-        source: str | None,
-        subject: str | None,
-        correlation: str | None,
-        cause: str | None,
-        key: str | None,
-        time_us: int | None,
-    ) -> bytes:
-        """The fields of an Event as the log and the writer pass them on.
-
-        Raises InvalidInputError.
-        """
-        text = jsontext.encode(data)
-        if source is None:
-            source = self._source
-        if time_us is None:
-            time_us = self._clock.time_us()
-        _check_names(type, source, subject, session, correlation, cause, key)
-        root, depth = (None, 0) if cause is None else self._place_below(cause)
-        return _encoded(
-            time_us, type, source, subject, session, correlation, cause, root, depth, key, text
-        )
-
-    def remember(self, key: str, cause: str | None) -> None:
-        """The event ``key`` is on its way: its effects will know where they stand."""
-        root, depth = (key, 0) if cause is None else self._place_below(cause)
-        causes = self._causes
-        causes[key] = (root, depth)
-        if len(causes) > CAUSES:
-            causes.popitem(last=False)
-
-    def _place_below(self, cause: str) -> tuple[str, int]:
-        """Root and depth of an effect: one below its cause, when that was emitted here."""
-        root, depth = self._causes.get(cause, (cause, 0))
-        return root, depth + 1
 
 
 def pack(items: list[bytes]) -> bytes:
@@ -272,44 +216,10 @@ class Following:
         return page
 
 
-def _encoded(time_us: int, type: str, *rest: str | int | None) -> bytes:
-    """The fields of an Event as the log and the writer pass them on."""
-    try:
-        raw = _encode((time_us, type, *rest))
-    except (UnicodeEncodeError, OverflowError, TypeError) as error:
-        raise InvalidInputError(
-            f"event {type!r}: {error}: names are Unicode text and time_us is an integer"
-        ) from error
-    if len(raw) > MAX_DATA:
-        raise InvalidInputError(
-            f"event {type!r}: data is {len(raw)} bytes of JSON, at most {MAX_DATA} are "
-            "accepted: store it elsewhere and refer to it"
-        )
-    return raw
-
-
 def _readable(event: StoredEvent) -> Event:
     fields: list[Any] = [*msgspec.structs.astuple(event)]
     fields[-1] = jsontext.decode(event.data)
     return Event(*fields)
-
-
-def _check_names(*names: str | None) -> None:
-    """Type and source, then the optional ones, in the order of the fields of an event."""
-    for value in names:  # without their fields: nearly always nothing is wrong
-        if value is not None and (
-            not isinstance(value, str) or not 0 < len(value) <= MAX_NAME or "\0" in value
-        ):
-            field = _NAMES[next(index for index, name in enumerate(names) if name is value)]
-            shown = repr(value) if len(repr(value)) < 80 else repr(value)[:80] + "..."
-            raise InvalidInputError(
-                f"{field} = {shown}: expected text of 1 to {MAX_NAME} characters without NUL"
-            )
-    if names[0] is None or names[1] is None:
-        raise InvalidInputError("type = None: expected text like 'tool:call'")
-
-
-_NAMES: Final = ("type", "source", "subject", "session", "correlation", "cause", "key")
 
 
 def _filter(

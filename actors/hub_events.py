@@ -14,9 +14,9 @@ from holdfast.actors.event_calls import (
     FOLLOW_PERIOD,
     Event,
     EventCounters,
-    EventEncoder,
     Following,
 )
+from holdfast.actors.event_encoding import EventEncoder
 from holdfast.actors.threaded import ThreadedDriver
 from holdfast.clock import Clock
 
@@ -31,8 +31,8 @@ class HubEvents(Blocking, EventCounters):
     ) -> None:
         Blocking.__init__(self, runner)
         self._driver = driver
-        link = driver.open("log", pack=event_calls.pack, omit=event_calls.omit)
-        EventCounters.__init__(self, link)
+        self._wire = driver.open("log", pack=event_calls.pack, omit=event_calls.omit)
+        EventCounters.__init__(self, self._wire.link)
         self._encoder = EventEncoder(source=source, clock=clock)
 
     def emit(
@@ -59,7 +59,7 @@ class HubEvents(Blocking, EventCounters):
         raw = self._encoder.encode(
             type, data, session, source, subject, correlation, cause, key, time_us
         )
-        self._driver.offer(self._link, raw, timeout)
+        self._driver.offer(self._wire, raw, timeout)
         if key is not None:
             self._encoder.remember(key, cause)
 

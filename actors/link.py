@@ -91,9 +91,12 @@ class Link:
 
     # -- what the program says ----------------------------------------------------------------
 
-    def tell(self, message: object) -> None:
-        """Queue a message; it is sent again until it is acknowledged.  Raises FrameError."""
-        self._outbox.join("tell", self._encoded(message))
+    def tell(self, message: object) -> bool:
+        """Queue a message; it is sent again until it is acknowledged.  Raises FrameError.
+
+        Whether there is a full frame to send now.
+        """
+        return self._outbox.join("tell", self._encoded(message))
 
     def command(self, message: object, on_reply: OnReply) -> None:
         """Queue a message that is carried out once, and answered however often it is sent."""
@@ -120,9 +123,12 @@ class Link:
         self._check()
         self._outbox.add("stop", b"", on_reply, idempotent=False)
 
-    def offer(self, item: bytes) -> None:
-        """Queue one item; neighbours travel in one frame, packed."""
-        self._outbox.join("offer", item)
+    def offer(self, item: bytes) -> bool:
+        """Queue one item; neighbours travel in one frame, packed.
+
+        Whether there is a full frame to send now.
+        """
+        return self._outbox.join("offer", item)
 
     def overflow(self, item: bytes) -> bool:
         """The outbox is full: whether the policy is to omit the item, which is done then."""
@@ -169,7 +175,10 @@ class Link:
 
     @property
     def is_full(self) -> bool:
-        """The bound on what is not acknowledged is reached: wait before queueing more."""
+        """Wait before queueing more: the bound on what is not acknowledged is reached.
+
+        Always so once the link is refused.
+        """
         return self._outbox.is_full
 
     @property
@@ -272,8 +281,7 @@ class Link:
         waiting = [*self._limbo, *self._asks.values(), *self._outbox.sent, *self._outbox.queue]
         self._limbo.clear()
         self._asks.clear()
-        self._outbox.sent.clear()
-        self._outbox.queue.clear()
+        self._outbox.shut()
         for entry in waiting:
             entry.answer(error)
         raise error

@@ -14,6 +14,7 @@ from typing import Any, Final, assert_never
 import msgspec
 from loguru import logger
 
+from holdfast.actors.blocks import Block
 from holdfast.actors.intake import Delivery, Departed, Joined
 from holdfast.actors.mailbox import Poisoned
 from holdfast.actors.mailbox_link import Answered
@@ -101,8 +102,8 @@ class LogActor(WriterBackedActor):
     def on_receive(self, message: Any) -> Any:
         """Requests of other actors, and what the mailbox and the writer answer."""
         match message:
-            case log.EmitFrame(raw=raw, events=events):
-                self._accept(raw, events)
+            case log.EmitFrame(raw=raw):
+                self._accept(Block(raw))
             case log.OmitFrame(count=count, events=events):
                 self._omit(count, events)
             case Answered(context=context, outcome=outcome):
@@ -131,9 +132,10 @@ class LogActor(WriterBackedActor):
 
     # -- the way in ---------------------------------------------------------------------------
 
-    def _accept(self, raw: msgspec.Raw, events: list[RawEvent]) -> None:
+    def _accept(self, block: Block) -> None:
         delivery = self.delivery
-        frame = Frame(writer.Relay(self._origin(delivery), raw), delivery.count, events, delivery)
+        relay = writer.Relay(self._origin(delivery), msgspec.Raw(block.raw))
+        frame = Frame(relay, delivery.count, block, delivery)
         if self._overload.is_dropping:
             self._dropped += frame.count - delivery.skip
             frame.bury("overload:drop")
@@ -142,7 +144,7 @@ class LogActor(WriterBackedActor):
     def _omit(self, count: int, events: list[RawEvent]) -> None:
         delivery = self.delivery
         skip = writer.Skip(self._origin(delivery), count, "ring_only")
-        self._add(Frame(skip, count, [], delivery, loose=events))
+        self._add(Frame(skip, count, None, delivery, loose=events))
 
     def _origin(self, delivery: Delivery) -> Origin:
         """Where a tell stands, which is acknowledged when it is settled."""
@@ -166,7 +168,7 @@ class LogActor(WriterBackedActor):
         delivery = poisoned.delivery
         if delivery.kind == "tell":
             skip = writer.Skip(self._origin(delivery), delivery.count, "poison")
-            frame = self._poisoned[id(delivery)] = Frame(skip, delivery.count, [], delivery)
+            frame = self._poisoned[id(delivery)] = Frame(skip, delivery.count, None, delivery)
             frame.is_held = True
             self._relays.add(frame)
             self._hand_over()
@@ -216,11 +218,9 @@ class LogActor(WriterBackedActor):
             key=f"overload:{incarnation}:{self._notices}",
             data=jsontext.encode(data),
         )
-        raw = msgspec.Raw(msgspec.msgpack.encode([event]))
+        block = Block(msgspec.msgpack.encode([event]))
         origin = Origin("log", incarnation, self.STREAM, self._notices)
-        self._relays.add(
-            Frame(writer.Relay(origin, raw), 1, [msgspec.structs.astuple(event)], None)
-        )
+        self._relays.add(Frame(writer.Relay(origin, msgspec.Raw(block.raw)), 1, block, None))
         self._hand_over()
 
     # -- what the writer answers --------------------------------------------------------------
@@ -251,13 +251,11 @@ class LogActor(WriterBackedActor):
         if self._is_refused:
             self._is_refused = False
             logger.info("events are committed again")
-        events = frame.events
-        if events and (outcome.skipped or outcome.repeated or outcome.refused):
+        self._fill_up_to(outcome.first_seq - 1)
+        if frame.block is not None:
             left_out = {index for index, _ in (*outcome.repeated, *outcome.refused)}
             left_out.update(range(outcome.skipped))
-            events = [event for index, event in enumerate(events) if index not in left_out]
-        self._fill_up_to(outcome.first_seq - 1)
-        self._ring.append(outcome.first_seq, events)
+            self._ring.append(outcome.first_seq, frame.block.without(left_out))
         self._ring.remember(frame.loose)
         for index, reason in outcome.refused:
             logger.warning("event {} of {} refused: {}", index, frame.sender, reason)
@@ -324,8 +322,7 @@ class LogActor(WriterBackedActor):
             case log.Query():
                 return self._query(message)
             case log.Count(filter=wanted):
-                count = sum(1 for _ in self._ring.matching(wanted, reverse=False))
-                return log.Counted(count, covered=self._reaches(wanted))
+                return log.Counted(self._ring.count(wanted), covered=self._reaches(wanted))
             case log.Stats():
                 ring, relays = self._ring, self._relays
                 filled = (len(ring), ring.capacity, relays.events, ring.last_seq)

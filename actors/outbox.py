@@ -91,13 +91,15 @@ class Outbox:
         self.accepted = 0  # messages ever queued that need an acknowledgement
         self.pending = 0  # those of them not acknowledged
         self.pending_bytes = 0
+        # The bound on what is not acknowledged is reached: wait before queueing more.
+        self.is_full = False
         self._pack = pack
         self._omit = omit
         self._open: Entry | None = None  # the newest entry, which its like may still join
         self._omission = _Omission()  # not packed
         self._omissions: dict[int, tuple[int, int]] = {}  # packed: count and bytes, by number
-        self._omitted = 0  # messages in either, which take no room
-        self._omitted_bytes = 0  # of the packed ones
+        # The limits, and what is omitted on top of them.
+        self._most, self._most_bytes = self.limits.messages, self.limits.bytes
         self._next_number = 1
         self._next_order = 0
 
@@ -107,19 +109,17 @@ class Outbox:
         return not (self.queue or self.sent or self._omission.count)
 
     @property
-    def is_full(self) -> bool:
-        """The bound on what is not acknowledged is reached: wait before queueing more."""
-        held, held_bytes = self.pending - self._omitted, self.pending_bytes - self._omitted_bytes
-        return held >= self.limits.messages or held_bytes >= self.limits.bytes
-
-    @property
     def can_omit(self) -> bool:
         """What has no room may be given to ``omit``."""
         return self.limits.policy == "ring_only" and self._omit is not None
 
-    def join(self, kind: Literal["tell", "offer"], item: bytes) -> None:
-        """Queue a tell, or an item to be packed; neighbours travel in one frame."""
+    def join(self, kind: Literal["tell", "offer"], item: bytes) -> bool:
+        """Queue a tell, or an item to be packed; neighbours travel in one frame.
+
+        Whether a frame is full now that could be sent.
+        """
         entry, size = self._open, len(item)
+        is_new = False
         if (
             entry is None
             or entry.kind != kind
@@ -128,6 +128,7 @@ class Outbox:
         ):
             if self._omission.count:
                 self._pack_omission()
+            is_new = entry is not None
             entry = self._open = self._append(Entry(kind, self._next_number, 0))
         entry.bodies.append(item)
         entry.count += 1
@@ -136,12 +137,15 @@ class Outbox:
         self.accepted += 1
         self.pending += 1
         self.pending_bytes += size
+        if self.pending >= self._most or self.pending_bytes >= self._most_bytes:
+            self.is_full = True
+        return is_new
 
     def omit(self, item: bytes) -> None:
         """Take the number of an item that has no room; it will not be committed."""
         self._open = None
         self._omission.add(item)
-        self._omitted += 1
+        self._most += 1
         self.accepted += 1
         self.pending += 1
 
@@ -165,6 +169,7 @@ class Outbox:
             self.accepted += 1
             self.pending += 1
             self.pending_bytes += entry.size
+            self.is_full = self.pending >= self._most or self.pending_bytes >= self._most_bytes
         else:
             entry.first = entry.order
         return entry
@@ -262,6 +267,13 @@ class Outbox:
                 self.queue.remove(entry)
                 return
 
+    def shut(self) -> None:
+        """Nothing will be sent any more, and there is no room."""
+        self.sent.clear()
+        self.queue.clear()
+        self._open = None
+        self.is_full = True
+
     def _append(self, entry: Entry) -> Entry:
         self._next_order += 1
         entry.order = self._next_order
@@ -271,14 +283,15 @@ class Outbox:
     def _pack_omission(self) -> None:
         assert self._omit is not None
         omission, self._omission = self._omission, _Omission()
-        has_room = self._omitted_bytes + omission.size <= OMITTED_BYTES
+        omitted_bytes = self._most_bytes - self.limits.bytes
+        has_room = omitted_bytes + omission.size <= OMITTED_BYTES
         items = list(omission.items) if has_room else []
         body = self._omit(omission.count, items)
         entry = Entry("offer", self._next_number, 0, body=body, count=omission.count)
         self._append(entry)
         self._next_number += omission.count
         self._omissions[entry.first] = omission.count, entry.size
-        self._omitted_bytes += entry.size
+        self._most_bytes += entry.size
         self.pending_bytes += entry.size
 
     def _shorten(self, entry: Entry, mark: int) -> None:
@@ -288,7 +301,8 @@ class Outbox:
 
     def _settle(self, entry: Entry) -> None:
         omitted, size = self._omissions.pop(entry.first, (0, 0))
-        self._omitted -= omitted
-        self._omitted_bytes -= size
+        self._most -= omitted
+        self._most_bytes -= size
         self.pending -= entry.count
         self.pending_bytes -= entry.size
+        self.is_full = self.pending >= self._most or self.pending_bytes >= self._most_bytes

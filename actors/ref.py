@@ -163,6 +163,14 @@ class RemoteRef(pykka.ActorRef[Any], Reference):
     def __str__(self) -> str:
         return f"{self.name} ({self.actor_urn})"
 
+    def tell(self, message: Any) -> None:
+        """Send a message without waiting for anything but room in the outbox.
+
+        It is kept here and sent again until the actor has handled it.  Raises OutboxFullError,
+        FrameError, TypeError for what cannot travel.
+        """
+        self._driver.send_tell(self.name, message)
+
     def ask(
         self,
         message: Any,

@@ -9,6 +9,9 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 
+import msgspec
+
+from holdfast.actors.blocks import Block
 from holdfast.actors.intake import Delivery
 from holdfast.actors.messages.writer import Relay, Skip
 from holdfast.storage.records import RawEvent
@@ -19,20 +22,20 @@ __all__ = ["Frame", "Relays"]
 class Frame:
     """What one tell brought, and the message that settles it: its events or a tombstone."""
 
-    __slots__ = ("count", "delivery", "events", "is_held", "loose", "message")
+    __slots__ = ("block", "count", "delivery", "is_held", "loose", "message")
 
     def __init__(
         self,
         message: Relay | Skip,
         count: int,
-        events: list[RawEvent],
+        block: Block | None,
         delivery: Delivery | None,
         *,
         loose: list[RawEvent] | None = None,
     ) -> None:
         self.message = message
         self.count = count  # of numbers it takes
-        self.events = events  # none in a tombstone
+        self.block = block  # its events; None in a tombstone
         self.delivery = delivery  # None for what the log itself has to tell
         self.loose = loose or []  # of what a tombstone stands for, what is kept in memory
         self.is_held = False  # nothing is sent of it before something else has happened
@@ -50,12 +53,22 @@ class Frame:
     @property
     def weight(self) -> int:
         """What it costs the writer, in events."""
-        return max(1, len(self.events))
+        return 1 if self.block is None else max(1, self.block.count)
+
+    def events(self) -> list[RawEvent]:
+        """Its events, and the loose ones; of what came twice only what is new."""
+        if self.block is None:
+            return self.loose
+        try:
+            events = self.block.events()
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            return []  # no events: the writer is about to refuse them
+        return events[self.delivery.skip :] if self.delivery else events
 
     def bury(self, reason: str) -> None:
         """Make it a tombstone."""
         self.message = Skip(self.message.origin, self.count, reason)
-        self.events = []
+        self.block = None
 
 
 class Relays:
@@ -79,13 +92,12 @@ class Relays:
     @property
     def events(self) -> int:
         """Events that are on their way to be committed."""
-        return sum(len(frame.events) for frame in self._frames.values())
+        return sum(frame.block.count for frame in self._frames.values() if frame.block)
 
     def uncommitted(self) -> Iterator[RawEvent]:
-        """Those events, and the loose ones between them; of what came twice only what is new."""
+        """Those events, and the loose ones between them."""
         for frame in self._frames.values():
-            yield from frame.events[frame.delivery.skip :] if frame.delivery else frame.events
-            yield from frame.loose
+            yield from frame.events()
 
     def add(self, frame: Frame) -> None:
         """Put a frame at the end."""
@@ -141,9 +153,9 @@ class Relays:
         """
         lost = 0
         for frame in (*self._waiting, *self._refused.values()):
-            if frame.delivery is None or not frame.events:
+            if frame.delivery is None or frame.block is None:
                 continue
-            lost += len(frame.events)
+            lost += frame.block.count
             if id(frame) in self._refused:
                 self._handed -= frame.weight - 1
             frame.bury(reason)

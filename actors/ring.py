@@ -10,64 +10,83 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from heapq import merge
-from itertools import islice
 from operator import itemgetter
 
+from holdfast.actors.blocks import Block
 from holdfast.storage.records import EventFilter, RawEvent, Row, StoredEvent
 
 __all__ = ["Ring"]
 
 
 class Ring:
-    """The last ``capacity`` committed events of ``daemon``."""
+    """The last ``capacity`` committed events of ``daemon``.
+
+    They are kept in the blocks they came in, so that up to a block more may be in memory.
+    """
 
     def __init__(self, *, capacity: int, daemon: str) -> None:
         self.capacity = capacity
         self.last_seq = 0  # the number of the newest committed event
         self._daemon = daemon
-        self._committed: deque[RawEvent] = deque(maxlen=capacity)
+        self._blocks: deque[Block] = deque()  # each begins where the one before it ends
+        self._held = 0  # events in them
         # Each with the number of the committed event that it stands behind.
         self._loose: deque[tuple[int, RawEvent]] = deque(maxlen=capacity)
 
     def __len__(self) -> int:
-        return len(self._committed)
+        return min(self._held, self.capacity)
 
     @property
     def first_seq(self) -> int:
         """The number of the oldest event held; one above the last when there is none."""
-        return self.last_seq - len(self._committed) + 1
+        return self.last_seq - len(self) + 1
 
-    def append(self, first_seq: int, events: Sequence[RawEvent]) -> None:
+    def append(self, first_seq: int, block: Block) -> None:
         """Add events that were committed as ``first_seq``, ``first_seq + 1``, ...
 
         What is held already is passed over.  Raises ValueError at a gap: fill it first.
         """
-        if first_seq > self.last_seq + 1:
+        known = self.last_seq + 1 - first_seq
+        if known < 0:
             raise ValueError(f"event {first_seq} after {self.last_seq}: the ring has no gaps")
-        new = events[self.last_seq + 1 - first_seq :]
-        self._committed.extend(new)
-        self.last_seq += len(new)
+        if known >= block.count:
+            return
+        if known:
+            block = block.without(set(range(known)))
+        self._blocks.append(block)
+        self._held += block.count
+        self.last_seq += block.count
+        while self._held - self._blocks[0].count >= self.capacity:
+            self._held -= self._blocks.popleft().count
 
     def refill(self, rows: Sequence[Row], last_seq: int) -> None:
         """Hold exactly the newest rows of the database, whose newest number is ``last_seq``."""
-        self._committed.clear()
-        self._committed.extend(row[2:] for row in rows)
+        self._blocks.clear()
+        self._held = 0
         self.last_seq = last_seq
+        self.prepend(rows)
 
     @property
     def room(self) -> int:
         """How many older events it could hold, if there are any."""
-        return min(self.capacity - len(self._committed), self.first_seq - 1)
+        return min(self.capacity - len(self), self.first_seq - 1)
 
     def prepend(self, rows: Sequence[Row]) -> None:
         """Add rows that precede the oldest event, the newest of them as there is room."""
-        room = self.room
-        self._committed.extendleft(row[2:] for row in reversed(rows[max(0, len(rows) - room) :]))
+        rows = rows[max(0, len(rows) - self.capacity + self._held) :]
+        if rows:
+            self._blocks.appendleft(Block.of([row[2:] for row in rows]))
+            self._held += len(rows)
 
     def add_rows(self, rows: Iterable[Row]) -> None:
-        """Add rows that follow the newest event."""
+        """Add rows that follow the newest event, up to a gap in their numbers."""
+        events: list[RawEvent] = []
         for row in rows:
-            self.append(row[0], (row[2:],))
+            if row[0] != self.last_seq + 1 + len(events):
+                break
+            events.append(row[2:])
+        if events:
+            self.append(self.last_seq + 1, Block.of(events))
 
     def remember(self, events: Iterable[RawEvent]) -> None:
         """Add events that are kept here and nowhere else."""
@@ -89,28 +108,52 @@ class Ring:
 
     def newest(self, limit: int) -> list[StoredEvent]:
         """The last ``limit`` events, oldest first."""
-        skip = max(0, len(self._committed) - limit)
-        first = self.first_seq + skip
-        return [
-            StoredEvent(seq, self._daemon, *event)
-            for seq, event in enumerate(islice(self._committed, skip, None), first)
-        ]
+        limit = min(limit, len(self))
+        found: list[RawEvent] = []
+        for block in reversed(self._blocks):
+            if len(found) >= limit:
+                break
+            found[:0] = block.events()
+        first = self.last_seq - limit + 1
+        last_ones = found[len(found) - limit :]
+        return [StoredEvent(first + n, self._daemon, *event) for n, event in enumerate(last_ones)]
+
+    def count(self, wanted: EventFilter) -> int:
+        """How many events match."""
+        return sum(len(seqs) for _, _, seqs in self._matching(wanted, reverse=False))
 
     def matching(self, wanted: EventFilter, *, reverse: bool) -> Iterator[StoredEvent]:
         """The events that match, in order of their numbers or newest first."""
+        for first, block, seqs in self._matching(wanted, reverse=reverse):
+            events = block.events()
+            for seq in seqs:
+                yield StoredEvent(seq, self._daemon, *events[seq - first])
+
+    def _matching(
+        self, wanted: EventFilter, *, reverse: bool
+    ) -> Iterator[tuple[int, Block, list[int]]]:
+        """The blocks with events that match: their first numbers, and the numbers that match."""
         matches = wanted.compile()
-        first = self.first_seq
+        oldest = max(self.first_seq, 0 if wanted.after is None else wanted.after + 1)
+        for first, block in self._numbered(reverse=reverse):
+            if first + block.count <= oldest:
+                continue
+            seqs = [
+                seq
+                for seq, (time_us, type, source, session) in enumerate(block.mentions(), first)
+                if seq >= oldest and matches(time_us, type, source, session, seq)
+            ]
+            if seqs:
+                yield first, block, seqs[::-1] if reverse else seqs
+
+    def _numbered(self, *, reverse: bool) -> Iterator[tuple[int, Block]]:
         if reverse:
-            numbered = zip(
-                range(self.last_seq, first - 1, -1), reversed(self._committed), strict=True
-            )
+            first = self.last_seq + 1
+            for block in reversed(self._blocks):
+                first -= block.count
+                yield first, block
         else:
-            skip = 0 if wanted.after is None else max(0, wanted.after + 1 - first)
-            numbered = zip(
-                range(first + skip, self.last_seq + 1),
-                islice(self._committed, skip, None),
-                strict=True,
-            )
-        for seq, event in numbered:
-            if matches(event[0], event[1], event[2], event[4], seq):
-                yield StoredEvent(seq, self._daemon, *event)
+            first = self.last_seq + 1 - self._held
+            for block in self._blocks:
+                yield first, block
+                first += block.count

@@ -38,6 +38,21 @@ LOCK_TIMEOUT: Final = 0.05
 LINGER: Final = 0.005
 
 
+class _Forks:
+    """How many forks lie between this process and the first: asking for the pid each time is a
+    system call."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        os.register_at_fork(after_in_child=self._note)
+
+    def _note(self) -> None:
+        self.count += 1
+
+
+_forks: Final = _Forks()  # what the kernel knows of this process; nobody else writes it
+
+
 class ThreadedDriver:
     """Links by actor name, for any number of threads of one process."""
 
@@ -56,7 +71,7 @@ class ThreadedDriver:
         self._clock = clock
         # Addresses go through a descriptor: the path of a socket holds 107 bytes only.
         self._folder = os.open(run_dir, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-        self._pid = os.getpid()
+        self._pid, self._forks = os.getpid(), _forks.count
         self._lock = threading.RLock()
         self._changed = threading.Condition(self._lock)
         self._reactor = Reactor(clock=clock)
@@ -71,8 +86,8 @@ class ThreadedDriver:
 
     # -- links --------------------------------------------------------------------------------
 
-    def open(self, to: str, *, pack: Pack | None = None, omit: Omit | None = None) -> Link:
-        """The link to an actor; made at the first call, which says how offers are packed."""
+    def open(self, to: str, *, pack: Pack | None = None, omit: Omit | None = None) -> LinkSocket:
+        """The way to an actor; made at the first call, which says how offers are packed."""
         with self._lock:
             wire = self._wires.get(to)
             if wire is None:
@@ -95,19 +110,21 @@ class ThreadedDriver:
                 )
                 wire.open()
                 self._wake()
-            return wire.link
+            return wire
 
-    def offer(self, link: Link, item: bytes, timeout: float | None = None) -> None:
+    def offer(self, wire: LinkSocket, item: bytes, timeout: float | None = None) -> None:
         """Queue one item; what happens when the outbox is full is the policy's to say.
 
         Raises OutboxFullError when it stays full; the item is not queued then.  With a timeout of
         0 it may be called from anywhere, also from a signal handler, ``__del__`` or a fork.
         """
         if timeout is not None and timeout <= 0:
-            self._offer_at_once(link, item)
+            self._offer_at_once(wire, item)
             return
+        if self._forks != _forks.count:
+            self._check()  # not with the lock: a thread may have it that this process does not have
         with self._lock:
-            self._put(link, item, timeout)
+            self._put(wire, item, timeout)
 
     def ask_once(self, to: str, message: object, timeout: float, *, idempotent: bool = True) -> Any:
         """The reply; asked again after every restart of the actor unless not ``idempotent``.
@@ -162,17 +179,21 @@ class ThreadedDriver:
     @property
     def is_usable(self) -> bool:
         """Not closed, and not the copy that a fork made."""
-        return not self._closing and os.getpid() == self._pid
+        return not self._closing and self._forks == _forks.count
 
     # -- the driver of references -------------------------------------------------------------
 
     def send_tell(self, to: str, message: object) -> None:
         """Queue until acknowledged; waits when the outbox is full."""
-        link = self.open(to)
+        if self._forks != _forks.count:
+            self._check()
         with self._lock:
-            self._wait_for_room(link)
-            link.tell(message)
-            if self._asleep:
+            wire = self._wires.get(to) or self.open(to)
+            if wire.link.is_full or self._closing:
+                self._wait_for_room(wire.link)
+            if wire.link.tell(message):
+                self._send_full_frames(wire)
+            elif self._asleep:
                 self._wake()
 
     def send_ask(
@@ -186,10 +207,7 @@ class ThreadedDriver:
     ) -> int:
         """Send at once if there is credit."""
         with self._lock:
-            wire = self._wires.get(to)
-            if wire is None:
-                self.open(to)
-                wire = self._wires[to]
+            wire = self._wires.get(to) or self.open(to)
             self._check()
             deadline = None if timeout is None else self._clock.monotonic() + timeout
             ident = wire.link.ask(message, on_reply, idempotent=idempotent, deadline=deadline)
@@ -198,10 +216,10 @@ class ThreadedDriver:
 
     def send_stop(self, to: str, on_reply: Callable[[Any], None]) -> None:
         """Send pykka's stop."""
-        link = self.open(to)
+        wire = self.open(to)
         with self._lock:
-            link.stop(on_reply)
-            self._wires[to].flush()
+            wire.link.stop(on_reply)
+            wire.flush()
 
     def abandon(self, to: str, ident: int) -> None:
         """Nobody waits for the answer any more."""
@@ -227,7 +245,7 @@ class ThreadedDriver:
 
     def is_up(self, to: str) -> bool:
         """Whether the actor has welcomed this process on the present connection."""
-        return self.open(to).is_up
+        return self.open(to).link.is_up
 
     def remaining(self) -> float | None:
         """A program asks on nobody's behalf."""
@@ -235,7 +253,7 @@ class ThreadedDriver:
 
     def close(self) -> None:
         """Say goodbye where nothing is owed; abandon what is not acknowledged."""
-        if os.getpid() != self._pid:
+        if self._forks != _forks.count:
             return  # a forked child shares the sockets; they are the parent's to close
         with self._lock:
             if self._closing:
@@ -255,7 +273,7 @@ class ThreadedDriver:
     # -- inside -------------------------------------------------------------------------------
 
     def _check(self) -> None:
-        if os.getpid() != self._pid:
+        if self._forks != _forks.count:
             raise HoldfastError(
                 f"this connection belongs to process {self._pid}, not to its fork {os.getpid()}: "
                 "connect again in the child"
@@ -263,28 +281,34 @@ class ThreadedDriver:
         if self._closing:
             raise HoldfastError("the connection is closed: connect again")
 
-    def _offer_at_once(self, link: Link, item: bytes) -> None:
+    def _offer_at_once(self, wire: LinkSocket, item: bytes) -> None:
         self._check()  # first: the lock of a fork's copy may be held by a thread it does not have
         # In a signal handler or ``__del__`` the thread may be in the middle of a change here.
         is_inside: bool = self._lock._is_owned()  # type: ignore[attr-defined]  # as Condition asks it
         if is_inside or not self._lock.acquire(timeout=LOCK_TIMEOUT):
-            raise OutboxFullError(f"the outbox to {link.to!r} is in use: offer it again")
+            raise OutboxFullError(f"the outbox to {wire.link.to!r} is in use: offer it again")
         try:
-            if link.refused is not None:
-                raise link.refused
-            self._put(link, item, 0.0)
+            self._put(wire, item, 0.0)
         finally:
             self._lock.release()
 
-    def _put(self, link: Link, item: bytes, timeout: float | None) -> None:
-        is_full = link.is_full
-        if is_full and link.refused is None and not self._closing and link.overflow(item):
-            return
-        if is_full or link.refused is not None or self._closing:
+    def _put(self, wire: LinkSocket, item: bytes, timeout: float | None) -> None:
+        link = wire.link
+        if link.is_full or self._closing:
+            if link.refused is None and not self._closing and link.overflow(item):
+                return
             self._wait_for_room(link, timeout)
-        link.offer(item)
-        if self._asleep:
+        if link.offer(item):
+            self._send_full_frames(wire)
+        elif self._asleep:
             self._wake()
+
+    def _send_full_frames(self, wire: LinkSocket) -> None:
+        """From here: the background thread would have to wait for the interpreter, 5 ms in a
+        program that is busy."""
+        wire.flush()
+        if not wire.link.is_up:
+            self._wake()  # the break may have put timers on the heap
 
     def _wait_for_room(self, link: Link, timeout: float | None = None) -> None:
         self._check()
@@ -292,15 +316,13 @@ class ThreadedDriver:
             timeout = link.room_timeout
         deadline = self._clock.monotonic() + timeout
         while link.is_full:
+            if link.refused is not None:
+                raise link.refused
             rest = deadline - self._clock.monotonic()
             if rest <= 0 or self._closing:
                 raise link.reject(timeout)
-            if link.refused is not None:
-                raise link.refused
             self._wake()
             self._changed.wait(rest)
-        if link.refused is not None:
-            raise link.refused
 
     def _read_here(
         self, wire: LinkSocket, is_done: Callable[[], bool], deadline: float | None

@@ -26,9 +26,9 @@ from holdfast.actors.event_calls import (
     FOLLOW_PERIOD,
     Event,
     EventCounters,
-    EventEncoder,
     Following,
 )
+from holdfast.actors.event_encoding import EventEncoder
 from holdfast.actors.looped import LoopDriver
 from holdfast.actors.outbox import OutboxLimits, Policy, limited
 from holdfast.actors.plain import decoder_with

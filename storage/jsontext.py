@@ -26,7 +26,7 @@ import msgspec
 
 from holdfast.errors import InvalidInputError
 
-__all__ = ["MAX_DEPTH", "decode", "encode"]
+__all__ = ["MAX_DEPTH", "decode", "encode", "encode_utf8"]
 
 # SQLite's JSON functions take 1,000 levels.  A level costs two of Python's 1,000 stack frames.
 MAX_DEPTH: Final = 200
@@ -61,13 +61,18 @@ def encode(value: object) -> str:
 
     Raises InvalidInputError that names the place: ``data.a[3]: NaN ...``.
     """
+    return encode_utf8(value).decode()
+
+
+def encode_utf8(value: object) -> bytes:
+    """As ``encode``, the text as UTF-8."""
     try:
         if _is_plain(value, MAX_DEPTH):
-            return _to_json(value).decode()
+            return _to_json(value)
     except (ValueError, RecursionError):
         pass  # a lone surrogate, a giant integer, no stack left: found again below, with its place
     try:
-        return _to_json(_portable(value, "data", MAX_DEPTH)).decode()
+        return _to_json(_portable(value, "data", MAX_DEPTH))
     except RecursionError:
         raise InvalidInputError("data: nested deeper than the caller's stack allows") from None
 

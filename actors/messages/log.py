@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from holdfast.actors.wire import array_length
 from holdfast.storage.records import EventFilter, RawEvent, StoredEvent
 
 __all__ = [
@@ -50,10 +51,13 @@ class Emit(msgspec.Struct, frozen=True, array_like=True, tag="emit"):
 
 
 class EmitFrame(msgspec.Struct, frozen=True):
-    """An Emit as the log sees it: the bytes to pass on, and the same events read once."""
+    """An Emit as the log sees it: bytes to pass on, an array of ``count`` events.
+
+    Nobody has looked at the events; the writer does, before anything is committed.
+    """
 
     raw: msgspec.Raw
-    events: list[RawEvent]
+    count: int
 
 
 class Omit(msgspec.Struct, frozen=True, array_like=True, tag="omit"):
@@ -157,13 +161,13 @@ decode_reply: Callable[[bytes], Reply] = msgspec.msgpack.Decoder(Reply).decode
 
 
 def decode_request(
-    body: bytes,
+    body: bytes | msgspec.Raw,
 ) -> EmitFrame | OmitFrame | Tail | Query | Count | Barrier | Advance | Stats:
-    """Raises msgspec's errors; events with a wrong shape are refused here, at the door."""
+    """Raises msgspec's errors, or FrameError when there is no array of events."""
     message = _decode_request(body)
     match message:
         case Emit(events=events):
-            return EmitFrame(events, _decode_events(events))
+            return EmitFrame(events, array_length(memoryview(events)))
         case Omit(count=count, events=events):
             return OmitFrame(count, _decode_events(events))
         case _:
@@ -173,9 +177,7 @@ def decode_request(
 def count_of(message: Any) -> int:
     """How many numbers a tell takes: one for each of its events."""
     match message:
-        case EmitFrame(events=events):
-            return len(events)
-        case OmitFrame(count=count):
+        case EmitFrame(count=count) | OmitFrame(count=count):
             return int(count)
         case _:
             return 1

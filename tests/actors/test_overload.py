@@ -12,6 +12,7 @@ import msgspec
 import pytest
 
 import holdfast
+from holdfast.actors.blocks import Block
 from holdfast.actors.messages.writer import Relay, Skip
 from holdfast.actors.overload import Overload, Switch, Thresholds
 from holdfast.actors.relays import Frame, Relays
@@ -210,7 +211,7 @@ def frame(first: int, count: int, *, own: bool = False) -> Frame:
     ]
     origin = Origin("s", "1", "log", first)
     delivery: Any = None if own else object()
-    return Frame(Relay(origin, msgspec.Raw(b"\x90")), count, events, delivery)
+    return Frame(Relay(origin, msgspec.Raw(b"\x90")), count, Block.of(events), delivery)
 
 
 def test_the_writer_is_given_a_bounded_share_and_flush_takes_the_rest() -> None:
