@@ -28,7 +28,6 @@ from holdfast.actors.wire import (
     Goodbye,
     Hello,
     Refused,
-    Reply,
     Result,
     StopActor,
     Tell,
@@ -38,6 +37,7 @@ from holdfast.actors.wire import (
     decode_bodies,
     decode_from_sender,
     encode_frame,
+    reply_frame,
 )
 from holdfast.errors import FrameError, HoldfastError, ProtocolError, VersionError
 
@@ -219,7 +219,7 @@ class Intake:
             if delivery.kind == "command":
                 frame = encode_frame(Result(delivery.number, value), max_frame=receiver.max_frame)
             else:
-                frame = encode_frame(Reply(delivery.number, value), max_frame=receiver.max_frame)
+                frame = reply_frame(delivery.number, value, max_frame=receiver.max_frame)
         except (TypeError, ValueError, OverflowError, RecursionError, FrameError) as error:
             self.fail(delivery, error)
             return

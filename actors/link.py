@@ -193,6 +193,12 @@ class Link:
         return self._outbox.is_empty and not (self._asks or self._limbo)
 
     @property
+    def has_output(self) -> bool:
+        """Something waits to be sent, though perhaps not now."""
+        outbox = self._outbox
+        return bool(outbox.queue or self._hello is not None or outbox.omission.count)
+
+    @property
     def is_up(self) -> bool:
         """The other side has said Welcome on this connection."""
         return self._state == "up"

@@ -83,15 +83,12 @@ class LinkSocket:
 
     def flush(self) -> None:
         """Send what the link has to say and the socket takes; wait for room for the rest."""
-        sock = self.sock
-        if sock is None:
-            return
-        had_rest = bool(self._unsent)
-        while True:
+        link, sock, had_rest = self.link, self.sock, bool(self._unsent)
+        while sock is not None and (self._unsent or link.has_output):
             is_new = not self._unsent
-            data = self._unsent or self.link.outgoing()
+            data = self._unsent or link.outgoing()
             if not data:
-                break
+                break  # no credit
             try:
                 sent = sock.send(data)
             except BlockingIOError:
@@ -100,7 +97,7 @@ class LinkSocket:
                 self._unsent = b""
                 self._broke(last_was_sent=not is_new)
                 return
-            self._unsent = data[sent:]
+            self._unsent = data[sent:] if sent < len(data) else b""
             if self._unsent:
                 break
         if bool(self._unsent) != had_rest:

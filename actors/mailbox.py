@@ -104,6 +104,7 @@ class Mailbox:
             listener, reactor=self._reactor, receiver=self._receiver, deliver=self._ready.extend
         )
         self._links: dict[str, MailboxLink] = {}
+        self._wires: list[LinkSocket] = []  # of the links
 
     # -- pykka's inbox ------------------------------------------------------------------------
 
@@ -212,6 +213,7 @@ class Mailbox:
                 decode_reply=decode_reply_of(to) or self._decode_plain,
             )
             wire = LinkSocket(link, address=self._address(to), reactor=self._reactor)
+            self._wires.append(wire)
             known = self._links[to] = MailboxLink(link, wire, self)
             wire.open()
         return known
@@ -300,12 +302,13 @@ class Mailbox:
     def _poll(self, timeout: float | None) -> None:
         self._since_poll = 0
         self._flush()
-        self._reactor.poll(timeout)
+        reactor = self._reactor
+        reactor.dispatch(reactor.select(reactor.bounded(timeout)))
 
     def _flush(self) -> None:
         self._connections.flush()
-        for link in self._links.values():
-            link.flush()
+        for wire in self._wires:
+            wire.flush()
 
     def _single(self, delivery: Delivery) -> Envelope[Any]:
         self.handled += 1

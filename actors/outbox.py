@@ -96,7 +96,7 @@ class Outbox:
         self._pack = pack
         self._omit = omit
         self._open: Entry | None = None  # the newest entry, which its like may still join
-        self._omission = _Omission()  # not packed
+        self.omission = _Omission()  # not packed
         self._omissions: dict[int, tuple[int, int]] = {}  # packed: count and bytes, by number
         # The limits, and what is omitted on top of them.
         self._most, self._most_bytes = self.limits.messages, self.limits.bytes
@@ -106,7 +106,7 @@ class Outbox:
     @property
     def is_empty(self) -> bool:
         """Nothing waits for anything."""
-        return not (self.queue or self.sent or self._omission.count)
+        return not (self.queue or self.sent or self.omission.count)
 
     @property
     def can_omit(self) -> bool:
@@ -126,7 +126,7 @@ class Outbox:
             or entry.count >= PACK
             or entry.size + size > PACK_BYTES
         ):
-            if self._omission.count:
+            if self.omission.count:
                 self._pack_omission()
             is_new = entry is not None
             entry = self._open = self._append(Entry(kind, self._next_number, 0))
@@ -144,7 +144,7 @@ class Outbox:
     def omit(self, item: bytes) -> None:
         """Take the number of an item that has no room; it will not be committed."""
         self._open = None
-        self._omission.add(item)
+        self.omission.add(item)
         self._most += 1
         self.accepted += 1
         self.pending += 1
@@ -158,7 +158,7 @@ class Outbox:
         idempotent: bool,
     ) -> Entry:
         """Queue a message behind everything before; its entry."""
-        if self._omission.count:
+        if self.omission.count:
             self._pack_omission()
         self._open = None
         entry = Entry(kind, 0, 0, body=body, count=1, on_reply=on_reply, idempotent=idempotent)
@@ -177,7 +177,7 @@ class Outbox:
     def next(self, room: int) -> Entry | None:
         """The entry to send now, taken from the queue; of many tells at most ``room``."""
         if not self.queue:
-            if not self._omission.count:
+            if not self.omission.count:
                 return None
             self._pack_omission()
         entry = self.queue[0]
@@ -282,7 +282,7 @@ class Outbox:
 
     def _pack_omission(self) -> None:
         assert self._omit is not None
-        omission, self._omission = self._omission, _Omission()
+        omission, self.omission = self.omission, _Omission()
         omitted_bytes = self._most_bytes - self.limits.bytes
         has_room = omitted_bytes + omission.size <= OMITTED_BYTES
         items = list(omission.items) if has_room else []

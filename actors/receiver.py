@@ -85,9 +85,10 @@ class Receiver:
     @property
     def window(self) -> int:
         """One sender's fair share of the mailbox; a frame may overdraw it."""
+        senders = len(self.intakes)
         if self.is_narrow:
             return 1
-        return max(1, self._limit // max(4, len(self.intakes)))
+        return self._limit // (senders if senders > 4 else 4) or 1
 
     def top_up(self, outstanding: int) -> int:
         """How many more messages a sender with ``outstanding`` ones may be granted now."""

@@ -88,7 +88,7 @@ class ThreadedDriver:
 
     def open(self, to: str, *, pack: Pack | None = None, omit: Omit | None = None) -> LinkSocket:
         """The way to an actor; made at the first call, which says how offers are packed."""
-        with self._lock:
+        with self._locked():
             wire = self._wires.get(to)
             if wire is None:
                 self._check()
@@ -121,9 +121,7 @@ class ThreadedDriver:
         if timeout is not None and timeout <= 0:
             self._offer_at_once(wire, item)
             return
-        if self._forks != _forks.count:
-            self._check()  # not with the lock: a thread may have it that this process does not have
-        with self._lock:
+        with self._locked():
             self._put(wire, item, timeout)
 
     def ask_once(self, to: str, message: object, timeout: float, *, idempotent: bool = True) -> Any:
@@ -141,7 +139,7 @@ class ThreadedDriver:
         Raises AskTimeout, and it may be carried out yet; or what the handler raised.
         """
         future = RemoteFuture()
-        with self._lock:
+        with self._locked():
             wire = self._wires[to]
             self._wait_for_room(wire.link, timeout)
             wire.link.command(message, future.set)
@@ -167,12 +165,12 @@ class ThreadedDriver:
     @property
     def owed(self) -> dict[str, int]:
         """How many messages to whom are not acknowledged."""
-        with self._lock:
+        with self._locked():
             return {to: wire.link.queued for to, wire in self._wires.items() if wire.link.queued}
 
     def pause(self, seconds: float) -> None:
         """Let time pass; ends early when the driver is closed."""
-        with self._lock:
+        with self._locked():
             self._changed.wait_for(lambda: self._closing, seconds)
             self._check()
 
@@ -185,9 +183,7 @@ class ThreadedDriver:
 
     def send_tell(self, to: str, message: object) -> None:
         """Queue until acknowledged; waits when the outbox is full."""
-        if self._forks != _forks.count:
-            self._check()
-        with self._lock:
+        with self._locked():
             wire = self._wires.get(to) or self.open(to)
             if wire.link.is_full or self._closing:
                 self._wait_for_room(wire.link)
@@ -206,7 +202,7 @@ class ThreadedDriver:
         timeout: float | None = None,
     ) -> int:
         """Send at once if there is credit."""
-        with self._lock:
+        with self._locked():
             wire = self._wires.get(to) or self.open(to)
             self._check()
             deadline = None if timeout is None else self._clock.monotonic() + timeout
@@ -217,19 +213,19 @@ class ThreadedDriver:
     def send_stop(self, to: str, on_reply: Callable[[Any], None]) -> None:
         """Send pykka's stop."""
         wire = self.open(to)
-        with self._lock:
+        with self._locked():
             wire.link.stop(on_reply)
             wire.flush()
 
     def abandon(self, to: str, ident: int) -> None:
         """Nobody waits for the answer any more."""
-        with self._lock:
+        with self._locked():
             self._wires[to].link.abandon(ident)
 
     def wait(self, to: str, is_done: Callable[[], bool], timeout: float | None) -> bool:
         """Until ``is_done``; reads the socket of ``to`` here when no other thread does."""
         deadline = None if timeout is None else self._clock.monotonic() + timeout
-        with self._lock:
+        with self._locked():
             while not is_done():
                 rest = None if deadline is None else deadline - self._clock.monotonic()
                 if (rest is not None and rest <= 0) or self._closing:
@@ -271,6 +267,12 @@ class ThreadedDriver:
             os.close(self._folder)
 
     # -- inside -------------------------------------------------------------------------------
+
+    def _locked(self) -> threading.RLock:
+        """The lock; in a fork it may belong to a thread that is not there."""
+        if self._forks != _forks.count:
+            self._check()
+        return self._lock
 
     def _check(self) -> None:
         if self._forks != _forks.count:

@@ -46,6 +46,7 @@ __all__ = [
     "decode_from_receiver",
     "decode_from_sender",
     "encode_frame",
+    "reply_frame",
     "tell_frame",
 ]
 
@@ -262,6 +263,15 @@ def ask_frame(ident: int, body: bytes, redelivered: bool, deadline: float | None
     head = _HEAD.pack(0x95, 5, 0xCF, ident)
     rest = _FLAG[redelivered] + (b"\xc0" if deadline is None else _DEADLINE.pack(0xCB, deadline))
     return b"".join((_LENGTH.pack(len(head) + len(body) + len(rest)), head, body, rest))
+
+
+def reply_frame(ident: int, value: object, *, max_frame: int) -> bytes:
+    """A Reply, as ``encode_frame`` writes it.  Raises FrameError."""
+    body = _encode(value)
+    size = _HEAD.size + len(body)
+    if size > max_frame:
+        raise FrameError(f"an answer of {size} bytes is over the bound of {max_frame}")
+    return b"".join((_LENGTH.pack(size), _HEAD.pack(0x93, 8, 0xCF, ident), body))
 
 
 def tell_frame(first: int, redelivered: bool, bodies: Sequence[bytes]) -> bytes:

@@ -23,7 +23,7 @@ from benchmarks.daemon import ROOT
 __all__ = ["LENGTH", "ROLES", "peer"]
 
 LENGTH: Final = struct.Struct("<I")
-READ_BYTES: Final = 256 * 1024  # as the mailbox reads
+READ_BYTES: Final = 64 * 1024  # as the mailbox reads; more, and malloc maps pages for every read
 
 
 @contextmanager
