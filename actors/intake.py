@@ -151,7 +151,8 @@ class Intake:
         self._outstanding = 0  # granted and not handled
         self._allowance = 0  # granted and not received; a frame may overdraw it
         self._frames: list[bytes] = []  # to be sent
-        self._ack: Ack | None = None  # goes before them
+        self._owes_ack = False  # with the following, before those frames
+        self._acked = self._duplicates = self._dropped = 0
         self._done = 0  # handled, and their room not given back yet
         self._is_dirty = False  # ``wake`` was called, and nothing taken since
 
@@ -194,14 +195,15 @@ class Intake:
     @property
     def has_output(self) -> bool:
         """There are bytes to send."""
-        return bool(self._frames or self._done or self._ack is not None)
+        return bool(self._frames or self._done or self._owes_ack)
 
     def take_output(self) -> bytes:
         """The bytes to send now: one acknowledgement and one grant for all that was handled."""
         self._is_dirty = True  # what is added here leaves with the rest
-        if self._ack is not None:
-            self._frames.insert(0, encode_frame(self._ack))
-            self._ack = None
+        if self._owes_ack:
+            ack = Ack(self._acked, self._duplicates, self._dropped)
+            self._frames.insert(0, encode_frame(ack))
+            self._owes_ack = False
         if self._done:
             done, self._done = self._done, 0
             self._release(done)
@@ -253,11 +255,14 @@ class Intake:
 
     def _note(self, mark: int, duplicates: int, dropped: int) -> None:
         """Acknowledge with the next output; what waits to be acknowledged is included."""
-        if (waits := self._ack) is not None:
-            mark, duplicates = max(mark, waits.mark), max(duplicates, waits.duplicates)
-            dropped = max(dropped, waits.dropped)
-        self._ack = Ack(mark, duplicates, dropped)
-        self._touch()
+        if mark > self._acked:
+            self._acked = mark
+        if duplicates or dropped:
+            self._duplicates = max(duplicates, self._duplicates)
+            self._dropped = max(dropped, self._dropped)
+        self._owes_ack = True
+        if not self._is_dirty:
+            self._touch()
 
     def _touch(self) -> None:
         if not self._is_dirty:

@@ -285,9 +285,8 @@ class Mailbox:
 
     def _finish_current(self) -> None:
         done, self.current = self.current, None
-        if self._is_ending or done is None or done.kind != "tell" or done.deferred:
-            return
-        done.done()
+        if done is not None and done.kind == "tell" and not (done.deferred or self._is_ending):
+            done.done()
 
     def _look(self, ready: deque[Envelope[Any] | Delivery]) -> float:
         """Send and receive, wait until there is something to handle; when that was."""
@@ -315,10 +314,13 @@ class Mailbox:
         if delivery.poison is not None:
             return Envelope(Poisoned(delivery, delivery.poison))
         self.current = delivery
+        kind = delivery.kind
         if self._recorder is not None:
-            self._record(delivery, delivery.kind)
-        answered = delivery.kind in ("ask", "command")
-        return Envelope(delivery.message, reply_to=delivery if answered else None)  # type: ignore[arg-type]  # a Delivery is what pykka uses of a Future
+            slot, position = delivery.intake.slot, delivery.position
+            self._recorder.begin(self._began, slot, kind, delivery.number, position)
+        if kind == "ask" or kind == "command":
+            return Envelope(delivery.message, delivery)  # type: ignore[arg-type]  # a Delivery is what pykka uses of a Future
+        return Envelope(delivery.message)
 
     def _batch(self, first: Delivery) -> Envelope[Any]:
         if first.poison is not None or isinstance(first.message, _ActorStop):
@@ -335,14 +337,11 @@ class Mailbox:
         self.handled += len(items)
         if self._recorder is not None:
             for item in items:
-                self._record(item, item.kind if len(items) == 1 else "batch")
+                kind: Kind = item.kind if len(items) == 1 else "batch"
+                slot, number = item.intake.slot, item.number
+                self._recorder.begin(self._began, slot, kind, number, item.position)
         return Envelope(Batch(items))
 
     def _may_join(self, item: Delivery) -> bool:
         is_suspect = self._singly and item.redelivered
         return not (is_suspect or item.poison or isinstance(item.message, _ActorStop))
-
-    def _record(self, delivery: Delivery, kind: Kind) -> None:
-        recorder, slot = self._recorder, delivery.intake.slot
-        assert recorder is not None
-        recorder.begin(self._began, slot, kind, delivery.number, delivery.position)

@@ -96,7 +96,7 @@ class FlightRecorder:
         """A handler starts on the message at ``position`` of its connection."""
         self._taken = taken = self._taken + 1
         _HEAD.pack_into(self._map, 0, now, taken, slot, _INDEX[kind], number)
-        if slot:
+        if slot and kind != "tell":  # a tell comes again whatever its position was
             _POSITION.pack_into(self._map, slot * SLOT_BYTES, position)
 
     def idle(self) -> None:

@@ -28,7 +28,7 @@ recorder = FlightRecorder(int(sys.argv[1]))
 slot = recorder.seat("planner", "5.1.2")
 for number in range(1, 8):
     recorder.idle()
-    recorder.begin(1.0, slot, "tell", 100 + number, number)
+    recorder.begin(1.0, slot, "command", 100 + number, number)
 print("in hand", flush=True)
 sys.stdin.read()
 """
@@ -52,7 +52,7 @@ def test_a_killed_process_leaves_what_it_had_in_hand(record: int) -> None:
         assert child.stdout.readline() == b"in hand\n"
         child.kill()
         assert child.wait(TIMEOUT) == -9
-    assert in_hand(record) == InHand("planner", "5.1.2", "tell", 107)
+    assert in_hand(record) == InHand("planner", "5.1.2", "command", 107)
     last = LastLife(record, incarnation="5.2.1", suspects=[])
     assert last.position("planner", "5.1.2") == 7
     assert last.position("planner", "5.1.3") is None
@@ -71,10 +71,10 @@ def test_an_idle_actor_has_nothing_in_hand(record: int) -> None:
 def test_a_connection_that_ended_leaves_its_slot_to_the_next(record: int) -> None:
     recorder = FlightRecorder(record)
     first = recorder.seat("a", "1")
-    recorder.begin(1.0, first, "tell", 5, 5)
+    recorder.begin(1.0, first, "ask", 5, 5)
     recorder.leave(first)
     assert recorder.seat("b", "1") == first
-    recorder.begin(1.0, first, "tell", 2, 2)
+    recorder.begin(1.0, first, "ask", 2, 2)
     recorder.close()
     last = LastLife(record, incarnation="1", suspects=[])
     assert last.position("a", "1") is None

@@ -120,7 +120,8 @@ def test_records_for_a_hub_that_is_gone_are_dropped_and_counted(
     elif how == "abandon":
         hub.abandon()
     else:
-        hub.events._link.refused = ExpiredError("forgotten")
+        with pytest.raises(ExpiredError):
+            hub.events._link.refuse(ExpiredError("forgotten"))
     for _ in range(3):
         info("dropped")
     assert outlet.dropped == 3
