@@ -16,13 +16,14 @@ from rich.console import Console
 from rich.table import Table
 
 import holdfast
-from benchmarks import aio, ask, committed, emit, restart, tell
+from benchmarks import aio, ask, committed, emit, fan_in, restart, tell
 from benchmarks.measure import Budget, Figure, Spread
 
 BENCHMARKS: Final[dict[str, Callable[[Budget], list[Figure]]]] = {
     "ask": ask.run,
     "aio": aio.run,
     "tell": tell.run,
+    "fan-in": fan_in.run,
     "committed": committed.run,
     "restart": restart.run,
     "emit": emit.run,

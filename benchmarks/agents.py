@@ -6,8 +6,9 @@ import time
 from typing import Any
 
 import holdfast
+from benchmarks.material import MESSAGE
 
-__all__ = ["Asker", "Echo"]
+__all__ = ["Asker", "Echo", "Teller"]
 
 
 class Echo(holdfast.Agent):
@@ -30,3 +31,14 @@ class Asker(holdfast.Agent):
             echo.ask(message["payload"], timeout=10.0)
             samples.append((time.perf_counter_ns() - began) / 1000)
         return samples
+
+
+class Teller(holdfast.Agent):
+    """Tells the echo on request, through its mailbox."""
+
+    def on_receive(self, message: int) -> None:
+        """So many tells; then an ask, whose answer says that all before it were handled."""
+        echo = self.ref("echo")
+        for _ in range(message):
+            echo.tell(MESSAGE)
+        echo.ask(None, timeout=30.0)

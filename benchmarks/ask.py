@@ -9,10 +9,10 @@ from typing import Final
 import msgspec
 
 import holdfast
+from benchmarks.bare import peer
 from benchmarks.cores import on_core, pin, placements
 from benchmarks.daemon import running_daemon
 from benchmarks.measure import Budget, Figure, Round, compare, interleave, timed
-from benchmarks.peers import peer
 
 __all__ = ["run"]
 
@@ -25,7 +25,7 @@ BOUND: Final = 2.0
 def run(budget: Budget) -> list[Figure]:
     """From a program to an agent, to a state actor, and from an agent to an agent."""
     figures = []
-    with running_daemon(echo="Echo", asker="Asker") as daemon:
+    with running_daemon({"echo": "Echo", "asker": "Asker"}) as daemon:
         with daemon.connect() as hub:
             pids = daemon.pids(hub)
             hub.sessions.put("present", {"user": "ana"}, durability="committed")

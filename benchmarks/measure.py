@@ -22,6 +22,7 @@ __all__ = [
     "Spread",
     "compare",
     "interleave",
+    "rate",
     "timed",
 ]
 
@@ -115,6 +116,13 @@ def _spread(rounds: Sequence[Round], better: Literal["lower", "higher"] = "lower
     return Spread(median(samples), samples[round(last * 0.99)], len(samples))
 
 
+def rate(count: int, work: Callable[[], object]) -> Round:
+    """How many a second, when the work is ``count`` of them."""
+    began = time.perf_counter()
+    work()
+    return [count / (time.perf_counter() - began)]
+
+
 def timed(count: int, call: Callable[[], object]) -> Round:
     """Microseconds of each of ``count`` calls."""
     samples = []
@@ -131,11 +139,12 @@ def _cpu_ns(pid: int) -> int:
 
 
 class CpuMeter:
-    """Adds up what the given processes, and this one, use while ``running``."""
+    """Adds up what the given processes, and this one if ``here``, use while ``running``."""
 
-    def __init__(self, processes: dict[str, int]) -> None:
+    def __init__(self, processes: dict[str, int], *, here: bool = True) -> None:
         self._processes = processes
-        self._used = dict.fromkeys(("here", *processes), 0)
+        self._here = here
+        self._used = dict.fromkeys(self._now(), 0)
 
     @contextmanager
     def running(self) -> Iterator[None]:
@@ -152,4 +161,4 @@ class CpuMeter:
     def _now(self) -> dict[str, int]:
         used = {name: _cpu_ns(pid) for name, pid in self._processes.items()}
         # All threads of this process: the hub's own one does half of the work.
-        return {"here": time.process_time_ns(), **used}
+        return {"here": time.process_time_ns(), **used} if self._here else used
