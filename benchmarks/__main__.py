@@ -25,6 +25,7 @@ BENCHMARKS: Final[dict[str, Callable[[Budget], list[Figure]]]] = {
     "tell": tell.run,
     "fan-in": fan_in.run,
     "committed": committed.run,
+    "disk": committed.run_disk,
     "restart": restart.run,
     "emit": emit.run,
 }
@@ -67,7 +68,7 @@ def _figures(names: list[str], budget: Budget) -> Iterator[Figure]:
 def _print(figures: Iterator[Figure]) -> None:
     """The table, when all is measured; until then what is being done."""
     console = Console(highlight=False)
-    console.width = max(console.width, 100)  # a pipe has 80, and the figures need more
+    console.width = max(console.width, 130)  # a pipe has 80, and the figures need more
     table = Table(box=None, pad_edge=False)
     table.add_column("figure", style="bold", no_wrap=True)
     for name in ("unit", "ours p50", "p99", "floor p50", "p99", "ratio", "target"):

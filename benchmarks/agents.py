@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import Any, Final
 
 import holdfast
-from benchmarks.material import MESSAGE
+from benchmarks.bare_emit import CALLS, bare_calls
+from benchmarks.material import DATA, MESSAGE, SESSION, TYPE
+from benchmarks.measure import timed
 
-__all__ = ["Asker", "Echo", "Teller"]
+__all__ = ["Asker", "Echo", "Emitter", "Teller"]
+
+EMIT_PERIOD: Final = 0.001  # seconds between the calls of a paced round
 
 
 class Echo(holdfast.Agent):
@@ -42,3 +46,29 @@ class Teller(holdfast.Agent):
         for _ in range(message):
             echo.tell(MESSAGE)
         echo.ask(None, timeout=30.0)
+
+
+class Emitter(holdfast.Agent):
+    """Takes the time of its own calls of emit, on request."""
+
+    def on_receive(self, message: str) -> list[float]:
+        """Microseconds of each call: "burst", "paced", or "bare", the floor in this process."""
+        if message == "bare":
+            return bare_calls()
+        if message == "burst":
+            samples = timed(CALLS, self._emit)
+            self.hub.flush()
+            return samples
+        return self._paced()
+
+    def _emit(self) -> None:
+        self.hub.events.emit(TYPE, DATA, session=SESSION)
+
+    def _paced(self) -> list[float]:
+        samples = []
+        due = time.monotonic()
+        for _ in range(CALLS // 5):
+            due += EMIT_PERIOD
+            time.sleep(max(0.0, due - time.monotonic()))
+            samples += timed(1, self._emit)
+        return samples

@@ -20,7 +20,9 @@ __all__ = [
     "CpuMeter",
     "Figure",
     "Spread",
+    "absolute",
     "compare",
+    "compare_p99",
     "interleave",
     "rate",
     "timed",
@@ -93,18 +95,62 @@ def compare(
     """Ours beside the floor; ``bound`` is the ratio to reach."""
     pairs = zip(ours, floor, strict=True)
     ratio = median(median(mine) / median(theirs) for mine, theirs in pairs)
-    sign = "<=" if better == "lower" else ">="
-    reached = None if bound is None else ratio <= bound if better == "lower" else ratio >= bound
+    target, reached = _judged(ratio, better, bound, "x")
     return Figure(
         figure=figure,
         unit=unit,
         ours=_spread(ours, better),
         floor=_spread(floor, better),
         ratio=ratio,
-        target="" if bound is None else f"{sign} {bound:g}x",
+        target=target,
         reached=reached,
         cpu_us=cpu_us or {},
     )
+
+
+def compare_p99(
+    figure: str, unit: str, ours: Sequence[Round], floor: Sequence[Round], *, bound: float
+) -> Figure:
+    """The bad ends of times beside each other.
+
+    The ratio is of the percentiles over all rounds: a round has too few samples for one.
+    """
+    mine, theirs = _spread(ours), _spread(floor)
+    ratio = mine.p99 / theirs.p99
+    return Figure(
+        figure=figure,
+        unit=unit,
+        ours=mine,
+        floor=theirs,
+        ratio=ratio,
+        target=f"<= {bound:g}x",
+        reached=ratio <= bound,
+    )
+
+
+def absolute(
+    figure: str,
+    unit: str,
+    ours: Sequence[Round],
+    *,
+    better: Literal["lower", "higher"] = "lower",
+    bound: float | None = None,
+) -> Figure:
+    """Ours alone; ``bound`` is what the middle has to reach."""
+    spread = _spread(ours, better)
+    target, reached = _judged(spread.p50, better, bound)
+    return Figure(figure=figure, unit=unit, ours=spread, target=target, reached=reached)
+
+
+def _judged(
+    value: float, better: Literal["lower", "higher"], bound: float | None, unit: str = ""
+) -> tuple[str, bool | None]:
+    """What the target says, and whether it is reached."""
+    if bound is None:
+        return "", None
+    if better == "lower":
+        return f"<= {bound:,g}{unit}", value <= bound
+    return f">= {bound:,g}{unit}", value >= bound
 
 
 def _spread(rounds: Sequence[Round], better: Literal["lower", "higher"] = "lower") -> Spread:
