@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 import holdfast
-from benchmarks import aio, ask, committed, emit, fan_in, restart, tell
+from benchmarks import aio, ask, committed, emit, fan_in, memory, restart, ring, start, tell
 from benchmarks.measure import Budget, Figure, Spread
 
 BENCHMARKS: Final[dict[str, Callable[[Budget], list[Figure]]]] = {
@@ -28,9 +28,12 @@ BENCHMARKS: Final[dict[str, Callable[[Budget], list[Figure]]]] = {
     "disk": committed.run_disk,
     "restart": restart.run,
     "emit": emit.run,
+    "start": start.run,
+    "memory": memory.run,
+    "ring": ring.run,
 }
-FULL: Final = Budget(seconds=20.0, kills=40)
-QUICK: Final = Budget(seconds=3.0, kills=6)
+FULL: Final = Budget(seconds=20.0, kills=40, load_seconds=60.0, database=1_000_000)
+QUICK: Final = Budget(seconds=3.0, kills=6, load_seconds=5.0, database=100_000)
 
 
 def main() -> int:
@@ -108,7 +111,7 @@ def _row(figure: Figure) -> list[str]:
 def _cells(spread: Spread | None) -> list[str]:
     if spread is None:
         return ["", ""]
-    digits = 0 if spread.p50 >= 1000 else 1
+    digits = 0 if spread.p50 >= 1000 else 1 if spread.p50 >= 1 else 3
     return [f"{spread.p50:,.{digits}f}", f"{spread.p99:,.{digits}f}"]
 
 

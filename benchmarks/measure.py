@@ -35,10 +35,13 @@ Side = Callable[[], Round]  # one short round; its samples
 
 
 class Budget(msgspec.Struct, frozen=True):
-    """How long a benchmark may measure, in seconds, and how often it may kill each actor."""
+    """How long a benchmark may measure and offer load, in seconds; how often it may kill each
+    actor; how many events are in the database of a start."""
 
     seconds: float
     kills: int
+    load_seconds: float
+    database: int
 
 
 class Spread(msgspec.Struct, frozen=True):
