@@ -16,7 +16,20 @@ from rich.console import Console
 from rich.table import Table
 
 import holdfast
-from benchmarks import aio, ask, committed, emit, fan_in, memory, restart, ring, start, tell
+from benchmarks import (
+    aio,
+    ask,
+    committed,
+    emit,
+    fan_in,
+    load,
+    memory,
+    peers,
+    restart,
+    ring,
+    start,
+    tell,
+)
 from benchmarks.measure import Budget, Figure, Spread
 
 BENCHMARKS: Final[dict[str, Callable[[Budget], list[Figure]]]] = {
@@ -27,11 +40,14 @@ BENCHMARKS: Final[dict[str, Callable[[Budget], list[Figure]]]] = {
     "committed": committed.run,
     "disk": committed.run_disk,
     "restart": restart.run,
+    "peers": peers.run,
     "emit": emit.run,
+    "load": load.run,
     "start": start.run,
     "memory": memory.run,
     "ring": ring.run,
 }
+ASKED_FOR: Final = {"peers"}  # need the extra, which ./run installs when it reads the name
 FULL: Final = Budget(seconds=20.0, kills=40, load_seconds=60.0, database=1_000_000)
 QUICK: Final = Budget(seconds=3.0, kills=6, load_seconds=5.0, database=100_000)
 
@@ -40,7 +56,9 @@ def main() -> int:
     """Run what was asked for; the exit code."""
     parser = argparse.ArgumentParser(prog="./run bench", description="Figures beside their floors.")
     names = ", ".join(BENCHMARKS)
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"{names}; all by default")
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME", help=f"{names}; all but peers by default"
+    )
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
     parser.add_argument("--quick", action="store_true", help="a few seconds each")
     options = parser.parse_args()
@@ -48,7 +66,7 @@ def main() -> int:
         if name not in BENCHMARKS:
             parser.error(f"no benchmark {name!r}: expected {names}")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # not without stopping the daemon
-    figures = _figures(options.names or list(BENCHMARKS), QUICK if options.quick else FULL)
+    figures = _figures(options.names or _by_default(), QUICK if options.quick else FULL)
     try:
         if options.json:
             for figure in figures:
@@ -61,6 +79,10 @@ def main() -> int:
     except KeyboardInterrupt:
         return 130
     return 0
+
+
+def _by_default() -> list[str]:
+    return [name for name in BENCHMARKS if name not in ASKED_FOR]
 
 
 def _figures(names: list[str], budget: Budget) -> Iterator[Figure]:
@@ -111,7 +133,7 @@ def _row(figure: Figure) -> list[str]:
 def _cells(spread: Spread | None) -> list[str]:
     if spread is None:
         return ["", ""]
-    digits = 0 if spread.p50 >= 1000 else 1 if spread.p50 >= 1 else 3
+    digits = 0 if spread.p50 >= 1000 else 1 if spread.p50 >= 1 or not spread.p50 else 3
     return [f"{spread.p50:,.{digits}f}", f"{spread.p99:,.{digits}f}"]
 
 

@@ -7,10 +7,11 @@ from typing import Any, Final
 
 import holdfast
 from benchmarks.bare_emit import CALLS, bare_calls
+from benchmarks.loaders import Loader
 from benchmarks.material import DATA, MESSAGE, SESSION, TYPE
 from benchmarks.measure import timed
 
-__all__ = ["Asker", "Echo", "Emitter", "Teller"]
+__all__ = ["Asker", "Echo", "Emitter", "Loader", "Teller"]
 
 EMIT_PERIOD: Final = 0.001  # seconds between the calls of a paced round
 

@@ -55,10 +55,12 @@ def ending(root: int, patience: float) -> Iterator[None]:
     """What was below ``root`` before the block has ended after it, by SIGKILL if need be.
 
     The block asks it to end; descriptors hold the processes, so no recycled pid is killed.
+    Orphans among them come to this process, if it adopts them, and are reaped.
     """
+    pids = family(root)
     with ExitStack() as stack:
         descriptors = []
-        for pid in family(root):
+        for pid in pids:
             with suppress(ProcessLookupError):
                 descriptors.append(os.pidfd_open(pid))
                 stack.callback(os.close, descriptors[-1])
@@ -69,6 +71,9 @@ def ending(root: int, patience: float) -> Iterator[None]:
                 with suppress(ProcessLookupError):
                     signal.pidfd_send_signal(descriptor, signal.SIGKILL)
             _left(descriptors, patience)
+            for pid in pids[1:]:  # the first is its starter's to reap
+                with suppress(ChildProcessError):
+                    os.waitpid(pid, os.WNOHANG)
 
 
 def _left(descriptors: list[int], patience: float) -> set[int]:
