@@ -65,7 +65,8 @@ def main() -> int:
     for name in options.names:
         if name not in BENCHMARKS:
             parser.error(f"no benchmark {name!r}: expected {names}")
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # not without stopping the daemon
+    signal.signal(signal.SIGINT, _interrupted)
+    signal.signal(signal.SIGTERM, _interrupted)
     figures = _figures(options.names or _by_default(), QUICK if options.quick else FULL)
     try:
         if options.json:
@@ -79,6 +80,15 @@ def main() -> int:
     except KeyboardInterrupt:
         return 130
     return 0
+
+
+def _interrupted(number: int, _frame: object) -> None:
+    """End, but not without stopping what was started: a second Ctrl-C does not hurry that."""
+    for each in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(each, signal.SIG_IGN)
+    if number == signal.SIGINT:
+        raise KeyboardInterrupt
+    sys.exit(128 + number)
 
 
 def _by_default() -> list[str]:

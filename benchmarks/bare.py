@@ -15,7 +15,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Final
 
 import msgspec
@@ -169,5 +169,6 @@ ROLES: Final[dict[str, Callable[..., None]]] = {
 
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C is the benchmark's; then comes the end
-    with socket.socket(fileno=int(sys.argv[2])) as served:
+    # The other end may close with something unread, which is an end as well.
+    with socket.socket(fileno=int(sys.argv[2])) as served, suppress(ConnectionError):
         ROLES[sys.argv[1]](served, *sys.argv[3:])

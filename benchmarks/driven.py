@@ -26,7 +26,8 @@ from holdfast.supervisors.linux import adopt_orphans
 __all__ = ["Driven", "driven", "serve", "taken_over"]
 
 DEADLINE: Final = 60.0  # seconds for a start or a round
-PATIENCE: Final = 10.0  # seconds to end in order
+PATIENCE: Final = 10.0  # seconds to end in order ...
+HURRY: Final = 2.0  # ... and after a Ctrl-C, when what it waits for may be gone
 
 
 class Driven:
@@ -55,8 +56,6 @@ class Driven:
             raise holdfast.DeliveryError(
                 f"{self._name} did not answer within {DEADLINE:g} s"
             ) from None
-        except ConnectionError:
-            found = None
         if found is None:
             raise holdfast.DeliveryError(f"{self._name} ended: see what it printed above")
         return found[0]
@@ -75,12 +74,16 @@ def driven(module: str, *arguments: str) -> Iterator[Driven]:
                 command, cwd=ROOT, pass_fds=[theirs.fileno()], env=environment
             )
         with process:
+            patience = PATIENCE
             try:
                 client = Driven(module, ours)
                 client.ask("")  # it is there
                 yield client
+            except BaseException:
+                patience = HURRY
+                raise
             finally:
-                with ending(process.pid, PATIENCE):
+                with ending(process.pid, patience):
                     ours.close()
 
 
@@ -92,9 +95,10 @@ def taken_over() -> socket.socket:
 
 def serve(sock: socket.socket, work: Mapping[str, Callable[[int], Any]]) -> None:
     """Do what is asked for, until the end of the socket."""
-    while (found := _receive(sock)) is not None:
-        command, count = found
-        _send(sock, (work[command](count) if command else None,))
+    with suppress(BrokenPipeError):  # the end came while it worked
+        while (found := _receive(sock)) is not None:
+            command, count = found
+            _send(sock, (work[command](count) if command else None,))
 
 
 def _send(sock: socket.socket, message: tuple[Any, ...]) -> None:
@@ -104,8 +108,11 @@ def _send(sock: socket.socket, message: tuple[Any, ...]) -> None:
 
 def _receive(sock: socket.socket) -> list[Any] | None:
     """None at the end."""
-    head = sock.recv(LENGTH.size, socket.MSG_WAITALL)
-    if not head:
+    try:
+        head = sock.recv(LENGTH.size, socket.MSG_WAITALL)
+        if not head:
+            return None
+        frame = sock.recv(LENGTH.unpack(head)[0], socket.MSG_WAITALL)
+    except ConnectionError:  # the other end had not read all
         return None
-    frame = sock.recv(LENGTH.unpack(head)[0], socket.MSG_WAITALL)
     return msgspec.msgpack.decode(frame, type=list[Any])
