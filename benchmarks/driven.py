@@ -21,7 +21,7 @@ import holdfast
 from benchmarks.bare import LENGTH
 from benchmarks.daemon import ROOT
 from benchmarks.processes import ending
-from holdfast.supervisors.linux import adopt_orphans
+from holdfast.supervisors.linux import adopt_orphans, children_of_this_process
 
 __all__ = ["Driven", "driven", "serve", "taken_over"]
 
@@ -68,23 +68,33 @@ def driven(module: str, *arguments: str) -> Iterator[Driven]:
     ours, theirs = socket.socketpair()
     with ours, tempfile.TemporaryDirectory(prefix="holdfast-bench-") as folder:
         environment = {**os.environ, "TMPDIR": folder, "RAY_TMPDIR": folder}
+        others = set(children_of_this_process())
         with theirs:
             command = [sys.executable, "-m", module, str(theirs.fileno()), *arguments]
             process = subprocess.Popen(
                 command, cwd=ROOT, pass_fds=[theirs.fileno()], env=environment
             )
-        with process:
-            patience = PATIENCE
-            try:
-                client = Driven(module, ours)
-                client.ask("")  # it is there
-                yield client
-            except BaseException:
-                patience = HURRY
-                raise
-            finally:
-                with ending(process.pid, patience):
-                    ours.close()
+        patience = PATIENCE
+        try:
+            client = Driven(module, ours)
+            client.ask("")  # it is there
+            yield client
+        except BaseException:
+            patience = HURRY
+            raise
+        finally:
+            with ending(process.pid, patience):
+                ours.close()
+            process.wait()
+            _end_orphans(others)
+
+
+def _end_orphans(others: set[int]) -> None:
+    """What it started while it was ending has this process as its parent now."""
+    while orphans := set(children_of_this_process()) - others:
+        for pid in orphans:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)  # then its own children come here
 
 
 def taken_over() -> socket.socket:
