@@ -20,7 +20,7 @@ import holdfast
 from benchmarks.daemon import Daemon, running_daemon
 from benchmarks.loaders import Offer, Offered
 from benchmarks.measure import Budget, Figure, absolute
-from benchmarks.processes import family, rss_bytes
+from benchmarks.processes import cpu_ns, family, rss_bytes
 from holdfast.supervisors.linux import process_name
 
 __all__ = ["run"]
@@ -45,10 +45,22 @@ def run(budget: Budget) -> list[Figure]:
                 f"the load needs {needed / 1e9:.1f} GB in {daemon.database.parent}, which has "
                 f"{free / 1e9:.1f}: set TMPDIR to another folder"
             )
+        before = _cpu_by_name(daemon)
         with _watched(daemon) as growth:
             offered = _offer(hub, names, budget.load_seconds)
+        used = {name: ns - before[name] for name, ns in _cpu_by_name(daemon).items()}
         stored = {name: _stored(daemon, name) for name in names}
-    return [*_figures(offered, stored), *_grown(growth)]
+    return [*_figures(offered, stored, used), *_grown(growth)]
+
+
+def _cpu_by_name(daemon: Daemon) -> dict[str, int]:
+    """Nanoseconds of processor time of what works, the agents as one."""
+    used: dict[str, int] = {}
+    for pid in family(daemon.process.pid):
+        name = process_name(pid).rstrip("0123456789")
+        if name in ("loader", "log", "writer"):
+            used[name] = used.get(name, 0) + cpu_ns(pid)
+    return used
 
 
 def _offer(hub: holdfast.Hub, names: list[str], seconds: float) -> dict[str, Offered]:
@@ -75,21 +87,26 @@ def _stored(daemon: Daemon, name: str) -> int:
     return int(found)
 
 
-def _figures(offered: dict[str, Offered], stored: dict[str, int]) -> list[Figure]:
+def _figures(
+    offered: dict[str, Offered], stored: dict[str, int], used: dict[str, int]
+) -> list[Figure]:
     count = sum(each.count for each in offered.values())
     seconds = max(each.seconds for each in offered.values())
     flushed = max(each.flush_seconds for each in offered.values())
     lost = sum(each.count - stored[name] for name, each in offered.items())
     waits = [each.longest_ms for each in offered.values()]
     pending = [sum(counts) for counts in zip(*(o.pending for o in offered.values()), strict=False)]
+    rate = absolute(
+        "load: offered", "1/s", [[count / seconds]], better="higher", bound=AGENTS * RATE - 100
+    )
+    cpu = {name: round(ns / 1000 / count, 2) for name, ns in used.items()}
     return [
-        absolute(
-            "load: offered", "1/s", [[count / seconds]], better="higher", bound=AGENTS * RATE - 100
-        ),
+        msgspec.structs.replace(rate, cpu_us=cpu),
         absolute("load: offered, all", "events", [[count]]),
         absolute("load: committed, all", "events", [[sum(stored.values())]]),
         absolute("load: lost", "events", [[lost]], bound=0),
         absolute("load: longest wait of an emit", "ms", [[max(waits)]], bound=WAIT_MS),
+        absolute("load: waits over 5 ms", "calls", [[sum(each.slow for each in offered.values())]]),
         absolute("load: most pending, together", "events", [[max(pending)]]),
         absolute("load: flush at the end", "s", [[flushed]]),
     ]

@@ -13,6 +13,7 @@ from benchmarks.material import DATA, SESSION, TYPE
 __all__ = ["Loader", "Offer", "Offered"]
 
 SLICE: Final = 0.004  # seconds; what is due is emitted at least so often
+SLOW: Final = 5_000_000  # nanoseconds
 BUCKET: Final = 0.1  # seconds; of each the most events pending are told
 
 
@@ -28,6 +29,7 @@ class Offer(msgspec.Struct, frozen=True):
 class Offered(msgspec.Struct, frozen=True):
     """What was emitted, in how many seconds, how long the longest call of emit took.
 
+    ``slow`` calls took more than 5 ms; the longest began ``longest_at`` seconds after the start.
     ``pending`` is the most events that were not known to be committed, in each bucket of time.
     """
 
@@ -35,6 +37,8 @@ class Offered(msgspec.Struct, frozen=True):
     seconds: float
     flush_seconds: float
     longest_ms: float
+    longest_at: float
+    slow: int
     pending: list[int]
 
 
@@ -45,29 +49,51 @@ class Loader(holdfast.Agent):
         """When all is committed."""
         offer = msgspec.convert(message, Offer)
         time.sleep(max(0.0, offer.start - time.monotonic()))
-        count, longest, pending = self._offer(offer)
+        pace = _Pace(offer, self.hub)
+        pace.run()
         began = time.monotonic()
         self.hub.flush(timeout=offer.flush_timeout)
-        flushed = time.monotonic() - began
-        return Offered(count, began - offer.start, flushed, longest / 1e6, pending)
+        return Offered(
+            pace.count,
+            began - offer.start,
+            time.monotonic() - began,
+            pace.longest / 1e6,
+            pace.longest_at - offer.start,
+            pace.slow,
+            pace.pending,
+        )
 
-    def _offer(self, offer: Offer) -> tuple[int, int, list[int]]:
-        """Events, nanoseconds of the longest call, most pending by time."""
-        events, clock = self.hub.events, time.perf_counter_ns
-        emit = events.emit
-        pending = [0] * (round(offer.seconds / BUCKET) + 1)
-        count = longest = 0
+
+class _Pace:
+    """Emits what is due, and keeps what Offered tells; times of calls in nanoseconds."""
+
+    def __init__(self, offer: Offer, hub: holdfast.Hub) -> None:
+        self._offer = offer
+        self._events = hub.events
+        self.count = self.longest = self.slow = 0
+        self.longest_at = offer.start
+        self.pending = [0] * (round(offer.seconds / BUCKET) + 1)
+
+    def run(self) -> None:
+        """Slice by slice, until the time is over."""
+        offer = self._offer
         while (passed := time.monotonic() - offer.start) < offer.seconds:
             due = int(passed * offer.rate)
-            # Slice by slice: who fell behind must look at the clock meanwhile.
-            for step in range(count, min(due, count + int(offer.rate * SLICE))):
-                began = clock()
-                emit(TYPE, {**DATA, "step": step}, session=SESSION)
-                longest = max(longest, clock() - began)
-                count = step + 1
+            # No more than a slice without a look at the clock, also of who fell behind.
+            self._emit(min(due, self.count + int(offer.rate * SLICE)))
             bucket = int(passed / BUCKET)
-            pending[bucket] = max(pending[bucket], events.pending)
-            if count >= due:
-                wake = passed + SLICE
-                time.sleep(max(0.0, offer.start + wake - time.monotonic()))
-        return count, longest, pending
+            self.pending[bucket] = max(self.pending[bucket], self._events.pending)
+            if self.count >= due:
+                time.sleep(max(0.0, offer.start + passed + SLICE - time.monotonic()))
+
+    def _emit(self, until: int) -> None:
+        emit, clock = self._events.emit, time.perf_counter_ns
+        for step in range(self.count, until):
+            began = clock()
+            emit(TYPE, {**DATA, "step": step}, session=SESSION)
+            took = clock() - began
+            if took > self.longest:
+                self.longest, self.longest_at = took, time.monotonic()
+            if took > SLOW:
+                self.slow += 1
+        self.count = max(self.count, until)
