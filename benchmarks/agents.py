@@ -6,10 +6,9 @@ import time
 from typing import Any, Final
 
 import holdfast
-from benchmarks.bare_emit import CALLS, bare_calls
+from benchmarks.emitting import Bare, burst, paced
 from benchmarks.loaders import Loader
 from benchmarks.material import DATA, MESSAGE, SESSION, TYPE
-from benchmarks.measure import timed
 
 __all__ = ["Asker", "Echo", "Emitter", "Loader", "Teller"]
 
@@ -50,26 +49,27 @@ class Teller(holdfast.Agent):
 
 
 class Emitter(holdfast.Agent):
-    """Takes the time of its own calls of emit, on request."""
+    """Takes the time of its own calls of emit, on request, and of the floor in this process."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._bare = Bare()
 
     def on_receive(self, message: str) -> list[float]:
-        """Microseconds of each call: "burst", "paced", or "bare", the floor in this process."""
-        if message == "bare":
-            return bare_calls()
-        if message == "burst":
-            samples = timed(CALLS, self._emit)
-            self.hub.flush()
-            return samples
-        return self._paced()
+        """Microseconds of each call."""
+        match message:
+            case "bare burst":
+                return burst(self._bare.emit)
+            case "bare paced":
+                return paced(self._bare.emit, EMIT_PERIOD)
+            case "burst":
+                samples = burst(self._emit)
+                self.hub.flush()
+                return samples
+            case "paced":
+                return paced(self._emit, EMIT_PERIOD)
+            case _:
+                raise ValueError(message)
 
     def _emit(self) -> None:
         self.hub.events.emit(TYPE, DATA, session=SESSION)
-
-    def _paced(self) -> list[float]:
-        samples = []
-        due = time.monotonic()
-        for _ in range(CALLS // 5):
-            due += EMIT_PERIOD
-            time.sleep(max(0.0, due - time.monotonic()))
-            samples += timed(1, self._emit)
-        return samples
