@@ -19,10 +19,10 @@ from typing import Final, TypeVar
 
 import holdfast
 from benchmarks.ask import FRAME, PAYLOAD
+from benchmarks.bare import peer
 from benchmarks.cores import on_core, pin, placements
 from benchmarks.daemon import running_daemon
 from benchmarks.measure import Budget, Figure, Round, compare, interleave
-from benchmarks.peers import peer
 
 __all__ = ["run"]
 
@@ -34,7 +34,7 @@ BOUND: Final = 1.5
 
 def run(budget: Budget) -> list[Figure]:
     """From an asyncio program to an agent and to a state actor."""
-    with running_daemon(echo="Echo") as daemon:
+    with running_daemon({"echo": "Echo"}) as daemon:
         with daemon.connect() as hub:
             pids = daemon.pids(hub)
             hub.sessions.put("present", {"user": "ana"}, durability="committed")

@@ -9,13 +9,16 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
 import holdfast
-from holdfast.cli.daemon import Processes, tree_of, walk
+from benchmarks.processes import ending
+from holdfast.cli.daemon import tree_of, walk
+from holdfast.storage.ports import Durability
 
 __all__ = ["ROOT", "Daemon", "running_daemon"]
 
@@ -27,6 +30,9 @@ _CONFIG: Final = """
 [daemon]
 name = "bench"
 log_level = "ERROR"
+
+[storage]
+durability = "{durability}"
 """
 _SUPERVISOR: Final = """
 [supervisors.{name}]
@@ -42,12 +48,15 @@ python_path = ["{root}"]
 
 
 class Daemon:
-    """Where it is, and which processes are in it."""
+    """Where it is, which processes are in it, and how many seconds it took to be ready."""
 
-    def __init__(self, folder: Path, process: subprocess.Popen[bytes]) -> None:
+    def __init__(
+        self, folder: Path, data_dir: Path, process: subprocess.Popen[bytes], seconds: float
+    ) -> None:
         self.run_dir: Final = folder / "run"
-        self.database: Final = folder / "lib" / "holdfast.db"
+        self.database: Final = data_dir / "holdfast.db"
         self.process = process
+        self.start_seconds: Final = seconds
 
     def connect(self) -> holdfast.Hub:
         """A hub to it."""
@@ -60,27 +69,37 @@ class Daemon:
 
 
 @contextmanager
-def running_daemon(**agents: str) -> Iterator[Daemon]:
-    """Start the default tree and ``agents`` (name: class in benchmarks.agents); clean up."""
+def running_daemon(
+    agents: Mapping[str, str] = {},  # never changed
+    *,
+    durability: Durability = "committed",
+    data_dir: Path | None = None,
+) -> Iterator[Daemon]:
+    """Start the default tree and ``agents`` (name: class in benchmarks.agents); clean up.
+
+    ``data_dir`` has a database already, and keeps it.
+    """
     folder = Path(tempfile.mkdtemp(prefix="holdfast-bench-"))
     try:
         config = folder / "bench.toml"
-        text = _CONFIG
+        text = _CONFIG.format(durability=durability)
         for name in ("root", "state", "agents"):
             text += _SUPERVISOR.format(name=name)
         for name, class_name in agents.items():
             text += _AGENT.format(name=name, class_name=class_name, root=ROOT)
         config.write_text(text)
-        with _started(config, folder) as process:
-            yield Daemon(folder, process)
+        data = data_dir or folder / "lib"
+        began = time.perf_counter()
+        with _started(config, folder, data) as process:
+            yield Daemon(folder, data, process, time.perf_counter() - began)
     finally:
         shutil.rmtree(folder)
 
 
 @contextmanager
-def _started(config: Path, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
+def _started(config: Path, folder: Path, data: Path) -> Iterator[subprocess.Popen[bytes]]:
     command = [sys.executable, "-m", "holdfast", "start", str(config)]
-    command += ["--data-dir", str(folder / "lib"), "--run-dir", str(folder / "run")]
+    command += ["--data-dir", str(data), "--run-dir", str(folder / "run")]
     with (
         (folder / "daemon.log").open("w+b") as log,
         subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=log) as process,
@@ -103,13 +122,9 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     """Stop it, by force if need be; returns when no process of it is left."""
     if process.poll() is not None:
         return
-    family = Processes(process.pid)
-    try:
+    with ending(process.pid, 5.0):
         os.kill(process.pid, signal.SIGTERM)
         try:
             process.wait(15.0)
         except subprocess.TimeoutExpired:
             process.kill()
-        family.wait(5.0)
-    finally:
-        family.close()

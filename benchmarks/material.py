@@ -1,20 +1,22 @@
-"""What the benchmarks send: events of 1 KB on the wire, with and without an idempotency key."""
+"""What the benchmarks send: events of 1 KB on the wire, and messages of 1 KB."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
 from holdfast.storage import jsontext
 
-__all__ = ["DATA", "KILOBYTE", "SESSION", "SOURCE", "TYPE", "raw_events"]
+__all__ = ["DATA", "KILOBYTE", "MESSAGE", "SESSION", "SOURCE", "TEXT", "TYPE", "raw_events"]
 
 KILOBYTE: Final = 1024
 TYPE: Final = "tool:call"
 SOURCE: Final = "agent/benchmark"
 SESSION: Final = "session-of-a-benchmark"
 
+_TRACES: Final = Path(__file__).resolve().parent.parent / "examples" / "agent_traces.jsonl"
 _HEAD: Final = {"tool": "shell", "exit": 0, "seconds": 0.25}
 
 
@@ -25,7 +27,24 @@ def _filled() -> dict[str, Any]:
     return {**_HEAD, "output": "x" * (KILOBYTE - head - 2)}
 
 
+def _message() -> dict[str, Any]:
+    """The largest recorded call of a tool that is not above 1 KB as msgpack, padded to it."""
+    lines = _TRACES.read_bytes().splitlines()
+    events = [msgspec.json.decode(line, type=dict[str, Any]) for line in lines]
+    calls = [event for event in events if event["type"] == TYPE and _size(event) <= KILOBYTE]
+    message = max(calls, key=_size)
+    message["data"]["command"] += " " * (KILOBYTE - _size(message))
+    assert abs(_size(message) - KILOBYTE) <= 16, "the recorded calls are other ones"
+    return message
+
+
+def _size(message: object) -> int:
+    return len(msgspec.msgpack.encode(message))
+
+
 DATA: Final = _filled()
+TEXT: Final = "x" * KILOBYTE
+MESSAGE: Final = _message()
 
 
 def raw_events(count: int, *, first: int, keyed: bool) -> list[tuple[object, ...]]:

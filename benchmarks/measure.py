@@ -20,8 +20,11 @@ __all__ = [
     "CpuMeter",
     "Figure",
     "Spread",
+    "absolute",
     "compare",
+    "compare_p99",
     "interleave",
+    "rate",
     "timed",
 ]
 
@@ -32,10 +35,13 @@ Side = Callable[[], Round]  # one short round; its samples
 
 
 class Budget(msgspec.Struct, frozen=True):
-    """How long a benchmark may measure, in seconds, and how often it may kill each actor."""
+    """How long a benchmark may measure and offer load, in seconds; how often it may kill each
+    actor; how many events are in the database of a start."""
 
     seconds: float
     kills: int
+    load_seconds: float
+    database: int
 
 
 class Spread(msgspec.Struct, frozen=True):
@@ -92,18 +98,62 @@ def compare(
     """Ours beside the floor; ``bound`` is the ratio to reach."""
     pairs = zip(ours, floor, strict=True)
     ratio = median(median(mine) / median(theirs) for mine, theirs in pairs)
-    sign = "<=" if better == "lower" else ">="
-    reached = None if bound is None else ratio <= bound if better == "lower" else ratio >= bound
+    target, reached = _judged(ratio, better, bound, "x")
     return Figure(
         figure=figure,
         unit=unit,
         ours=_spread(ours, better),
         floor=_spread(floor, better),
         ratio=ratio,
-        target="" if bound is None else f"{sign} {bound:g}x",
+        target=target,
         reached=reached,
         cpu_us=cpu_us or {},
     )
+
+
+def compare_p99(
+    figure: str, unit: str, ours: Sequence[Round], floor: Sequence[Round], *, bound: float
+) -> Figure:
+    """The bad ends of times beside each other.
+
+    The ratio is of the percentiles over all rounds: a round has too few samples for one.
+    """
+    mine, theirs = _spread(ours), _spread(floor)
+    ratio = mine.p99 / theirs.p99
+    return Figure(
+        figure=figure,
+        unit=unit,
+        ours=mine,
+        floor=theirs,
+        ratio=ratio,
+        target=f"<= {bound:g}x",
+        reached=ratio <= bound,
+    )
+
+
+def absolute(
+    figure: str,
+    unit: str,
+    ours: Sequence[Round],
+    *,
+    better: Literal["lower", "higher"] = "lower",
+    bound: float | None = None,
+) -> Figure:
+    """Ours alone; ``bound`` is what the middle has to reach."""
+    spread = _spread(ours, better)
+    target, reached = _judged(spread.p50, better, bound)
+    return Figure(figure=figure, unit=unit, ours=spread, target=target, reached=reached)
+
+
+def _judged(
+    value: float, better: Literal["lower", "higher"], bound: float | None, unit: str = ""
+) -> tuple[str, bool | None]:
+    """What the target says, and whether it is reached."""
+    if bound is None:
+        return "", None
+    if better == "lower":
+        return f"<= {bound:,g}{unit}", value <= bound
+    return f">= {bound:,g}{unit}", value >= bound
 
 
 def _spread(rounds: Sequence[Round], better: Literal["lower", "higher"] = "lower") -> Spread:
@@ -113,6 +163,13 @@ def _spread(rounds: Sequence[Round], better: Literal["lower", "higher"] = "lower
     )
     last = len(samples) - 1
     return Spread(median(samples), samples[round(last * 0.99)], len(samples))
+
+
+def rate(count: int, work: Callable[[], object]) -> Round:
+    """How many a second, when the work is ``count`` of them."""
+    began = time.perf_counter()
+    work()
+    return [count / (time.perf_counter() - began)]
 
 
 def timed(count: int, call: Callable[[], object]) -> Round:
@@ -131,11 +188,12 @@ def _cpu_ns(pid: int) -> int:
 
 
 class CpuMeter:
-    """Adds up what the given processes, and this one, use while ``running``."""
+    """Adds up what the given processes, and this one if ``here``, use while ``running``."""
 
-    def __init__(self, processes: dict[str, int]) -> None:
+    def __init__(self, processes: dict[str, int], *, here: bool = True) -> None:
         self._processes = processes
-        self._used = dict.fromkeys(("here", *processes), 0)
+        self._here = here
+        self._used = dict.fromkeys(self._now(), 0)
 
     @contextmanager
     def running(self) -> Iterator[None]:
@@ -152,4 +210,4 @@ class CpuMeter:
     def _now(self) -> dict[str, int]:
         used = {name: _cpu_ns(pid) for name, pid in self._processes.items()}
         # All threads of this process: the hub's own one does half of the work.
-        return {"here": time.process_time_ns(), **used}
+        return {"here": time.process_time_ns(), **used} if self._here else used

@@ -1,95 +1,94 @@
-"""The other process of a floor: what two processes reach with a bare socket and no actor.
+"""Other actor libraries beside ours: tells of 1 KB and the round trip of an ask.
 
-``python -m benchmarks.peers ROLE FD`` serves a connected socket until its end.
+``floor`` is the peer.  Those that are not installed are left out: ``./run bench peers`` installs
+the extra.  One is measured after the other, since Ray's processes work also when nobody asks.
 """
 
 from __future__ import annotations
 
-import importlib
-import os
-import signal
-import socket
-import struct
-import subprocess
+import importlib.util
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from functools import partial
 from typing import Final
 
 import msgspec
 
-from benchmarks.daemon import ROOT
+import holdfast
+from benchmarks.ask import PAYLOAD
+from benchmarks.daemon import running_daemon
+from benchmarks.driven import Driven, driven
+from benchmarks.material import MESSAGE
+from benchmarks.measure import (
+    Budget,
+    CpuMeter,
+    Figure,
+    Round,
+    compare,
+    interleave,
+    timed,
+)
+from benchmarks.tell import from_program
 
-__all__ = ["LENGTH", "ROLES", "peer"]
+__all__ = ["run"]
 
-LENGTH: Final = struct.Struct("<I")
-READ_BYTES: Final = 64 * 1024  # as the mailbox reads; more, and malloc maps pages for every read
-
-
-@contextmanager
-def peer(role: str) -> Iterator[socket.socket]:
-    """This end of a Unix stream socket whose other end a new process serves."""
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-    with ours:
-        with theirs:
-            command = [sys.executable, "-m", "benchmarks.peers", role, str(theirs.fileno())]
-            process = subprocess.Popen(command, cwd=ROOT, pass_fds=[theirs.fileno()])
-        try:
-            yield ours
-        finally:
-            ours.close()
-            process.wait(10.0)
+ASKS: Final = 200  # a round, of ours and of theirs
 
 
-def echo(sock: socket.socket) -> None:
-    """Send back what comes."""
-    while data := sock.recv(READ_BYTES):
-        sock.sendall(data)
+class Peer(msgspec.Struct, frozen=True):
+    """A library: how it shows, how many tells make a round of 50 to 300 ms, what to reach.
 
-
-def sink(sock: socket.socket) -> None:
-    """Decode frames, each an array of messages; an empty array is answered with the count."""
-    decode = msgspec.msgpack.Decoder(list[str]).decode
-    buffer = bytearray()
-    count = 0
-    while data := sock.recv(READ_BYTES):
-        buffer += data
-        at = 0
-        while len(buffer) - at >= 4:
-            (length,) = LENGTH.unpack_from(buffer, at)
-            if len(buffer) - at - 4 < length:
-                break
-            messages = decode(bytes(buffer[at + 4 : at + 4 + length]))
-            at += 4 + length
-            count += len(messages)
-            if not messages:
-                sock.sendall(LENGTH.pack(count))
-        del buffer[:at]
-
-
-def zygote(sock: socket.socket) -> None:
-    """For every byte that comes fork a child, which says its pid and waits to be killed.
-
-    The same modules are loaded as in the daemon's zygotes: a fork copies their page tables.
+    ``tells`` are the commands of its driver, with what they show as.
     """
-    from holdfast.supervisors.roles import PRELOAD
 
-    for module in PRELOAD:
-        importlib.import_module(module)
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel reaps
-    children = []
-    while sock.recv(1):
-        pid = os.fork()
-        if pid == 0:
-            sock.sendall(LENGTH.pack(os.getpid()))
-            signal.pause()
-        children.append(pid)
-    os.kill(children[-1], signal.SIGKILL)  # the others were
+    name: str
+    title: str
+    count: int
+    tells: dict[str, str]
+    least_tell: float | None = None
+    most_ask: float | None = None
 
 
-ROLES: Final = {"echo": echo, "sink": sink, "zygote": zygote}
+PEERS: Final = (
+    Peer("pykka", "pykka in process", 16_384, {"tell": ""}, most_ask=1.0),
+    Peer("xoscar", "xoscar", 1_024, {"tell": "", "batched": ", 64 a batch"}, least_tell=30.0),
+    Peer("thespian", "Thespian", 256, {"tell": ""}),
+    Peer("ray", "Ray", 512, {"tell": ""}),
+)
 
-if __name__ == "__main__":
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C is the benchmark's; then comes the end
-    with socket.socket(fileno=int(sys.argv[2])) as served:
-        ROLES[sys.argv[1]](served)
+
+def run(budget: Budget) -> list[Figure]:
+    """Ours from a program to an agent; two processes each, but for pykka."""
+    figures = []
+    with running_daemon({"echo": "Echo"}) as daemon, daemon.connect() as hub:
+        for peer in PEERS:
+            if importlib.util.find_spec(peer.name) is None:
+                print(f"bench: {peer.title} is not installed: left out", file=sys.stderr)
+                continue
+            try:
+                with driven(f"benchmarks.peer_{peer.name}") as driver:
+                    figures += _measure(peer, driver, hub, budget.seconds / 2)
+            except holdfast.DeliveryError as error:
+                print(f"bench: {peer.title} is left out: {error}", file=sys.stderr)
+    return figures
+
+
+def _measure(peer: Peer, driver: Driven, hub: holdfast.Hub, seconds: float) -> list[Figure]:
+    echo = hub.ref("echo")
+
+    def theirs(command: str, count: int) -> Round:
+        return msgspec.convert(driver.ask(command, count), list[float])
+
+    told, asked, their_asked, *their_told = interleave(
+        seconds,
+        lambda: from_program(hub, MESSAGE, CpuMeter({})),
+        lambda: timed(ASKS, lambda: echo.ask(PAYLOAD, timeout=10.0)),
+        partial(theirs, "ask", ASKS),
+        *(partial(theirs, command, peer.count) for command in peer.tells),
+    )
+    figures = []
+    for shown, rounds in zip(peer.tells.values(), their_told, strict=True):
+        bound = None if shown else peer.least_tell
+        name = f"tell 1 KB vs {peer.title}{shown}"
+        figures.append(compare(name, "1/s", told, rounds, better="higher", bound=bound))
+    name = f"ask vs {peer.title}"
+    return [*figures, compare(name, "us", asked, their_asked, bound=peer.most_ask)]

@@ -16,10 +16,10 @@ from typing import Final
 import msgspec
 
 import holdfast
+from benchmarks.bare import LENGTH, peer
 from benchmarks.daemon import Daemon, running_daemon
 from benchmarks.material import DATA, SESSION, TYPE
 from benchmarks.measure import Budget, Figure, Round, compare, interleave
-from benchmarks.peers import LENGTH, peer
 from holdfast.actors.messages import log, query, sessions, writer
 from holdfast.storage.records import EventFilter
 
@@ -41,7 +41,7 @@ DEADLINE: Final = 10.0  # seconds
 def run(budget: Budget) -> list[Figure]:
     """Each actor in turn, a floor in between."""
     with (
-        running_daemon(echo="Echo") as daemon,
+        running_daemon({"echo": "Echo"}) as daemon,
         peer("zygote") as sock,
         daemon.connect() as hub,
     ):

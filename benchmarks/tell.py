@@ -3,61 +3,74 @@
 from __future__ import annotations
 
 import socket
-import time
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
-import msgspec
-
+import holdfast
+from benchmarks.bare import LENGTH, frames_of, peer
 from benchmarks.daemon import running_daemon
-from benchmarks.material import KILOBYTE
-from benchmarks.measure import Budget, CpuMeter, Figure, Round, compare, interleave
-from benchmarks.peers import LENGTH, peer
+from benchmarks.material import MESSAGE, TEXT
+from benchmarks.measure import Budget, CpuMeter, Figure, Round, compare, interleave, rate
 
 __all__ = ["run"]
 
-MESSAGE: Final = "x" * KILOBYTE
 TELLS: Final = 4_096  # a round
-PER_FRAME: Final = 64
+BOUND: Final = 0.5
 
 
 def run(budget: Budget) -> list[Figure]:
-    """The rate until the last acknowledgement is there."""
+    """The rate until the last acknowledgement: a text, a dict, and the dict from an agent."""
     with (
-        running_daemon(echo="Echo") as daemon,
+        running_daemon({"echo": "Echo", "teller": "Teller"}) as daemon,
         peer("sink") as sock,
         daemon.connect() as hub,
     ):
-        echo = hub.ref("echo")
-        meter = CpuMeter({"receiver": daemon.pids(hub)["echo"]})
+        pids = daemon.pids(hub)
+        figures = []
+        for name, message in (("text", TEXT), ("dict", MESSAGE)):
+            meter = CpuMeter({"receiver": pids["echo"]})
+            agent_meter = CpuMeter({"sender": pids["teller"], "receiver": pids["echo"]}, here=False)
+            sides: list[Callable[[], Round]] = [
+                partial(from_program, hub, message, meter),
+                partial(rate, TELLS, partial(send_raw, sock, message)),
+            ]
+            if message is MESSAGE:
+                sides.append(partial(from_agent, hub, agent_meter))
+            told, floor, *asked = interleave(budget.seconds / 2, *sides)
+            cpu = meter.per(TELLS * (len(told) + 1))
+            figures.append(_figure(f"tell 1 KB, {name}", told, floor, cpu))
+            for rounds in asked:
+                cpu = agent_meter.per(TELLS * (len(rounds) + 1))
+                figures.append(_figure(f"tell 1 KB, {name}, agent to agent", rounds, floor, cpu))
+    return figures
 
-        def ours() -> None:
-            with meter.running():
-                for _ in range(TELLS):
-                    echo.tell(MESSAGE)
-                hub.flush()
 
-        told, floor = interleave(
-            budget.seconds, lambda: rate(ours), lambda: rate(lambda: send_raw(sock))
-        )
-    cpu = meter.per(TELLS * (len(told) + 1))
-    return [compare("tell 1 KB", "1/s", told, floor, better="higher", cpu_us=cpu)]
+def _figure(name: str, ours: list[Round], floor: list[Round], cpu: dict[str, float]) -> Figure:
+    return compare(name, "1/s", ours, floor, better="higher", bound=BOUND, cpu_us=cpu)
 
 
-def rate(work: Callable[[], None]) -> Round:
+def from_program(hub: holdfast.Hub, message: object, meter: CpuMeter) -> Round:
     """Messages a second."""
-    began = time.perf_counter()
-    work()
-    return [TELLS / (time.perf_counter() - began)]
+    echo = hub.ref("echo")
+
+    def work() -> None:
+        for _ in range(TELLS):
+            echo.tell(message)
+        hub.flush()
+
+    with meter.running():
+        return rate(TELLS, work)
 
 
-def send_raw(sock: socket.socket) -> None:
+def from_agent(hub: holdfast.Hub, meter: CpuMeter) -> Round:
+    """The same by an agent, which is asked to."""
+    with meter.running():
+        return rate(TELLS, lambda: hub.ref("teller").ask(TELLS, timeout=60.0))
+
+
+def send_raw(sock: socket.socket, message: object) -> None:
     """The same messages; every one of them is encoded, received and decoded."""
-    encode = msgspec.msgpack.Encoder().encode
-    for _ in range(TELLS // PER_FRAME):
-        bodies = [msgspec.Raw(encode(MESSAGE)) for _ in range(PER_FRAME)]
-        frame = encode(bodies)
-        sock.sendall(LENGTH.pack(len(frame)) + frame)
-    empty = encode([])
-    sock.sendall(LENGTH.pack(len(empty)) + empty)
+    for frame in frames_of(message, TELLS):
+        sock.sendall(frame)
     assert len(sock.recv(LENGTH.size, socket.MSG_WAITALL)) == LENGTH.size, "the sink is gone"
