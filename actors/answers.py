@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import msgspec
 
+from holdfast.actors.delivery import Delivery
 from holdfast.actors.failures import exception_from, failure_of
-from holdfast.actors.intake import Delivery
 from holdfast.errors import HoldfastError
 from holdfast.storage.records import KeepAnswer, Origin
 

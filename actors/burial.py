@@ -11,7 +11,7 @@ from typing import Any, Final
 import msgspec
 from loguru import logger
 
-from holdfast.actors.intake import Delivery
+from holdfast.actors.delivery import Delivery
 from holdfast.actors.mailbox import Mailbox, Poisoned
 from holdfast.actors.messages.writer import KeepDeadLetter, Kept
 from holdfast.errors import PoisonError

@@ -10,7 +10,8 @@ import socket
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from holdfast.actors.intake import Delivery, Intake
+from holdfast.actors.delivery import Delivery
+from holdfast.actors.intake import Intake
 from holdfast.actors.reactor import READ, WRITE, Reactor, Timer
 from holdfast.actors.receiver import Receiver
 from holdfast.actors.wire import FrameReader

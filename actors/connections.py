@@ -14,7 +14,7 @@ from typing import Final
 from loguru import logger
 
 from holdfast.actors.connection import Connection
-from holdfast.actors.intake import Delivery
+from holdfast.actors.delivery import Delivery
 from holdfast.actors.reactor import READ, Reactor
 from holdfast.actors.receiver import Receiver
 from holdfast.errors import ProtocolError

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import pykka
 
 from holdfast.actors.burial import Burial, bury, is_buried, poison_error
-from holdfast.actors.intake import LATER, Delivery, Later
+from holdfast.actors.delivery import LATER, Delivery, Later
 from holdfast.actors.mailbox import Answered, Mailbox, Poisoned
 
 __all__ = ["LATER", "Delivery", "HostedActor", "Later", "construct", "run"]

@@ -15,7 +15,8 @@ import msgspec
 from loguru import logger
 
 from holdfast.actors.blocks import Block
-from holdfast.actors.intake import Delivery, Departed, Joined
+from holdfast.actors.delivery import Delivery, Departed, Joined
+from holdfast.actors.heap import give_back
 from holdfast.actors.mailbox import Poisoned
 from holdfast.actors.mailbox_link import Answered
 from holdfast.actors.messages import log, writer
@@ -42,6 +43,7 @@ __all__ = ["LogActor"]
 RETRY: Final = 0.25  # seconds until what the database refused (a full disk) is tried again
 SLICE: Final = 250  # events of a refill read in one go: 0.8 ms in which nobody is answered
 DRAIN: Final = 3.0  # seconds a stop waits for the commits under way; shutdown is 5 by default
+QUIET: Final = 1.0  # seconds without a commit until free memory goes back to the system
 
 
 class _CatchUp(msgspec.Struct, frozen=True):
@@ -58,6 +60,12 @@ class _LookForCalm(msgspec.Struct, frozen=True):
 
 class _FillMore(msgspec.Struct, frozen=True):
     """Read another slice of older events into the ring."""
+
+
+class _Tidy(msgspec.Struct, frozen=True):
+    """``settled`` frames were settled when this was set up; if no more are, it is quiet."""
+
+    settled: int
 
 
 class LogActor(WriterBackedActor):
@@ -86,6 +94,7 @@ class LogActor(WriterBackedActor):
         self._dropped = 0  # events, in this life
         self._told = 0  # of them, in notices
         self._notices = 0  # sent, which numbers them
+        self._is_tidy = True  # nothing was settled since the heap was given back
 
     def on_start(self) -> None:
         """Read the newest events; the rest comes when the writer has answered."""
@@ -120,6 +129,8 @@ class LogActor(WriterBackedActor):
                     self._pass_on(frame)
             case _LookForCalm():
                 self._look_for_calm()
+            case _Tidy(settled=settled):
+                self._tidy(settled)
             case _FillMore():
                 self._fill_more()
                 if self._is_filling:  # by timer, so that the sockets are looked at in between
@@ -246,8 +257,19 @@ class LogActor(WriterBackedActor):
             case _:
                 assert_never(context)
 
+    def _tidy(self, settled: int) -> None:
+        """After a second of quiet give back what the burst before it took."""
+        if settled == self._relays.settled:
+            self._is_tidy = True
+            give_back()
+        else:
+            self.mailbox.after(QUIET, _Tidy(self._relays.settled))
+
     def _committed(self, frame: Frame, outcome: Appended) -> None:
         self._relays.settle(frame)
+        if self._is_tidy:
+            self._is_tidy = False
+            self.mailbox.after(QUIET, _Tidy(self._relays.settled))
         if self._is_refused:
             self._is_refused = False
             logger.info("events are committed again")
@@ -312,6 +334,9 @@ class LogActor(WriterBackedActor):
             ring.prepend(rows)
         # Events that retention deleted leave a hole, which no row fills.
         self._is_filling = ring.room > 0 and len(rows) == SLICE
+        if not self._is_filling and self._is_tidy:
+            self._is_tidy = False
+            self.mailbox.after(QUIET, _Tidy(self._relays.settled))
 
     # -- questions ----------------------------------------------------------------------------
 

@@ -18,7 +18,7 @@ from pykka._envelope import Envelope
 from pykka.messages import _ActorStop
 
 from holdfast.actors.connections import Connections
-from holdfast.actors.intake import Delivery
+from holdfast.actors.delivery import Delivery
 from holdfast.actors.link import Link
 from holdfast.actors.link_socket import LinkSocket
 from holdfast.actors.mailbox_link import Answered, MailboxLink

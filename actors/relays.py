@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import msgspec
 
 from holdfast.actors.blocks import Block
-from holdfast.actors.intake import Delivery
+from holdfast.actors.delivery import Delivery
 from holdfast.actors.messages.writer import Relay, Skip
 from holdfast.storage.records import RawEvent
 
@@ -85,6 +85,7 @@ class Relays:
         self._refused: dict[int, Frame] = {}  # those the disk refused, to be tried again
         self._handed = 0  # weight of the others
         self.load = 0  # numbers of senders that wait to be settled
+        self.settled = 0  # frames so far
 
     def __len__(self) -> int:
         return len(self._frames)
@@ -125,6 +126,7 @@ class Relays:
     def settle(self, frame: Frame) -> None:
         """It is committed, recorded as lost, or refused for good."""
         del self._frames[id(frame)]
+        self.settled += 1
         self._handed -= frame.weight
         if frame.delivery is not None:
             self.load -= frame.count

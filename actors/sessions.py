@@ -14,8 +14,8 @@ import msgspec
 from loguru import logger
 
 from holdfast.actors.answers import origin_of, recall, refuse, reopen_refusal
+from holdfast.actors.delivery import Delivery, Departed, Joined
 from holdfast.actors.host import LATER
-from holdfast.actors.intake import Delivery, Departed, Joined
 from holdfast.actors.mailbox_link import Answered
 from holdfast.actors.messages import sessions, writer
 from holdfast.actors.session_cache import SessionCache, SteadyClock

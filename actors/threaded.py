@@ -17,6 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
+from holdfast.actors.forks import forks
 from holdfast.actors.link import Link, lane
 from holdfast.actors.link_socket import LinkSocket
 from holdfast.actors.outbox import Omit, OutboxLimits, Pack
@@ -40,21 +41,6 @@ NAP: Final = 0.001  # seconds that an offer may wait for the thread to look
 NAPS: Final = 50  # looks in a row that find nothing new before the thread has to be woken again
 
 
-class _Forks:
-    """How many forks lie between this process and the first: asking for the pid each time is a
-    system call."""
-
-    def __init__(self) -> None:
-        self.count = 0
-        os.register_at_fork(after_in_child=self._note)
-
-    def _note(self) -> None:
-        self.count += 1
-
-
-_forks: Final = _Forks()  # what the kernel knows of this process; nobody else writes it
-
-
 class ThreadedDriver:
     """Links by actor name, for any number of threads of one process."""
 
@@ -73,7 +59,7 @@ class ThreadedDriver:
         self._clock = clock
         # Addresses go through a descriptor: the path of a socket holds 107 bytes only.
         self._folder = os.open(run_dir, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-        self._pid, self._forks = os.getpid(), _forks.count
+        self._pid, self._forks = os.getpid(), forks.count
         self._lock = threading.RLock()
         self._changed = threading.Condition(self._lock)
         self._reactor = Reactor(clock=clock)
@@ -180,7 +166,7 @@ class ThreadedDriver:
     @property
     def is_usable(self) -> bool:
         """Not closed, and not the copy that a fork made."""
-        return not self._closing and self._forks == _forks.count
+        return not self._closing and self._forks == forks.count
 
     # -- the driver of references -------------------------------------------------------------
 
@@ -252,7 +238,7 @@ class ThreadedDriver:
 
     def close(self) -> None:
         """Say goodbye where nothing is owed; abandon what is not acknowledged."""
-        if self._forks != _forks.count:
+        if self._forks != forks.count:
             return  # a forked child shares the sockets; they are the parent's to close
         with self._lock:
             if self._closing:
@@ -273,12 +259,12 @@ class ThreadedDriver:
 
     def _locked(self) -> threading.RLock:
         """The lock; in a fork it may belong to a thread that is not there."""
-        if self._forks != _forks.count:
+        if self._forks != forks.count:
             self._check()
         return self._lock
 
     def _check(self) -> None:
-        if self._forks != _forks.count:
+        if self._forks != forks.count:
             raise HoldfastError(
                 f"this connection belongs to process {self._pid}, not to its fork {os.getpid()}: "
                 "connect again in the child"

@@ -13,8 +13,8 @@ import msgspec
 
 from holdfast.actors.answers import origin_of, refuse
 from holdfast.actors.burial import poison_error
+from holdfast.actors.delivery import Delivery, Departed, Joined
 from holdfast.actors.host import HostedActor
-from holdfast.actors.intake import Delivery, Departed, Joined
 from holdfast.actors.mailbox_link import MailboxLink
 from holdfast.actors.messages import writer
 from holdfast.storage.ports import NoDatabaseError, Reader

@@ -21,7 +21,7 @@ MEBI: Final = 2**20
 BOUND_TREE: Final = 120e6 / MEBI  # 120 MB
 BOUND_RING: Final = 12.0  # MiB
 BOUND_IDLE: Final = 0.1  # per cent of one core: 0 when rounded to whole ones
-SETTLING: Final = 3.0  # seconds after a start that do not count as idle
+SETTLING: Final = 3.0  # seconds after a start that do not count as idle, and after which a ring's memory is looked at
 
 
 def run(budget: Budget) -> list[Figure]:
@@ -57,6 +57,7 @@ def _growth_by_emitting(hub: holdfast.Hub, pid: int) -> float:
         hub.events.emit(TYPE, DATA, session=SESSION, key=f"benchmark.{number}")
     hub.flush()
     assert ring_of(hub) == NEWEST, "the ring is not full"
+    time.sleep(SETTLING)
     return (pss_bytes(pid) - before) / MEBI
 
 
@@ -69,6 +70,7 @@ def _growth_by_reading() -> float:
     ):
         while ring_of(hub) < NEWEST:
             assert full.process.poll() is None, "the daemon ended"
+        time.sleep(SETTLING)
         filled = pss_bytes(full.pids(hub)["log"])
     with running_daemon() as empty, empty.connect() as hub:
         ring_of(hub)

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from holdfast.actors.intake import Delivery, Intake
+from holdfast.actors.delivery import Delivery
+from holdfast.actors.intake import Intake
 from holdfast.actors.link import Link
 from holdfast.actors.receiver import Receiver
 from holdfast.actors.recorder import FlightRecorder, LastLife, create
