@@ -12,6 +12,7 @@ from typing import Any, Final, Self, TypeVar, assert_never
 
 from holdfast.actors import calls
 from holdfast.actors.calls import Ask, Blocking, Command, Drain, Level, Step, Steps, blocking
+from holdfast.actors.counters import Counters
 from holdfast.actors.failures import AskTimeout
 from holdfast.actors.hub_events import Event, HubEvents
 from holdfast.actors.hub_state import Checkpoint, HubCheckpoints, HubSessions, Session
@@ -20,7 +21,7 @@ from holdfast.actors.ref import RemoteRef
 from holdfast.actors.threaded import ThreadedDriver
 from holdfast.clock import Clock
 
-__all__ = ["Checkpoint", "Event", "Hub", "Level", "Session"]
+__all__ = ["Checkpoint", "Counters", "Event", "Hub", "Level", "Session"]
 
 T = TypeVar("T")
 
@@ -57,6 +58,10 @@ class Hub(Blocking):
     def ref(self, name: str) -> RemoteRef:
         """A reference to any actor by name: pykka's tell, ask and stop."""
         return RemoteRef(name, self._driver)
+
+    def counters(self) -> dict[str, Counters]:
+        """What became of the messages to each actor so far; "log:read" is a second way to "log"."""
+        return self._driver.counters
 
     def close(self, timeout: float = 30.0) -> None:
         """Flush, tells to agents included, then disconnect.

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, TypeVar, assert_never
 
 from holdfast.actors.calls import Ask, Command, Drain, Step, Steps
+from holdfast.actors.counters import Counters, counters_of
 from holdfast.actors.failures import AskTimeout
 from holdfast.actors.link import Link, lane
 from holdfast.actors.loop_link import Deadlines, LoopLink, LoopReactor
@@ -132,6 +133,11 @@ class LoopDriver:
             if link.link.refused is not None and link.link.queued:
                 raise link.link.refused
         return max(0.0, deadline - self._loop.time())
+
+    @property
+    def counters(self) -> dict[str, Counters]:
+        """The counts of every link, by name."""
+        return {to: counters_of(link.link) for to, link in self._links.items()}
 
     @property
     def is_open(self) -> bool:

@@ -204,6 +204,16 @@ class Mailbox:
             wire.open()
         return known
 
+    def serve(
+        self,
+        listener: socket.socket,
+        *,
+        receiver: Receiver,
+        deliver: Callable[[Delivery], None],
+    ) -> Connections:
+        """Accept at another actor's address; who wants it also flushes, unwatches and closes it."""
+        return Connections(listener, reactor=self._reactor, receiver=receiver, deliver=deliver)
+
     def narrow(self, is_narrow: bool) -> None:
         """Let each sender have one frame under way at a time, or its share of the mailbox again.
 

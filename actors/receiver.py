@@ -16,7 +16,7 @@ from holdfast.actors.wire import MAX_FRAME
 if TYPE_CHECKING:
     from holdfast.actors.intake import Intake
 
-__all__ = ["Marks", "Receiver"]
+__all__ = ["MAX_SENDERS", "Marks", "Receiver"]
 
 MAX_SENDERS: Final = 10_000  # marks kept in memory; ~200 bytes each
 

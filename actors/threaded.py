@@ -17,6 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
+from holdfast.actors.counters import Counters, counters_of
 from holdfast.actors.link import Link, lane
 from holdfast.actors.link_socket import LinkSocket
 from holdfast.actors.outbox import Omit, OutboxLimits, Pack
@@ -152,6 +153,12 @@ class ThreadedDriver:
         """How many messages to whom are not acknowledged."""
         with self._lock:
             return {to: wire.link.queued for to, wire in self._wires.items() if wire.link.queued}
+
+    @property
+    def counters(self) -> dict[str, Counters]:
+        """The counts of every link, by name."""
+        with self._lock:
+            return {to: counters_of(wire.link) for to, wire in self._wires.items()}
 
     def pause(self, seconds: float) -> None:
         """Let time pass; ends early when the driver is closed."""

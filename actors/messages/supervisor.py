@@ -14,6 +14,7 @@ __all__ = [
     "Children",
     "CountChildren",
     "GetTree",
+    "GoneActor",
     "LastExit",
     "Reply",
     "Request",
@@ -41,8 +42,20 @@ class LastExit(msgspec.Struct, frozen=True):
     at: float
 
 
+class GoneActor(msgspec.Struct, frozen=True):
+    """One that has ended and is not restarted: how it ended, and the tells since, dead letters.
+
+    ``letters`` were kept, ``waiting`` wait for the writer to keep them.
+    """
+
+    id: str
+    how: str
+    letters: int = 0
+    waiting: int = 0
+
+
 class ChildStatus(msgspec.Struct, frozen=True):
-    """One child, and under a supervisor its children.
+    """One child, and under a supervisor its children and who has ended for good there.
 
     ``mailbox`` waiting messages; ``handled`` messages since its start; ``rss`` bytes.
     """
@@ -57,6 +70,7 @@ class ChildStatus(msgspec.Struct, frozen=True):
     handled: int = 0
     rss: int = 0
     children: list[ChildStatus] = []
+    gone: list[GoneActor] = []
 
 
 class WhichChildren(msgspec.Struct, frozen=True, array_like=True, tag="which_children"):

@@ -71,6 +71,16 @@ def _table(tree: Tree) -> Table:
             _exit_text(child.last_exit),
             style=None if child.state == "running" else "bold yellow",
         )
+        for gone in child.gone:
+            letters = gone.letters + gone.waiting
+            table.add_row(
+                "  " * (depth + 1) + gone.id,
+                "",
+                "gone",
+                *[""] * 5,
+                f"{gone.how}; {letters} dead letter{'' if letters == 1 else 's'}",
+                style="bold yellow",
+            )
     return table
 
 

@@ -6,8 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
+from holdfast.actors.messages.query import DeadLettersAre, ListDeadLetters
 from holdfast.errors import ActorDied, PoisonError
 from tests.actors.test_agents import AGENT, ROOT, ask
 from tests.daemon import TIMEOUT, Daemon
@@ -45,6 +47,18 @@ def test_a_tell_that_kills_twice_becomes_a_dead_letter_and_the_next_is_handled(
     assert daemon.child("one").restarts == 2
     assert "2 times: it becomes a dead letter" in daemon.log.read_text()
     daemon.hub.flush(timeout=TIMEOUT)
+
+
+def test_poison_of_nearly_a_frame_becomes_a_dead_letter_without_its_body(daemon: Daemon) -> None:
+    """Scenario 30: what fits a frame by itself does not fit one together with the evidence."""
+    ref = daemon.hub.ref("one")
+    ref.tell(["kill", "x" * (8 * 1024 * 1024 - 64 - 11)])
+    daemon.hub.flush(timeout=TIMEOUT)
+    assert daemon.child("one").restarts == 2
+    reply = daemon.hub.ask("query", ListDeadLetters(), timeout=TIMEOUT)
+    (letter,) = msgspec.convert(reply, DeadLettersAre).letters
+    assert letter.body == b""
+    assert letter.reason.startswith("poison: signal 9; its 83885")
 
 
 def test_the_restart_budget_is_not_spent_on_poison(daemon: Daemon) -> None:
