@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Any, Final, Self, TypeVar, assert_never
 
 from holdfast.actors import calls
-from holdfast.actors.calls import Ask, Blocking, Command, Drain, Level, Step, Steps, blocking
+from holdfast.actors.calls import Ask, Blocking, Command, Drain, Level, Now, Step, Steps, blocking
 from holdfast.actors.counters import Counters
 from holdfast.actors.failures import AskTimeout
 from holdfast.actors.hub_events import Event, HubEvents
@@ -120,6 +120,8 @@ class _ThreadRunner:
                 return self._driver.command_once(step.to, step.message, step.timeout)
             case Drain():
                 return self._drain(step.timeout)
+            case Now():
+                return self._clock.monotonic()
             case _:
                 assert_never(step)
 

@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar, assert_never
 
-from holdfast.actors.calls import Ask, Command, Drain, Step, Steps
+from holdfast.actors.calls import Ask, Command, Drain, Now, Step, Steps
 from holdfast.actors.counters import Counters, counters_of
 from holdfast.actors.failures import AskTimeout
 from holdfast.actors.link import Link, lane
@@ -192,6 +192,8 @@ class LoopDriver:
                 return await link.command(step.message, step.timeout)
             case Drain():
                 return await self.drain(step.timeout)
+            case Now():
+                return self._loop.time()
             case _:
                 assert_never(step)
 
