@@ -62,6 +62,7 @@ def construct_agent(
 
     ``options`` are its constructor's arguments.  Waits for the ``checkpoints`` actor.
     """
+    mailbox.hub_counters = hub.counters
     mailbox.decode_with(decoder(Courier(mailbox)))
     last = hub.checkpoints.get(name)
     given = {"hub": hub, "name": name, "restored": None if last is None else last.state}

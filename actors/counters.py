@@ -5,11 +5,15 @@ A plain value; the counts live in the link and are lost with the sender's proces
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import msgspec
 
 from holdfast.actors.link import Link
+from holdfast.actors.messages.supervisor import Traffic
+from holdfast.actors.receiver import Receiver
 
-__all__ = ["Counters", "counters_of"]
+__all__ = ["Counters", "counters_of", "traffic_of"]
 
 
 class Counters(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,4 +44,17 @@ def counters_of(link: Link) -> Counters:
         dropped=link.dropped,
         rejected=link.rejected,
         late_replies=link.late_replies,
+    )
+
+
+def traffic_of(receiver: Receiver, sent: Iterable[Counters]) -> Traffic:
+    """What a process tells its supervisor: who sends to it, and the sums of what it ``sent``."""
+    counters = list(sent)
+    return Traffic(
+        senders=len(receiver.intakes),
+        late_answers=receiver.late_answers,
+        pending=sum(each.pending for each in counters),
+        late_replies=sum(each.late_replies for each in counters),
+        rejected=sum(each.rejected for each in counters),
+        dropped=sum(each.dropped for each in counters),
     )

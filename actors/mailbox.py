@@ -18,10 +18,12 @@ from pykka._envelope import Envelope
 from pykka.messages import _ActorStop
 
 from holdfast.actors.connections import Connections
+from holdfast.actors.counters import Counters, counters_of, traffic_of
 from holdfast.actors.intake import Delivery
 from holdfast.actors.link import Link
 from holdfast.actors.link_socket import LinkSocket
 from holdfast.actors.mailbox_link import Answered, MailboxLink
+from holdfast.actors.messages.supervisor import Traffic
 from holdfast.actors.reactor import READ, Reactor, Timer
 from holdfast.actors.receiver import Receiver
 from holdfast.actors.recorder import FlightRecorder, Kind, LastLife, Suspect
@@ -100,6 +102,8 @@ class Mailbox:
             listener, reactor=self._reactor, receiver=self._receiver, deliver=self._ready.append
         )
         self._links: dict[str, MailboxLink] = {}
+        # Of the hub that an agent has beside its mailbox.
+        self.hub_counters: Callable[[], dict[str, Counters]] = dict
 
     # -- pykka's inbox ------------------------------------------------------------------------
 
@@ -151,6 +155,12 @@ class Mailbox:
     def length(self) -> int:
         """Messages that wait."""
         return len(self._ready)
+
+    @property
+    def traffic(self) -> Traffic:
+        """What the conversations of this process came to."""
+        own = [counters_of(link.link) for link in self._links.values()]
+        return traffic_of(self._receiver, [*own, *self.hub_counters().values()])
 
     def stop(self) -> None:
         """Put pykka's stop behind what waits."""

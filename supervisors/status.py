@@ -53,6 +53,7 @@ class Rounds:
         """A child answered."""
         child.mailbox, child.handled = reply.mailbox, reply.handled
         child.children, child.gone = reply.children, reply.gone
+        child.traffic = reply.traffic
         self.forget(child)
 
     def forget(self, child: Child) -> None:

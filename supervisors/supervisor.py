@@ -88,8 +88,9 @@ class SupervisorActor(HostedActor):
             self.supervision.stop(EXIT_STOPPED)
 
     def _reply_status(self, ident: int, children: list[ChildStatus]) -> None:
-        gone = self.supervision.undertaker.gone
-        self._reply(StatusReply(ident, self.mailbox.length, self.mailbox.handled, children, gone))
+        state = self.mailbox.length, self.mailbox.handled
+        gone, traffic = self.supervision.undertaker.gone, self.mailbox.traffic
+        self._reply(StatusReply(ident, *state, children, gone, traffic))
 
 
 class Describe(Protocol):
@@ -143,4 +144,5 @@ class RootActor(SupervisorActor):
             rss=resident_bytes(os.getpid()),
             children=children,
             gone=self.supervision.undertaker.gone,
+            traffic=self.mailbox.traffic,
         )

@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from holdfast.actors.messages.supervisor import ChildStatus, GoneActor
+from holdfast.actors.messages.supervisor import ChildStatus, GoneActor, Traffic
 
 __all__ = ["Failed", "FromChild", "FromParent", "GetStatus", "Ready", "StatusReply", "Stop"]
 
@@ -33,6 +33,7 @@ class StatusReply(msgspec.Struct, frozen=True, array_like=True, tag="status"):
     handled: int
     children: list[ChildStatus] = []
     gone: list[GoneActor] = []
+    traffic: Traffic = Traffic()
 
 
 class Stop(msgspec.Struct, frozen=True, array_like=True, tag="stop"):

@@ -20,6 +20,7 @@ __all__ = [
     "Request",
     "StopTree",
     "Stopping",
+    "Traffic",
     "Tree",
     "WhichChildren",
     "decode_reply",
@@ -54,6 +55,23 @@ class GoneActor(msgspec.Struct, frozen=True):
     waiting: int = 0
 
 
+class Traffic(msgspec.Struct, frozen=True):
+    """What a process's conversations came to since its start, those of its hub included.
+
+    ``senders`` are connected to it now; ``late_answers`` of it found nobody there any more.
+    ``pending`` messages that it sent are not acknowledged now; ``late_replies`` came to it after
+    its timeout and were let go; ``rejected`` found no room and were not sent; ``dropped`` will not
+    be handled: rows of ``dropped``, or dead letters of an actor that is gone.
+    """
+
+    senders: int = 0
+    late_answers: int = 0
+    pending: int = 0
+    late_replies: int = 0
+    rejected: int = 0
+    dropped: int = 0
+
+
 class ChildStatus(msgspec.Struct, frozen=True):
     """One child, and under a supervisor its children and who has ended for good there.
 
@@ -71,6 +89,7 @@ class ChildStatus(msgspec.Struct, frozen=True):
     rss: int = 0
     children: list[ChildStatus] = []
     gone: list[GoneActor] = []
+    traffic: Traffic = Traffic()
 
 
 class WhichChildren(msgspec.Struct, frozen=True, array_like=True, tag="which_children"):

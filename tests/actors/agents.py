@@ -71,6 +71,19 @@ class Puppet(holdfast.Agent):
         except Exception as error:
             return type(error).__name__
 
+    def do_ask_by_hub(self, arguments: list[Any]) -> Any:
+        """As ``ask``, over the connections of the hub."""
+        name, message, timeout = arguments
+        try:
+            return self.hub.ref(name).ask(message, timeout=timeout)
+        except Exception as error:
+            return type(error).__name__
+
+    def do_touch_and_wait(self, arguments: list[Any]) -> None:
+        path, seconds = arguments
+        Path(path).touch()
+        threading.Event().wait(seconds)
+
     def do_tell(self, arguments: list[Any]) -> None:
         name, message = arguments
         self.ref(name).tell(message)
