@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any
 
 from holdfast.actors.mailbox import Mailbox
-from holdfast.errors import OutboxFullError
 
 __all__ = ["Courier"]
-
-ROOM: Final = 30.0  # seconds a tell waits for room in a full outbox
 
 
 class Courier:
@@ -20,13 +17,18 @@ class Courier:
         self._mailbox = mailbox
 
     def send_tell(self, to: str, message: object) -> None:
-        """Queue until acknowledged; waits when the outbox is full."""
+        """Queue until acknowledged; a full outbox means what its policy says.
+
+        Raises OutboxFullError.
+        """
         link = self._mailbox.link(to)
-        if link.link.is_full and not self._mailbox.pump(lambda: not link.link.is_full, ROOM):
-            raise OutboxFullError(
-                f"{link.link.queued} messages to {to!r} wait for an acknowledgement since "
-                f"{ROOM:.0f} s: look at it with `holdfast status`"
+        core = link.link
+        if core.is_full:
+            self._mailbox.pump(
+                lambda: not core.is_full or core.refused is not None, core.room_timeout
             )
+            if core.is_full and core.refused is None:
+                raise core.reject(core.room_timeout)
         link.tell(message)
 
     def send_ask(

@@ -24,6 +24,7 @@ from holdfast.actors.link import Link
 from holdfast.actors.link_socket import LinkSocket
 from holdfast.actors.mailbox_link import Answered, MailboxLink
 from holdfast.actors.messages.supervisor import Traffic
+from holdfast.actors.outbox import OutboxLimits
 from holdfast.actors.reactor import READ, Reactor, Timer
 from holdfast.actors.receiver import Receiver
 from holdfast.actors.recorder import FlightRecorder, Kind, LastLife, Suspect
@@ -73,8 +74,10 @@ class Mailbox:
         count_of: Callable[[Any], int] = lambda _message: 1,
         recorder: FlightRecorder | None = None,
         last_life: LastLife | None = None,
+        limits: OutboxLimits | None = None,
     ) -> None:
         self.name, self.incarnation = name, incarnation
+        self._limits = limits  # of each outgoing link
         self.handled = 0
         self.on_first_get: Callable[[], None] | None = None
         self.current: Delivery | None = None  # what the handler has in hand, if it came by socket
@@ -208,6 +211,7 @@ class Mailbox:
                 sender=self.name,
                 incarnation=self.incarnation,
                 decode_reply=decode_reply_of(to) or self._decode_plain,
+                limits=self._limits,
             )
             wire = LinkSocket(link, address=self._address(to), reactor=self._reactor)
             known = self._links[to] = MailboxLink(link, wire, self)
@@ -244,7 +248,8 @@ class Mailbox:
         while not is_done():
             rest = None if deadline is None else deadline - self._clock.monotonic()
             if rest is not None and rest <= 0:
-                return False
+                self._poll(0)  # what has arrived is in time
+                return is_done()
             self._poll(rest)
         return True
 

@@ -88,6 +88,16 @@ class Puppet(holdfast.Agent):
         name, message = arguments
         self.ref(name).tell(message)
 
+    def do_tell_many(self, arguments: list[Any]) -> list[Any]:
+        """Tell another actor numbers; how many it took, and the name of what ended that."""
+        name, count = arguments
+        for n in range(count):
+            try:
+                self.ref(name).tell(["remember", n])
+            except Exception as error:
+                return [n, type(error).__name__]
+        return [count, None]
+
     def do_checkpoint(self, state: Any) -> int:
         self.hub.events.emit("before:checkpoint", state)
         return self.checkpoint(state)
