@@ -39,6 +39,7 @@ class Agent(HostedActor):
 
     def _handle_receive(self, message: Any) -> Any:
         if isinstance(message, ProxyCall):
+            self._stay_behind()
             return serve(self, Agent, message)
         return super()._handle_receive(message)
 

@@ -6,6 +6,7 @@ again.  Lost when the actor dies in between: nothing, the message comes again an
 
 from __future__ import annotations
 
+from collections import deque
 from typing import Any, Final
 
 import msgspec
@@ -17,9 +18,37 @@ from holdfast.actors.messages.writer import KeepDeadLetter, Kept
 from holdfast.errors import FrameError, PoisonError
 from holdfast.storage.records import DeadLetter
 
-__all__ = ["AGAIN", "Burial", "bury", "is_buried", "keep", "letter_of", "poison_error"]
+__all__ = ["AGAIN", "Burial", "Held", "bury", "is_buried", "keep", "letter_of", "poison_error"]
 
 AGAIN: Final = 1.0  # seconds until a letter that could not be kept is sent again
+
+
+class Held:
+    """Tells from one that waits for its letter on: an acknowledgement covers all before it.
+
+    Lost with the process: nothing, they come again.
+    """
+
+    def __init__(self) -> None:
+        self._tells: deque[Delivery] = deque()
+        self._unkept: set[int] = set()  # of those, by identity: wait for a letter
+
+    def bury(self, poison: Delivery) -> None:
+        """Hold it until ``kept``."""
+        self._tells.append(poison)
+        self._unkept.add(id(poison))
+
+    def stay_behind(self, tell: Delivery) -> None:
+        """Hold what is about to be handled, if anything is held."""
+        if self._tells and tell.kind == "tell" and not tell.deferred:
+            tell.deferred = True
+            self._tells.append(tell)
+
+    def kept(self, poison: Delivery) -> None:
+        """Acknowledge it, and those behind it that were handled meanwhile."""
+        self._unkept.remove(id(poison))
+        while self._tells and id(self._tells[0]) not in self._unkept:
+            self._tells.popleft().done()
 
 
 class Burial(msgspec.Struct, frozen=True):
