@@ -56,8 +56,11 @@ class Mailbox:
 
     ``batch_limit`` messages are delivered as one Batch when it is above 0.  ``address`` gives
     the socket path of an actor.  ``keeps_marks`` is False for actors whose senders' marks the
-    writer keeps; those get Joined and Departed messages.
+    writer keeps; those get Joined and Departed messages.  ``limits`` bound each outgoing link.
     """
+
+    # Of the hub that an agent has beside its mailbox.
+    hub_counters: Callable[[], dict[str, Counters]] = dict
 
     def __init__(
         self,
@@ -77,11 +80,10 @@ class Mailbox:
         limits: OutboxLimits | None = None,
     ) -> None:
         self.name, self.incarnation = name, incarnation
-        self._limits = limits  # of each outgoing link
         self.handled = 0
         self.on_first_get: Callable[[], None] | None = None
         self.current: Delivery | None = None  # what the handler has in hand, if it came by socket
-        self._address = address
+        self._address, self._limits = address, limits
         self._batch_limit = batch_limit
         self._clock, self._reactor = clock, Reactor(clock=clock)
         self._receiver = Receiver(
@@ -105,8 +107,6 @@ class Mailbox:
             listener, reactor=self._reactor, receiver=self._receiver, deliver=self._ready.append
         )
         self._links: dict[str, MailboxLink] = {}
-        # Of the hub that an agent has beside its mailbox.
-        self.hub_counters: Callable[[], dict[str, Counters]] = dict
 
     # -- pykka's inbox ------------------------------------------------------------------------
 
