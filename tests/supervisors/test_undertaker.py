@@ -96,6 +96,7 @@ def test_what_is_told_to_a_gone_actor_becomes_dead_letters_in_order_and_flush_su
     """Scenario 29."""
     with Daemon(tmp_path, with_one(restart)) as daemon:
         end(daemon, how)
+        daemon.hub.flush(timeout=TIMEOUT)  # the tell that it died of is a letter, too
         earlier = len(letters(daemon))
         ref = daemon.hub.ref("one")
         for n in range(200):
