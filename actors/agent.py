@@ -40,9 +40,11 @@ class Agent(HostedActor):
         return RemoteRef(name, Courier(self.mailbox))
 
     def _handle_receive(self, message: Any) -> Any:
-        if type(message) in PLAIN:  # what nearly all messages are; nothing above knows these
+        # What nearly all messages are: nothing above knows these.
+        if type(message) in PLAIN and self._held is None:
             return self.on_receive(message)
         if isinstance(message, ProxyCall):
+            self._stay_behind()
             return serve(self, Agent, message)
         return super()._handle_receive(message)
 
@@ -66,6 +68,9 @@ def construct_agent(
 
     ``options`` are its constructor's arguments.  Waits for the ``checkpoints`` actor.
     """
+    mailbox.hub_counters = hub.counters
+    outgoing = mailbox.outgoing
+    outgoing.nudge = lambda delay: hub.later(delay, lambda: outgoing.push(delay))
     courier = Courier(mailbox)
     mailbox.decode_with(decoder(courier), decoder(courier, many=True))
     last = hub.checkpoints.get(name)

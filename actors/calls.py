@@ -24,6 +24,7 @@ __all__ = [
     "Command",
     "Drain",
     "Level",
+    "Now",
     "Runner",
     "Step",
     "Steps",
@@ -73,7 +74,13 @@ class Drain:
         self.timeout = timeout
 
 
-Step = Ask | Command | Drain
+class Now:
+    """Gets: seconds since some fixed point, which only go on."""
+
+    __slots__ = ()
+
+
+Step = Ask | Command | Drain | Now
 Steps = Generator[Step, Any, T]
 
 

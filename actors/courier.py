@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any
 
 from holdfast.actors.mailbox import Mailbox
-from holdfast.errors import OutboxFullError
 
 __all__ = ["Courier"]
-
-ROOM: Final = 30.0  # seconds a tell waits for room in a full outbox
 
 
 class Courier:
@@ -20,14 +17,18 @@ class Courier:
         self._mailbox = mailbox
 
     def send_tell(self, to: str, message: object) -> None:
-        """Queue until acknowledged; waits when the outbox is full."""
-        link = self._mailbox.link(to)
-        if link.link.is_full and not self._mailbox.pump(lambda: not link.link.is_full, ROOM):
-            raise OutboxFullError(
-                f"{link.link.queued} messages to {to!r} wait for an acknowledgement since "
-                f"{ROOM:.0f} s: look at it with `holdfast status`"
+        """Queue until acknowledged; a full outbox means what its policy says.
+
+        Raises OutboxFullError.
+        """
+        core = self._mailbox.link(to).link
+        if core.is_full:
+            self._mailbox.pump(
+                lambda: not core.is_full or core.refused is not None, core.room_timeout
             )
-        link.tell(message)
+            if core.is_full and core.refused is None:
+                raise core.reject(core.room_timeout)
+        self._mailbox.outgoing.tell(to, message)
 
     def send_ask(
         self,
@@ -41,19 +42,22 @@ class Courier:
         """Send at once if there is credit."""
         link = self._mailbox.link(to)
         deadline = None if timeout is None else self._mailbox.monotonic() + timeout
-        ident = link.link.ask(message, on_reply, idempotent=idempotent, deadline=deadline)
-        link.flush()
-        return ident
+        with self._mailbox.outgoing.guard:
+            ident = link.link.ask(message, on_reply, idempotent=idempotent, deadline=deadline)
+            link.flush()
+            return ident
 
     def send_stop(self, to: str, on_reply: Callable[[Any], None]) -> None:
         """Send pykka's stop."""
         link = self._mailbox.link(to)
-        link.link.stop(on_reply)
-        link.flush()
+        with self._mailbox.outgoing.guard:
+            link.link.stop(on_reply)
+            link.flush()
 
     def abandon(self, to: str, ident: int) -> None:
         """Nobody waits for the answer any more."""
-        self._mailbox.link(to).link.abandon(ident)
+        with self._mailbox.outgoing.guard:
+            self._mailbox.link(to).link.abandon(ident)
 
     def wait(self, to: str, is_done: Callable[[], bool], timeout: float | None) -> bool:
         """Until ``is_done``, or ``timeout`` seconds; whether it was."""

@@ -12,14 +12,27 @@ import pykka
 
 from holdfast import errors
 
-__all__ = ["AskTimeout", "RemoteActorDied", "exception_from", "failure_of"]
+__all__ = ["AskTimeout", "RemoteActorDied", "RemoteActorGone", "exception_from", "failure_of"]
 
 
-_WITH_PARTS: Final = (errors.Conflict, errors.ActorDied, errors.GapError, errors.RemoteError)
+_WITH_PARTS: Final = (
+    errors.Conflict,
+    errors.ActorDied,
+    errors.ActorGone,
+    errors.GapError,
+    errors.RemoteError,
+)
 
 
 class RemoteActorDied(errors.ActorDied, pykka.ActorDeadError):
     """ActorDied, also for those who catch pykka's ActorDeadError."""
+
+
+class RemoteActorGone(errors.ActorGone, pykka.ActorDeadError):
+    """ActorGone, also for those who catch pykka's ActorDeadError.
+
+    No RemoteActorDied: what that one failed may be asked again, this is the end of it.
+    """
 
 
 class AskTimeout(errors.AskTimeoutError, pykka.Timeout):
@@ -32,6 +45,8 @@ def failure_of(error: BaseException) -> tuple[str, str, list[Any]]:
         return "Conflict", str(error), [error.what, error.expected, error.current]
     if isinstance(error, errors.GapError):
         return "GapError", str(error), [error.who, error.expected, error.got]
+    if isinstance(error, errors.ActorGone):
+        return "ActorGone", str(error), [error.actor, error.how]
     if isinstance(error, errors.ActorDied):
         return "ActorDied", str(error), [error.actor, error.started]
     if isinstance(error, pykka.ActorDeadError):  # it waited when the actor stopped
@@ -49,6 +64,8 @@ def exception_from(actor: str, type_: str, text: str, parts: list[Any]) -> error
         return errors.GapError(str(parts[0]), expected=int(parts[1]), got=int(parts[2]))
     if type_ == "ActorDied" and len(parts) == 2:
         return RemoteActorDied(str(parts[0]) or actor, started=bool(parts[1]))
+    if type_ == "ActorGone" and len(parts) == 2:
+        return RemoteActorGone(str(parts[0]), str(parts[1]))
     if type_ == "RemoteError" and len(parts) == 3:
         return errors.RemoteError(str(parts[0]), str(parts[1]), str(parts[2]))
     known = getattr(errors, type_, None) if type_ in errors.__all__ else None

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import pykka
 
-from holdfast.actors.burial import Burial, bury, is_buried, poison_error
+from holdfast.actors.burial import Burial, Held, bury, is_buried, poison_error
 from holdfast.actors.delivery import LATER, Delivery, Later
 from holdfast.actors.mailbox import Answered, Mailbox, Poisoned
 
@@ -28,6 +28,7 @@ class HostedActor(pykka.Actor):
 
     mailbox: Mailbox
     _failure: BaseException | None = None
+    _held: Held | None = None  # since the first tell that was poison
 
     @staticmethod
     def _create_actor_inbox() -> Any:
@@ -48,17 +49,28 @@ class HostedActor(pykka.Actor):
                 if is_buried(self.mailbox, message.context, message.outcome):
                     self.unburden(message.context.poisoned.delivery)
             case _:
+                self._stay_behind()
                 return super()._handle_receive(message)
         return None
 
+    def _stay_behind(self) -> None:
+        """A tell in hand is not acknowledged before the letters that were told before it."""
+        if self._held is not None and self.mailbox.current is not None:
+            self._held.stay_behind(self.mailbox.current)
+
     def bury(self, poisoned: Poisoned) -> None:
         """Have a message that kills its receiver kept as a dead letter."""
+        delivery = poisoned.delivery
+        if delivery.kind == "tell" and not delivery.deferred:
+            self._held = self._held or Held()
+            self._held.bury(delivery)
         bury(self.mailbox, poisoned)
 
     def unburden(self, delivery: Delivery) -> None:
         """The letter is kept: let its sender go on."""
         if delivery.kind == "tell":
-            delivery.done()
+            assert self._held is not None
+            self._held.kept(delivery)
         else:
             error = poison_error(self.mailbox, delivery)
             delivery.set_exception((type(error), error, None))

@@ -6,12 +6,14 @@ depends on it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar, assert_never
 
 from holdfast.actors import calls
-from holdfast.actors.calls import Ask, Blocking, Command, Drain, Level, Step, Steps, blocking
+from holdfast.actors.calls import Ask, Blocking, Command, Drain, Level, Now, Step, Steps, blocking
+from holdfast.actors.counters import Counters
 from holdfast.actors.failures import AskTimeout
 from holdfast.actors.hub_events import Event, HubEvents
 from holdfast.actors.hub_state import Checkpoint, HubCheckpoints, HubSessions, Session
@@ -20,7 +22,7 @@ from holdfast.actors.ref import RemoteRef
 from holdfast.actors.threaded import ThreadedDriver
 from holdfast.clock import Clock
 
-__all__ = ["Checkpoint", "Event", "Hub", "Level", "Session"]
+__all__ = ["Checkpoint", "Counters", "Event", "Hub", "Level", "Session"]
 
 T = TypeVar("T")
 
@@ -57,6 +59,14 @@ class Hub(Blocking):
     def ref(self, name: str) -> RemoteRef:
         """A reference to any actor by name: pykka's tell, ask and stop."""
         return RemoteRef(name, self._driver)
+
+    def counters(self) -> dict[str, Counters]:
+        """What became of the messages to each actor so far; "log:read" is a second way to "log"."""
+        return self._driver.counters
+
+    def later(self, delay: float, callback: Callable[[], None]) -> None:
+        """Call back once, ``delay`` seconds from now, in the hub's thread: be brief there."""
+        self._driver.later(delay, callback)
 
     def close(self, timeout: float = 30.0) -> None:
         """Flush, tells to agents included, then disconnect.
@@ -115,6 +125,8 @@ class _ThreadRunner:
                 return self._driver.command_once(step.to, step.message, step.timeout)
             case Drain():
                 return self._drain(step.timeout)
+            case Now():
+                return self._clock.monotonic()
             case _:
                 assert_never(step)
 

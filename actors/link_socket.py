@@ -53,6 +53,7 @@ class LinkSocket:
         self._changed = changed  # called after acknowledgements, replies, breaks
         self._reader = FrameReader()
         self._unsent = b""
+        self._is_new = False  # nothing of what was last tried to send had left before
         self._last_was_sent = True  # False: the socket broke before the last bytes left
         self._failures = 0  # connections in a row that brought no Welcome
         self._retry: Cancellable | None = None
@@ -83,9 +84,21 @@ class LinkSocket:
 
     def flush(self) -> None:
         """Send what the link has to say and the socket takes; wait for room for the rest."""
+        if not self._send():
+            is_new, self._unsent = self._is_new, b""
+            self._broke(last_was_sent=not is_new)
+
+    def drive(self) -> None:
+        """Do at once what the reactor would: from a thread that has its owner's leave."""
+        self.open()
+        self.read()
+        self.flush()
+
+    def _send(self) -> bool:
+        """False when the socket broke."""
         link, sock, had_rest = self.link, self.sock, bool(self._unsent)
         while sock is not None and (self._unsent or link.has_output):
-            is_new = not self._unsent
+            self._is_new = not self._unsent
             data = self._unsent or link.outgoing()
             if not data:
                 break  # no credit
@@ -94,14 +107,13 @@ class LinkSocket:
             except BlockingIOError:
                 sent = 0
             except OSError:
-                self._unsent = b""
-                self._broke(last_was_sent=not is_new)
-                return
+                return False
             self._unsent = data[sent:] if sent < len(data) else b""
             if self._unsent:
                 break
         if bool(self._unsent) != had_rest:
             self._renew_interest()
+        return True
 
     def claim(self) -> None:
         """Let the calling thread read; the reactor goes on to write."""

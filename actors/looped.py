@@ -15,7 +15,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar, assert_never
 
-from holdfast.actors.calls import Ask, Command, Drain, Step, Steps
+from holdfast.actors.calls import Ask, Command, Drain, Now, Step, Steps
+from holdfast.actors.counters import Counters, counters_of
 from holdfast.actors.failures import AskTimeout
 from holdfast.actors.link import Link, lane
 from holdfast.actors.loop_link import Deadlines, LoopLink, LoopReactor
@@ -134,6 +135,11 @@ class LoopDriver:
         return max(0.0, deadline - self._loop.time())
 
     @property
+    def counters(self) -> dict[str, Counters]:
+        """The counts of every link, by name."""
+        return {to: counters_of(link.link) for to, link in self._links.items()}
+
+    @property
     def is_open(self) -> bool:
         """Not closed, and not the copy that a fork made."""
         return not self._closed and os.getpid() == self._pid
@@ -186,6 +192,8 @@ class LoopDriver:
                 return await link.command(step.message, step.timeout)
             case Drain():
                 return await self.drain(step.timeout)
+            case Now():
+                return self._loop.time()
             case _:
                 assert_never(step)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import socket
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -18,14 +18,15 @@ from pykka._envelope import Envelope
 from pykka.messages import _ActorStop
 
 from holdfast.actors.connections import Connections
+from holdfast.actors.counters import Counters, counters_of, traffic_of
 from holdfast.actors.delivery import Delivery
-from holdfast.actors.link import Link
-from holdfast.actors.link_socket import LinkSocket
 from holdfast.actors.mailbox_link import Answered, MailboxLink
+from holdfast.actors.messages.supervisor import Traffic
+from holdfast.actors.outbox import OutboxLimits
+from holdfast.actors.outgoing import Outgoing
 from holdfast.actors.reactor import READ, Reactor, Timer
 from holdfast.actors.receiver import Receiver
 from holdfast.actors.recorder import FlightRecorder, Kind, LastLife, Suspect
-from holdfast.actors.vocabularies import decode_reply_of
 from holdfast.clock import Clock
 from holdfast.errors import AskTimeoutError
 
@@ -54,8 +55,11 @@ class Mailbox:
 
     ``batch_limit`` messages are delivered as one Batch when it is above 0.  ``address`` gives
     the socket path of an actor.  ``keeps_marks`` is False for actors whose senders' marks the
-    writer keeps; those get Joined and Departed messages.
+    writer keeps; those get Joined and Departed messages.  ``limits`` bound each outgoing link.
     """
+
+    # Of the hub that an agent has beside its mailbox.
+    hub_counters: Callable[[], dict[str, Counters]] = dict
 
     def __init__(
         self,
@@ -72,12 +76,12 @@ class Mailbox:
         count_of: Callable[[Any], int] = lambda _message: 1,
         recorder: FlightRecorder | None = None,
         last_life: LastLife | None = None,
+        limits: OutboxLimits | None = None,
     ) -> None:
         self.name, self.incarnation = name, incarnation
         self.handled = 0
         self.on_first_get: Callable[[], None] | None = None
         self.current: Delivery | None = None  # what the handler has in hand, if it came by socket
-        self._address = address
         self._batch_limit = batch_limit
         self._clock, self._reactor = clock, Reactor(clock=clock)
         self._now = clock.monotonic
@@ -91,7 +95,6 @@ class Mailbox:
             recorder=recorder,
             last_life=last_life,
         )
-        self._decode_plain: Callable[[bytes | msgspec.Raw], Any] = msgspec.msgpack.decode
         self._recorder = recorder
         # What a dead life had in hand together comes again singly: the next death tells which.
         self._singly = last_life is not None and last_life.died_in_a_batch
@@ -103,8 +106,15 @@ class Mailbox:
         self._connections = Connections(
             listener, reactor=self._reactor, receiver=self._receiver, deliver=self._ready.extend
         )
-        self._links: dict[str, MailboxLink] = {}
-        self._wires: list[LinkSocket] = []  # of the links
+        self.outgoing = Outgoing(
+            sender=name,
+            incarnation=incarnation,
+            address=address,
+            limits=limits,
+            reactor=self._reactor,
+            clock=clock,
+            home=self,
+        )
 
     # -- pykka's inbox ------------------------------------------------------------------------
 
@@ -149,7 +159,7 @@ class Mailbox:
 
         ``decode_all`` reads an array of messages at once.
         """
-        self._receiver.decode = self._decode_plain = decode
+        self._receiver.decode = self.outgoing.decode_plain = decode
         self._receiver.decode_all = decode_all
 
     def monotonic(self) -> float:
@@ -164,6 +174,12 @@ class Mailbox:
     def length(self) -> int:
         """Messages that wait."""
         return len(self._ready)
+
+    @property
+    def traffic(self) -> Traffic:
+        """What the conversations of this process came to."""
+        own = map(counters_of, self.outgoing)
+        return traffic_of(self._receiver, [*own, *self.hub_counters().values()])
 
     def stop(self) -> None:
         """Put pykka's stop behind what waits."""
@@ -204,19 +220,17 @@ class Mailbox:
 
     def link(self, to: str) -> MailboxLink:
         """The outgoing link to another actor; the same one for the same name."""
-        known = self._links.get(to)
-        if known is None:
-            link = Link(
-                to=to,
-                sender=self.name,
-                incarnation=self.incarnation,
-                decode_reply=decode_reply_of(to) or self._decode_plain,
-            )
-            wire = LinkSocket(link, address=self._address(to), reactor=self._reactor)
-            self._wires.append(wire)
-            known = self._links[to] = MailboxLink(link, wire, self)
-            wire.open()
-        return known
+        return self.outgoing.link(to)
+
+    def serve(
+        self,
+        listener: socket.socket,
+        *,
+        receiver: Receiver,
+        deliver: Callable[[Sequence[Delivery]], None],
+    ) -> Connections:
+        """Accept at another actor's address; who wants it also flushes, unwatches and closes it."""
+        return Connections(listener, reactor=self._reactor, receiver=receiver, deliver=deliver)
 
     def narrow(self, is_narrow: bool) -> None:
         """Let each sender have one frame under way at a time, or its share of the mailbox again.
@@ -238,7 +252,8 @@ class Mailbox:
         while not is_done():
             rest = None if deadline is None else deadline - self._clock.monotonic()
             if rest is not None and rest <= 0:
-                return False
+                self._poll(0)  # what has arrived is in time
+                return is_done()
             self._poll(rest)
         return True
 
@@ -277,8 +292,7 @@ class Mailbox:
         self._ready.clear()
         self._flush()
         self._connections.close()
-        for link in self._links.values():
-            link.close()
+        self.outgoing.close()
         self._reactor.close()
 
     # -- inside -------------------------------------------------------------------------------
@@ -300,14 +314,18 @@ class Mailbox:
 
     def _poll(self, timeout: float | None) -> None:
         self._since_poll = 0
-        self._flush()
-        reactor = self._reactor
-        reactor.dispatch(reactor.select(reactor.bounded(timeout)))
+        reactor, outgoing = self._reactor, self.outgoing
+        with outgoing.guard:
+            outgoing.is_driven = True
+            self._flush()
+        ready = reactor.select(reactor.bounded(timeout))
+        with outgoing.guard:
+            reactor.dispatch(ready)
+            outgoing.is_driven = False
 
     def _flush(self) -> None:
         self._connections.flush()
-        for wire in self._wires:
-            wire.flush()
+        self.outgoing.flush()
 
     def _single(self, delivery: Delivery) -> Envelope[Any]:
         self.handled += 1

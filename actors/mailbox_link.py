@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -12,7 +13,7 @@ from holdfast.actors.link import Link
 from holdfast.actors.link_socket import LinkSocket
 from holdfast.actors.reactor import Timer
 
-__all__ = ["Answered", "MailboxLink"]
+__all__ = ["Answered", "Home", "MailboxLink"]
 
 
 class Answered(msgspec.Struct, frozen=True):
@@ -26,25 +27,33 @@ class Answered(msgspec.Struct, frozen=True):
     outcome: Any
 
 
-class _Home(Protocol):
+class Home(Protocol):
     """What the link needs of the mailbox it belongs to."""
 
-    def deliver(self, message: object) -> None: ...
+    def deliver(self, message: object) -> None:
+        """Queue a message for the actor."""
 
-    def later(self, delay: float, callback: Callable[[], None]) -> Timer: ...
+    def later(self, delay: float, callback: Callable[[], None]) -> Timer:
+        """Call back from inside the mailbox."""
 
 
 class MailboxLink:
-    """Sends without waiting; nothing here blocks or calls a handler."""
+    """Sends without waiting; nothing here blocks or calls a handler.
 
-    def __init__(self, link: Link, wire: LinkSocket, home: _Home) -> None:
+    ``guard`` is held while the link is touched.
+    """
+
+    def __init__(self, link: Link, wire: LinkSocket, home: Home, *, guard: threading.RLock) -> None:
         self.link = link
+        self.told_at = 0.0  # when a handler's tell was sent at once (monotonic seconds)
         self._wire = wire
         self._home = home
+        self._guard = guard
 
     def tell(self, message: object) -> None:
         """Send until acknowledged.  Raises FrameError when it is too large."""
-        self.link.tell(message)
+        with self._guard:
+            self.link.tell(message)
 
     def ask(self, message: object, *, context: Any, timeout: float | None = None) -> None:
         """Ask, again after every restart of the other side; Answered comes as a message."""
@@ -55,7 +64,8 @@ class MailboxLink:
                 timer.cancel()
             self._home.deliver(Answered(context, outcome))
 
-        ident = self.link.ask(message, answered, idempotent=True)
+        with self._guard:
+            ident = self.link.ask(message, answered, idempotent=True)
         if timeout is not None:
 
             def give_up() -> None:
@@ -67,12 +77,12 @@ class MailboxLink:
 
     def command(self, message: object, *, context: Any) -> None:
         """Have it carried out exactly once; Answered comes as a message."""
-        self.link.command(message, lambda outcome: self._home.deliver(Answered(context, outcome)))
+        with self._guard:
+            self.link.command(
+                message, lambda outcome: self._home.deliver(Answered(context, outcome))
+            )
 
     def flush(self) -> None:
         """Send what can be sent now."""
-        self._wire.flush()
-
-    def close(self) -> None:
-        """Close for good."""
-        self._wire.close()
+        with self._guard:
+            self._wire.flush()

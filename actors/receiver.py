@@ -18,9 +18,10 @@ from holdfast.actors.wire import MAX_FRAME, decode_bodies
 if TYPE_CHECKING:
     from holdfast.actors.intake import Intake
 
-__all__ = ["Marks", "Receiver"]
+__all__ = ["MAX_SENDERS", "Marks", "Receiver"]
 
 MAX_SENDERS: Final = 10_000  # marks kept in memory; ~200 bytes each
+SHARES: Final = 64  # every sender has one of so many, whoever holds the rest: 156 of 10,000
 
 
 class Marks:
@@ -37,7 +38,7 @@ class Receiver:
     """What the intakes of one actor share: how to decode, the marks, and the room for messages.
 
     The windows of all senders add up to ``mailbox_limit`` messages, but each sender may always
-    send one, and a frame that was packed for a larger window may overdraw it once.
+    have a 64th of that under way (at least one), and a frame of offers may overdraw it once.
     """
 
     def __init__(
@@ -92,9 +93,11 @@ class Receiver:
 
     def top_up(self, outstanding: int) -> int:
         """How many more messages a sender with ``outstanding`` ones may be granted now."""
-        room = min(self.window - outstanding, self._limit - self.granted)
-        # Who has overdrawn must be lifted above zero, or it could never send again.
-        return max(room, 0 if outstanding > 0 else 1 - outstanding)
+        window = self.window
+        room = min(window - outstanding, self._limit - self.granted)
+        # Also when all room is granted, perhaps to senders that are idle, and to who has overdrawn.
+        least = min(window, self._limit // SHARES or 1)
+        return max(room, least - outstanding, 0)
 
     def marks_of(self, key: tuple[str, str], first: int) -> Marks:
         """What is known of a sender; one that is new here begins at ``first``."""

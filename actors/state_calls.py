@@ -9,8 +9,8 @@ from typing import Any
 
 import msgspec
 
-from holdfast.actors.calls import Ask, Command, Steps
-from holdfast.actors.messages import checkpoints, sessions
+from holdfast.actors.calls import Ask, Command, Level, Now, Steps
+from holdfast.actors.messages import checkpoints, sessions, writer
 from holdfast.errors import InvalidInputError
 from holdfast.storage import jsontext, records
 
@@ -56,7 +56,7 @@ def put_session(
     ttl: float | None = None,
     max_age: float | None = None,
     expected_version: str | None = None,
-    durability: sessions.Durability = "memory",
+    durability: Level = "memory",
     timeout: float = 30.0,
 ) -> Steps[str]:
     """Create or replace a session; its new version.
@@ -64,16 +64,23 @@ def put_session(
     ``ttl`` seconds after the last put or touch it expires, at the latest ``max_age`` seconds
     after it was created.  ``expected_version=""`` means that there must be none.  Raises
     Conflict when another version is there.  Written behind within a second, unless
-    ``durability="committed"`` waits for COMMIT.
+    ``durability`` says to wait: "committed" for COMMIT, "disk" for the fsync after it.  If that
+    fails or takes too long, DiskFullError or AskTimeout says so, of a put that is committed.
     """
-    put = sessions.Put(id, jsontext.encode(data), ttl, max_age, expected_version, durability)
-    if durability == "memory":
+    if durability not in ("memory", "committed", "disk"):
+        text = f"durability = {durability!r}: expected memory, committed or disk"
+        raise InvalidInputError(text)
+    level: sessions.Durability = "memory" if durability == "memory" else "committed"
+    put = sessions.Put(id, jsontext.encode(data), ttl, max_age, expected_version, level)
+    if level == "memory":
         # Asked again after a crash it could meet its own version and report a conflict.
         reply = yield Ask("sessions", put, timeout, idempotent=expected_version is None)
-    elif durability == "committed":
-        reply = yield Command("sessions", put, timeout)
     else:
-        raise InvalidInputError(f"durability = {durability!r}: expected memory or committed")
+        began = yield Now()
+        reply = yield Command("sessions", put, timeout)
+        if durability == "disk":
+            spent = (yield Now()) - began
+            yield Ask("writer", writer.Sync(), max(0.0, timeout - spent))
     version: str = reply.version
     return version
 

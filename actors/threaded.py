@@ -12,33 +12,31 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
+from holdfast.actors.background import Background
+from holdfast.actors.counters import Counters, counters_of
 from holdfast.actors.forks import forks
 from holdfast.actors.link import Link, lane
 from holdfast.actors.link_socket import LinkSocket
 from holdfast.actors.outbox import Omit, OutboxLimits, Pack
 from holdfast.actors.plain import decoder
-from holdfast.actors.reactor import READ, Reactor
+from holdfast.actors.reactor import Timer
 from holdfast.actors.ref import RemoteFuture
 from holdfast.actors.vocabularies import decode_reply_of
 from holdfast.clock import Clock
 from holdfast.errors import HoldfastError, OutboxFullError
 
-__all__ = ["THREAD", "ThreadedDriver"]
+__all__ = ["ThreadedDriver"]
 
-THREAD: Final = "holdfast"  # the name of the background thread
 # Seconds that an offer without waiting gives to a thread that is in the driver just now.  Not
 # without end: that thread may wait for a lock of the caller's (of a log handler, say).
 LOCK_TIMEOUT: Final = 0.05
 # Seconds a thread keeps the socket after a reply.  Who asks once often asks again: changing hands
 # costs two system calls, and the background thread wakes up for every reply that is fast.
 LINGER: Final = 0.005
-NAP: Final = 0.001  # seconds that an offer may wait for the thread to look
-NAPS: Final = 50  # looks in a row that find nothing new before the thread has to be woken again
 
 
 class ThreadedDriver:
@@ -62,16 +60,13 @@ class ThreadedDriver:
         self._pid, self._forks = os.getpid(), forks.count
         self._lock = threading.RLock()
         self._changed = threading.Condition(self._lock)
-        self._reactor = Reactor(clock=clock)
-        self._wakeup = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
-        self._reactor.add(self._wakeup, READ, self._woken)
         self._decode_plain = decoder(self)
-        self._asleep = False  # the thread waits to be woken, or is about to
-        self._naps = False  # it waits, and will look by itself within NAP
         self._closing = False
         self._wires: dict[str, LinkSocket] = {}
-        self._thread = threading.Thread(target=self._run, name=THREAD, daemon=True)
-        self._thread.start()
+        self._background = Background(lock=self._lock, clock=clock, send=self._send)
+        self._reactor = self._background.reactor
+        self._wake = self._background.wake
+        self._background.start()
 
     # -- links --------------------------------------------------------------------------------
 
@@ -157,6 +152,12 @@ class ThreadedDriver:
         with self._locked():
             return {to: wire.link.queued for to, wire in self._wires.items() if wire.link.queued}
 
+    @property
+    def counters(self) -> dict[str, Counters]:
+        """The counts of every link, by name."""
+        with self._locked():
+            return {to: counters_of(wire.link) for to, wire in self._wires.items()}
+
     def pause(self, seconds: float) -> None:
         """Let time pass; ends early when the driver is closed."""
         with self._locked():
@@ -178,7 +179,7 @@ class ThreadedDriver:
                 self._wait_for_room(wire.link)
             if wire.link.tell(message):
                 self._send_full_frames(wire)
-            elif self._asleep or self._naps:
+            elif self._background.is_asleep or self._background.naps:
                 self._wake()
 
     def send_ask(
@@ -228,6 +229,13 @@ class ThreadedDriver:
                     self._read_here(wire, is_done, deadline)
         return True
 
+    def later(self, delay: float, callback: Callable[[], None]) -> Timer:
+        """Call back in the background thread, which has the lock then."""
+        with self._locked():
+            self._check()
+            self._wake()
+            return self._reactor.later(delay, partial(self._call_back, callback))
+
     def is_up(self, to: str) -> bool:
         """Whether the actor has welcomed this process on the present connection."""
         return self.open(to).link.is_up
@@ -245,17 +253,18 @@ class ThreadedDriver:
                 return
             self._closing = True
             self._changed.notify_all()
-            self._wake()
-        if threading.current_thread() is not self._thread:
-            self._thread.join(timeout=5.0)
+        self._background.end()
         with self._lock:
             for wire in self._wires.values():
                 wire.close()
-            self._reactor.close()
-            os.close(self._wakeup)
+            self._background.close()
             os.close(self._folder)
 
     # -- inside -------------------------------------------------------------------------------
+
+    def _call_back(self, callback: Callable[[], None]) -> None:
+        callback()
+        self._changed.notify_all()
 
     def _locked(self) -> threading.RLock:
         """The lock; in a fork it may belong to a thread that is not there."""
@@ -291,7 +300,7 @@ class ThreadedDriver:
             self._wait_for_room(link, timeout)
         if link.offer(item):
             self._send_full_frames(wire)
-        elif self._asleep:
+        elif self._background.is_asleep:
             self._wake()
 
     def _send_full_frames(self, wire: LinkSocket) -> None:
@@ -358,35 +367,11 @@ class ThreadedDriver:
         if wire.claimed:
             wire.release()
 
-    def _wake(self) -> None:
-        self._asleep = self._naps = False
-        with suppress(BlockingIOError):
-            os.eventfd_write(self._wakeup, 1)
-
-    def _woken(self, _events: int) -> None:
-        with suppress(BlockingIOError):
-            os.eventfd_read(self._wakeup)
-
-    def _run(self) -> None:
-        """The background thread: send what was queued, read what nobody else reads.
-
-        After something came by it looks again by itself for a while: to wake a thread takes the
-        waker 5 to 15 us, several times as long as an emit.
-        """
-        ready: list[tuple[int, int]] = []
-        seen = naps = 0
-        while not self._closing:
-            with self._lock:
-                self._asleep = self._naps = False
-                self._reactor.dispatch(ready)
-                for wire in self._wires.values():
-                    wire.flush()
-                accepted = sum([wire.link.accepted for wire in self._wires.values()])
-                naps = NAPS if accepted != seen else naps - 1
-                seen = accepted
-                self._naps, self._asleep = naps > 0, naps <= 0
-                timeout = self._reactor.bounded(NAP if naps > 0 else None)
-            ready = self._reactor.select(timeout)
+    def _send(self) -> int:
+        """Send what was queued; how many messages there have ever been."""
+        for wire in self._wires.values():
+            wire.flush()
+        return sum([wire.link.accepted for wire in self._wires.values()])
 
 
 def _is_settled(link: Link, accepted: int) -> bool:

@@ -148,7 +148,7 @@ class StopActor(msgspec.Struct, frozen=True, array_like=True, tag_field="frame",
 
 class Ack(msgspec.Struct, frozen=True, array_like=True, tag_field="frame", tag=7):
     """Everything up to ``mark`` has reached the level the receiver promises, or is recorded as
-    lost; ``duplicates`` and ``dropped`` as in Welcome."""
+    lost; ``duplicates`` and ``dropped`` as in Welcome, dead letters of a gone actor included."""
 
     mark: int
     duplicates: int

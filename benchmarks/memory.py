@@ -21,7 +21,7 @@ MEBI: Final = 2**20
 BOUND_TREE: Final = 120e6 / MEBI  # 120 MB
 BOUND_RING: Final = 12.0  # MiB
 BOUND_IDLE: Final = 0.1  # per cent of one core: 0 when rounded to whole ones
-SETTLING: Final = 3.0  # seconds after a start that do not count as idle, and after which a ring's memory is looked at
+SETTLING: Final = 3.0  # seconds after a start, or after the ring was filled, that do not count
 
 
 def run(budget: Budget) -> list[Figure]:

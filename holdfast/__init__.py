@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from holdfast.client import connect
     from holdfast.errors import (
         ActorDied,
+        ActorGone,
         AlreadyRunningError,
         AskTimeoutError,
         ConfigError,
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ActorDied",
+    "ActorGone",
     "Agent",
     "AlreadyRunningError",
     "AskTimeoutError",

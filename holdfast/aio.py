@@ -22,6 +22,7 @@ from typing import Any, Final, Self
 
 from holdfast.actors import calls, event_calls, state_calls
 from holdfast.actors.calls import AsyncRunner, Awaited, awaited
+from holdfast.actors.counters import Counters
 from holdfast.actors.event_calls import (
     FOLLOW_PERIOD,
     Event,
@@ -131,6 +132,10 @@ class Hub(Awaited):
     def ref(self, name: str) -> ActorRef:
         """A reference to any actor by name: pykka's tell, ask, stop and proxy, as coroutines."""
         return ActorRef(name, self._driver)
+
+    def counters(self) -> dict[str, Counters]:
+        """What became of the messages to each actor so far; "log:read" is a second way to "log"."""
+        return self._driver.counters
 
     async def close(self, timeout: float = 30.0) -> None:
         """Wait until all that was sent is acknowledged, then disconnect.

@@ -13,6 +13,7 @@ HoldfastError
 |- Conflict               the expected version is not the current one
 |- DeliveryError          a message was not delivered or not answered
 |  |- ActorDied           the actor died with the request in hand
+|  |  |- ActorGone        it has ended and is not restarted; it was not handled
 |  |- AskTimeoutError     no reply within the timeout
 |  |- OutboxFullError     the bound on unacknowledged messages was reached
 |  |- ExpiredError        the sender was forgotten; its old numbers mean nothing now
@@ -28,6 +29,7 @@ from __future__ import annotations
 
 __all__ = [
     "ActorDied",
+    "ActorGone",
     "AlreadyRunningError",
     "AskTimeoutError",
     "ConfigError",
@@ -118,6 +120,23 @@ class ActorDied(DeliveryError):
         super().__init__(f"actor {actor!r} died before it answered: {hint}")
         self.actor = actor
         self.started = started
+
+
+class ActorGone(ActorDied):
+    """The actor has ended and its supervisor does not restart it; the request was not handled.
+
+    ``how`` it ended, in words.  A tell becomes a dead letter instead.
+    """
+
+    def __init__(self, actor: str, how: str) -> None:
+        DeliveryError.__init__(
+            self,
+            f"actor {actor!r} is gone: it ended ({how}) and will not be restarted; "
+            "the request was not handled",
+        )
+        self.actor = actor
+        self.started = False
+        self.how = how
 
 
 class AskTimeoutError(DeliveryError, TimeoutError):

@@ -16,8 +16,8 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
+from holdfast.actors.background import THREAD
 from holdfast.actors.hub import Hub
-from holdfast.actors.threaded import THREAD
 from holdfast.errors import HoldfastError, InvalidInputError, OutboxFullError
 from holdfast.log_records import Draft, draft_of_loguru, draft_of_record, reduced
 

@@ -109,7 +109,8 @@ def _leaf(
     def hear() -> list[object]:
         for message in _heard(lifeline):
             if isinstance(message, GetStatus):
-                lifeline.send(StatusReply(message.id, mailbox.length, mailbox.handled))
+                state = mailbox.length, mailbox.handled
+                lifeline.send(StatusReply(message.id, *state, traffic=mailbox.traffic))
             else:
                 mailbox.stop()
         return []

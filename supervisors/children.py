@@ -16,7 +16,13 @@ import msgspec
 
 from holdfast.actors.mailbox import Mailbox
 from holdfast.actors.messages.lifeline import FromChild, GetStatus, Stop
-from holdfast.actors.messages.supervisor import ChildState, ChildStatus, LastExit
+from holdfast.actors.messages.supervisor import (
+    ChildState,
+    ChildStatus,
+    GoneActor,
+    LastExit,
+    Traffic,
+)
 from holdfast.actors.reactor import Timer
 from holdfast.supervisors.evidence import Evidence
 from holdfast.supervisors.intensity import Backoff
@@ -64,9 +70,11 @@ class Child:
         self.ready_at: float | None = None  # monotonic
         self.failure = ""  # what it said of its death
         self.exit_status: int | None = None  # reaped, but something that it left is still dying
-        self.mailbox = 0  # of its last status reply, as the two below
+        self.mailbox = 0  # of its last status reply, as the four below
         self.handled = 0
         self.children: list[ChildStatus] = []
+        self.gone: list[GoneActor] = []
+        self.traffic = Traffic()
         self._home = mailbox  # the supervisor's
         self._pidfd = -1
         self._lifeline: Lifeline[FromChild] | None = None
@@ -91,6 +99,8 @@ class Child:
         self._heard = []
         self.mailbox = self.handled = 0
         self.children = []
+        self.gone = []
+        self.traffic = Traffic()
         self._verdict, self._is_doomed = None, False
         self._lifeline = lifeline
         self._arm(self.spec.start_timeout, "start")
@@ -201,6 +211,8 @@ class Child:
             handled=self.handled,
             rss=0 if self.pid is None else resident_bytes(self.pid),
             children=self.children,
+            gone=self.gone,
+            traffic=self.traffic,
         )
 
     def _listen(self) -> list[ChildSaid]:

@@ -118,6 +118,13 @@ class _Document:
             name: self._decode(f"actors.{name}", tables.get(name, {}), type_)
             for name, type_ in ACTORS.items()
         }
+        for name, actor in decoded.items():
+            if actor.restart != "permanent":
+                raise self._error(
+                    f"[actors.{name}] restart = {_shown(actor.restart)}",
+                    '"permanent": senders keep what it has not acknowledged, for as long as it is '
+                    "down; only agents may end for good",
+                )
         log = decoded["log"]
         assert isinstance(log, LogSettings)
         self._check_thresholds(log)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from typing import Final
 
-from holdfast.actors.recorder import InHand, Suspect, create, in_hand
+from holdfast.actors.recorder import InHand, LastLife, Suspect, create, in_hand
 
 __all__ = ["LAST_LIFE", "RECORDER", "Evidence"]
 
@@ -44,6 +44,15 @@ class Evidence:
     def suspects(self) -> tuple[Suspect, ...]:
         """What the child's deaths point at, that of the last death in the end."""
         return tuple(self._suspects.values())
+
+    def close(self) -> LastLife | None:
+        """No life follows: what the last one had come to, if there was one; nothing is kept."""
+        if self._last_record < 0:
+            return None
+        record, self._last_record = self._last_record, -1
+        last = LastLife(record, incarnation=self.last_incarnation, suspects=self.suspects)
+        os.close(record)
+        return last
 
     def begin(self, incarnation: str) -> dict[str, int]:
         """Another life: the descriptors of its record and of the last one."""

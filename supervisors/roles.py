@@ -206,7 +206,13 @@ def _agent(
 
     os.environ.update(run.env)
     class_ = _imported(run)
-    box = mailbox(decode=msgspec.msgpack.decode)
+    limits = OutboxLimits(
+        messages=run.outbox_messages,
+        bytes=run.outbox_bytes,
+        policy=run.outbox_policy,
+        timeout=run.outbox_timeout,
+    )
+    box = mailbox(decode=msgspec.msgpack.decode, limits=limits)
     options: dict[str, Any] = run.options
     if not issubclass(class_, Agent):  # an actor that wants no hub
         return construct(class_, mailbox=box, **options)
@@ -216,12 +222,7 @@ def _agent(
         incarnation=start.incarnation,
         source=f"agent/{start.name}",
         clock=clock,
-        limits=OutboxLimits(
-            messages=run.outbox_messages,
-            bytes=run.outbox_bytes,
-            policy=run.outbox_policy,
-            timeout=run.outbox_timeout,
-        ),
+        limits=limits,
     )
     # What it emitted is committed before it ends, also when an exception ends it.
     stack.callback(hub.close, timeout=run.shutdown)

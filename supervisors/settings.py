@@ -130,7 +130,8 @@ class CheckpointsSettings(ActorSettings, frozen=True, kw_only=True, tag="checkpo
 class AgentSettings(ActorSettings, frozen=True, kw_only=True, tag="agent"):
     """``[agents.NAME]``; ``options`` are the keyword arguments of the class.
 
-    ``outbox_...``: what its hub may have under way to each actor, and what happens beyond that.
+    ``outbox_...``: what its hub, and its own references, may have under way to each actor, and what
+    happens beyond that.
     """
 
     target: Annotated[

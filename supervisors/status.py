@@ -52,7 +52,8 @@ class Rounds:
     def replied(self, child: Child, reply: StatusReply) -> None:
         """A child answered."""
         child.mailbox, child.handled = reply.mailbox, reply.handled
-        child.children = reply.children
+        child.children, child.gone = reply.children, reply.gone
+        child.traffic = reply.traffic
         self.forget(child)
 
     def forget(self, child: Child) -> None:

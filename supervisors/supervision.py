@@ -33,6 +33,7 @@ from holdfast.supervisors.spec import (
     zygote_name,
 )
 from holdfast.supervisors.status import Rounds
+from holdfast.supervisors.undertaker import Undertaker
 from holdfast.supervisors.zygote import Exited, Forked, ForkFailed, ZygoteLost
 
 __all__ = ["LIFELINE", "Supervision", "Upward"]
@@ -89,6 +90,7 @@ class Supervision:
             child.id: Child(child, backoff=_backoff(spec, random), mailbox=mailbox)
             for child in spec.children
         }
+        self.undertaker = Undertaker(mailbox=mailbox, listeners=listeners)
         self._forks: dict[int, Child] = {}  # asked of the zygote and not answered, by id
         self._fork_count = 0
         # Between the loss of a zygote and the next one: the children to start again.
@@ -233,8 +235,7 @@ class Supervision:
     def _restart(self, child: Child, last_exit: LastExit, now: float) -> None:
         was_ready = child.ready_at is not None
         if not is_restarted(child.spec.restart, last_exit, was_ready=was_ready):
-            if child.spec.restart == "temporary":
-                del self._children[child.spec.id]
+            self._gone(child)
         elif not child.evidence.is_poison and not self._budget.charge():
             self._give_up(child)
         else:
@@ -244,6 +245,12 @@ class Supervision:
                 child.wait(delay)
             else:
                 self._spawn(child)
+
+    def _gone(self, child: Child) -> None:
+        """It is not started again: somebody has to answer for it."""
+        if child.spec.restart == "temporary":
+            del self._children[child.spec.id]
+        self.undertaker.take_over(child)
 
     def _give_up(self, child: Child | None) -> None:
         spec = self._spec
@@ -268,6 +275,7 @@ class Supervision:
         """Neither a child nor a zygote is left."""
         if self._bereft is None:
             self.phase = "stopped"
+            self.undertaker.close()
             self._mailbox.stop()
             return
         bereft, self._bereft = self._bereft, None
@@ -283,7 +291,7 @@ class Supervision:
                 self._processes.renew()
                 for child in bereft:
                     if child.spec.restart == "temporary":
-                        del self._children[child.spec.id]
+                        self._gone(child)
                     else:
                         child.restarts += 1
                         self._spawn(child)

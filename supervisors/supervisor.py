@@ -32,6 +32,7 @@ from holdfast.supervisors.processes import Gone, Signalled
 from holdfast.supervisors.spec import EXIT_STOPPED
 from holdfast.supervisors.status import RoundOverdue
 from holdfast.supervisors.supervision import Supervision
+from holdfast.supervisors.undertaker import Funeral
 from holdfast.supervisors.zygote import Exited, Forked, ForkFailed, ZygoteLost
 
 __all__ = ["RootActor", "SupervisorActor"]
@@ -68,6 +69,8 @@ class SupervisorActor(HostedActor):
                 return Children(rounds.statuses())
             case CountChildren():
                 return rounds.count()
+            case Answered(context=Funeral()):
+                self.supervision.undertaker.answered(message.context, message.outcome)
             case Answered():
                 pass  # nothing is asked here whose answer matters
             case _:
@@ -85,7 +88,9 @@ class SupervisorActor(HostedActor):
             self.supervision.stop(EXIT_STOPPED)
 
     def _reply_status(self, ident: int, children: list[ChildStatus]) -> None:
-        self._reply(StatusReply(ident, self.mailbox.length, self.mailbox.handled, children))
+        state = self.mailbox.length, self.mailbox.handled
+        gone, traffic = self.supervision.undertaker.gone, self.mailbox.traffic
+        self._reply(StatusReply(ident, *state, children, gone, traffic))
 
 
 class Describe(Protocol):
@@ -138,4 +143,6 @@ class RootActor(SupervisorActor):
             handled=self.mailbox.handled,
             rss=resident_bytes(os.getpid()),
             children=children,
+            gone=self.supervision.undertaker.gone,
+            traffic=self.mailbox.traffic,
         )

@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from holdfast.actors.messages.supervisor import ChildStatus
+from holdfast.actors.messages.supervisor import ChildStatus, GoneActor, Traffic
 
 __all__ = ["Failed", "FromChild", "FromParent", "GetStatus", "Ready", "StatusReply", "Stop"]
 
@@ -26,12 +26,14 @@ class Failed(msgspec.Struct, frozen=True, array_like=True, tag="failed"):
 
 
 class StatusReply(msgspec.Struct, frozen=True, array_like=True, tag="status"):
-    """Answer to ``GetStatus`` of the same ``id``; ``children`` only from a supervisor."""
+    """Answer to ``GetStatus`` of the same ``id``; ``children`` and ``gone`` of a supervisor."""
 
     id: int
     mailbox: int
     handled: int
     children: list[ChildStatus] = []
+    gone: list[GoneActor] = []
+    traffic: Traffic = Traffic()
 
 
 class Stop(msgspec.Struct, frozen=True, array_like=True, tag="stop"):

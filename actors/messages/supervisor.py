@@ -14,11 +14,13 @@ __all__ = [
     "Children",
     "CountChildren",
     "GetTree",
+    "GoneActor",
     "LastExit",
     "Reply",
     "Request",
     "StopTree",
     "Stopping",
+    "Traffic",
     "Tree",
     "WhichChildren",
     "decode_reply",
@@ -41,8 +43,37 @@ class LastExit(msgspec.Struct, frozen=True):
     at: float
 
 
+class GoneActor(msgspec.Struct, frozen=True):
+    """One that has ended and is not restarted: how it ended, and the tells since, dead letters.
+
+    ``letters`` were kept, ``waiting`` wait for the writer to keep them.
+    """
+
+    id: str
+    how: str
+    letters: int = 0
+    waiting: int = 0
+
+
+class Traffic(msgspec.Struct, frozen=True):
+    """What a process's conversations came to since its start, those of its hub included.
+
+    ``senders`` are connected to it now; ``late_answers`` of it found nobody there any more.
+    ``pending`` messages that it sent are not acknowledged now; ``late_replies`` came to it after
+    its timeout and were let go; ``rejected`` found no room and were not sent; ``dropped`` will not
+    be handled: rows of ``dropped``, or dead letters of an actor that is gone.
+    """
+
+    senders: int = 0
+    late_answers: int = 0
+    pending: int = 0
+    late_replies: int = 0
+    rejected: int = 0
+    dropped: int = 0
+
+
 class ChildStatus(msgspec.Struct, frozen=True):
-    """One child, and under a supervisor its children.
+    """One child, and under a supervisor its children and who has ended for good there.
 
     ``mailbox`` waiting messages; ``handled`` messages since its start; ``rss`` bytes.
     """
@@ -57,6 +88,8 @@ class ChildStatus(msgspec.Struct, frozen=True):
     handled: int = 0
     rss: int = 0
     children: list[ChildStatus] = []
+    gone: list[GoneActor] = []
+    traffic: Traffic = Traffic()
 
 
 class WhichChildren(msgspec.Struct, frozen=True, array_like=True, tag="which_children"):

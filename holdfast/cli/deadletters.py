@@ -17,7 +17,7 @@ from holdfast.actors.messages.query import (
     ListDeadLetters,
 )
 from holdfast.actors.messages.writer import DiscardDeadLetter, Discarded
-from holdfast.cli.daemon import connected
+from holdfast.cli.daemon import connected, tree_of, walk
 from holdfast.cli.options import ask_timeout, json_option, run_dir_option
 from holdfast.cli.output import Failure, moment, printable, write_line
 from holdfast.errors import AskTimeoutError, InvalidInputError
@@ -86,11 +86,17 @@ def show(id: int, run_dir: Path, as_json: bool) -> None:
 @run_dir_option
 @json_option
 def retry(id: int, run_dir: Path, as_json: bool) -> None:
-    """Send a dead letter to its actor again; it is discarded once that has handled it."""
+    """Send a dead letter to its actor again; it is discarded once that has handled it.
+
+    Refused when the actor has ended and is not restarted.
+    """
     with connected(run_dir) as hub:
         letter = _found(hub, id)
         if letter.actor == _EVENT_LOG:
             raise Failure(f"dead letter {id} holds events: emit them again from its message")
+        if not letter.body:
+            raise Failure(f"dead letter {id} was kept without its message, which was too large")
+        _check_is_there(hub, letter)
         # As it was: what is decoded and encoded again need not be the same.
         hub.ref(letter.actor).tell(msgspec.Raw(letter.body))
         try:
@@ -101,6 +107,11 @@ def retry(id: int, run_dir: Path, as_json: bool) -> None:
                 "but it may yet; the letter is kept: look at `holdfast status`"
             ) from None
         _discard(hub, id)
+        if hub.counters()[letter.actor].dropped:
+            raise Failure(
+                f"{letter.actor!r} has ended meanwhile and is not restarted: dead letter {id} is "
+                "one again, under a new id"
+            )
     _tell(as_json, {"id": id, "actor": letter.actor, "retried": True})
 
 
@@ -114,6 +125,17 @@ def discard(id: int, run_dir: Path, as_json: bool) -> None:
         letter = _found(hub, id)
         _discard(hub, id)
     _tell(as_json, {"id": id, "actor": letter.actor, "discarded": True})
+
+
+def _check_is_there(hub: Hub, letter: DeadLetter) -> None:
+    """Raise Failure when its actor is gone for good: the letter would only get another id."""
+    for _, supervisor in walk(tree_of(hub).root):
+        for gone in supervisor.gone:
+            if gone.id == letter.actor:
+                raise Failure(
+                    f"{gone.id!r} is gone: it ended ({gone.how}) and is not restarted; "
+                    f"dead letter {letter.id} is kept until the actor runs again"
+                )
 
 
 def _found(hub: Hub, id: int) -> DeadLetter:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -36,6 +37,8 @@ def status(run_dir: Path, as_json: bool) -> None:
     uptime = timedelta(seconds=round(tree.uptime))
     write_line(f"{tree.name}  holdfast {tree.version}  SQLite {tree.sqlite_version}  up {uptime}")
     console().print(_table(tree))
+    for line in _notes(tree):
+        write_line(line)
 
 
 def _as_object(tree: Tree) -> dict[str, object]:
@@ -80,3 +83,25 @@ def _exit_text(last: LastExit | None) -> str:
     number = last.code if last.signal is None else last.signal
     ago = timedelta(seconds=max(0, round(time.time() - last.at)))
     return f"{last.kind}{'' if number is None else f' {number}'}, {ago} ago"
+
+
+def _notes(tree: Tree) -> Iterator[str]:
+    """What is worth a line where there is anything: who is gone, which messages went astray."""
+    for _, child in walk(tree.root):
+        traffic = child.traffic
+        counts = [
+            f"{what} {count}"
+            for what, count in (
+                ("not acknowledged", traffic.pending),
+                ("late replies", traffic.late_replies),
+                ("late answers", traffic.late_answers),
+                ("rejected", traffic.rejected),
+                ("dropped", traffic.dropped),
+            )
+            if count
+        ]
+        if counts:
+            yield f"{child.id}: {', '.join(counts)}"
+        for gone in child.gone:
+            letters = gone.letters + gone.waiting
+            yield f"{gone.id} is gone: {gone.how}; dead letters {letters}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -71,9 +72,47 @@ class Puppet(holdfast.Agent):
         except Exception as error:
             return type(error).__name__
 
+    def do_ask_by_hub(self, arguments: list[Any]) -> Any:
+        """As ``ask``, over the connections of the hub."""
+        name, message, timeout = arguments
+        try:
+            return self.hub.ref(name).ask(message, timeout=timeout)
+        except Exception as error:
+            return type(error).__name__
+
+    def do_touch_and_wait(self, arguments: list[Any]) -> None:
+        path, seconds = arguments
+        Path(path).touch()
+        threading.Event().wait(seconds)
+
     def do_tell(self, arguments: list[Any]) -> None:
         name, message = arguments
         self.ref(name).tell(message)
+
+    def do_tell_many(self, arguments: list[Any]) -> list[Any]:
+        """Tell another actor numbers; how many it took, and the name of what ended that."""
+        name, count = arguments
+        for n in range(count):
+            try:
+                self.ref(name).tell(["remember", n])
+            except Exception as error:
+                return [n, type(error).__name__]
+        return [count, None]
+
+    def do_tell_and_work(self, arguments: list[Any]) -> bool:
+        """Tell another several things, and work on until the last is done; whether it came."""
+        name, paths = arguments
+        for path in paths:
+            self.ref(name).tell(["touch", path])
+        deadline = time.monotonic() + 20.0
+        while not all(Path(path).exists() for path in paths):
+            if time.monotonic() > deadline:
+                return False
+            threading.Event().wait(0.005)
+        return True
+
+    def do_touch(self, path: str) -> None:
+        Path(path).touch()
 
     def do_checkpoint(self, state: Any) -> int:
         self.hub.events.emit("before:checkpoint", state)

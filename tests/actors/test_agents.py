@@ -45,6 +45,12 @@ def test_an_agent_asks_another_by_name(daemon: Daemon) -> None:
     assert ask(daemon, "one", "ask", ["two", ["echo", 7], TIMEOUT]) == 7
 
 
+def test_what_a_handler_tells_arrives_while_it_works_on(daemon: Daemon, tmp_path: Path) -> None:
+    """Handlers take minutes: neither the first of several tells nor the last waits for the end."""
+    paths = [str(tmp_path / f"told{n}") for n in range(5)]
+    assert ask(daemon, "one", "tell_and_work", ["two", paths]) is True
+
+
 def test_two_agents_that_ask_each_other_time_out_instead_of_hanging(daemon: Daemon) -> None:
     to_one = ["ask", ["one", ["echo", 1], 0.2]]
     assert ask(daemon, "one", "ask", ["two", to_one, TIMEOUT]) == "AskTimeout"
@@ -81,9 +87,13 @@ def test_system_exit_in_a_handler_leaves_no_asker_hanging(daemon: Daemon) -> Non
     assert ask(daemon, "one", "echo", 2) == 2
 
 
-def test_an_ask_under_way_fails_as_started_when_its_actor_is_killed(daemon: Daemon) -> None:
+def test_an_ask_under_way_fails_as_started_when_its_actor_is_killed(
+    daemon: Daemon, tmp_path: Path
+) -> None:
     """Scenario 28: pykka's own ActorDeadError, within a moment of the death."""
-    future = daemon.hub.ref("one").ask(["wait", 60], block=False)
+    in_hand = tmp_path / "in hand"
+    future = daemon.hub.ref("one").ask(["hang_once", str(in_hand)], block=False)
+    daemon.until(in_hand.exists)
     daemon.kill("one")
     with pytest.raises(pykka.ActorDeadError) as died:
         future.get(timeout=TIMEOUT)

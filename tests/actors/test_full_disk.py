@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -14,6 +15,7 @@ import holdfast
 from holdfast.actors.messages.writer import Stats, WriterStats
 from holdfast.errors import DiskFullError
 from tests.actors.overloading import check_conservation, committed, notices, rows
+from tests.actors.test_agents import AGENT, ROOT
 from tests.daemon import CONFIG, TIMEOUT, Daemon
 
 Resize = Callable[[str], None]
@@ -93,6 +95,31 @@ def fill(where: Path) -> Path:
                 while True:
                     file.write(bytes(size))
     return filler
+
+
+def test_a_letter_without_room_holds_back_the_acknowledgement_of_later_ones(
+    tmp_path: Path,
+) -> None:
+    """Scenario 29: the small one is kept before the large one, and says nothing of it."""
+    disk = tmp_path / "var" / "lib"
+    agent = AGENT.format(name="one", root=ROOT, more='restart = "temporary"')
+    with small_disk(disk), Daemon(tmp_path, CONFIG + agent) as daemon:
+        daemon.kill("one")
+        daemon.until(lambda: daemon.child("agents").gone)
+        filler = fill(disk)
+        os.truncate(filler, filler.stat().st_size - 500_000)
+        large, small = "x" * 1_000_000, "y"
+        for message in (large, small):
+            daemon.hub.ref("one").tell(message)
+        sql = "SELECT length(body) FROM dead_letters ORDER BY id"
+        daemon.until(lambda: rows(daemon, sql) == [(2,)])
+        daemon.until(lambda: is_said(daemon, "a dead letter cannot be kept, trying again"))
+        assert daemon.child("agents").gone[0].letters == 0
+        assert daemon.hub.counters()["one"].pending == 2
+        filler.unlink()
+        daemon.hub.flush(timeout=TIMEOUT)
+        assert rows(daemon, sql) == [(2,), (1_000_005,)]
+        assert daemon.hub.counters()["one"].dropped == 2
 
 
 def test_a_barrier_without_room_is_told_and_tried_again_and_nobody_dies(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from holdfast.actors.outbox import Outbox, OutboxLimits, Policy
 from holdfast.errors import ConfigError, InvalidInputError, OutboxFullError
 from holdfast.supervisors.config import parse_settings
 from tests.actors.overloading import check_conservation, committed, emit, rows, stopped
+from tests.actors.test_agents import AGENT
 from tests.daemon import CONFIG, TIMEOUT, Daemon
 
 encode = msgspec.msgpack.encode
@@ -242,3 +243,44 @@ def test_packing_never_lowers_a_count() -> None:
     assert [entry.count for entry in drained(box)] == [512, 88]
     assert counts == [600, 600]
     assert (box.accepted, box.pending) == (600, 600)
+
+
+def with_agents(policy: Policy, timeout: float) -> str:
+    """Agent ``one`` may have ten messages under way to each actor."""
+    more = f'outbox_messages = 10\noutbox_policy = "{policy}"\noutbox_timeout = {timeout}\n'
+    return (
+        CONFIG
+        + AGENT.format(name="one", root=ROOT, more=more)
+        + AGENT.format(name="two", root=ROOT, more="")
+    )
+
+
+@pytest.mark.parametrize(
+    ("policy", "timeout"), [("block", 0.2), ("fail", 60.0), ("ring_only", 0.2)]
+)
+def test_the_policy_of_an_agent_holds_for_what_it_tells_others_too(
+    tmp_path: Path, policy: Policy, timeout: float
+) -> None:
+    with Daemon(tmp_path, with_agents(policy, timeout)) as daemon:
+        one, two = daemon.hub.ref("one"), daemon.hub.ref("two")
+        with stopped(daemon, "two"):
+            for told in (10, 0):
+                answer = one.ask(["tell_many", ["two", 20]], timeout=TIMEOUT)
+                assert answer == [told, "OutboxFullError"]
+            traffic = daemon.child("one").traffic
+            assert (traffic.pending, traffic.rejected) == (10, 2)
+        daemon.until(lambda: daemon.child("one").traffic.pending == 0)
+        assert one.ask(["tell_many", ["two", 1]], timeout=TIMEOUT) == [1, None]
+        daemon.until(lambda: daemon.child("one").traffic.pending == 0)
+        seen = two.ask(["recall", None], timeout=TIMEOUT)
+        assert [n for n, _ in seen] == [*range(10), 0]
+
+
+def test_an_agent_that_waits_for_room_goes_on_when_there_is_some(tmp_path: Path) -> None:
+    with Daemon(tmp_path, with_agents("block", TIMEOUT)) as daemon:
+        with stopped(daemon, "two"):
+            telling = daemon.hub.ref("one").ask(["tell_many", ["two", 50]], block=False)
+            daemon.until(lambda: daemon.child("one").traffic.pending == 10)
+        assert telling.get(timeout=TIMEOUT) == [50, None]
+        seen = daemon.hub.ref("two").ask(["recall", None], timeout=TIMEOUT)
+        assert [n for n, _ in seen][:40] == list(range(40))

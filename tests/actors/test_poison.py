@@ -6,9 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
+from holdfast.actors.messages.query import DeadLettersAre, ListDeadLetters
 from holdfast.errors import ActorDied, PoisonError
+from tests.actors.overloading import stopped
 from tests.actors.test_agents import AGENT, ROOT, ask
 from tests.daemon import TIMEOUT, Daemon
 
@@ -45,6 +48,38 @@ def test_a_tell_that_kills_twice_becomes_a_dead_letter_and_the_next_is_handled(
     assert daemon.child("one").restarts == 2
     assert "2 times: it becomes a dead letter" in daemon.log.read_text()
     daemon.hub.flush(timeout=TIMEOUT)
+
+
+def test_poison_of_nearly_a_frame_becomes_a_dead_letter_without_its_body(daemon: Daemon) -> None:
+    """Scenario 30: what fits a frame by itself does not fit one together with the evidence."""
+    ref = daemon.hub.ref("one")
+    ref.tell(["kill", "x" * (8 * 1024 * 1024 - 64 - 11)])
+    daemon.hub.flush(timeout=TIMEOUT)
+    assert daemon.child("one").restarts == 2
+    reply = daemon.hub.ask("query", ListDeadLetters(), timeout=TIMEOUT)
+    (letter,) = msgspec.convert(reply, DeadLettersAre).letters
+    assert letter.body == b""
+    assert letter.reason.startswith("poison: signal 9; its 83885")
+
+
+def test_what_comes_behind_poison_does_not_acknowledge_it_before_it_is_kept(
+    daemon: Daemon,
+) -> None:
+    """Scenarios 28 and 30: the actor dies while the letter waits; it is kept all the same."""
+    ref = daemon.hub.ref("one")
+    with stopped(daemon, "writer"):
+        ref.tell(["kill", None])
+        ref.tell(["remember", "after"])
+        daemon.until(lambda: daemon.child("one").restarts == 2)
+        seen: Any = ref.ask(["recall", None], timeout=TIMEOUT, idempotent=True)
+        assert [value for value, _ in seen] == ["after"]
+        daemon.child("one")  # so that what was handled would be acknowledged by now
+        assert daemon.hub.counters()["one"].pending == 2
+        daemon.wait_for_another("one", daemon.kill("one"))
+    daemon.hub.flush(timeout=TIMEOUT)
+    reply = daemon.hub.ask("query", ListDeadLetters(), timeout=TIMEOUT)
+    (letter,) = msgspec.convert(reply, DeadLettersAre).letters
+    assert msgspec.msgpack.decode(letter.body) == ["kill", None]
 
 
 def test_the_restart_budget_is_not_spent_on_poison(daemon: Daemon) -> None:

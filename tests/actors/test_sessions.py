@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from holdfast.errors import InvalidInputError
+import holdfast
+from holdfast.errors import Conflict, InvalidInputError
 from tests.daemon import CONFIG, TIMEOUT, Daemon
 
 
@@ -42,6 +44,22 @@ def test_a_session_ends_is_deleted_and_its_end_is_told_once(daemon: Daemon) -> N
     daemon.kill("sessions")
     assert sessions.get("lives", timeout=TIMEOUT) is not None
     assert daemon.hub.events.count(types="session:expired") == 2
+
+
+def test_a_session_that_is_on_the_disk_survives_everything_at_once(daemon: Daemon) -> None:
+    """Both clients: acknowledged is committed and fsynced, so no process has to live on."""
+
+    async def put() -> str:
+        async with holdfast.aio.connect(daemon.run_dir) as hub:
+            return await hub.sessions.put("b", 2, durability="disk", timeout=TIMEOUT)
+
+    versions = [daemon.hub.sessions.put("a", 1, durability="disk"), asyncio.run(put())]
+    with pytest.raises(Conflict):
+        daemon.hub.sessions.put("a", 3, expected_version="", durability="disk")
+    daemon.process.kill()
+    daemon.restart()
+    kept = [daemon.hub.sessions.get(id, timeout=TIMEOUT) for id in ("a", "b")]
+    assert [(s.data, s.version) for s in kept if s] == [(1, versions[0]), (2, versions[1])]
 
 
 def test_a_touched_session_lives_on(daemon: Daemon) -> None:

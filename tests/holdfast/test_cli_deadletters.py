@@ -14,7 +14,7 @@ import pytest
 from holdfast.actors.messages.writer import KeepDeadLetter, Kept
 from holdfast.storage.records import DeadLetter
 from tests.daemon import CONFIG, TIMEOUT, Daemon
-from tests.holdfast.conftest import ROOT, Run
+from tests.holdfast.conftest import ROOT, Run, spawn
 
 PUPPET = f"""
 [agents.puppet]
@@ -25,8 +25,16 @@ python_path = ["{ROOT}"]
 
 @pytest.fixture
 def daemon(tmp_path: Path) -> Iterator[Daemon]:
-    with Daemon(tmp_path, CONFIG + PUPPET) as daemon:
+    with Daemon(tmp_path, CONFIG + PUPPET + MORTAL) as daemon:
         yield daemon
+
+
+MORTAL = f"""
+[agents.mortal]
+class = "tests.actors.agents:Puppet"
+python_path = ["{ROOT}"]
+restart = "temporary"
+"""
 
 
 def keep(daemon: Daemon, message: object, number: int = 1, actor: str = "puppet") -> int:
@@ -110,6 +118,61 @@ def test_what_cannot_be_sent_again_is_kept(daemon: Daemon, run: Run) -> None:
     assert done.returncode == 1
     assert "emit them again" in done.stderr
     assert len(listed(run)) == 1
+
+
+def test_retry_says_that_the_actor_is_gone_and_keeps_the_letter(daemon: Daemon, run: Run) -> None:
+    """Scenario 29."""
+    daemon.kill("mortal")
+    daemon.hub.ref("mortal").tell(["remember", 1])
+    daemon.hub.flush(timeout=TIMEOUT)
+    (letter,) = listed(run)
+    done = run("deadletters", "retry", str(letter["id"]))
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "'mortal' is gone: it ended (signal 9) and is not restarted" in done.stderr
+    assert listed(run) == [letter]
+
+
+def test_status_shows_who_is_gone_and_how_many_letters_there_are(daemon: Daemon, run: Run) -> None:
+    """Scenario 29."""
+    daemon.kill("mortal")
+    daemon.hub.ref("mortal").tell(["remember", 1])
+    daemon.hub.flush(timeout=TIMEOUT)
+    agents = json.loads(run("status", "--json").stdout)["root"]["children"][1]
+    assert agents["gone"] == [{"id": "mortal", "how": "signal 9", "letters": 1, "waiting": 0}]
+    assert [child["id"] for child in agents["children"]] == ["puppet"]
+    text = run("status").stdout
+    assert text.splitlines()[-1] == "mortal is gone: signal 9; dead letters 1"
+
+
+def test_retry_says_that_the_actor_ended_with_the_letter_in_hand(
+    daemon: Daemon, run: Run, tmp_path: Path
+) -> None:
+    """Scenario 29: there is one letter after as before."""
+    hung = tmp_path / "hung"
+    id = keep(daemon, ["hang_once", str(hung)], actor="mortal")
+    retry = spawn(tmp_path, "deadletters", "retry", str(id))
+    daemon.until(hung.exists)
+    daemon.kill("mortal")
+    _, stderr = retry.communicate(timeout=TIMEOUT)
+    assert retry.returncode == 1
+    assert "'mortal' has ended meanwhile and is not restarted" in stderr
+    (letter,) = listed(run)
+    assert letter["id"] != id
+    assert (letter["message"], letter["deaths"]) == (["hang_once", str(hung)], 1)
+    assert letter["reason"] == "gone: signal 9"
+
+
+def test_a_letter_whose_message_was_too_large_to_keep_is_not_sent_again(
+    daemon: Daemon, run: Run
+) -> None:
+    daemon.kill("mortal")
+    daemon.hub.ref("mortal").tell(b"x" * (8 * 1024 * 1024 - 69))
+    daemon.hub.flush(timeout=TIMEOUT)
+    (letter,) = listed(run)
+    assert (letter["bytes"], letter["message"]) == (0, None)
+    done = run("deadletters", "retry", str(letter["id"]))
+    assert done.returncode == 1
+    assert "was kept without its message" in done.stderr
 
 
 def test_discard_deletes_for_good(daemon: Daemon, run: Run) -> None:

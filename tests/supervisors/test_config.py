@@ -59,6 +59,10 @@ BAD = [
     ('[actors.sessions]\nbackend = "redis"', 'backend = "redis": expected "memory", the only'),
     ('[actors.log]\nparent = "writer"', '[actors.log] parent = "writer": expected a supervisor'),
     ('[actors.log]\nrestart = "always"', 'expected one of "permanent", "transient", "temporary"'),
+    (
+        '[actors.log]\nrestart = "temporary"',
+        '[actors.log] restart = "temporary": expected "permanent": senders keep',
+    ),
     ("[agents.a]", '[agents.a] has no class: expected class = "module:Class"'),
     ('[agents.a]\nclass = "json"', '[agents.a] class = "json": expected "module:Class"'),
     ('[agents.a]\nclass = "no.pe:X"', "there is no 'no.pe' in "),

@@ -80,12 +80,14 @@ def test_actors_start_before_supervisors_and_agents_last() -> None:
 
 
 def test_a_child_has_the_policy_of_its_table() -> None:
-    text = '[actors.log]\nrestart = "transient"\nshutdown = 1.0\nstart_timeout = 2.0\n'
-    state = below(root_spec(parse_settings(text, file="my.toml")), "state")
-    (log,) = [child for child in state.children if child.id == "log"]
-    assert isinstance(log, ChildSpec)
-    assert (log.restart, log.shutdown, log.start_timeout) == ("transient", 1.0, 2.0)
-    assert log.where == "[actors.log] in my.toml"
+    text = (
+        '[agents.a]\nclass = "json:X"\nrestart = "transient"\nshutdown = 1.0\nstart_timeout = 2.0\n'
+    )
+    agents = below(root_spec(parse_settings(text, file="my.toml")), "agents")
+    (agent,) = agents.children
+    assert isinstance(agent, ChildSpec)
+    assert (agent.restart, agent.shutdown, agent.start_timeout) == ("transient", 1.0, 2.0)
+    assert agent.where == "[agents.a] in my.toml"
 
 
 def test_the_database_lies_in_the_data_directory() -> None:

@@ -19,8 +19,8 @@ from typing import Any
 import loguru
 import pytest
 
+from holdfast.actors.background import THREAD
 from holdfast.actors.hub import Hub
-from holdfast.actors.threaded import THREAD
 from holdfast.errors import ExpiredError
 from holdfast.logs import Handler, Sink
 from tests.daemon import TIMEOUT, Daemon
