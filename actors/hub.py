@@ -15,6 +15,7 @@ from holdfast.actors.calls import Ask, Blocking, Command, Drain, Level, Step, St
 from holdfast.actors.failures import AskTimeout
 from holdfast.actors.hub_events import Event, HubEvents
 from holdfast.actors.hub_state import Checkpoint, HubCheckpoints, HubSessions, Session
+from holdfast.actors.monitors import WaitingMonitor
 from holdfast.actors.outbox import OutboxLimits
 from holdfast.actors.ref import RemoteRef
 from holdfast.actors.threaded import ThreadedDriver
@@ -57,6 +58,10 @@ class Hub(Blocking):
     def ref(self, name: str) -> RemoteRef:
         """A reference to any actor by name: pykka's tell, ask and stop."""
         return RemoteRef(name, self._driver)
+
+    def monitor(self, name: str, *, timeout: float = 30.0) -> WaitingMonitor:
+        """Watch an actor's present life: ``ref(name).monitor()``."""
+        return self.ref(name).monitor(timeout=timeout)
 
     def close(self, timeout: float = 30.0) -> None:
         """Flush, tells to agents included, then disconnect.

@@ -145,6 +145,10 @@ class Delivery:
         """End the sender's connection with ``error``; its link is of no use after that."""
         self.intake.refuse(error)
 
+    def set_aside(self) -> None:
+        """An ask that is answered much later: its place in the mailbox is free at once."""
+        self.intake.free(self)
+
     def welcome(self, mark: int, duplicates: int, dropped: int = 0) -> None:
         """Answer Joined: what is at or below ``mark`` need not come again."""
         self.intake.welcome(mark, duplicates, dropped)
@@ -223,7 +227,7 @@ class Intake:
             self.fail(delivery, error)
             return
         self._send(frame)
-        self._release(1)
+        self._release(delivery.count)
 
     def fail(self, delivery: Delivery, error: BaseException) -> None:
         """Send an exception as the answer."""
@@ -235,7 +239,13 @@ class Intake:
         ident, number = (0, delivery.number) if is_command else (delivery.number, 0)
         text = text.encode("utf-8", "backslashreplace").decode()
         self._send(encode_frame(Failure(ident, number, type_, text, parts)))
-        self._release(1)
+        self._release(delivery.count)
+
+    def free(self, delivery: Delivery) -> None:
+        """Grant the place that the message takes again; its answer frees none then."""
+        if not self.closed:
+            self._release(delivery.count)
+        delivery.count = 0
 
     def acknowledge(self, mark: int, duplicates: int, dropped: int, count: int) -> None:
         """``count`` more messages are handled, and all up to ``mark``."""

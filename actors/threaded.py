@@ -21,7 +21,7 @@ from holdfast.actors.link import Link, lane
 from holdfast.actors.link_socket import LinkSocket
 from holdfast.actors.outbox import Omit, OutboxLimits, Pack
 from holdfast.actors.plain import decoder
-from holdfast.actors.reactor import READ, Reactor
+from holdfast.actors.reactor import READ, Reactor, Timer
 from holdfast.actors.ref import RemoteFuture
 from holdfast.actors.vocabularies import decode_reply_of
 from holdfast.clock import Clock
@@ -225,6 +225,19 @@ class ThreadedDriver:
                     self._read_here(wire, is_done, deadline)
         return True
 
+    def wait_until(self, is_done: Callable[[], bool], timeout: float | None) -> bool:
+        """Until ``is_done``; the background thread reads meanwhile."""
+        with self._lock:
+            self._changed.wait_for(lambda: self._closing or is_done(), timeout)
+            return is_done()
+
+    def later(self, delay: float, callback: Callable[[], None]) -> Timer:
+        """Call back in the background thread, which has the lock then."""
+        with self._lock:
+            self._check()
+            self._wake()
+            return self._reactor.later(delay, partial(self._call_back, callback))
+
     def is_up(self, to: str) -> bool:
         """Whether the actor has welcomed this process on the present connection."""
         return self.open(to).is_up
@@ -253,6 +266,10 @@ class ThreadedDriver:
             os.close(self._folder)
 
     # -- inside -------------------------------------------------------------------------------
+
+    def _call_back(self, callback: Callable[[], None]) -> None:
+        callback()
+        self._changed.notify_all()
 
     def _check(self) -> None:
         if os.getpid() != self._pid:

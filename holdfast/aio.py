@@ -34,12 +34,22 @@ from holdfast.actors.event_calls import (
 from holdfast.actors.looped import LoopDriver
 from holdfast.actors.outbox import OutboxLimits, Policy, limited
 from holdfast.actors.plain import decoder_with
+from holdfast.aio_monitors import AsyncMonitor
 from holdfast.aio_refs import ActorRef
 from holdfast.client import is_there, not_found
 from holdfast.clock import Clock, SystemClock
 from holdfast.errors import HoldfastError
 
-__all__ = ["ActorRef", "Checkpoints", "Events", "Follower", "Hub", "Sessions", "connect"]
+__all__ = [
+    "ActorRef",
+    "AsyncMonitor",
+    "Checkpoints",
+    "Events",
+    "Follower",
+    "Hub",
+    "Sessions",
+    "connect",
+]
 
 GRACE: Final = 1.0  # seconds for what was sent before an exception ended the program's block
 
@@ -133,6 +143,10 @@ class Hub(Awaited):
     def ref(self, name: str) -> ActorRef:
         """A reference to any actor by name: pykka's tell, ask, stop and proxy, as coroutines."""
         return ActorRef(name, self._driver)
+
+    async def monitor(self, name: str, *, timeout: float = 30.0) -> AsyncMonitor:
+        """Watch an actor's present life: ``ref(name).monitor()``."""
+        return await self.ref(name).monitor(timeout=timeout)
 
     async def close(self, timeout: float = 30.0) -> None:
         """Wait until all that was sent is acknowledged, then disconnect.
