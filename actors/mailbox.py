@@ -267,6 +267,16 @@ class Mailbox:
             link.close()
         self._reactor.close()
 
+    def let_go(self) -> None:
+        """In a fork of this process: close its copies of all sockets, and nothing else.
+
+        The connections of the actor end with it then, however long its forks live.
+        """
+        self._connections.let_go()
+        for link in self._links.values():
+            link.let_go()
+        self._reactor.close()
+
     # -- inside -------------------------------------------------------------------------------
 
     def _finish_current(self) -> None:

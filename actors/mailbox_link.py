@@ -73,6 +73,11 @@ class MailboxLink:
         """Send what can be sent now."""
         self._wire.flush()
 
+    def let_go(self) -> None:
+        """In a fork: close its copy of the socket; the conversation is not its own."""
+        if self._wire.sock is not None:
+            self._wire.sock.close()
+
     def close(self) -> None:
         """Close for good."""
         self._wire.close()
