@@ -228,6 +228,9 @@ class ThreadedDriver:
     def wait_until(self, is_done: Callable[[], bool], timeout: float | None) -> bool:
         """Until ``is_done``; the background thread reads meanwhile."""
         with self._lock:
+            for wire in self._wires.values():
+                if wire.claimed and not wire.waiting:  # it lingers, and nobody would read it
+                    wire.release()
             self._changed.wait_for(lambda: self._closing or is_done(), timeout)
             return is_done()
 

@@ -97,9 +97,7 @@ class Supervision:
         self.rounds = Rounds(
             mailbox=mailbox, children=self._children, deadline=STATUS_WAIT * spec.height
         )
-        self.watches = Watches(
-            supervisor=name, incarnation=incarnation, children=self._children, clock=clock
-        )
+        self.watches = Watches(name=name, life=incarnation, children=self._children, clock=clock)
 
     # -- starting -----------------------------------------------------------------------------
 

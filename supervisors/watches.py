@@ -34,10 +34,11 @@ class Watches:
     """Answers each wait once.  Those of senders that have gone are swept out, at most doubled."""
 
     def __init__(
-        self, *, supervisor: str, incarnation: str, children: Mapping[str, Child], clock: Clock
+        self, *, name: str, life: str, children: Mapping[str, Child], clock: Clock
     ) -> None:
-        self._supervisor = supervisor
-        self._incarnation = incarnation
+        """``name`` and ``life`` are the supervisor's and its incarnation."""
+        self._supervisor = name
+        self._incarnation = life
         self._children = children
         self._clock = clock
         self._waiting: dict[str, dict[_Key, Delivery]] = {}  # by life
