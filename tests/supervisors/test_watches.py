@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -110,6 +111,11 @@ def test_a_child_at_any_depth_is_found(grow: Grow, hubs: list[Hub]) -> None:
     assert monitor.wait(TIMEOUT).reason.signal == 9
 
 
+def _pids_of_both(tree: SmallTree) -> list[int] | None:
+    pids = tree.pids()
+    return [pids["a"], pids["s"]] if {"a", "s"} <= pids.keys() else None
+
+
 def test_what_waits_for_a_child_that_is_killed_at_once_with_its_supervisor(
     grow: Grow, hubs: list[Hub]
 ) -> None:
@@ -117,8 +123,9 @@ def test_what_waits_for_a_child_that_is_killed_at_once_with_its_supervisor(
     hub = connect(tree, hubs)
     for _ in range(5):
         monitors = [hub.monitor("a") for _ in range(20)]
-        tree.kill("a")
-        tree.kill("s")
+        pids = tree.until(partial(_pids_of_both, tree))  # a life is watched before it has its name
+        for pid in pids:
+            os.kill(pid, signal.SIGKILL)
         downs = [monitor.wait(TIMEOUT) for monitor in monitors]
         assert {down.reason.kind for down in downs} <= {"signal", "supervisor_lost"}
         assert {down.incarnation for down in downs} == {monitors[0].incarnation}
