@@ -12,6 +12,7 @@ from holdfast.actors.courier import Courier
 from holdfast.actors.host import HostedActor, construct
 from holdfast.actors.hub import Hub
 from holdfast.actors.mailbox import Mailbox
+from holdfast.actors.monitors import Monitor, begin
 from holdfast.actors.plain import ProxyCall, decoder
 from holdfast.actors.proxy import serve
 from holdfast.actors.reactor import Timer
@@ -39,13 +40,30 @@ class Agent(HostedActor):
         """A reference to another actor by name: pykka's tell, ask and stop."""
         return RemoteRef(name, Courier(self.mailbox))
 
+    def monitor(self, name: str, *, timeout: float = 30.0) -> Monitor:
+        """Watch an actor's present life: its Down comes as a message, once, unless cancelled.
+
+        Returns once the supervisor watches.  Without a life to watch the Down comes at once, its
+        reason ``noproc``.  Lost with this agent's life: monitor again in ``on_start``.
+        Raises AskTimeout, or what the supervisor refused with.
+        """
+        courier = Courier(self.mailbox)
+        monitor = Monitor(name, courier, on_down=self.mailbox.deliver)
+        begin(monitor, courier, timeout)
+        return monitor
+
     def _handle_receive(self, message: Any) -> Any:
         # What nearly all messages are: nothing above knows these.
         if type(message) in PLAIN and self._held is None:
             return self.on_receive(message)
-        if isinstance(message, ProxyCall):
-            self._stay_behind()
-            return serve(self, Agent, message)
+        match message:
+            case ProxyCall():
+                self._stay_behind()
+                return serve(self, Agent, message)
+            case Monitor(is_cancelled=True):  # since its Down waits here
+                return None
+            case Monitor():
+                message = message.outcome()
         return super()._handle_receive(message)
 
     def after(self, delay: float, message: object) -> Timer:

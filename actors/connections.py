@@ -58,6 +58,13 @@ class Connections:
         for connection in list(self._open):
             connection.read_rest()
 
+    def let_go(self) -> None:
+        """In a fork: close its copies, unseen by the peers."""
+        for connection in self._open:
+            connection.sock.close()
+        if self._listener is not None:
+            self._listener.close()
+
     def close(self) -> None:
         """Close them all."""
         for connection in list(self._open):

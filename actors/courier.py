@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from holdfast.actors.mailbox import Mailbox
+from holdfast.actors.reactor import Timer
 
 __all__ = ["Courier"]
 
@@ -62,6 +63,14 @@ class Courier:
     def wait(self, to: str, is_done: Callable[[], bool], timeout: float | None) -> bool:
         """Until ``is_done``, or ``timeout`` seconds; whether it was."""
         return self._mailbox.pump(is_done, timeout)
+
+    def wait_until(self, is_done: Callable[[], bool], timeout: float | None) -> bool:
+        """Until ``is_done``, or ``timeout`` seconds; whether it was."""
+        return self._mailbox.pump(is_done, timeout)
+
+    def later(self, delay: float, callback: Callable[[], None]) -> Timer:
+        """Call back from inside the mailbox."""
+        return self._mailbox.later(delay, callback)
 
     def is_up(self, to: str) -> bool:
         """Whether the actor has welcomed this process."""

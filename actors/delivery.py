@@ -105,6 +105,10 @@ class Delivery:
         """End the sender's connection with ``error``; its link is of no use after that."""
         self.intake.refuse(error)
 
+    def set_aside(self) -> None:
+        """An ask that is answered much later: its place in the mailbox is free at once."""
+        self.intake.free(self)
+
     def welcome(self, mark: int, duplicates: int, dropped: int = 0) -> None:
         """Answer Joined: what is at or below ``mark`` need not come again."""
         self.intake.welcome(mark, duplicates, dropped)

@@ -17,6 +17,7 @@ from holdfast.actors.counters import Counters
 from holdfast.actors.failures import AskTimeout
 from holdfast.actors.hub_events import Event, HubEvents
 from holdfast.actors.hub_state import Checkpoint, HubCheckpoints, HubSessions, Session
+from holdfast.actors.monitors import WaitingMonitor
 from holdfast.actors.outbox import OutboxLimits
 from holdfast.actors.ref import RemoteRef
 from holdfast.actors.threaded import ThreadedDriver
@@ -67,6 +68,10 @@ class Hub(Blocking):
     def later(self, delay: float, callback: Callable[[], None]) -> None:
         """Call back once, ``delay`` seconds from now, in the hub's thread: be brief there."""
         self._driver.later(delay, callback)
+
+    def monitor(self, name: str, *, timeout: float = 30.0) -> WaitingMonitor:
+        """Watch an actor's present life: ``ref(name).monitor()``."""
+        return self.ref(name).monitor(timeout=timeout)
 
     def close(self, timeout: float = 30.0) -> None:
         """Flush, tells to agents included, then disconnect.

@@ -134,7 +134,7 @@ class Intake:
         except (TypeError, ValueError, OverflowError, RecursionError, FrameError) as error:
             self.fail(delivery, error)
             return
-        self._done += 1
+        self._done += delivery.count
         self._send(frame)
 
     def fail(self, delivery: Delivery, error: BaseException) -> None:
@@ -146,8 +146,14 @@ class Intake:
         is_command = delivery.kind == "command"
         ident, number = (0, delivery.number) if is_command else (delivery.number, 0)
         text = text.encode("utf-8", "backslashreplace").decode()
-        self._done += 1
+        self._done += delivery.count
         self._send(encode_frame(Failure(ident, number, type_, text, parts)))
+
+    def free(self, delivery: Delivery) -> None:
+        """Grant the place that the message takes again; its answer frees none then."""
+        self._done += delivery.count
+        delivery.count = 0
+        self._touch()
 
     def acknowledge(self, mark: int, duplicates: int, dropped: int, count: int) -> None:
         """``count`` more messages are handled, and all up to ``mark``."""

@@ -197,6 +197,14 @@ class LoopLink:
             self.link.abandon(ident)
             raise
 
+    def send_ask(
+        self, message: object, on_reply: Callable[[Any], None], *, idempotent: bool
+    ) -> int:
+        """Queue a question that no task awaits; its id."""
+        ident = self.link.ask(message, on_reply, idempotent=idempotent)
+        self._queued()
+        return ident
+
     async def command(self, message: object, timeout: float | None) -> Any:
         """The result; a caller that gives up before it comes does not stop the command."""
         waiter = self._loop.create_future()
@@ -221,6 +229,14 @@ class LoopLink:
                 await waiter
             finally:
                 self._changes.remove(change)
+
+    async def held(self, waiter: _Waiter) -> Any:
+        """What ``waiter`` gets from elsewhere, or the error when this link is closed before."""
+        self._answers.add(waiter)
+        try:
+            return await waiter
+        finally:
+            self._answers.discard(waiter)
 
     async def is_up(self, timeout: float) -> bool:
         """Whether the actor has welcomed this program; waits for that, at most ``timeout`` s."""

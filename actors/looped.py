@@ -105,6 +105,25 @@ class LoopDriver:
             await self._room(link, timeout)
         link.tell(message)
 
+    def send_ask(
+        self, to: str, message: object, on_reply: Callable[[Any], None], *, idempotent: bool
+    ) -> int:
+        """Queue a question whose answer is called back; its id."""
+        return self.link(to).send_ask(message, on_reply, idempotent=idempotent)
+
+    def abandon(self, to: str, ident: int) -> None:
+        """Nobody waits for the answer any more."""
+        self.link(to).link.abandon(ident)
+
+    async def held(self, to: str, waiter: asyncio.Future[Any]) -> None:
+        """Wait for ``waiter``; raises when this driver is closed before."""
+        await self.link(to).held(waiter)
+
+    def later(self, delay: float, callback: Callable[[], None]) -> asyncio.TimerHandle:
+        """Call back in ``delay`` seconds."""
+        self._check()
+        return self._loop.call_later(delay, callback)
+
     async def run(self, steps: Steps[T], /) -> T:
         """Take the steps of a call; what it returns."""
         try:

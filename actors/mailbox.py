@@ -295,6 +295,15 @@ class Mailbox:
         self.outgoing.close()
         self._reactor.close()
 
+    def let_go(self) -> None:
+        """In a fork of this process: close its copies of all sockets, and nothing else.
+
+        The connections of the actor end with it then, however long its forks live.
+        """
+        self._connections.let_go()
+        self.outgoing.let_go()
+        self._reactor.close()
+
     # -- inside -------------------------------------------------------------------------------
 
     def _finish_current(self) -> None:

@@ -125,6 +125,12 @@ class Outgoing:
             self._is_nudged = True
             self.nudge(delay)
 
+    def let_go(self) -> None:
+        """In a fork: close its copies of the sockets; the conversations are not its own."""
+        for wire in self._wires:
+            if wire.sock is not None:
+                wire.sock.close()
+
     def close(self) -> None:
         """Close them for good."""
         with self.guard:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from typing import Any, Final, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
 import pykka
 from pykka._envelope import Envelope
@@ -17,6 +17,11 @@ from pykka._types import OptExcInfo
 from pykka.messages import _ActorStop
 
 from holdfast.actors.failures import AskTimeout, RemoteActorDied
+from holdfast.actors.reactor import Cancellable
+
+if TYPE_CHECKING:
+    from holdfast.actors.messages.supervisor import ChildStatus
+    from holdfast.actors.monitors import WaitingMonitor
 
 __all__ = ["Driver", "Reference", "RemoteFuture", "RemoteRef"]
 
@@ -49,6 +54,12 @@ class Driver(Protocol):
 
     def wait(self, to: str, is_done: Callable[[], bool], timeout: float | None) -> bool:
         """Until ``is_done``, or ``timeout`` seconds; whether it was."""
+
+    def wait_until(self, is_done: Callable[[], bool], timeout: float | None) -> bool:
+        """As ``wait``, for what an answer of whomever, or a ``later``, makes true."""
+
+    def later(self, delay: float, callback: Callable[[], None]) -> Cancellable:
+        """Call back in ``delay`` seconds, where replies are called back too."""
 
     def is_up(self, to: str) -> bool:
         """Whether the actor has welcomed this process on the present connection."""
@@ -219,6 +230,26 @@ class RemoteRef(pykka.ActorRef[Any], Reference):
         from holdfast.actors.proxy import RemoteProxy  # it needs references itself
 
         return RemoteProxy(self)
+
+    def state(self, *, timeout: float = 30.0) -> ChildStatus:
+        """What its supervisor says of it now: state, pid, incarnation, restarts, last exit.
+
+        ``mailbox``, ``handled`` and ``children`` are as last heard of.  Raises UnknownActorError
+        for a name that is in no supervisor, else as ``ask`` does.
+        """
+        from holdfast.actors import monitors  # it needs references itself
+
+        return monitors.run(self._driver, monitors.state_of(self.name, timeout))
+
+    def monitor(self, *, timeout: float = 30.0) -> WaitingMonitor:
+        """Watch its present life, which is not harmed by that; ``wait`` for the Down.
+
+        Returns once the supervisor watches.  Without a life to watch the Down is there at once,
+        its reason ``noproc``.  Raises as ``ask`` does.
+        """
+        from holdfast.actors import monitors
+
+        return monitors.waiting(self.name, self._driver, timeout)
 
     def ask_all(self, messages: Sequence[Any], *, timeout: float | None = None) -> list[Any]:
         """The replies to all messages, in order, in about one round trip.

@@ -229,6 +229,15 @@ class ThreadedDriver:
                     self._read_here(wire, is_done, deadline)
         return True
 
+    def wait_until(self, is_done: Callable[[], bool], timeout: float | None) -> bool:
+        """Until ``is_done``; the background thread reads meanwhile."""
+        with self._locked():
+            for wire in self._wires.values():
+                if wire.claimed and not wire.waiting:  # it lingers, and nobody would read it
+                    wire.release()
+            self._changed.wait_for(lambda: self._closing or is_done(), timeout)
+            return is_done()
+
     def later(self, delay: float, callback: Callable[[], None]) -> Timer:
         """Call back in the background thread, which has the lock then."""
         with self._locked():

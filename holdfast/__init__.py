@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from holdfast import aio
     from holdfast.actors.agent import Agent
     from holdfast.actors.hub import Event, Hub
+    from holdfast.actors.monitors import Down
     from holdfast.client import connect
     from holdfast.errors import (
         ActorDied,
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
         SchemaError,
         StartError,
         StorageError,
+        UnknownActorError,
         VersionError,
     )
 
@@ -51,6 +53,7 @@ __all__ = [
     "DaemonNotFoundError",
     "DeliveryError",
     "DiskFullError",
+    "Down",
     "Event",
     "ExpiredError",
     "FencedError",
@@ -64,6 +67,7 @@ __all__ = [
     "SchemaError",
     "StartError",
     "StorageError",
+    "UnknownActorError",
     "VersionError",
     "__version__",
     "aio",
@@ -73,6 +77,7 @@ __all__ = [
 # The names that do not live in holdfast.errors.
 _HOMES = {
     "Agent": "holdfast.actors.agent",
+    "Down": "holdfast.actors.monitors",
     "Event": "holdfast.actors.hub",
     "Hub": "holdfast.actors.hub",
     "connect": "holdfast.client",

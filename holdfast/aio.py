@@ -33,12 +33,22 @@ from holdfast.actors.event_encoding import EventEncoder
 from holdfast.actors.looped import LoopDriver
 from holdfast.actors.outbox import OutboxLimits, Policy, limited
 from holdfast.actors.plain import decoder_with
+from holdfast.aio_monitors import AsyncMonitor
 from holdfast.aio_refs import ActorRef
 from holdfast.client import is_there, not_found
 from holdfast.clock import Clock, SystemClock
 from holdfast.errors import HoldfastError
 
-__all__ = ["ActorRef", "Checkpoints", "Events", "Follower", "Hub", "Sessions", "connect"]
+__all__ = [
+    "ActorRef",
+    "AsyncMonitor",
+    "Checkpoints",
+    "Events",
+    "Follower",
+    "Hub",
+    "Sessions",
+    "connect",
+]
 
 GRACE: Final = 1.0  # seconds for what was sent before an exception ended the program's block
 
@@ -136,6 +146,10 @@ class Hub(Awaited):
     def counters(self) -> dict[str, Counters]:
         """What became of the messages to each actor so far; "log:read" is a second way to "log"."""
         return self._driver.counters
+
+    async def monitor(self, name: str, *, timeout: float = 30.0) -> AsyncMonitor:
+        """Watch an actor's present life: ``ref(name).monitor()``."""
+        return await self.ref(name).monitor(timeout=timeout)
 
     async def close(self, timeout: float = 30.0) -> None:
         """Wait until all that was sent is acknowledged, then disconnect.

@@ -11,8 +11,11 @@ from typing import Any, Literal
 
 from holdfast.actors.failures import RemoteActorDied
 from holdfast.actors.looped import LoopDriver
+from holdfast.actors.messages.supervisor import ChildStatus
+from holdfast.actors.monitors import state_of
 from holdfast.actors.plain import ProxyCall
 from holdfast.actors.ref import FAIL, Reference
+from holdfast.aio_monitors import AsyncMonitor
 from holdfast.errors import ActorDied
 
 __all__ = ["ActorRef", "Method", "Proxy"]
@@ -80,6 +83,24 @@ class ActorRef(Reference):
         except ActorDied:
             return False
         return True
+
+    async def state(self, *, timeout: float = 30.0) -> ChildStatus:
+        """What its supervisor says of it now: state, pid, incarnation, restarts, last exit.
+
+        ``mailbox``, ``handled`` and ``children`` are as last heard of.  Raises UnknownActorError
+        for a name that is in no supervisor, else as ``ask`` does.
+        """
+        return await self._driver.run(state_of(self.name, timeout))
+
+    async def monitor(self, *, timeout: float = 30.0) -> AsyncMonitor:
+        """Watch its present life, which is not harmed by that; await ``wait`` for the Down.
+
+        Returns once the supervisor watches.  Without a life to watch the Down is there at once,
+        its reason ``noproc``.  Raises as ``ask`` does.
+        """
+        monitor = AsyncMonitor(self.name, self._driver)
+        await monitor.begin(timeout)
+        return monitor
 
     async def proxy(self, *, timeout: float | None = 30.0) -> Proxy:
         """The agent's public methods and attributes; asks it what they are.

@@ -19,6 +19,7 @@ HoldfastError
 |  |- ExpiredError        the sender was forgotten; its old numbers mean nothing now
 |  |- PoisonError         the message has killed its receiver more than once
 |  |- GapError            a sender's number is not the next one
+|  |- UnknownActorError   no supervisor has a child of that name
 |- ProtocolError           the peer speaks something else
 |  |- FrameError          garbage, or a frame over the bound
 |  |- VersionError        another version of the protocol
@@ -50,6 +51,7 @@ __all__ = [
     "SchemaError",
     "StartError",
     "StorageError",
+    "UnknownActorError",
     "VersionError",
 ]
 
@@ -163,6 +165,10 @@ class GapError(DeliveryError):
         self.who = who
         self.expected = expected
         self.got = got
+
+
+class UnknownActorError(DeliveryError):
+    """No supervisor has a child of that name, or not any more."""
 
 
 class ProtocolError(HoldfastError):

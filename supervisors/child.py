@@ -115,6 +115,8 @@ def _leaf(
                 mailbox.stop()
         return []
 
+    # A program that an agent forks would keep its peers from seeing the end of it.
+    os.register_at_fork(after_in_child=mailbox.let_go)
     mailbox.on_first_get = say_ready
     mailbox.watch(lifeline.fileno(), hear)
     return actor

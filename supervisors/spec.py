@@ -123,6 +123,17 @@ class SupervisorSpec(msgspec.Struct, frozen=True, kw_only=True, tag="supervisor"
             if isinstance(child.run, SupervisorSpec):
                 yield from child.run.descendants()
 
+    def supervisor_of(self, name: str, *, here: str) -> str | None:
+        """Whose child ``name`` is, at any depth; ``here`` is what this supervisor is called."""
+        for child in self.children:
+            if child.id == name:
+                return here
+            if isinstance(child.run, SupervisorSpec):
+                found = child.run.supervisor_of(name, here=child.id)
+                if found is not None:
+                    return found
+        return None
+
     @property
     def process_names(self) -> frozenset[str]:
         """Those of all processes below, zygotes included."""

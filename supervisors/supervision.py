@@ -34,6 +34,7 @@ from holdfast.supervisors.spec import (
 )
 from holdfast.supervisors.status import Rounds
 from holdfast.supervisors.undertaker import Undertaker
+from holdfast.supervisors.watches import Watches, unknown
 from holdfast.supervisors.zygote import Exited, Forked, ForkFailed, ZygoteLost
 
 __all__ = ["LIFELINE", "Supervision", "Upward"]
@@ -74,7 +75,6 @@ class Supervision:
         self.exit_code = EXIT_STOPPED
         self.was_ready = False
         self._name = name
-        self._incarnation = incarnation
         self._spec = spec
         self._environment = environment
         self._mailbox = mailbox
@@ -99,6 +99,7 @@ class Supervision:
         self.rounds = Rounds(
             mailbox=mailbox, children=self._children, deadline=STATUS_WAIT * spec.height
         )
+        self.watches = Watches(name=name, life=incarnation, children=self._children, clock=clock)
 
     # -- starting -----------------------------------------------------------------------------
 
@@ -115,7 +116,7 @@ class Supervision:
     def _spawn(self, child: Child) -> None:
         lifeline, theirs = lifeline_pair()
         child.begin(lifeline, self._clock.monotonic())
-        incarnation = f"{self._incarnation}.{child.starts}"
+        incarnation = self.watches.life_of(child)
         evidence = child.evidence
         start = ChildStart(
             child.spec.id,
@@ -149,6 +150,15 @@ class Supervision:
         self._reports.progress(child)
         if self.phase == "starting" and child.starts == 1:
             self.start_next()
+
+    def supervisor_of(self, name: str) -> str:
+        """Whose child ``name`` is; this one counts as its own.  Raises UnknownActorError."""
+        if name == self._name:
+            return name
+        found = self._spec.supervisor_of(name, here=self._name)
+        if found is None:
+            raise unknown(name)
+        return found
 
     # -- what happens to processes ------------------------------------------------------------
 
@@ -215,7 +225,7 @@ class Supervision:
         was, pid, now = child.state, child.pid, self._clock.monotonic()
         last_exit = child.ended(status, self._clock.time_us() / 1e6)
         child.evidence.ended(exit_text(last_exit), crashed=was == "running")
-        self.rounds.forget(child)
+        self._tell_of_end(child, last_exit)
         if self._bereft is not None:
             return
         if self.phase in ("stopping", "stopped"):
@@ -229,6 +239,10 @@ class Supervision:
         else:
             self._reports.child_terminated(child, pid)
             self._restart(child, last_exit, now)
+
+    def _tell_of_end(self, child: Child, last_exit: LastExit) -> None:
+        self.rounds.forget(child)
+        self.watches.ended(child, last_exit)
 
     # -- restarting ---------------------------------------------------------------------------
 
@@ -281,8 +295,7 @@ class Supervision:
         bereft, self._bereft = self._bereft, None
         for child in bereft:
             if child.has_process:  # the zygote reaped it and could not tell
-                child.ended(None, self._clock.time_us() / 1e6)
-                self.rounds.forget(child)
+                self._tell_of_end(child, child.ended(None, self._clock.time_us() / 1e6))
         match self.phase:
             case "starting":
                 self._upward.failed(f"the zygote of {self._name!r} is lost: {self._why_lost}")

@@ -15,11 +15,17 @@ from holdfast.actors.host import LATER, HostedActor
 from holdfast.actors.mailbox import Answered
 from holdfast.actors.messages.lifeline import GetStatus, StatusReply, Stop
 from holdfast.actors.messages.supervisor import (
+    AwaitEnd,
+    ChildIs,
     Children,
     ChildState,
     ChildStatus,
     CountChildren,
+    Forget,
+    GetChild,
     GetTree,
+    Locate,
+    Located,
     Stopping,
     StopTree,
     Tree,
@@ -71,14 +77,26 @@ class SupervisorActor(HostedActor):
                 return rounds.count()
             case Answered(context=Funeral()):
                 self.supervision.undertaker.answered(message.context, message.outcome)
+            case GetChild() | AwaitEnd() | Forget():
+                return self._monitored(message)
             case Answered():
                 pass  # nothing is asked here whose answer matters
             case _:
                 raise InvalidInputError(
                     f"supervisor {self.mailbox.name!r} does not answer {type(message).__name__}; "
-                    "GetTree and StopTree are for the root"
+                    "GetTree, StopTree and Locate are for the root"
                 )
         return None
+
+    def _monitored(self, message: GetChild | AwaitEnd | Forget) -> object:
+        watches = self.supervision.watches
+        if isinstance(message, GetChild):
+            return watches.describe(message.child)
+        delivery = self.mailbox.current
+        assert delivery is not None  # it came by socket: nobody here tells it to itself
+        if isinstance(message, AwaitEnd):
+            return watches.add(message, delivery)
+        return watches.forget(message, delivery)
 
     def _stop(self) -> None:
         """Pykka's stop, which a remote ref may send too: never without the children."""
@@ -125,6 +143,11 @@ class RootActor(SupervisorActor):
                     lambda children: delivery.set(self._describe(self._status(children)))
                 )
                 return LATER
+            case Locate(name=name):
+                return Located(self.supervision.supervisor_of(name))
+            case GetChild(child=self.mailbox.name):
+                status = self._status(self.supervision.rounds.statuses())
+                return ChildIs(status, self.mailbox.incarnation)
             case _:
                 return super().on_receive(message)
         return None

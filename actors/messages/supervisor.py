@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
 __all__ = [
+    "AwaitEnd",
     "ChildCount",
+    "ChildIs",
     "ChildState",
     "ChildStatus",
     "Children",
     "CountChildren",
+    "Ended",
+    "Forget",
+    "Forgotten",
+    "GetChild",
     "GetTree",
     "GoneActor",
     "LastExit",
+    "Locate",
+    "Located",
     "Reply",
     "Request",
     "StopTree",
@@ -25,6 +33,7 @@ __all__ = [
     "WhichChildren",
     "decode_reply",
     "decode_request",
+    "reply_of",
 ]
 
 ChildState = Literal["starting", "running", "backoff", "stopping", "stopped", "exited", "fatal"]
@@ -34,7 +43,10 @@ class LastExit(msgspec.Struct, frozen=True):
     """How a process ended; ``at`` in seconds since 1970.
 
     ``kind`` is exit, shutdown (it ended on purpose) or signal; start_timeout, shutdown_timeout or
-    zygote_lost when it was killed for that; not_forked when there was no process at all.
+    zygote_lost when it was killed for that; not_forked when there was no process at all.  A monitor
+    may say besides: noproc (it was not alive, or is gone for so long that nobody knows more),
+    supervisor_lost (its supervisor died, and it with it), noconnection (the supervisor that would
+    tell was cut off, and was not there again within a second).
     """
 
     kind: str
@@ -139,8 +151,70 @@ class Stopping(msgspec.Struct, frozen=True, array_like=True, tag="stopping"):
     pid: int
 
 
-Request = WhichChildren | CountChildren | GetTree | StopTree
-Reply = Children | ChildCount | Tree | Stopping
+class Locate(msgspec.Struct, frozen=True, array_like=True, tag="locate"):
+    """Asked of the root: whose child is the actor ``name``?  Reply: Located, UnknownActorError."""
+
+    name: str
+
+
+class Located(msgspec.Struct, frozen=True, array_like=True, tag="located"):
+    """The supervisor by name; the root counts as its own."""
+
+    supervisor: str
+
+
+class GetChild(msgspec.Struct, frozen=True, array_like=True, tag="get_child"):
+    """How is a direct child now?  Reply: ChildIs, at once, or UnknownActorError."""
+
+    child: str
+
+
+class ChildIs(msgspec.Struct, frozen=True, array_like=True, tag="child_is"):
+    """``incarnation`` names its present life, or the last one; no other life has that name."""
+
+    status: ChildStatus
+    incarnation: str
+
+
+class AwaitEnd(msgspec.Struct, frozen=True, array_like=True, tag="await_end"):
+    """Tell when a direct child's life ``incarnation`` ends, or its present one if that is "".
+
+    Reply: Ended, once that life is reaped, or at once when it is no more; DeliveryError when too
+    many wait already.  It waits as long as the connection does on which it came.
+    """
+
+    child: str
+    incarnation: str = ""
+
+
+class Ended(msgspec.Struct, frozen=True, array_like=True, tag="ended"):
+    """The life is over; ``incarnation`` is "" where there was none."""
+
+    incarnation: str
+    exit: LastExit
+
+
+class Forget(msgspec.Struct, frozen=True, array_like=True, tag="forget"):
+    """Nobody waits any more for the answer to this sender's ask ``ask``.  Reply: Forgotten."""
+
+    ask: int
+
+
+class Forgotten(msgspec.Struct, frozen=True, array_like=True, tag="forgotten"):
+    """There will be no answer to it, if there was none before."""
+
+
+Request = WhichChildren | CountChildren | GetTree | StopTree | Locate | GetChild | AwaitEnd | Forget
+Reply = Children | ChildCount | Tree | Stopping | Located | ChildIs | Ended | Forgotten
 
 decode_request: Callable[[bytes], Request] = msgspec.msgpack.Decoder(Request).decode
 decode_reply: Callable[[bytes], Reply] = msgspec.msgpack.Decoder(Reply).decode
+
+
+def reply_of(value: Any) -> Reply:
+    """What a supervisor answered, also one whose answers are read as plain values.
+
+    Only the root has a name that says what it is.  Raises msgspec.ValidationError.
+    """
+    reply: Reply = msgspec.convert(value, Reply)
+    return reply

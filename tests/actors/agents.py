@@ -15,13 +15,16 @@ import holdfast
 class Puppet(holdfast.Agent):
     """``["verb", argument]`` is done; what it leads to is the answer."""
 
-    def __init__(self, *, slow_start: float = 0.0) -> None:
+    def __init__(self, *, slow_start: float = 0.0, hang_when: str = "") -> None:
         super().__init__()
         self._seen: list[Any] = []
         self._slow_start = slow_start
+        self._hang_when = hang_when  # a file; "" for never
 
     def on_start(self) -> None:
         threading.Event().wait(self._slow_start)
+        if self._hang_when and Path(self._hang_when).exists():
+            threading.Event().wait()
 
     def on_receive(self, message: Any) -> Any:
         verb, argument = message
@@ -43,12 +46,24 @@ class Puppet(holdfast.Agent):
     def do_exit(self, code: int) -> None:
         raise SystemExit(code)
 
+    def do_leave(self, code: int) -> None:
+        """End the process at once, with this exit code."""
+        os._exit(code)
+
     def do_kill(self, argument: Any) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
     def do_hang_once(self, path: str) -> None:
         """Hang, unless an earlier life has hung here already."""
         if not Path(path).exists():
+            Path(path).touch()
+            threading.Event().wait()
+
+    def do_fork_and_hang_once(self, path: str) -> None:
+        """Leave a process behind that has all descriptors of this one, and hang."""
+        if not Path(path).exists():
+            if os.fork() == 0:
+                signal.pause()
             Path(path).touch()
             threading.Event().wait()
 

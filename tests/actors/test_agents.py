@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -99,6 +100,21 @@ def test_an_ask_under_way_fails_as_started_when_its_actor_is_killed(
         future.get(timeout=TIMEOUT)
     assert isinstance(died.value, ActorDied)
     assert died.value.started
+
+
+def test_an_ask_fails_on_time_though_a_fork_of_its_actor_lives_on(
+    daemon: Daemon, tmp_path: Path
+) -> None:
+    """The fork does not keep the actor's sockets open: their end is the news of the death."""
+    forked = tmp_path / "forked"
+    future = daemon.hub.ref("one").ask(["fork_and_hang_once", str(forked)], block=False)
+    daemon.until(forked.exists)
+    daemon.kill("one")
+    began = time.monotonic()
+    with pytest.raises(ActorDied):
+        future.get(timeout=TIMEOUT / 3)
+    assert time.monotonic() - began < 1.0
+    assert ask(daemon, "one", "echo", "of the next life") == "of the next life"
 
 
 def test_an_ask_that_times_out_does_so_on_time_and_its_late_reply_is_dropped(

@@ -45,6 +45,21 @@ class StartsWhenLet(HostedActor):
         return message
 
 
+class FailsWhenLet(HostedActor):
+    """As FailsToStart, once something opens the named pipe ``gate`` to write, if there is one."""
+
+    def __init__(self, *, gate: str, when: str) -> None:
+        super().__init__()
+        self._gate = Path(gate)
+        self._when = Path(when)
+
+    def on_start(self) -> None:
+        if self._gate.exists():
+            self._gate.open().close()
+        if self._when.exists():
+            raise RuntimeError("the moon is wrong")
+
+
 class NeverStarts(HostedActor):
     """Blocks in ``on_start``."""
 
