@@ -261,6 +261,8 @@ class LogActor(WriterBackedActor):
         """After a second of quiet give back what the burst before it took."""
         if settled == self._relays.settled:
             self._is_tidy = True
+            if self._reader is not None:
+                self._reader.shrink()  # a refill reads some 16 MiB of pages
             give_back()
         else:
             self.mailbox.after(QUIET, _Tidy(self._relays.settled))

@@ -82,7 +82,7 @@ class Mailbox:
         self.handled = 0
         self.on_first_get: Callable[[], None] | None = None
         self.current: Delivery | None = None  # what the handler has in hand, if it came by socket
-        self._batch_limit = batch_limit
+        self._batch_limit, self._burst = batch_limit, 0 if batch_limit else BURST
         self._clock, self._reactor = clock, Reactor(clock=clock)
         self._now = clock.monotonic
         self._receiver = Receiver(
@@ -99,9 +99,8 @@ class Mailbox:
         # What a dead life had in hand together comes again singly: the next death tells which.
         self._singly = last_life is not None and last_life.died_in_a_batch
         self._ready: deque[Envelope[Any] | Delivery] = deque()
-        self._is_ending = False
-        self._since_poll = 0
-        self._burst = 0 if batch_limit else BURST
+        self._served: list[Connections] = []  # at the addresses of others
+        self._is_ending, self._since_poll = False, 0
         self._looked = self._began = 0.0  # at the sockets; to handle what is in hand (monotonic)
         self._connections = Connections(
             listener, reactor=self._reactor, receiver=self._receiver, deliver=self._ready.extend
@@ -229,8 +228,10 @@ class Mailbox:
         receiver: Receiver,
         deliver: Callable[[Sequence[Delivery]], None],
     ) -> Connections:
-        """Accept at another actor's address; who wants it also flushes, unwatches and closes it."""
-        return Connections(listener, reactor=self._reactor, receiver=receiver, deliver=deliver)
+        """Accept at another actor's address, too; who wants that also unwatches and closes it."""
+        served = Connections(listener, reactor=self._reactor, receiver=receiver, deliver=deliver)
+        self._served.append(served)
+        return served
 
     def narrow(self, is_narrow: bool) -> None:
         """Let each sender have one frame under way at a time, or its share of the mailbox again.
@@ -334,6 +335,8 @@ class Mailbox:
 
     def _flush(self) -> None:
         self._connections.flush()
+        for served in self._served:
+            served.flush()
         self.outgoing.flush()
 
     def _single(self, delivery: Delivery) -> Envelope[Any]:

@@ -137,5 +137,8 @@ class Reader(Protocol):
     def count_dropped(self) -> int:
         """How many numbers all losses together stand for."""
 
+    def shrink(self) -> None:
+        """Give up the memory that earlier reads filled; what is read again takes longer once."""
+
     def close(self) -> None:
         """Let go of the database."""

@@ -138,7 +138,6 @@ class _Grave:
             delivery = self._waiting.popleft().delivery
             self._letters += 1
             delivery.done(dropped=self._count(delivery.sender, delivery.incarnation))
-        self._connections.flush()
 
     def close(self) -> None:
         """Accept nothing more and let all connections go."""
