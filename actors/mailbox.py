@@ -106,13 +106,7 @@ class Mailbox:
             listener, reactor=self._reactor, receiver=self._receiver, deliver=self._ready.extend
         )
         self.outgoing = Outgoing(
-            sender=name,
-            incarnation=incarnation,
-            address=address,
-            limits=limits,
-            reactor=self._reactor,
-            clock=clock,
-            home=self,
+            self, address=address, limits=limits, reactor=self._reactor, clock=clock
         )
 
     # -- pykka's inbox ------------------------------------------------------------------------

@@ -30,6 +30,9 @@ class Answered(msgspec.Struct, frozen=True):
 class Home(Protocol):
     """What the link needs of the mailbox it belongs to."""
 
+    name: str
+    incarnation: str
+
     def deliver(self, message: object) -> None:
         """Queue a message for the actor."""
 

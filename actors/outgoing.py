@@ -32,17 +32,13 @@ class Outgoing:
 
     def __init__(
         self,
+        home: Home,
         *,
-        sender: str,
-        incarnation: str,
         address: Callable[[str], str],
         limits: OutboxLimits | None,
         reactor: Reactor,
         clock: Clock,
-        home: Home,
     ) -> None:
-        self._sender = sender
-        self._incarnation = incarnation
         self._address = address
         self._limits = limits
         self._reactor = reactor
@@ -69,8 +65,8 @@ class Outgoing:
         if known is None:
             link = Link(
                 to=to,
-                sender=self._sender,
-                incarnation=self._incarnation,
+                sender=self._home.name,
+                incarnation=self._home.incarnation,
                 decode_reply=decode_reply_of(to) or self.decode_plain,
                 limits=self._limits,
             )
