@@ -99,12 +99,11 @@ class Mailbox:
         # What a dead life had in hand together comes again singly: the next death tells which.
         self._singly = last_life is not None and last_life.died_in_a_batch
         self._ready: deque[Envelope[Any] | Delivery] = deque()
-        self._served: list[Connections] = []  # at the addresses of others
         self._is_ending, self._since_poll = False, 0
         self._looked = self._began = 0.0  # at the sockets; to handle what is in hand (monotonic)
-        self._connections = Connections(
-            listener, reactor=self._reactor, receiver=self._receiver, deliver=self._ready.extend
-        )
+        self._served: list[Connections] = []  # at the actor's own address, and at others
+        own = self._receiver
+        self._connections = self.serve(listener, receiver=own, deliver=self._ready.extend)
         self.outgoing = Outgoing(
             self, address=address, limits=limits, reactor=self._reactor, clock=clock
         )
@@ -217,12 +216,12 @@ class Mailbox:
 
     def serve(
         self,
-        listener: socket.socket,
+        listener: socket.socket | None,
         *,
         receiver: Receiver,
         deliver: Callable[[Sequence[Delivery]], None],
     ) -> Connections:
-        """Accept at another actor's address, too; who wants that also unwatches and closes it."""
+        """Accept at an address; who adds another actor's also unwatches and closes it."""
         served = Connections(listener, reactor=self._reactor, receiver=receiver, deliver=deliver)
         self._served.append(served)
         return served
@@ -328,7 +327,6 @@ class Mailbox:
             outgoing.is_driven = False
 
     def _flush(self) -> None:
-        self._connections.flush()
         for served in self._served:
             served.flush()
         self.outgoing.flush()
