@@ -102,8 +102,7 @@ class Mailbox:
         self._is_ending, self._since_poll = False, 0
         self._looked = self._began = 0.0  # at the sockets; to handle what is in hand (monotonic)
         self._served: list[Connections] = []  # at the actor's own address, and at others
-        own = self._receiver
-        self._connections = self.serve(listener, receiver=own, deliver=self._ready.extend)
+        self._connections = self.serve(listener, self._receiver, self._ready.extend)
         self.outgoing = Outgoing(
             self, address=address, limits=limits, reactor=self._reactor, clock=clock
         )
@@ -217,7 +216,6 @@ class Mailbox:
     def serve(
         self,
         listener: socket.socket | None,
-        *,
         receiver: Receiver,
         deliver: Callable[[Sequence[Delivery]], None],
     ) -> Connections:

@@ -120,7 +120,7 @@ class _Grave:
             keeps_marks=True,
             last_life=last,
         )
-        self._connections = mailbox.serve(listener, receiver=receiver, deliver=self._deliver)
+        self._connections = mailbox.serve(listener, receiver, self._deliver)
 
     @property
     def status(self) -> GoneActor:
