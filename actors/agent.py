@@ -88,7 +88,7 @@ def construct_agent(
     """
     mailbox.hub_counters = hub.counters
     outgoing = mailbox.outgoing
-    outgoing.nudge = lambda delay: hub.later(delay, lambda: outgoing.push(delay))
+    outgoing.nudge = lambda delay: hub._later(delay, lambda: outgoing.push(delay))
     courier = Courier(mailbox)
     mailbox.decode_with(decoder(courier), decoder(courier, many=True))
     last = hub.checkpoints.get(name)

@@ -65,7 +65,7 @@ class Hub(Blocking):
         """What became of the messages to each actor so far; "log:read" is a second way to "log"."""
         return self._driver.counters
 
-    def later(self, delay: float, callback: Callable[[], None]) -> None:
+    def _later(self, delay: float, callback: Callable[[], None]) -> None:
         """Call back once, ``delay`` seconds from now, in the hub's thread: be brief there."""
         self._driver.later(delay, callback)
 
