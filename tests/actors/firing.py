@@ -51,10 +51,16 @@ def committed(daemon: Daemon) -> Iterator[Callable[[], int]]:
         yield newest
 
 
-def kill_together(daemon: Daemon, names: Sequence[str]) -> None:
-    """SIGKILL all of them before any of them can be restarted, and see them die."""
+def kill_together(
+    daemon: Daemon, names: Sequence[str], *, moment: Callable[[], object] = lambda: None
+) -> None:
+    """SIGKILL all of them before any of them can be restarted, and see them die.
+
+    ``moment`` returns when it is time to.
+    """
     watches = [os.pidfd_open(daemon.pid(name)) for name in names]
     try:
+        moment()
         for watch in watches:
             signal.pidfd_send_signal(watch, signal.SIGKILL)
         for name, watch in zip(names, watches, strict=True):
@@ -64,13 +70,16 @@ def kill_together(daemon: Daemon, names: Sequence[str]) -> None:
             os.close(watch)
 
 
-def wait_for(progress: Callable[[], int], target: int, *, timeout: float = TIMEOUT) -> int:
+def wait_for(
+    progress: Callable[[], int], target: int, *, timeout: float = TIMEOUT, look: int = LOOK
+) -> int:
     """The progress once it is at least ``target``; asserts that it gets there."""
     deadline = time.monotonic() + timeout
     pause = select.poll()
     while (now := progress()) < target:
         assert time.monotonic() < deadline, f"stuck at {now} of {target}"
-        pause.poll(LOOK)
+        if look:
+            pause.poll(look)
     return now
 
 
@@ -79,16 +88,25 @@ def fire(
     *,
     chance: random.Random,
     victims: Sequence[Sequence[str]],
+    at_a_step: Sequence[str],
     progress: Callable[[], int],
     total: int,
     kills: int,
 ) -> None:
     """Kill one of ``victims`` (each may be several at a time) ``kills`` times before ``total``.
 
-    There is progress between two kills: what is in hand at two deaths in a row is poison.
+    Every other time ``at_a_step``, within microseconds of the next progress: between a COMMIT and
+    its answer.  There is progress between two kills: what is in hand at two deaths in a row is poison.
     """
+
+    def at_the_next_step() -> None:
+        wait_for(progress, progress() + 1, look=0)
+
     done = progress()
     for left in range(kills, 0, -1):
         mean = (total - done) / (left + 1)
         done = wait_for(progress, done + int(mean * chance.uniform(0.3, 1.4)))
-        kill_together(daemon, chance.choice(victims))
+        if left % 2:
+            kill_together(daemon, at_a_step, moment=at_the_next_step)
+        else:
+            kill_together(daemon, chance.choice(victims))

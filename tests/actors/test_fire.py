@@ -27,7 +27,7 @@ options = {{ path = "{path}" }}
 
 # Messages of each sender, kills, seconds for all of it.
 RUNS = [
-    pytest.param(20_000, 10, 60.0, id="short"),
+    pytest.param(20_000, 20, 60.0, id="short"),
     pytest.param(250_000, 200, 1_200.0, id="long", marks=pytest.mark.slow),
 ]
 
@@ -47,6 +47,7 @@ def test_events_of_four_senders_are_committed_in_order_without_duplicate_or_gap(
             daemon,
             chance=chance(),
             victims=[["log"], ["writer"], ["log", "writer"]],
+            at_a_step=["writer"],
             progress=progress,
             total=total,
             kills=kills,
@@ -87,6 +88,7 @@ def test_tells_of_four_senders_arrive_in_order_and_only_marked_ones_twice(
             daemon,
             chance=chance(),
             victims=[["scribe"]],
+            at_a_step=["scribe"],
             progress=lambda: length(path),
             total=total,
             kills=kills,

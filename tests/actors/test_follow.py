@@ -5,13 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 from typing import Any
-
-import pytest
 
 import holdfast
 from holdfast import aio
@@ -22,16 +20,14 @@ from tests.daemon import TIMEOUT, Daemon
 SENDERS = 2
 COUNT = 25_000  # events of each
 FOLLOWERS = 3  # of each kind
+LOOK = 10.0  # seconds a look may take; what ends the followers of a test that has failed
 LAST = "last"  # the type of an event behind all others
 
 Seen = list[tuple[int, str, Any]]
 
 
-@pytest.fixture
-def daemon(tmp_path: Path) -> Iterator[Daemon]:
-    # A small ring: who joins late reads its history from the database.
-    with Daemon(tmp_path, CONFIG + "[actors.log]\ncapacity = 2_000\n") as daemon:
-        yield daemon
+# A small ring: who joins late reads its history from the database.
+SMALL_RING = CONFIG + "[actors.log]\ncapacity = 2_000\n"
 
 
 def wait_until(daemon: Daemon, events: int) -> None:
@@ -45,7 +41,7 @@ def follow(daemon: Daemon, joins_at: int) -> Seen:
     wait_until(daemon, joins_at)
     seen: Seen = []
     with holdfast.connect(daemon.run_dir) as hub:
-        for event in hub.events.follow(after=0, timeout=TIMEOUT):
+        for event in hub.events.follow(after=0, timeout=LOOK):
             seen.append((event.seq, event.type, event.data))
             if event.type == LAST:
                 break
@@ -58,7 +54,7 @@ def follow_in_a_loop(daemon: Daemon, joins_at: int) -> Seen:
     async def main() -> Seen:
         seen: Seen = []
         async with aio.connect(daemon.run_dir) as hub:
-            async for event in hub.events.follow(after=0, timeout=TIMEOUT):
+            async for event in hub.events.follow(after=0, timeout=LOOK):
                 seen.append((event.seq, event.type, event.data))
                 if event.type == LAST:
                     break
@@ -72,14 +68,15 @@ WAYS: tuple[Callable[[Daemon, int], Seen], ...] = (follow, follow_in_a_loop)
 
 
 def test_who_follows_from_the_start_gets_every_event_once_whoever_is_killed(
-    daemon: Daemon,
+    tmp_path: Path,
 ) -> None:
     """Scenario D4: subscribers join at random points while ``log`` and ``writer`` are killed."""
     total = SENDERS * COUNT
     random = chance()
     with (
+        ThreadPoolExecutor(2 * FOLLOWERS) as pool,  # waits for followers, who need an end
+        Daemon(tmp_path, SMALL_RING) as daemon,
         committed(daemon) as progress,
-        ThreadPoolExecutor(2 * FOLLOWERS) as pool,
         senders(daemon, orders(SENDERS, count=COUNT)) as started,
     ):
         following: list[Future[Seen]] = [
@@ -91,6 +88,7 @@ def test_who_follows_from_the_start_gets_every_event_once_whoever_is_killed(
             daemon,
             chance=random,
             victims=[["log"], ["writer"], ["log", "writer"]],
+            at_a_step=["writer"],
             progress=progress,
             total=total,
             kills=20,
