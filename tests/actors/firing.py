@@ -95,12 +95,12 @@ def fire(
 ) -> None:
     """Kill one of ``victims`` (each may be several at a time) ``kills`` times before ``total``.
 
-    Every other time ``at_a_step``, within microseconds of the next progress: between a COMMIT and
-    its answer.  There is progress between two kills: what is in hand at two deaths in a row is poison.
+    Every other time ``at_a_step``, within microseconds of the next progress: between a COMMIT and its
+    answer.  There is progress between two kills: what is in hand at two deaths in a row is poison.
     """
 
     def at_the_next_step() -> None:
-        wait_for(progress, progress() + 1, look=0)
+        wait_for(progress, min(total, progress() + 1), look=0)
 
     done = progress()
     for left in range(kills, 0, -1):
