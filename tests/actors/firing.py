@@ -10,6 +10,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
+from functools import partial
 
 from tests.daemon import TIMEOUT, Daemon
 
@@ -58,7 +59,7 @@ def kill_together(
 
     ``moment`` returns when it is time to.
     """
-    watches = [os.pidfd_open(daemon.pid(name)) for name in names]
+    watches = [daemon.until(partial(daemon.watched, name))[1] for name in names]
     try:
         moment()
         for watch in watches:
@@ -95,8 +96,8 @@ def fire(
 ) -> None:
     """Kill one of ``victims`` (each may be several at a time) ``kills`` times before ``total``.
 
-    Every other time ``at_a_step``, within microseconds of the next progress: between a COMMIT and its
-    answer.  There is progress between two kills: what is in hand at two deaths in a row is poison.
+    Every other time ``at_a_step``, within microseconds of the next progress: between a COMMIT and
+    its answer.  There is progress between two kills: what is in hand at two deaths is poison.
     """
 
     def at_the_next_step() -> None:
