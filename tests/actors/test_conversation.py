@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Callable
 from typing import Any
 
-import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from holdfast.actors.intake import Delivery, Intake
 from holdfast.actors.link import Link
-from holdfast.actors.receiver import Receiver
 from holdfast.actors.recorder import FlightRecorder, LastLife, create
-from holdfast.actors.wire import FrameReader, Hello, encode_frame
+from holdfast.actors.wire import Hello, encode_frame
 from holdfast.errors import (
     ActorDied,
     Conflict,
@@ -25,82 +22,7 @@ from holdfast.errors import (
     RemoteError,
     VersionError,
 )
-
-
-def receiver(**changes: Any) -> Receiver:
-    arguments: dict[str, Any] = {
-        "actor": "critic",
-        "incarnation": "1.1",
-        "decode": msgspec.msgpack.decode,
-        "mailbox_limit": 40,
-        "keeps_marks": True,
-    }
-    return Receiver(**arguments | changes)
-
-
-def link() -> Link:
-    return Link(to="critic", sender="planner", incarnation="1.1", pack=list)
-
-
-class Journal:
-    """Handles deliveries at once, and remembers them."""
-
-    def __init__(self) -> None:
-        self.messages: list[Any] = []
-        self.repeats: list[tuple[Any, bool]] = []
-
-    def __call__(self, delivery: Delivery) -> None:
-        self.messages.append(delivery.message)
-        self.repeats.append((delivery.message, delivery.redelivered))
-        delivery.done()
-
-
-class Wire:
-    """One connection between a link and an intake, carrying pieces of any size."""
-
-    def __init__(self, link: Link, receiver: Receiver) -> None:
-        self.link = link
-        self.intake = Intake(receiver, wake=lambda: None)
-        self.to_intake = FrameReader()
-        self.to_link = FrameReader()
-        self.there = b""  # on the way to the intake
-        self.back = b""
-        link.connected()
-
-    def move(self, size: int) -> list[Delivery]:
-        """Carry up to ``size`` bytes each way; what arrived."""
-        self.there += self.link.outgoing()
-        arrived = []
-        for payload in self.to_intake.feed(self.there[:size]):
-            delivery = self.intake.receive(payload)
-            if delivery is not None:
-                arrived.append(delivery)
-        self.there = self.there[size:]
-        self._answers()
-        for payload in self.to_link.feed(self.back[:size]):
-            self.link.receive(payload)
-        self.back = self.back[size:]
-        return arrived
-
-    def settle(self, handle: Callable[[Delivery], None]) -> None:
-        """Carry and handle until nothing moves."""
-        while True:
-            arrived = self.move(1 << 20)
-            for delivery in arrived:
-                handle(delivery)
-            self._answers()
-            self.there += self.link.outgoing()
-            if not (arrived or self.back or self.there):
-                return
-
-    def _answers(self) -> None:
-        self.back += b"".join(self.intake.outgoing)
-        self.intake.outgoing.clear()
-
-    def cut(self) -> None:
-        """Lose what is on the way."""
-        self.intake.close()
-        self.link.disconnected()
+from tests.actors.conversing import Journal, Wire, link, receiver
 
 
 @given(seed=st.integers(min_value=0, max_value=2**32))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from holdfast.actors.link import Link
-from tests.actors.test_conversation import Journal, Wire, receiver
+from tests.actors.conversing import Journal, Wire, receiver
 
 
 @pytest.mark.parametrize("idle", [0, 3, 4, 20])
