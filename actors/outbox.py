@@ -102,6 +102,7 @@ class Outbox:
         self._loose: deque[tuple[Any, int]] = deque()  # offered, not packed: (item, bytes)
         self._next_number = 1
         self._next_order = 0
+        self._mark = 0  # acknowledged; a tell behind a command without its result waits for that
 
     @property
     def is_empty(self) -> bool:
@@ -185,9 +186,10 @@ class Outbox:
 
     def trim(self, mark: int) -> None:
         """Tells up to ``mark`` are acknowledged."""
+        self._mark = max(self._mark, mark)
         while self.sent:
             entry = self.sent[0]
-            if entry.kind == "tell" and entry.last <= mark:
+            if entry.kind == "tell" and entry.last <= self._mark:
                 self._settle(self.sent.popleft())
             elif entry.is_finished:
                 self.sent.popleft()

@@ -49,24 +49,35 @@ class Wire:
         self.intake = Intake(receiver, wake=lambda: None)
         self.to_intake = FrameReader()
         self.to_link = FrameReader()
-        self.there = b""  # on the way to the intake
+        self.there = b""  # handed over by the link, and not with the intake yet
+        self.left = True  # whether something of what was handed over last is with it
         self.back = b""
         link.connected()
 
     def move(self, size: int) -> list[Delivery]:
         """Carry up to ``size`` bytes each way; what arrived."""
-        self.there += self.link.outgoing()
+        arrived = self.carry(size)
+        self.bring(size)
+        return arrived
+
+    def carry(self, size: int) -> list[Delivery]:
+        """Carry up to ``size`` bytes to the intake, as a socket takes them; what arrived."""
+        self._load()
+        self.left = self.left or bool(self.there)
+        piece, self.there = self.there[:size], self.there[size:]
         arrived = []
-        for payload in self.to_intake.feed(self.there[:size]):
+        for payload in self.to_intake.feed(piece):
             delivery = self.intake.receive(payload)
             if delivery is not None:
                 arrived.append(delivery)
-        self.there = self.there[size:]
-        self._answers()
-        for payload in self.to_link.feed(self.back[:size]):
-            self.link.receive(payload)
-        self.back = self.back[size:]
         return arrived
+
+    def bring(self, size: int) -> None:
+        """Carry up to ``size`` bytes of answers to the link."""
+        self._answers()
+        piece, self.back = self.back[:size], self.back[size:]
+        for payload in self.to_link.feed(piece):
+            self.link.receive(payload)
 
     def settle(self, handle: Callable[[Delivery], None]) -> None:
         """Carry and handle until nothing moves."""
@@ -75,9 +86,14 @@ class Wire:
             for delivery in arrived:
                 handle(delivery)
             self._answers()
-            self.there += self.link.outgoing()
+            self._load()
             if not (arrived or self.back or self.there):
                 return
+
+    def _load(self) -> None:
+        if not self.there:
+            self.there = self.link.outgoing()
+            self.left = False
 
     def _answers(self) -> None:
         self.back += b"".join(self.intake.outgoing)
@@ -86,4 +102,9 @@ class Wire:
     def cut(self) -> None:
         """Lose what is on the way."""
         self.intake.close()
-        self.link.disconnected()
+        self.link.disconnected(last_was_sent=self.left)
+
+    @property
+    def is_quiet(self) -> bool:
+        """Nothing is on the way."""
+        return not (self.there or self.back or self.intake.outgoing)

@@ -214,6 +214,24 @@ def test_a_late_reply_is_dropped_and_counted() -> None:
     assert sender.late_replies == 1
 
 
+def test_a_tell_that_is_acknowledged_before_an_earlier_commands_result_is_not_owed() -> None:
+    """The acknowledgement comes once; the tell leaves with the command in front of it."""
+    sender = link()
+    wire = Wire(sender, receiver())
+    outcomes: list[Any] = []
+    sender.command("put", outcomes.append)
+    sender.tell("touch")
+    wire.move(1 << 20)
+    command, tell = wire.move(1 << 20)
+    tell.done()
+    wire.move(1 << 20)
+    command.set("stored")
+    wire.move(1 << 20)
+    assert outcomes == ["stored"]
+    assert sender.queued == 0
+    assert sender.idle
+
+
 @pytest.mark.parametrize(
     ("raised", "comes_back_as"),
     [
