@@ -2,10 +2,12 @@
 
 It sends numbered messages, waits until they are acknowledged, and prints what became of them.
 With ``stay`` it says what became of them at once, and flushes and ends when its input ends.
+With ``flush_every`` it goes on without end, until its input ends.
 """
 
 from __future__ import annotations
 
+import select
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -31,6 +33,7 @@ class Order(msgspec.Struct, kw_only=True):
     to: str | None = None
     size: int = 0  # bytes of padding of each event
     stay: bool = False
+    flush_every: int = 0
     timeout: float = TIMEOUT
     outbox_messages: int | None = None
     outbox_policy: Policy = "block"
@@ -45,6 +48,17 @@ class Outcome(msgspec.Struct):
     dropped: int
     duplicates: int
     pending: int
+
+
+def _send_without_end(hub: holdfast.Hub, order: Order) -> None:
+    padding = "x" * order.size
+    n = 0
+    while not select.select([sys.stdin], [], [], 0)[0]:
+        for _ in range(order.flush_every):
+            hub.events.emit("n", n, session=padding or None)
+            n += 1
+        hub.flush(timeout=order.timeout)
+    _say(hub, n, 0)
 
 
 def _send(hub: holdfast.Hub, order: Order) -> tuple[int, int]:
@@ -73,6 +87,9 @@ def main() -> None:
         outbox_timeout=order.outbox_timeout,
     )
     with hub:
+        if order.flush_every:
+            _send_without_end(hub, order)
+            return
         sent, rejected = _send(hub, order)
         if order.stay:
             _say(hub, sent, rejected)
