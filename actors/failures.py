@@ -60,8 +60,8 @@ def exception_from(actor: str, type_: str, text: str, parts: list[Any]) -> error
     """The exception that a Failure frame from ``actor`` stands for."""
     if type_ == "Conflict" and len(parts) == 3:
         return errors.Conflict(str(parts[0]), expected=parts[1], current=parts[2])
-    if type_ == "GapError" and len(parts) == 3:
-        return errors.GapError(str(parts[0]), expected=int(parts[1]), got=int(parts[2]))
+    if type_ == "GapError" and [type(part) for part in parts] == [str, int, int]:
+        return errors.GapError(parts[0], expected=parts[1], got=parts[2])
     if type_ == "ActorDied" and len(parts) == 2:
         return RemoteActorDied(str(parts[0]) or actor, started=bool(parts[1]))
     if type_ == "ActorGone" and len(parts) == 2:

@@ -102,6 +102,7 @@ class Outbox:
         self._most, self._most_bytes = self.limits.messages, self.limits.bytes
         self._next_number = 1
         self._next_order = 0
+        self._mark = 0  # acknowledged; a tell behind a command without its result waits for that
 
     @property
     def is_empty(self) -> bool:
@@ -226,6 +227,7 @@ class Outbox:
 
     def trim(self, mark: int) -> None:
         """Tells up to ``mark`` are acknowledged."""
+        self._mark = mark = max(self._mark, mark)
         while self.sent:
             entry = self.sent[0]
             if entry.is_finished:

@@ -24,8 +24,8 @@ class RoundOverdue(msgspec.Struct, frozen=True):
 class Rounds:
     """Who joins while a round is open gets its answer.
 
-    A child that does not answer in time is shown as it last was; it is not asked again before it
-    has, so that nothing piles up before a stopped child.
+    A child that does not answer in time is shown as it last was; it is neither asked again nor
+    waited for before it has, so that nothing piles up before a stopped child.
     """
 
     def __init__(self, *, mailbox: Mailbox, children: Mapping[str, Child], deadline: float) -> None:
@@ -35,6 +35,7 @@ class Rounds:
         self._id = 0
         self._timer: Timer | None = None  # of the open round
         self._waiting: dict[str, int] = {}  # the incarnation that was asked, by child
+        self._silent: set[str] = set()  # let a round pass, and have not answered since
         self._answers: list[Callable[[list[ChildStatus]], None]] = []
 
     def join(self, answer: Callable[[list[ChildStatus]], None]) -> None:
@@ -45,7 +46,7 @@ class Rounds:
         self._id += 1
         self._timer = self._mailbox.after(self._deadline, RoundOverdue(self._id))
         for name, child in self._children.items():
-            if name not in self._waiting and child.ask_status(self._id):
+            if name not in self._silent and child.ask_status(self._id):
                 self._waiting[name] = child.starts
         self._close_if_complete()
 
@@ -58,12 +59,15 @@ class Rounds:
 
     def forget(self, child: Child) -> None:
         """The child is not waited for any more."""
+        self._silent.discard(child.spec.id)
         if self._waiting.pop(child.spec.id, None) is not None:
             self._close_if_complete()
 
     def overdue(self, ident: int) -> None:
         """The deadline of a round."""
         if self._timer is not None and ident == self._id:
+            self._silent.update(self._waiting)
+            self._waiting.clear()
             self._close()
 
     def statuses(self) -> list[ChildStatus]:

@@ -102,7 +102,7 @@ class Daemon:
 
     def kill(self, name: str, number: int = signal.SIGKILL) -> int:
         """Signal an actor's process and wait for its death; the pid it had."""
-        pid, watch = self.until(lambda: self._watched(name))
+        pid, watch = self.until(lambda: self.watched(name))
         try:
             signal.pidfd_send_signal(watch, number)
             assert select.select([watch], [], [], TIMEOUT)[0], f"{name} does not die"
@@ -110,7 +110,7 @@ class Daemon:
             os.close(watch)
         return pid
 
-    def _watched(self, name: str) -> tuple[int, int] | None:
+    def watched(self, name: str) -> tuple[int, int] | None:
         """The actor's process with a descriptor of it; None when it has died meanwhile."""
         pid = self.pid(name)
         try:

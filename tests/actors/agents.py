@@ -129,6 +129,13 @@ class Puppet(holdfast.Agent):
     def do_touch(self, path: str) -> None:
         Path(path).touch()
 
+    def do_flood(self, arguments: list[Any]) -> None:
+        """Have another actor, or itself, remember so many numbers."""
+        name, count = arguments
+        ref = self.ref(name)
+        for n in range(count):
+            ref.tell(["remember", n])
+
     def do_checkpoint(self, state: Any) -> int:
         self.hub.events.emit("before:checkpoint", state)
         return self.checkpoint(state)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -15,9 +14,8 @@ from hypothesis import strategies as st
 from holdfast.actors.delivery import Delivery
 from holdfast.actors.intake import Intake
 from holdfast.actors.link import Link
-from holdfast.actors.receiver import Receiver
 from holdfast.actors.recorder import FlightRecorder, LastLife, create
-from holdfast.actors.wire import FrameReader, Hello, array_head, encode_frame
+from holdfast.actors.wire import Hello, encode_frame
 from holdfast.errors import (
     ActorDied,
     Conflict,
@@ -26,84 +24,7 @@ from holdfast.errors import (
     RemoteError,
     VersionError,
 )
-
-
-def receiver(**changes: Any) -> Receiver:
-    arguments: dict[str, Any] = {
-        "actor": "critic",
-        "incarnation": "1.1",
-        "decode": msgspec.msgpack.decode,
-        "mailbox_limit": 40,
-        "keeps_marks": True,
-    }
-    return Receiver(**arguments | changes)
-
-
-def link() -> Link:
-    return Link(to="critic", sender="planner", incarnation="1.1", pack=pack)
-
-
-def pack(items: list[bytes]) -> bytes:
-    """Items are msgpack already; together they are an array."""
-    return array_head(len(items)) + b"".join(items)
-
-
-class Journal:
-    """Handles deliveries at once, and remembers them."""
-
-    def __init__(self) -> None:
-        self.messages: list[Any] = []
-        self.repeats: list[tuple[Any, bool]] = []
-
-    def __call__(self, delivery: Delivery) -> None:
-        self.messages.append(delivery.message)
-        self.repeats.append((delivery.message, delivery.redelivered))
-        delivery.done()
-
-
-class Wire:
-    """One connection between a link and an intake, carrying pieces of any size."""
-
-    def __init__(self, link: Link, receiver: Receiver) -> None:
-        self.link = link
-        self.intake = Intake(receiver, wake=lambda: None)
-        self.to_intake = FrameReader()
-        self.to_link = FrameReader()
-        self.there = b""  # on the way to the intake
-        self.back = b""
-        link.connected()
-
-    def move(self, size: int) -> list[Delivery]:
-        """Carry up to ``size`` bytes each way; what arrived."""
-        self.there += self.link.outgoing()
-        arrived: list[Delivery] = []
-        for payload in self.to_intake.feed(self.there[:size]):
-            arrived += self.intake.receive(payload)
-        self.there = self.there[size:]
-        self._answers()
-        for payload in self.to_link.feed(self.back[:size]):
-            self.link.receive(payload)
-        self.back = self.back[size:]
-        return arrived
-
-    def settle(self, handle: Callable[[Delivery], None]) -> None:
-        """Carry and handle until nothing moves."""
-        while True:
-            arrived = self.move(1 << 20)
-            for delivery in arrived:
-                handle(delivery)
-            self._answers()
-            self.there += self.link.outgoing()
-            if not (arrived or self.back or self.there):
-                return
-
-    def _answers(self) -> None:
-        self.back += self.intake.take_output()
-
-    def cut(self) -> None:
-        """Lose what is on the way."""
-        self.intake.close()
-        self.link.disconnected()
+from tests.actors.conversing import Journal, Wire, link, receiver
 
 
 @given(seed=st.integers(min_value=0, max_value=2**32))
@@ -293,6 +214,24 @@ def test_a_late_reply_is_dropped_and_counted() -> None:
     wire.settle(lambda delivery: delivery.set("of the next"))
     assert outcomes == ["of the next"]
     assert sender.late_replies == 1
+
+
+def test_a_tell_that_is_acknowledged_before_an_earlier_commands_result_is_not_owed() -> None:
+    """The acknowledgement comes once; the tell leaves with the command in front of it."""
+    sender = link()
+    wire = Wire(sender, receiver())
+    outcomes: list[Any] = []
+    sender.command("put", outcomes.append)
+    sender.tell("touch")
+    wire.move(1 << 20)
+    command, tell = wire.move(1 << 20)
+    tell.done()
+    wire.move(1 << 20)
+    command.set("stored")
+    wire.move(1 << 20)
+    assert outcomes == ["stored"]
+    assert sender.queued == 0
+    assert sender.idle
 
 
 @pytest.mark.parametrize(

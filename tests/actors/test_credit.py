@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from holdfast.actors.link import Link
-from tests.actors.test_conversation import Journal, Wire, pack, receiver
+from tests.actors.conversing import Journal, Wire, pack, receiver
 
 
 @pytest.mark.parametrize("idle", [0, 3, 4, 20])
