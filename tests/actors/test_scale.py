@@ -62,7 +62,7 @@ def test_two_hundred_senders_reach_one_actor_each_in_its_order(tmp_path: Path) -
 
 @pytest.mark.parametrize("limit", [40, 1_000, 10_000])
 def test_the_windows_of_two_hundred_senders_add_up_to_the_mailbox(limit: int) -> None:
-    """Who finds no room left may send one message all the same."""
+    """Who finds no room left has a 64th of it all the same, or one message."""
     shared = receiver(mailbox_limit=limit)
     links = [Link(to="critic", sender=f"s{n}", incarnation="1") for n in range(SENDERS)]
     for link in links:
@@ -70,8 +70,9 @@ def test_the_windows_of_two_hundred_senders_add_up_to_the_mailbox(limit: int) ->
             link.tell(n)
     wires = [Wire(link, shared) for link in links]
     waiting = [delivery for wire in wires for _ in range(3) for delivery in wire.move(1 << 24)]
-    assert limit <= len(waiting) <= limit + SENDERS
-    assert shared.granted <= limit + SENDERS
+    most = limit + SENDERS * max(1, limit // 64)
+    assert limit <= len(waiting) <= most
+    assert shared.granted <= most
     assert {delivery.sender for delivery in waiting} == {f"s{n}" for n in range(SENDERS)}
 
 
