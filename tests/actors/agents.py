@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import os
 import signal
 import threading
@@ -42,6 +43,9 @@ class Puppet(holdfast.Agent):
 
     def do_raise(self, text: str) -> None:
         raise ValueError(text)
+
+    def do_raise_class(self, name: str) -> None:
+        raise getattr(builtins, name)
 
     def do_exit(self, code: int) -> None:
         raise SystemExit(code)

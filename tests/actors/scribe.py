@@ -6,6 +6,7 @@ A line is one ``write`` to a descriptor opened with O_APPEND, so a SIGKILL leave
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,6 +14,7 @@ from typing import Any, NamedTuple
 import holdfast
 
 LINE = 22  # bytes of each
+HUNG = 999  # stands for the sender when the agent hangs
 
 
 class Entry(NamedTuple):
@@ -48,6 +50,26 @@ class Scribe(holdfast.Agent):
         again = current is not None and current.redelivered
         os.write(self._file, Entry(sender, n, again, self._life).line)
         return None
+
+
+class Stumbler(Scribe):
+    """Hangs at "hang", which it writes down; does not start as long as ``stumbles`` exist."""
+
+    def __init__(self, *, path: str) -> None:
+        super().__init__(path=path)
+        self._stumbles = Path(path + ".stumble")
+
+    def on_start(self) -> None:
+        super().on_start()
+        if self._stumbles.exists():
+            self._stumbles.unlink()
+            raise RuntimeError("it stumbles, once")
+
+    def on_receive(self, message: Any) -> Any:
+        if message == "hang":
+            super().on_receive([HUNG, 0])
+            threading.Event().wait()
+        return super().on_receive(message)
 
 
 def length(path: Path) -> int:

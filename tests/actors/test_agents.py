@@ -88,6 +88,20 @@ def test_system_exit_in_a_handler_leaves_no_asker_hanging(daemon: Daemon) -> Non
     assert ask(daemon, "one", "echo", 2) == 2
 
 
+@pytest.mark.parametrize(
+    ("name", "lives"),
+    [("KeyboardInterrupt", False), ("MemoryError", True), ("RecursionError", True)],
+)
+def test_whatever_a_handler_raises_no_asker_hangs(daemon: Daemon, name: str, lives: bool) -> None:
+    """Scenario 36: an Exception returns to the asker; anything else ends the agent."""
+    pid = ask(daemon, "one", "pid", None)
+    with pytest.raises((ActorDied, RemoteError)) as raised:
+        ask(daemon, "one", "raise_class", name)
+    assert isinstance(raised.value, RemoteError) == lives
+    assert (ask(daemon, "one", "pid", None) == pid) == lives
+    assert ask(daemon, "two", "echo", 1) == 1
+
+
 def test_an_ask_under_way_fails_as_started_when_its_actor_is_killed(
     daemon: Daemon, tmp_path: Path
 ) -> None:
