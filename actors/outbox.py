@@ -102,6 +102,7 @@ class Outbox:
         self._most, self._most_bytes = self.limits.messages, self.limits.bytes
         self._next_number = 1
         self._next_order = 0
+        self._acked = 0  # the highest mark; tells behind a command without its result wait for it
 
     @property
     def is_empty(self) -> bool:
@@ -226,6 +227,7 @@ class Outbox:
 
     def trim(self, mark: int) -> None:
         """Tells up to ``mark`` are acknowledged."""
+        self._acked = mark = max(mark, self._acked)
         while self.sent:
             entry = self.sent[0]
             if entry.is_finished:
