@@ -118,9 +118,14 @@ class EventEncoder:
 
 
 def _encoded(type: str, values: tuple[str | int | None, ...]) -> bytes:
-    """The values without the head of the array, which is one byte for up to 15 of them."""
+    """The values without the head of the array, which is one byte for up to 15 of them.
+
+    A subclass of text is the text it is: msgspec refuses it, but the names remembered of an equal
+    text would be found for it.
+    """
+    plain = [str.__str__(value) if isinstance(value, str) else value for value in values]
     try:
-        return _encode(values)[1:]
+        return _encode(plain)[1:]
     except UnicodeEncodeError as error:
         raise InvalidInputError(f"event {type!r}: {error}: names are Unicode text") from error
 

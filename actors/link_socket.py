@@ -61,7 +61,9 @@ class LinkSocket:
 
     def open(self) -> None:
         """Connect now, or keep trying."""
-        self._retry = None
+        if self._retry is not None:  # it may be early: one of them goes on, not both
+            self._retry.cancel()
+            self._retry = None
         if self.sock is not None or self._closed:
             return
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
@@ -159,6 +161,9 @@ class LinkSocket:
             if self.link.refused is None and not self._unsent:
                 with suppress(OSError):
                     self.sock.send(self.link.goodbye())
+            if self.waiting:  # closing it alone would leave its reader waiting
+                with suppress(OSError):
+                    self.sock.shutdown(socket.SHUT_RDWR)
             self._drop()
 
     def _drop(self) -> None:

@@ -132,6 +132,8 @@ class Mailbox:
             self._since_poll += 1
             item = ready.popleft()
             if not isinstance(item, Delivery):
+                if self._recorder is not None:
+                    self._recorder.idle()  # what was in hand before is not to blame for this
                 return item
             if item.deadline is None or item.deadline > now:
                 self._began = now
@@ -276,6 +278,8 @@ class Mailbox:
     def close(self) -> None:
         """Tell who waits that it stopped, send what is left to send, close everything."""
         self.end()
+        with self.outgoing.guard:
+            self.outgoing.is_driven = True  # from here on for good: nobody else sends
         self._connections.read_rest()
         unhandled = (item for item in self._ready if isinstance(item, Delivery))
         for delivery in unhandled:
@@ -319,6 +323,8 @@ class Mailbox:
         with outgoing.guard:
             outgoing.is_driven = True
             self._flush()
+            if outgoing.was_pushed:
+                outgoing.was_pushed, timeout = False, 0  # the caller looks before it waits
         ready = reactor.select(reactor.bounded(timeout))
         with outgoing.guard:
             reactor.dispatch(ready)
@@ -332,6 +338,8 @@ class Mailbox:
     def _single(self, delivery: Delivery) -> Envelope[Any]:
         self.handled += 1
         if delivery.poison is not None:
+            if self._recorder is not None:
+                self._recorder.idle()
             return Envelope(Poisoned(delivery, delivery.poison))
         self.current = delivery
         kind = delivery.kind

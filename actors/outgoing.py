@@ -54,6 +54,7 @@ class Outgoing:
         # Has another thread call ``push`` so many seconds later; None where handlers are short.
         self.nudge: Callable[[float], object] | None = None
         self.is_driven = False  # the actor's thread looks at the sockets itself just now
+        self.was_pushed = False  # another thread has looked: what is waited for may be here
         self._is_nudged = False
 
     def __iter__(self) -> Iterator[Link]:
@@ -110,6 +111,7 @@ class Outgoing:
         with self.guard:
             if self.is_driven:
                 return
+            self.was_pushed = True
             for wire in self._wires:
                 wire.drive()
             is_left = any(wire.link.has_output for wire in self._wires)

@@ -99,7 +99,12 @@ class Ring:
         while self._loose and self._loose[0][0] < self.first_seq - 1:
             self._loose.popleft()
         numbered = ((event.seq, 0, event) for event in committed)
-        loose = [(seq, 1, StoredEvent(0, self._daemon, *event)) for seq, event in self._loose]
+        after = 0 if wanted.after is None else wanted.after
+        loose = [
+            (seq, 1, StoredEvent(0, self._daemon, *event))
+            for seq, event in self._loose
+            if seq >= after
+        ]
         matching = [each for each in loose if wanted.matches(each[2])]
         if reverse:
             matching.reverse()

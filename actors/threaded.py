@@ -364,7 +364,7 @@ class ThreadedDriver:
         finally:
             wire.reads += 1
             self._changed.notify_all()
-            if wire.sock is not sock:
+            if wire.sock is not sock and not self._closing:
                 self._wake()  # the break may have put timers on the heap
 
     def _hand_back(self, wire: LinkSocket, reads: int) -> None:

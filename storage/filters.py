@@ -77,7 +77,8 @@ class EventFilter(msgspec.Struct, frozen=True, array_like=True):
 
     def matches(self, event: StoredEvent) -> bool:
         """Whether this one event is asked for; for many, ``compile`` once."""
-        return self.compile()(event.time_us, event.type, event.source, event.session, event.seq)
+        seq = event.seq or None  # 0: not committed
+        return self.compile()(event.time_us, event.type, event.source, event.session, seq)
 
     def compile(self) -> Predicate:
         """The filter as a function of what it looks at, remembering verdicts on types."""

@@ -85,6 +85,9 @@ def test_ring_and_database_agree(
 def test_an_uncommitted_event_is_after_every_number_and_before_none() -> None:
     assert EventFilter(after=10).compile()(0, "t", "s", None, None)
     assert not EventFilter(before=10).compile()(0, "t", "s", None, None)
+    uncommitted = StoredEvent(0, "d", 0, "t", "s")
+    assert EventFilter(after=10).matches(uncommitted)
+    assert not EventFilter(before=10).matches(uncommitted)
 
 
 def test_a_glob_of_many_stars_is_not_exponential() -> None:
