@@ -11,10 +11,12 @@ from typing import Final
 
 import msgspec
 
-from holdfast.actors.wire import array_length
+from holdfast.actors.wire import array_length, decode_bodies
 from holdfast.storage.records import RawEvent
 
 __all__ = ["Block"]
+
+FEW: Final = 8  # up to one event in so many is decoded by itself, which takes twice as long each
 
 # What a filter looks at: time_us, type, source, session.
 Mentioned = tuple[int, str, str, str | None]
@@ -22,6 +24,7 @@ Mentioned = tuple[int, str, str, str | None]
 _decode: Final[Callable[[bytes | msgspec.Raw], list[RawEvent]]] = msgspec.msgpack.Decoder(
     list[RawEvent]
 ).decode
+_decode_one: Final[Callable[[msgspec.Raw], RawEvent]] = msgspec.msgpack.Decoder(RawEvent).decode
 _encode: Final = msgspec.msgpack.Encoder().encode
 
 
@@ -44,6 +47,14 @@ class Block:
     def events(self) -> list[RawEvent]:
         """All of them, decoded; not kept.  Raises msgspec's errors when there are none in it."""
         return _decode(self.raw)
+
+    def some(self, indexes: Sequence[int]) -> list[RawEvent]:
+        """Those at the indexes, decoded."""
+        if len(indexes) * FEW > self.count:
+            events = self.events()
+            return [events[index] for index in indexes]
+        bodies = decode_bodies(self.raw)
+        return [_decode_one(bodies[index]) for index in indexes]
 
     def mentions(self) -> list[Mentioned]:
         """What a filter looks at, of each event; kept, at some 100 bytes an event."""

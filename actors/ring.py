@@ -130,9 +130,9 @@ class Ring:
     def matching(self, wanted: EventFilter, *, reverse: bool) -> Iterator[StoredEvent]:
         """The events that match, in order of their numbers or newest first."""
         for first, block, seqs in self._matching(wanted, reverse=reverse):
-            events = block.events()
-            for seq in seqs:
-                yield StoredEvent(seq, self._daemon, *events[seq - first])
+            events = block.some([seq - first for seq in seqs])
+            for seq, event in zip(seqs, events, strict=True):
+                yield StoredEvent(seq, self._daemon, *event)
 
     def _matching(
         self, wanted: EventFilter, *, reverse: bool

@@ -195,7 +195,7 @@ _from_sender: Callable[[bytes], FromSender] = msgspec.msgpack.Decoder(FromSender
 _from_receiver: Callable[[bytes], FromReceiver] = msgspec.msgpack.Decoder(FromReceiver).decode
 _encode = msgspec.msgpack.Encoder(enc_hook=encode_hook).encode
 # The messages of a Tells, each still encoded.
-decode_bodies: Callable[[msgspec.Raw], list[msgspec.Raw]] = msgspec.msgpack.Decoder(
+decode_bodies: Callable[[bytes | msgspec.Raw], list[msgspec.Raw]] = msgspec.msgpack.Decoder(
     list[msgspec.Raw]
 ).decode
 

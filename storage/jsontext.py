@@ -20,6 +20,7 @@ import pathlib
 import re
 import uuid
 from collections.abc import Sequence
+from math import isfinite
 from typing import Final
 
 import msgspec
@@ -99,6 +100,8 @@ def _is_plain(value: object, depth: int) -> bool:
             kind = type(item)
             if kind is str or kind is int or kind is bool or item is None:
                 continue
+            if kind is float and isfinite(item):
+                continue
             if depth <= 1 or not _is_plain(item, depth - 1):
                 return False
         return len(value) != 1 or not key.endswith("$bytes")  # type: ignore[attr-defined]  # it is text
@@ -107,11 +110,13 @@ def _is_plain(value: object, depth: int) -> bool:
             kind = type(item)
             if kind is str or kind is int or kind is bool or item is None:
                 continue
+            if kind is float and isfinite(item):
+                continue
             if depth <= 1 or not _is_plain(item, depth - 1):
                 return False
         return True
     if type(value) is float:
-        return math.isfinite(value)
+        return isfinite(value)
     return value is None or type(value) in (str, int, bool)
 
 
@@ -126,7 +131,7 @@ def _portable(value: object, path: str, depth: int) -> object:
     if type(value) is str:
         return _text(value, path)
     if type(value) is float:
-        if math.isfinite(value):
+        if isfinite(value):
             return value
         name = "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
         raise InvalidInputError(f"{path}: {name} is no JSON number; pass null or a text")
