@@ -96,8 +96,9 @@ class Mailbox:
             last_life=last_life,
         )
         self._recorder = recorder
-        # What a dead life had in hand together comes again singly: the next death tells which.
-        self._singly = last_life is not None and last_life.died_in_a_batch
+        # What a dead life may have had in hand comes again singly: the next death tells which it
+        # was, or that it was the same.
+        self._singly = last_life is not None and last_life.died_at_work
         self._ready: deque[Envelope[Any] | Delivery] = deque()
         self._is_ending, self._since_poll = False, 0
         self._looked = self._began = 0.0  # at the sockets; to handle what is in hand (monotonic)

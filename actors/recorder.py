@@ -120,9 +120,9 @@ class LastLife:
             self._positions = dict(_positions(record))
 
     @property
-    def died_in_a_batch(self) -> bool:
-        """Several messages were in hand together."""
-        return self._last is not None and self._last.kind == "batch"
+    def died_at_work(self) -> bool:
+        """Something was in hand, one message or several together."""
+        return self._last is not None
 
     def position(self, sender: str, incarnation: str) -> int | None:
         """How far it had come with what this sender sent last; None when that is not on record."""

@@ -8,8 +8,9 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+import msgspec
 import pytest
 
 from holdfast.actors.courier import Courier
@@ -17,8 +18,9 @@ from holdfast.actors.link import Link
 from holdfast.actors.link_socket import LinkSocket
 from holdfast.actors.mailbox import Mailbox
 from holdfast.actors.reactor import Reactor, Timer
-from holdfast.actors.recorder import FlightRecorder, create, in_hand
+from holdfast.actors.recorder import FlightRecorder, InHand, LastLife, Suspect, create, in_hand
 from holdfast.actors.threaded import ThreadedDriver
+from holdfast.actors.wire import VERSION, Ask, Hello, encode_frame
 from holdfast.clock import SystemClock
 from tests.clock import ManualClock
 from tests.daemon import TIMEOUT
@@ -149,6 +151,28 @@ def test_what_is_handled_behind_a_message_is_not_blamed_on_it(
     box.deliver("timer")
     assert box.get().message == "timer"
     assert in_hand(record) is None
+    box.close()
+    os.close(record)
+
+
+@pytest.mark.parametrize("kind", ["ask", "batch"])
+def test_what_comes_again_after_a_death_at_work_comes_singly(
+    tmp_path: Path, listener: socket.socket, kind: Literal["ask", "batch"]
+) -> None:
+    """Together they would die as a batch: one of them alone would never kill twice in a row."""
+    record = create("critic")
+    suspect = Suspect(InHand("planner", "1", kind, 1), 1, "exit 1")
+    last_life = LastLife(record, incarnation="1.0", suspects=[suspect])
+    box = mailbox(tmp_path, "critic", listener=listener, batch_limit=10, last_life=last_life)
+    with socket.socket(socket.AF_UNIX) as sender:
+        sender.connect(str(tmp_path / "critic.sock"))
+        sender.sendall(encode_frame(Hello(VERSION, "critic", "planner", "1", 1, False)))
+        for ident, again in ((1, True), (2, True), (3, False), (4, False)):
+            sender.sendall(encode_frame(Ask(ident, msgspec.Raw(b"\xc0"), again)))
+        taken: list[list[int]] = []
+        while sum(map(len, taken)) < 4:
+            taken.append([item.number for item in box.get().message.items])
+    assert taken == [[1], [2], [3, 4]]
     box.close()
     os.close(record)
 
