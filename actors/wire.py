@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 
@@ -53,6 +53,7 @@ __all__ = [
 VERSION: Final = 1
 MAX_FRAME: Final = 8 * 1024 * 1024  # bytes; the largest legal event is an eighth of it
 _LENGTH = struct.Struct("<I")
+_Ident = Annotated[int, msgspec.Meta(ge=0)]  # the flight recorder and a reply have no sign for it
 
 
 class Hello(msgspec.Struct, frozen=True, array_like=True, tag_field="frame", tag=0):
@@ -130,7 +131,7 @@ class Ask(msgspec.Struct, frozen=True, array_like=True, tag_field="frame", tag=5
     of one machine share.
     """
 
-    id: int
+    id: _Ident
     body: msgspec.Raw
     redelivered: bool = False
     deadline: float | None = None
@@ -143,7 +144,7 @@ class Goodbye(msgspec.Struct, frozen=True, array_like=True, tag_field="frame", t
 class StopActor(msgspec.Struct, frozen=True, array_like=True, tag_field="frame", tag=12):
     """Stop after what came before it.  Answer: Reply with the same ``id``."""
 
-    id: int
+    id: _Ident
 
 
 class Ack(msgspec.Struct, frozen=True, array_like=True, tag_field="frame", tag=7):

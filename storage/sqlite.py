@@ -46,7 +46,7 @@ from holdfast.storage.sqlite_connection import REFUSALS, open_writing, refused, 
 from holdfast.storage.sqlite_events import EventTable
 from holdfast.storage.sqlite_lock import WriterLock
 from holdfast.storage.sqlite_losses import LossTable
-from holdfast.storage.sqlite_marks import Marks, Refused
+from holdfast.storage.sqlite_marks import MOST, Marks, Refused
 from holdfast.storage.sqlite_reader import SqliteReader
 from holdfast.storage.sqlite_wal import WalKeeper
 
@@ -316,8 +316,8 @@ class SqliteDatabase:
         What is at or below the mark is committed, or was noted before: it is no loss.
         """
         origin, count = command.origin, command.count
-        if count < 1:
-            raise InvalidInputError(f"a tombstone for {count} events: expected at least 1")
+        if not 0 < count <= MOST:
+            raise InvalidInputError(f"a tombstone for {count} events: expected 1 to {MOST}")
         state = self._marks.state(origin)
         last = origin.first + count - 1
         lost = max(0, last - max(state.number, origin.first - 1))

@@ -14,7 +14,9 @@ import msgspec
 from holdfast.errors import ExpiredError, GapError, InvalidInputError
 from holdfast.storage.records import AnswerKept, CheckpointStored, Mark, Origin, SessionsStored
 
-__all__ = ["Kept", "Marks", "Refused", "SenderState"]
+__all__ = ["MOST", "Kept", "Marks", "Refused", "SenderState"]
+
+MOST: Final = 2**62  # the highest number, and the most at once: their sum is a number of SQLite's
 
 # Answers kept for a sender that never says which ones reached it; more than any outbox holds.
 RESULTS_KEPT: Final = 10_000
@@ -92,7 +94,7 @@ class Marks:
         with an error of the disk.  Raises ExpiredError, GapError, InvalidInputError.
         """
         state = self._states.get((origin.sender, origin.incarnation, origin.stream))
-        if origin.first < 1:
+        if not 0 < origin.first <= MOST:
             raise InvalidInputError(f"{_name(origin)}: number {origin.first}; they start at 1")
         if state is None:
             if origin.first > 1 and not (gaps and origin.fresh):
@@ -111,12 +113,12 @@ class Marks:
         for states in (self._states, self._changed):
             states.pop(key, None)
             states[key] = state
-        kept_from = max(origin.acked, state.number - RESULTS_KEPT)
+        kept_from = min(state.number, max(origin.acked, state.number - RESULTS_KEPT))
         if kept_from > state.pruned:
             self._connection.execute(
                 f"DELETE FROM results WHERE {_WHO} AND number <= ?", (*key, kept_from)
             )
-            state.pruned = min(kept_from, state.number)
+            state.pruned = kept_from
 
     def flush(self) -> None:
         """Write what changed; the last act before COMMIT."""

@@ -62,6 +62,9 @@ def all_that_comes(sock: socket.socket) -> list[object]:
         (HELLO + encode_frame([3, 1, 2, False, ["emit", []]]), "FrameError"),
         (HELLO + encode_frame([3, 7, 1, False, ["tail", 1]]), "FrameError"),
         (HELLO + HELLO, "FrameError"),
+        (HELLO + encode_frame([5, -1, ["stats"]]), "FrameError"),
+        (HELLO + encode_frame([12, -1]), "FrameError"),
+        (HELLO + encode_frame([3, 1, 2**63, False, ["omit", 2**63, []]]), "InvalidInputError"),
     ],
     ids=[
         "http",
@@ -75,13 +78,16 @@ def all_that_comes(sock: socket.socket) -> list[object]:
         "count",
         "gap",
         "hello twice",
+        "negative ask",
+        "negative stop",
+        "omitted without end",
     ],
 )
 def test_a_peer_that_breaks_the_protocol_loses_its_connection_and_nobody_elses(
     daemon: Daemon, sent: bytes, error: str
 ) -> None:
     """Scenario 35."""
-    pid = daemon.pid("log")
+    pid, writer = daemon.pid("log"), daemon.pid("writer")
     daemon.hub.events.emit("before")
     with connect(daemon) as sock:
         sock.sendall(sent)
@@ -91,7 +97,7 @@ def test_a_peer_that_breaks_the_protocol_loses_its_connection_and_nobody_elses(
     daemon.hub.events.emit("after")
     daemon.hub.flush(timeout=TIMEOUT)
     assert daemon.hub.events.count(types=["before", "after"]) == 2
-    assert daemon.pid("log") == pid
+    assert (daemon.pid("log"), daemon.pid("writer")) == (pid, writer)
 
 
 def test_a_question_that_is_none_is_an_error_of_its_sender_alone(daemon: Daemon) -> None:
