@@ -83,8 +83,7 @@ class Mailbox:
         self.on_first_get: Callable[[], None] | None = None
         self.current: Delivery | None = None  # what the handler has in hand, if it came by socket
         self._batch_limit, self._burst = batch_limit, 0 if batch_limit else BURST
-        self._clock, self._reactor = clock, Reactor(clock=clock)
-        self._now = clock.monotonic
+        self._clock, self._reactor, self._now = clock, Reactor(clock=clock), clock.monotonic
         self._receiver = Receiver(
             actor=name,
             incarnation=incarnation,
