@@ -34,7 +34,6 @@ __all__ = ["Answered", "Batch", "Mailbox", "MailboxLink", "Poisoned"]
 
 BURST: Final = 64  # messages handled before the sockets are looked at again
 PATIENCE: Final = 0.002  # seconds of handling before they are, too: acknowledgements leave then
-ACCEPTS: Final = 64  # connections taken in a row
 
 
 class Batch(msgspec.Struct, frozen=True):
@@ -304,8 +303,21 @@ class Mailbox:
 
     def _finish_current(self) -> None:
         done, self.current = self.current, None
-        if done is not None and done.kind == "tell" and not (done.deferred or self._is_ending):
+        if done is None:
+            return
+        if done.kind != "tell":
+            self._send_answers()
+        elif not (done.deferred or self._is_ending):
             done.done()
+
+    def _send_answers(self) -> None:
+        """What an agent has answered does not wait for its next handler, which may take minutes.
+
+        Where handlers are short, answers leave together at the next look.
+        """
+        if self._ready and self.outgoing.nudge is not None:
+            for served in self._served:
+                served.flush()
 
     def _look(self, ready: deque[Envelope[Any] | Delivery]) -> float:
         """Send and receive, wait until there is something to handle; when that was."""

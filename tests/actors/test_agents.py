@@ -52,6 +52,17 @@ def test_what_a_handler_tells_arrives_while_it_works_on(daemon: Daemon, tmp_path
     assert ask(daemon, "one", "tell_and_work", ["two", paths]) is True
 
 
+def test_an_answer_does_not_wait_for_the_handler_behind_it(daemon: Daemon, tmp_path: Path) -> None:
+    one = daemon.hub.ref("one")
+    first = one.ask(["wait", 0.5], block=False)  # so long the others gather behind it
+    answer = one.ask(["echo", "mine"], block=False)
+    one.tell(["hang_once", str(tmp_path / "hangs")])
+    assert answer.get(timeout=10.0) == "mine"
+    assert first.get(timeout=10.0) == "waited 0.5"
+    daemon.until((tmp_path / "hangs").exists)
+    daemon.kill("one")
+
+
 def test_two_agents_that_ask_each_other_time_out_instead_of_hanging(daemon: Daemon) -> None:
     to_one = ["ask", ["one", ["echo", 1], 0.2]]
     assert ask(daemon, "one", "ask", ["two", to_one, TIMEOUT]) == "AskTimeout"
