@@ -21,7 +21,8 @@ import holdfast
 from benchmarks.daemon import Daemon, running_daemon
 from benchmarks.loaders import Offer, Offered
 from benchmarks.measure import Budget, Figure, absolute
-from benchmarks.processes import cpu_ns, family, machine_cpu_ns, rss_bytes
+from benchmarks.processes import cpu_ns, machine_cpu_ns, rss_bytes
+from holdfast.cli.daemon import family
 from holdfast.supervisors.linux import process_name
 
 __all__ = ["run"]

@@ -12,8 +12,9 @@ import holdfast
 from benchmarks.daemon import Daemon, running_daemon
 from benchmarks.material import DATA, SESSION, TYPE
 from benchmarks.measure import Budget, Figure, absolute
-from benchmarks.processes import cpu_ns, family, pss_bytes
+from benchmarks.processes import cpu_ns, pss_bytes
 from benchmarks.start import NEWEST, filled_folder, ring_of
+from holdfast.cli.daemon import family
 
 __all__ = ["run"]
 

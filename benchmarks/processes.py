@@ -10,21 +10,11 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-__all__ = ["cpu_ns", "ending", "family", "machine_cpu_ns", "pss_bytes", "rss_bytes"]
+from holdfast.cli.daemon import family
+
+__all__ = ["cpu_ns", "ending", "machine_cpu_ns", "pss_bytes", "rss_bytes"]
 
 _PAGE_BYTES = os.sysconf("SC_PAGESIZE")
-
-
-def family(root: int) -> list[int]:
-    """``root`` and every process below it, zygotes too."""
-    children: dict[int, list[int]] = {}
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit() and (parent := _parent_of(entry)) is not None:
-            children.setdefault(parent, []).append(int(entry.name))
-    found = [root]
-    for pid in found:
-        found.extend(children.get(pid, ()))
-    return found
 
 
 def rss_bytes(pid: int) -> int:
@@ -97,12 +87,3 @@ def _left(descriptors: list[int], patience: float) -> set[int]:
             poll.unregister(descriptor)
             left.discard(descriptor)
     return left
-
-
-def _parent_of(process: Path) -> int | None:
-    try:
-        stat = (process / "stat").read_bytes()
-    except OSError:  # ended meanwhile
-        return None
-    # The name in parentheses may hold anything; the parent is the second field after it.
-    return int(stat.rpartition(b")")[2].split()[1])

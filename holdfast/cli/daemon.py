@@ -17,7 +17,7 @@ from holdfast.cli.options import ask_timeout
 from holdfast.client import connect, is_there, not_found
 from holdfast.errors import DeliveryError
 
-__all__ = ["Processes", "connected", "tree_of", "walk"]
+__all__ = ["Processes", "connected", "family", "tree_of", "walk"]
 
 
 @contextmanager
@@ -52,7 +52,7 @@ class Processes:
 
     def __init__(self, root: int) -> None:
         self._descriptors: dict[int, int] = {}  # by pid
-        for pid in _with_descendants(root):
+        for pid in family(root):
             try:
                 self._descriptors[pid] = os.pidfd_open(pid)
             except ProcessLookupError:
@@ -78,7 +78,7 @@ class Processes:
         self._descriptors.clear()
 
 
-def _with_descendants(root: int) -> list[int]:
+def family(root: int) -> list[int]:
     """``root`` and the processes below it: the zygotes stand in no supervisor's answer."""
     children: dict[int, list[int]] = {}
     for entry in Path("/proc").iterdir():
