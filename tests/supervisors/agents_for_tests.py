@@ -80,7 +80,9 @@ class Ends(HostedActor):
         if self._when.exists():
             self.mailbox.deliver("now")
 
-    def on_receive(self, message: object) -> None:
+    def on_receive(self, message: object) -> object:
+        if message != "now":
+            return message  # a life that ends never comes to this
         kind, _, value = self._how.partition(" ")
         match kind:
             case "exit":
@@ -90,6 +92,7 @@ class Ends(HostedActor):
                 signal.pause()
             case "raise":
                 raise RuntimeError(value)
+        return None
 
 
 class StaysOn(HostedActor):

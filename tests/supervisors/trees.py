@@ -182,6 +182,13 @@ class SmallTree:
                         case _:
                             pass
 
+    def is_answering(self, name: str) -> bool:
+        """Whether an actor that gives back what it is asked does so."""
+        try:
+            return bool(self.ask("are you there?", name) == "are you there?")
+        except (AssertionError, OSError):  # it ended meanwhile
+            return False
+
     def which(self, supervisor: str = "root") -> dict[str, ChildStatus]:
         """The children of a supervisor, by name."""
         answer = self.ask(WhichChildren(), supervisor)
