@@ -25,7 +25,7 @@ from holdfast.actors.relays import Frame, Relays
 from holdfast.actors.replies import fitting
 from holdfast.actors.ring import Ring
 from holdfast.actors.writer_backed import Greeting, WriterBackedActor
-from holdfast.errors import GapError, HoldfastError, StorageError
+from holdfast.errors import GapError, HoldfastError, PoisonError, StorageError
 from holdfast.storage import jsontext
 from holdfast.storage.ports import Reader
 from holdfast.storage.records import (
@@ -298,6 +298,12 @@ class LogActor(WriterBackedActor):
             if not self._is_refused:
                 self._is_refused = True
                 logger.warning("events cannot be committed, trying again and again: {}", error)
+            return
+        if isinstance(error, PoisonError) and frame.block is not None:
+            # It killed the writer, and is a dead letter there; its sender goes on.
+            self._dropped += frame.count - (frame.delivery.skip if frame.delivery else 0)
+            self._relays.bury(frame, "poison")
+            self._pass_on(frame)
             return
         self._relays.settle(frame)
         logger.warning("frame of {} refused: {}", frame.sender, error)

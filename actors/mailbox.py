@@ -173,6 +173,11 @@ class Mailbox:
         own = map(counters_of, self.outgoing)
         return traffic_of(self._receiver, [*own, *self.hub_counters().values()])
 
+    def absolve(self) -> None:
+        """What is in hand has had its effect: a death from here on is none of its doing."""
+        if self._recorder is not None:
+            self._recorder.idle()
+
     def stop(self) -> None:
         """Put pykka's stop behind what waits."""
         self._ready.append(Envelope(_ActorStop()))

@@ -148,6 +148,11 @@ class Relays:
             for other in self._frames.values()
         )
 
+    def bury(self, frame: Frame, reason: str) -> None:
+        """Make a tombstone of what the writer was given and will not store."""
+        self._handed -= frame.weight - 1
+        frame.bury(reason)
+
     def bury_all(self, reason: str) -> int:
         """Make tombstones of all that the writer does not have; how many events that costs.
 
@@ -159,6 +164,7 @@ class Relays:
                 continue
             lost += frame.block.count
             if id(frame) in self._refused:
-                self._handed -= frame.weight - 1
-            frame.bury(reason)
+                self.bury(frame, reason)
+            else:
+                frame.bury(reason)
         return lost

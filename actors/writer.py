@@ -99,15 +99,17 @@ class WriterActor(HostedActor):
             if isinstance(delivery.message, Command):
                 group.append(delivery)
                 continue
-            self._commit(group)
+            self._commit(group, is_last=False)
             group = []
             self._answer(delivery)
-        self._commit(group)
+        self._commit(group, is_last=True)
 
-    def _commit(self, group: list[Delivery]) -> None:
+    def _commit(self, group: list[Delivery], *, is_last: bool) -> None:
         if not group:
             return
         outcomes = self._database.apply([delivery.message for delivery in group])
+        if is_last:  # killed before the answers, it is not by one of these
+            self.mailbox.absolve()
         for delivery, outcome in zip(group, outcomes, strict=True):
             _reply(delivery, outcome)
             if isinstance(outcome, SessionsStored) and outcome.stored:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,8 +10,9 @@ from typing import Any
 import msgspec
 import pytest
 
+from holdfast.actors.messages import writer
 from holdfast.actors.messages.query import DeadLettersAre, ListDeadLetters
-from holdfast.errors import ActorDied, PoisonError
+from holdfast.errors import ActorDied, AskTimeoutError, PoisonError
 from tests.actors.overloading import stopped
 from tests.actors.test_agents import AGENT, ROOT, ask
 from tests.daemon import TIMEOUT, Daemon
@@ -109,3 +111,41 @@ def test_what_was_not_in_hand_is_asked_of_the_next_life(daemon: Daemon, tmp_path
         in_hand.get(timeout=TIMEOUT)
     assert died.value.started
     assert [future.get(timeout=TIMEOUT) for future in queued] == list(range(50))
+
+
+def test_a_frame_that_kills_the_writer_twice_is_a_tombstone_and_its_sender_goes_on(
+    daemon: Daemon,
+) -> None:
+    """Scenario 30, of events: held up in the writer by a lock, so that it is killed with them."""
+    hub = daemon.hub
+    hub.events.emit("before")
+    hub.flush(timeout=TIMEOUT)
+    other = sqlite3.connect(daemon.database, isolation_level=None, timeout=TIMEOUT)
+    other.execute("BEGIN IMMEDIATE")
+    for n in range(10):
+        hub.events.emit("n", n)
+    for _ in range(2):
+        daemon.until(lambda: not _is_answering(daemon, "writer"))
+        with stopped(daemon, "log"):  # so that the next life gets nothing before it is locked out
+            pid = daemon.kill("writer")
+            other.execute("ROLLBACK")
+            daemon.wait_for_another("writer", pid)
+            other.execute("BEGIN IMMEDIATE")
+    other.execute("ROLLBACK")
+    other.close()
+    hub.events.emit("after")
+    hub.flush(timeout=TIMEOUT)
+    assert hub.events.dropped == 10
+    assert [event.type for event in hub.events.query(source="test")] == ["before", "after"]
+    (letter,) = msgspec.convert(
+        hub.ask("query", ListDeadLetters(), timeout=TIMEOUT), DeadLettersAre
+    ).letters
+    assert (letter.actor, letter.sender, letter.kind) == ("writer", "log", "ask")
+
+
+def _is_answering(daemon: Daemon, name: str) -> bool:
+    try:
+        daemon.hub.ask(name, writer.Stats(), timeout=0.5)
+    except AskTimeoutError:
+        return False
+    return True
