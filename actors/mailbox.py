@@ -20,6 +20,7 @@ from pykka.messages import _ActorStop
 from holdfast.actors.connections import Connections
 from holdfast.actors.counters import Counters, counters_of, traffic_of
 from holdfast.actors.delivery import Delivery
+from holdfast.actors.eager import Eager
 from holdfast.actors.mailbox_link import Answered, MailboxLink
 from holdfast.actors.messages.supervisor import Traffic
 from holdfast.actors.outbox import OutboxLimits
@@ -77,12 +78,12 @@ class Mailbox:
         last_life: LastLife | None = None,
         limits: OutboxLimits | None = None,
     ) -> None:
-        self.name, self.incarnation = name, incarnation
-        self.handled = 0
+        self.name, self.incarnation, self.handled = name, incarnation, 0
         self.on_first_get: Callable[[], None] | None = None
         self.current: Delivery | None = None  # what the handler has in hand, if it came by socket
         self._batch_limit, self._burst = batch_limit, 0 if batch_limit else BURST
         self._clock, self._reactor, self._now = clock, Reactor(clock=clock), clock.monotonic
+        self._eager = Eager(select=self._reactor.select, clock=clock)
         self._receiver = Receiver(
             actor=name,
             incarnation=incarnation,
@@ -342,7 +343,7 @@ class Mailbox:
             self._flush()
             if outgoing.was_pushed:
                 outgoing.was_pushed, timeout = False, 0  # the caller looks before it waits
-        ready = reactor.select(reactor.bounded(timeout))
+        ready = self._eager.wait(reactor.bounded(timeout))
         with outgoing.guard:
             reactor.dispatch(ready)
             outgoing.is_driven = False
