@@ -139,12 +139,15 @@ class Child:
         A nested supervisor can stop at any time, and its children deserve it.
         """
         is_able = self.state == "running" or self.spec.is_supervisor
+        shutdown = self.spec.shutdown
         self.state = "stopping"
-        if is_able and self._lifeline is not None:
-            self._lifeline.send(Stop())
-            self._arm(self.spec.shutdown, "stop")
-        else:
+        self._disarm()
+        if not is_able or self._lifeline is None or shutdown == "brutal_kill":
             self.kill(None)
+            return
+        self._lifeline.send(Stop())
+        if not isinstance(shutdown, str):
+            self._arm(shutdown, "stop")
 
     def cancel(self) -> None:
         """Nothing more is due; without a process, it is stopped."""

@@ -31,6 +31,7 @@ from holdfast.supervisors.settings import (
     StorageSettings,
     SupervisorSettings,
 )
+from holdfast.supervisors.spec import SupervisorSpec
 
 __all__ = ["load_settings", "parse_settings"]
 
@@ -100,14 +101,16 @@ class _Document:
         for name in dict.fromkeys((*SUPERVISORS, *tables)):
             where = f"supervisors.{name}"
             decoded[name] = self._decode(where, tables.get(name, {}), SupervisorSettings)
-            if decoded[name].backoff_max < decoded[name].backoff:
-                raise self._error(
-                    f"[{where}] backoff_max = {decoded[name].backoff_max}",
-                    f"seconds >= backoff, which is {decoded[name].backoff}",
-                )
+            self._check_sense(where, decoded[name])
         if "parent" in tables.get("root", {}):
             raise self._error("[supervisors.root] parent", "no parent: the root has none")
         return decoded
+
+    def _check_sense(self, where: str, table: SupervisorSettings) -> None:
+        try:
+            SupervisorSpec.of(table, ())
+        except ConfigError as error:
+            raise ConfigError(f"{self._file}: [{where}] {error}") from None
 
     def _actors(self) -> dict[str, ActorSettings]:
         tables = self._tables("actors")

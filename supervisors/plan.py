@@ -42,6 +42,9 @@ def _supervisor(settings: Settings, name: str) -> SupervisorSpec:
             nested,
             _supervisor(settings, nested),
             where=f"[supervisors.{nested}] in {settings.file}",
+            restart=table.restart,
+            significant=table.significant,
+            shutdown=table.shutdown,
         )
         for nested, table in settings.supervisors.items()
         if table.parent == name and nested != "root"
@@ -59,6 +62,7 @@ def _child(settings: Settings, table_name: str, name: str, table: ActorSettings)
         id=name,
         run=cast(ChildSettings, table),  # the union of ActorSettings' subclasses
         restart=table.restart,
+        significant=table.significant,
         shutdown=table.shutdown,
         start_timeout=table.start_timeout,
         where=f"[{table_name}] in {settings.file}",

@@ -225,7 +225,7 @@ def _agent(
         limits=limits,
     )
     # What it emitted is committed before it ends, also when an exception ends it.
-    stack.callback(hub.close, timeout=run.shutdown)
+    stack.callback(hub.close, timeout=run.farewell)
     return construct_agent(class_, mailbox=box, hub=hub, name=start.name, options=options)
 
 

@@ -26,10 +26,14 @@ __all__ = [
     "Restart",
     "SessionsSettings",
     "Settings",
+    "Shutdown",
     "StorageSettings",
+    "Strategy",
     "SupervisorSettings",
     "WriterSettings",
 ]
+
+FAREWELL: Final = 3_600.0  # seconds; where nothing else bounds the end of an agent
 
 NAME: Final = r"\A[a-z][a-z0-9_-]{0,47}\Z"
 NAME_IN_WORDS: Final = "a name of 1 to 48 characters a-z 0-9 _ -, the first a letter"
@@ -39,9 +43,19 @@ Text = Annotated[str, Meta(pattern=r"\A[^\0]+\Z", description="a text that is no
 Seconds = Annotated[float, Meta(ge=0, description="seconds >= 0")]
 Period = Annotated[float, Meta(gt=0, description="seconds > 0")]
 Count = Annotated[int, Meta(ge=0, le=2**53, description="a whole number >= 0")]
+Flag = Annotated[bool, Meta(description="a boolean")]
 Limit = Annotated[int, Meta(ge=1, le=2**53, description="a whole number >= 1")]
 
 Restart = Literal["permanent", "transient", "temporary"]
+Strategy = Literal["one_for_one", "one_for_all", "rest_for_one"]
+AutoShutdown = Literal["never", "any_significant", "all_significant"]
+Start = Literal["sequential", "parallel"]
+# Seconds to stop in; however long it takes; SIGKILL at once.
+Shutdown = float | Literal["infinity", "brutal_kill"]
+ShutdownValue = Annotated[
+    Annotated[float, Meta(ge=0)] | Literal["infinity", "brutal_kill"],
+    Meta(description='seconds >= 0, "infinity" or "brutal_kill"'),
+]
 Durability = Literal["committed", "disk"]
 OutboxPolicy = Literal["block", "fail", "ring_only"]
 LogLevel = Literal["TRACE", "DEBUG", "INFO", "SUCCESS", "WARNING", "ERROR", "CRITICAL"]
@@ -68,33 +82,65 @@ class StorageSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SupervisorSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """``[supervisors.NAME]``; the root has no parent."""
+    """``[supervisors.NAME]``; the root has no parent, and is no child of anybody.
+
+    ``shutdown`` "children" is what its children may take to stop, one after the other.
+    """
 
     parent: Name = "root"
-    strategy: Annotated[
-        Literal["one_for_one"], Meta(description='"one_for_one", the only one of this version')
-    ] = "one_for_one"
+    restart: Restart = "permanent"
+    significant: Flag = False
+    shutdown: Annotated[
+        Annotated[float, Meta(ge=0)] | Literal["infinity", "brutal_kill", "children"],
+        Meta(description='seconds >= 0, "infinity", "brutal_kill" or "children"'),
+    ] = "children"
+    strategy: Strategy = "one_for_one"
+    auto_shutdown: AutoShutdown = "never"
+    start: Start = "sequential"
     max_restarts: Count = 5
     max_seconds: Period = 30.0
+    max_failed_starts: Annotated[
+        Annotated[int, Meta(ge=0, le=2**53)] | Literal["auto"],
+        Meta(description='a whole number >= 0, or "auto"'),
+    ] = "auto"
     backoff: Seconds = 0.1
     backoff_factor: Annotated[float, Meta(ge=1, description="a factor >= 1")] = 2.0
     backoff_max: Seconds = 5.0
     backoff_jitter: Annotated[float, Meta(ge=0, le=1, description="a fraction, 0 to 1")] = 0.1
     stable_after: Seconds = 10.0
+    heartbeat_interval: Period = 1.0
+    heartbeat_timeout: Seconds = 10.0
 
 
 class ActorSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """What every child that is no supervisor has."""
+    """What every child that is no supervisor has.
+
+    ``handler_timeout`` in seconds; ``memory_max`` bytes of address space, ``nofile`` descriptors;
+    0 is none of the three.  ``nice`` is added to the daemon's own.
+    """
 
     parent: Name = "state"
     restart: Restart = "permanent"
-    shutdown: Seconds = 5.0
+    significant: Flag = False
+    shutdown: ShutdownValue = 5.0
     start_timeout: Period = 30.0
+    handler_timeout: Seconds = 60.0
+    memory_max: Count = 0
+    nofile: Count = 0
+    nice: Annotated[int, Meta(ge=0, le=19, description="a whole number, 0 to 19")] = 0
+
+    @property
+    def farewell(self) -> float:
+        """Seconds that the end may take until what was sent is acknowledged."""
+        return FAREWELL if isinstance(self.shutdown, str) else self.shutdown
+
     mailbox_limit: Limit = 10_000
 
 
 class WriterSettings(ActorSettings, frozen=True, kw_only=True, tag="writer"):
     """``[actors.writer]``; what it writes to is in ``[storage]``."""
+
+    handler_timeout: Seconds = 120.0  # an fsync of a slow disk is no hang
 
 
 class QuerySettings(ActorSettings, frozen=True, kw_only=True, tag="query"):
@@ -154,10 +200,7 @@ class AgentSettings(ActorSettings, frozen=True, kw_only=True, tag="agent"):
     outbox_bytes: Limit = 64 * 1024 * 1024
     outbox_policy: OutboxPolicy = "block"
     outbox_timeout: Seconds = 30.0
-    # Kept open for the day hang detection exists; until then any other value would do nothing.
-    handler_timeout: Annotated[
-        float, Meta(ge=0, le=0, description="0: hang detection is not part of this version")
-    ] = 0
+    handler_timeout: Seconds = 0.0
 
 
 ChildSettings = (

@@ -13,10 +13,14 @@ import msgspec
 from holdfast.actors.recorder import Suspect
 from holdfast.errors import ConfigError
 from holdfast.supervisors.settings import (
+    AutoShutdown,
     ChildSettings,
     Durability,
     LogLevel,
     Restart,
+    Shutdown,
+    Start,
+    Strategy,
     SupervisorSettings,
 )
 
@@ -64,32 +68,35 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SupervisorSpec(msgspec.Struct, frozen=True, kw_only=True, tag="supervisor"):
-    """How a supervisor treats its children; they are in start order."""
+    """How a supervisor treats its children; they are in start order.
+
+    ``max_failed_starts`` lives in a row of one child that ended before ``stable_after`` are one
+    too many; 0 never, None 4 x ``max_restarts``.  ``heartbeat_timeout`` 0: no child is ever hung.
+    """
 
     children: tuple[ChildSpec, ...] = ()
-    strategy: Literal["one_for_one"] = "one_for_one"
+    strategy: Strategy = "one_for_one"
+    auto_shutdown: AutoShutdown = "never"
+    start: Start = "sequential"
     max_restarts: int = 5
     max_seconds: float = 30.0
+    max_failed_starts: int | None = None
     backoff: float = 0.1
     backoff_factor: float = 2.0
     backoff_max: float = 5.0
     backoff_jitter: float = 0.1
     stable_after: float = 10.0
+    heartbeat_interval: float = 1.0
+    heartbeat_timeout: float = 10.0
 
     @classmethod
     def of(cls, settings: SupervisorSettings, children: tuple[ChildSpec, ...]) -> SupervisorSpec:
         """The spec that a config table describes."""
-        return cls(
-            children=children,
-            strategy=settings.strategy,
-            max_restarts=settings.max_restarts,
-            max_seconds=settings.max_seconds,
-            backoff=settings.backoff,
-            backoff_factor=settings.backoff_factor,
-            backoff_max=settings.backoff_max,
-            backoff_jitter=settings.backoff_jitter,
-            stable_after=settings.stable_after,
-        )
+        shared = {field for field in cls.__struct_fields__ if field in settings.__struct_fields__}
+        given = {field: getattr(settings, field) for field in shared}
+        if given["max_failed_starts"] == "auto":
+            given["max_failed_starts"] = None
+        return cls(children=children, **given)
 
     def __post_init__(self) -> None:
         _require(self.max_restarts >= 0, "max_restarts", self.max_restarts, "a number >= 0")
@@ -105,6 +112,55 @@ class SupervisorSpec(msgspec.Struct, frozen=True, kw_only=True, tag="supervisor"
         jitter = self.backoff_jitter
         _require(0 <= jitter <= 1, "backoff_jitter", jitter, "a fraction, 0 to 1")
         _require(self.stable_after >= 0, "stable_after", self.stable_after, "seconds >= 0")
+        most = self.max_failed_starts
+        _require(most is None or most >= 0, "max_failed_starts", most, "a number >= 0")
+        interval, timeout = self.heartbeat_interval, self.heartbeat_timeout
+        _require(interval > 0, "heartbeat_interval", interval, "seconds > 0")
+        _require(
+            timeout == 0 or timeout >= 2 * interval,
+            "heartbeat_timeout",
+            timeout,
+            f"0, or at least 2 x heartbeat_interval = {interval}",
+        )
+        self._check_that_a_crash_loop_ends()
+        self._check_children()
+
+    def _check_that_a_crash_loop_ends(self) -> None:
+        """Backoff may keep restarts apart for so long that the window never holds too many."""
+        if self.max_failed_starts == 0 and self.quickest_loop > self.max_seconds:
+            raise ConfigError(
+                f"max_restarts = {self.max_restarts} within max_seconds = {self.max_seconds} "
+                f"cannot be reached: with this backoff the restarts of a child that always fails "
+                f"take {self.quickest_loop:.1f} s, and max_failed_starts = 0 ends them neither; "
+                "raise max_seconds, or lower max_restarts or backoff_max"
+            )
+
+    @property
+    def quickest_loop(self) -> float:
+        """Seconds from the first to one restart too many of a child that ends at once.
+
+        Without jitter, which only shortens; the first restart is immediate.
+        """
+        seconds, wait = 0.0, self.backoff
+        for done in range(1, self.max_restarts):
+            if wait >= self.backoff_max:
+                return seconds + wait * (self.max_restarts - done)
+            seconds += wait
+            wait = min(self.backoff_max, wait * self.backoff_factor)
+        return seconds
+
+    @property
+    def failed_starts_limit(self) -> int:
+        """Lives in a row without stability that are allowed; 0 any number."""
+        return 4 * self.max_restarts if self.max_failed_starts is None else self.max_failed_starts
+
+    def _check_children(self) -> None:
+        for child in self.children:
+            if child.significant and self.auto_shutdown == "never":
+                raise ConfigError(
+                    f"{child.where or child.id}: significant = true does nothing where "
+                    'auto_shutdown = "never": set that to "any_significant" or "all_significant"'
+                )
         seen: set[str] = set()
         for name in self.descendants():
             if name in seen:
@@ -115,6 +171,16 @@ class SupervisorSpec(msgspec.Struct, frozen=True, kw_only=True, tag="supervisor"
                 f"{len(seen)} children below one supervisor: at most {MAX_DESCENDANTS}; "
                 "spread them over several supervisors"
             )
+
+    @property
+    def stop_budget(self) -> Shutdown:
+        """Seconds that the children may take to stop, one after the other, and a second more."""
+        total = MARGIN
+        for child in self.children:
+            if child.shutdown == "infinity":
+                return "infinity"
+            total += 0.0 if isinstance(child.shutdown, str) else child.shutdown
+        return total
 
     def descendants(self) -> Iterator[str]:
         """The ids of all children, at every depth."""
@@ -157,12 +223,22 @@ class ChildSpec(msgspec.Struct, frozen=True, kw_only=True):
     id: str
     run: SupervisorSpec | ChildSettings
     restart: Restart = "permanent"
-    shutdown: float = 5.0
+    significant: bool = False
+    shutdown: Shutdown = 5.0
     start_timeout: float = 30.0
     where: str = ""
 
     @classmethod
-    def supervisor(cls, name: str, spec: SupervisorSpec, *, where: str) -> ChildSpec:
+    def supervisor(
+        cls,
+        name: str,
+        spec: SupervisorSpec,
+        *,
+        where: str,
+        restart: Restart = "permanent",
+        significant: bool = False,
+        shutdown: Shutdown | Literal["children"] = "children",
+    ) -> ChildSpec:
         """A nested supervisor.
 
         OTP lets it take for ever; here it gets what its children may take one after the other.
@@ -170,16 +246,29 @@ class ChildSpec(msgspec.Struct, frozen=True, kw_only=True):
         return cls(
             id=name,
             run=spec,
-            shutdown=MARGIN + sum(child.shutdown for child in spec.children),
+            restart=restart,
+            significant=significant,
+            shutdown=spec.stop_budget if shutdown == "children" else shutdown,
             start_timeout=MARGIN + sum(child.start_timeout for child in spec.children),
             where=where,
         )
 
     def __post_init__(self) -> None:
-        _require(self.shutdown >= 0, f"{self.id}: shutdown", self.shutdown, "seconds >= 0")
+        if not isinstance(self.shutdown, str):
+            _require(self.shutdown >= 0, f"{self.id}: shutdown", self.shutdown, "seconds >= 0")
         _require(
             self.start_timeout > 0, f"{self.id}: start_timeout", self.start_timeout, "seconds > 0"
         )
+        if self.significant and self.restart == "permanent":
+            raise ConfigError(
+                f"{self.where or self.id}: significant = true: expected of a transient or "
+                "temporary child; a permanent one never ends by itself"
+            )
+
+    @property
+    def handler_timeout(self) -> float:
+        """Seconds that one message may be in hand; 0 any number."""
+        return 0.0 if isinstance(self.run, SupervisorSpec) else self.run.handler_timeout
 
     @property
     def is_supervisor(self) -> bool:
@@ -203,6 +292,6 @@ class ChildStart(msgspec.Struct, frozen=True, array_like=True):
     suspects: tuple[Suspect, ...] = ()
 
 
-def _require(holds: bool, key: str, value: float, accepted: str) -> None:
+def _require(holds: bool, key: str, value: float | None, accepted: str) -> None:
     if not holds:
         raise ConfigError(f"{key} = {value}: expected {accepted}")
