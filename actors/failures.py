@@ -16,6 +16,7 @@ __all__ = ["AskTimeout", "RemoteActorDied", "RemoteActorGone", "exception_from",
 
 
 _WITH_PARTS: Final = (
+    errors.ChildError,
     errors.Conflict,
     errors.ActorDied,
     errors.ActorGone,
@@ -51,6 +52,8 @@ def failure_of(error: BaseException) -> tuple[str, str, list[Any]]:
         return "ActorDied", str(error), [error.actor, error.started]
     if isinstance(error, pykka.ActorDeadError):  # it waited when the actor stopped
         return "ActorDied", str(error), ["", False]
+    if isinstance(error, errors.ChildError):
+        return "ChildError", str(error), [error.child, error.reason]
     if isinstance(error, errors.RemoteError):
         return "RemoteError", str(error), [error.actor, error.type, error.text]
     return type(error).__name__, str(error), []
@@ -66,6 +69,8 @@ def exception_from(actor: str, type_: str, text: str, parts: list[Any]) -> error
         return RemoteActorDied(str(parts[0]) or actor, started=bool(parts[1]))
     if type_ == "ActorGone" and len(parts) == 2:
         return RemoteActorGone(str(parts[0]), str(parts[1]))
+    if type_ == "ChildError" and len(parts) == 2:
+        return errors.ChildError(str(parts[0]), str(parts[1]))
     if type_ == "RemoteError" and len(parts) == 3:
         return errors.RemoteError(str(parts[0]), str(parts[1]), str(parts[2]))
     known = getattr(errors, type_, None) if type_ in errors.__all__ else None

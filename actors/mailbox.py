@@ -231,6 +231,11 @@ class Mailbox:
         self._served.append(served)
         return served
 
+    def dismiss(self, served: Connections) -> None:
+        """Let go of everybody who is connected at another actor's address."""
+        served.close()
+        self._served.remove(served)
+
     def narrow(self, is_narrow: bool) -> None:
         """Let each sender have one frame under way at a time, or its share of the mailbox again.
 

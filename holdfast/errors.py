@@ -6,7 +6,7 @@ HoldfastError
 |- AlreadyRunningError    another daemon owns the data or the run directory
 |- DaemonNotFoundError    no daemon answers at the run directory
 |- StartError             a child did not become ready while the tree was starting
-|- StorageError           the database refused; nothing of the command is stored
+|- StorageError            the database refused; nothing of the command is stored
 |  |- DiskFullError       there was no room for it; it may be tried again
 |  |- SchemaError         the file is no holdfast database, or of a newer holdfast
 |  |- FencedError         a newer writer owns the database; this one must end
@@ -28,11 +28,14 @@ HoldfastError
 
 from __future__ import annotations
 
+from typing import Final
+
 __all__ = [
     "ActorDied",
     "ActorGone",
     "AlreadyRunningError",
     "AskTimeoutError",
+    "ChildError",
     "ConfigError",
     "Conflict",
     "DaemonNotFoundError",
@@ -78,6 +81,29 @@ class DaemonNotFoundError(HoldfastError):
 
 class StartError(HoldfastError):
     """The message names the child, where it is configured, and why it failed."""
+
+
+class ChildError(HoldfastError):
+    """A supervisor refused to do that to a child; nothing was changed.
+
+    ``reason`` is one of the keys of ``REASONS``; the first five are OTP's.
+    """
+
+    REASONS: Final = {
+        "already_started": "runs already",
+        "already_present": "is there and is down: restart_child starts it, delete_child forgets it",
+        "not_found": "is no child here: which_children names those that are",
+        "running": "runs: terminate_child it first",
+        "restarting": "is about to be restarted: terminate_child it first",
+        "name_taken": "is the name of another actor: choose another one",
+        "too_many": "is one too many: delete some, or add it to another supervisor",
+        "stopping": "cannot be started: its supervisor is stopping",
+    }
+
+    def __init__(self, child: str, reason: str) -> None:
+        super().__init__(f"{child!r} {self.REASONS.get(reason, reason)}")
+        self.child = child
+        self.reason = reason
 
 
 class StorageError(HoldfastError):

@@ -12,6 +12,7 @@ import socket
 import traceback
 from contextlib import ExitStack
 from functools import partial
+from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
@@ -20,12 +21,21 @@ from loguru import logger
 
 from holdfast.actors.host import HostedActor, construct, run
 from holdfast.actors.mailbox import Mailbox
-from holdfast.actors.messages.lifeline import Failed, FromParent, GetStatus, Ready, StatusReply
+from holdfast.actors.messages.lifeline import (
+    Below,
+    Failed,
+    FromParent,
+    GetStatus,
+    Ready,
+    StatusReply,
+)
 from holdfast.actors.messages.supervisor import decode_request
 from holdfast.clock import Clock, SystemClock
 from holdfast.errors import ConfigError
+from holdfast.supervisors.launcher import LIFELINE
 from holdfast.supervisors.lifeline import Lifeline, child_end
 from holdfast.supervisors.linux import adopt_orphans, set_process_name
+from holdfast.supervisors.listeners import Listeners
 from holdfast.supervisors.logs import sign_log
 from holdfast.supervisors.processes import Processes
 from holdfast.supervisors.reports import Reports
@@ -39,7 +49,7 @@ from holdfast.supervisors.spec import (
     SupervisorSpec,
     zygote_name,
 )
-from holdfast.supervisors.supervision import LIFELINE, Supervision, Upward
+from holdfast.supervisors.supervision import Supervision, Upward
 from holdfast.supervisors.supervisor import SupervisorActor
 from holdfast.supervisors.zygote import Zygote
 
@@ -72,7 +82,7 @@ def run_child(payload: bytes, descriptors: dict[str, int]) -> int:
     with ExitStack() as stack:
         try:
             if zygote is not None:
-                actor = _supervisor(start, lifeline, listeners, zygote, clock)
+                actor = _supervisor(start, lifeline, listeners, zygote, clock, stack)
             else:
                 assert records is not None
                 actor = _leaf(start, lifeline, listeners[start.name], records, clock, stack)
@@ -128,9 +138,12 @@ def _supervisor(
     listeners: dict[str, socket.socket],
     zygote: Zygote,
     clock: Clock,
+    stack: ExitStack,
 ) -> SupervisorActor:
     assert isinstance(start.run, SupervisorSpec)
     adopt_orphans()
+    addresses = Listeners(Path(start.environment.run_dir), listeners)
+    stack.callback(addresses.close)
     mailbox = Mailbox(
         name=start.name,
         incarnation=start.incarnation,
@@ -151,13 +164,13 @@ def _supervisor(
             zygote=zygote,
             fork_zygote=partial(fork_zygote, start.name),
             signals=SignalPipe([signal.SIGCHLD]),
-            names=start.run.process_names,
         ),
-        listeners=listeners,
+        listeners=addresses,
         reports=Reports.of(start.name, start.environment, mailbox, clock),
         upward=Upward(
             ready=lambda: lifeline.send(Ready()),
             failed=lambda text: lifeline.send(Failed(text[-LONGEST:])),
+            below=lambda added: lifeline.send(Below(added)),
         ),
         clock=clock,
         random=random.random,

@@ -7,6 +7,7 @@ all of it, and the child with it.
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 from contextlib import suppress
@@ -33,6 +34,7 @@ from holdfast.supervisors.spec import EXIT_SHUTDOWN, EXIT_STOPPED, ChildSpec
 
 __all__ = ["Child", "ChildSaid", "Overdue", "Verdict", "exit_of", "is_restarted"]
 
+SLACK: Final = 0.5  # seconds; a supervisor below has killed what is left by then
 REAP_GRACE: Final = 1.0  # seconds from a death to its reap, which follows in a millisecond
 
 # Why a supervisor killed a child; it is the kind of the exit that follows.
@@ -57,8 +59,12 @@ class Overdue(msgspec.Struct, frozen=True):
 class Child:
     """A child's spec, the process that runs it now if any, and what happened to those before."""
 
-    def __init__(self, spec: ChildSpec, *, backoff: Backoff, mailbox: Mailbox) -> None:
+    def __init__(
+        self, spec: ChildSpec, *, backoff: Backoff, mailbox: Mailbox, is_added: bool = False
+    ) -> None:
+        """``is_added``: by a message, after its supervisor had started."""
         self.spec = spec
+        self.is_added = is_added
         self.backoff = backoff
         self.evidence = Evidence(spec.id)
         self.state: ChildState = "stopped"
@@ -75,6 +81,8 @@ class Child:
         self.children: list[ChildStatus] = []
         self.gone: list[GoneActor] = []
         self.traffic = Traffic()
+        self.dynamic: dict[str, str] = {}  # of a supervisor: children added below, and whose
+        self.unstable = 0  # lives in a row that ended by themselves and were not stable
         self._home = mailbox  # the supervisor's
         self._pidfd = -1
         self._lifeline: Lifeline[FromChild] | None = None
@@ -101,6 +109,7 @@ class Child:
         self.children = []
         self.gone = []
         self.traffic = Traffic()
+        self.dynamic = {}
         self._verdict, self._is_doomed = None, False
         self._lifeline = lifeline
         self._arm(self.spec.start_timeout, "start")
@@ -133,21 +142,61 @@ class Child:
         self._lifeline.send(GetStatus(ident))
         return True
 
-    def stop(self) -> None:
+    def stop(self, within: float = math.inf) -> None:
         """Have it end in its own order, or now when it has none yet; Overdue comes if it has not.
 
-        A nested supervisor can stop at any time, and its children deserve it.
+        ``within``: seconds that are left for it, whatever its spec says.  A nested supervisor can
+        stop at any time, and its children deserve it.
         """
         is_able = self.state == "running" or self.spec.is_supervisor
-        shutdown = self.spec.shutdown
+        limit = self.spec.shutdown
         self.state = "stopping"
         self._disarm()
-        if not is_able or self._lifeline is None or shutdown == "brutal_kill":
+        if not is_able or self._lifeline is None or limit == "brutal_kill":
             self.kill(None)
             return
-        self._lifeline.send(Stop())
-        if not isinstance(shutdown, str):
-            self._arm(shutdown, "stop")
+        seconds = within if isinstance(limit, str) else min(within, limit)
+        if math.isinf(seconds):
+            self._lifeline.send(Stop())
+        else:
+            self._lifeline.send(Stop(max(0.0, seconds - SLACK)))
+            self._arm(seconds, "stop")
+
+    def queue(self) -> None:
+        """It is to be started again, when others have stopped or are ready."""
+        self._disarm()
+        if self.starts and not self.has_process:
+            self.state = "backoff"
+
+    @property
+    def is_waiting(self) -> bool:
+        """The pause before its next start is not over."""
+        return self.state == "backoff" and self._timer is not None
+
+    def due(self) -> None:
+        """The deadline that it had has come."""
+        self._timer = None
+
+    def lived_stably(self, now: float, stable_after: float) -> bool:
+        """Whether its present life counts as a success."""
+        return self.ready_at is not None and now - self.ready_at >= stable_after
+
+    @property
+    def is_as_told(self) -> bool:
+        """Whether its end, after it was told to stop, is what its spec says.
+
+        One that was never ready is killed, and so is a brutal_kill; a supervisor may have been
+        about to give up.
+        """
+        last = self.last_exit
+        assert last is not None
+        if self.ready_at is None or last.code in (EXIT_STOPPED, EXIT_SHUTDOWN):
+            return True
+        return self.spec.shutdown == "brutal_kill" and last.signal == signal.SIGKILL
+
+    def give_up(self) -> None:
+        """It was one failure too many."""
+        self.state = "fatal"
 
     def cancel(self) -> None:
         """Nothing more is due; without a process, it is stopped."""

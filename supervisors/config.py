@@ -33,7 +33,7 @@ from holdfast.supervisors.settings import (
 )
 from holdfast.supervisors.spec import SupervisorSpec
 
-__all__ = ["load_settings", "parse_settings"]
+__all__ = ["load_settings", "parse_agent", "parse_settings", "parse_supervisor"]
 
 TABLES: Final = ("daemon", "storage", "supervisors", "actors", "agents")
 SUPERVISORS: Final = ("root", "state", "agents")  # always there, in start order
@@ -67,6 +67,18 @@ def parse_settings(text: str, *, file: str) -> Settings:
     return _Document(document, file).settings()
 
 
+def parse_agent(name: str, table: dict[str, Any], *, file: str) -> AgentSettings:
+    """One ``[agents.NAME]`` table that stands in no file.  Raises ConfigError."""
+    return _Document({"agents": {name: table}}, file).agents()[name]
+
+
+def parse_supervisor(name: str, table: dict[str, Any], *, file: str) -> SupervisorSettings:
+    """One ``[supervisors.NAME]`` table that stands in no file.  Raises ConfigError."""
+    if name in SUPERVISORS:
+        raise ConfigError(f"{file}: expected another name: every tree has a {name!r}")
+    return _Document({"supervisors": {name: table}}, file).supervisors()[name]
+
+
 class _Document:
     """A parsed file on its way to Settings; holds what an error needs to say where it is."""
 
@@ -85,14 +97,15 @@ class _Document:
             file=self._file,
             daemon=self._decode("daemon", self._document.get("daemon", {}), DaemonSettings),
             storage=self._decode("storage", self._document.get("storage", {}), StorageSettings),
-            supervisors=self._supervisors(),
+            supervisors=self.supervisors(),
             actors=self._actors(),
-            agents=self._agents(),
+            agents=self.agents(),
         )
         self._check_tree(settings)
         return settings
 
-    def _supervisors(self) -> dict[str, SupervisorSettings]:
+    def supervisors(self) -> dict[str, SupervisorSettings]:
+        """The supervisors of the file, and those that are always there."""
         tables = self._tables("supervisors")
         for name in tables:
             if name in ACTORS or name in RESERVED:
@@ -154,7 +167,8 @@ class _Document:
             if value:
                 lowest, name = value, key
 
-    def _agents(self) -> dict[str, AgentSettings]:
+    def agents(self) -> dict[str, AgentSettings]:
+        """The agents of the file."""
         decoded = {}
         for name, content in self._tables("agents").items():
             where = f"agents.{name}"

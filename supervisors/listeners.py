@@ -1,13 +1,15 @@
 """The addresses of the tree: one listening Unix socket per actor and supervisor.
 
-The root makes and keeps them all, so that an address survives its actor and its supervisor:
-connects queue in the kernel while a process restarts.  Lost when the root dies: the listeners;
-the files of a killed root are replaced by the next one, under the lock.
+The root makes and keeps those that the config names, so that an address survives its actor and its
+supervisor: connects queue in the kernel while a process restarts.  Those of children that are added
+later are their supervisor's, and last as long as it.  Lost when their maker dies: the listeners;
+the files of a killed one are replaced by the next, or removed with the root's.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import socket
 from collections.abc import Iterable, Mapping
@@ -19,16 +21,17 @@ __all__ = ["Listeners"]
 class Listeners:
     """The sockets by name.  Closed or dead, no name of them answers."""
 
-    def __init__(self, run_dir: Path) -> None:
-        """``run_dir`` is locked by this process."""
+    def __init__(self, run_dir: Path, inherited: Mapping[str, socket.socket] | None = None) -> None:
+        """``run_dir`` is locked by the root; it made the ``inherited``."""
         # A descriptor and not the path: a Unix address holds 107 bytes, and the working
         # directory may change.
         self._folder = os.open(run_dir, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        self._sockets: dict[str, socket.socket] = {}
+        self._sockets = dict(inherited or {})
+        self._own: set[str] = set()  # made here
 
     @property
     def sockets(self) -> Mapping[str, socket.socket]:
-        """What was opened so far."""
+        """What is open."""
         return self._sockets
 
     def open(self, names: Iterable[str]) -> None:
@@ -37,19 +40,44 @@ class Listeners:
             self._unlink(name)
             listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
             self._sockets[name] = listener
+            self._own.add(name)
             # Before the bind, which takes the mode of the file from the socket's: no moment
             # in which others could connect.
             os.fchmod(listener.fileno(), 0o600)
-            listener.bind(f"/proc/self/fd/{self._folder}/{name}.sock")
+            listener.bind(self._address(name))
             listener.listen(socket.SOMAXCONN)
 
+    def is_taken(self, name: str) -> bool:
+        """Whether somebody listens under that name, here or in another process."""
+        if name in self._sockets:
+            return True
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK) as probe:
+            return probe.connect_ex(self._address(name)) in (0, errno.EAGAIN)
+
+    def is_own(self, name: str) -> bool:
+        """Whether it was made here."""
+        return name in self._own
+
+    def drop(self, name: str) -> None:
+        """Close one that was made here, and remove its file: nobody listens there any more."""
+        self._own.discard(name)
+        self._unlink(name)
+        self._sockets.pop(name).close()
+
     def close(self) -> None:
-        """Close them and remove their files."""
-        for name, listener in self._sockets.items():
-            self._unlink(name)
-            listener.close()
-        self._sockets.clear()
+        """Close those that were made here, and remove their files."""
+        for name in list(self._own):
+            self.drop(name)
         os.close(self._folder)
+
+    def sweep(self) -> None:
+        """Remove what killed supervisors have left of theirs; for the root, which owns all."""
+        for name in os.listdir(self._folder):
+            if name.endswith(".sock"):
+                self._unlink(name.removesuffix(".sock"))
+
+    def _address(self, name: str) -> str:
+        return f"/proc/self/fd/{self._folder}/{name}.sock"
 
     def _unlink(self, name: str) -> None:
         with contextlib.suppress(FileNotFoundError):

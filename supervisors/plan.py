@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import cast
+from typing import Any, Literal, cast
 
-from holdfast.supervisors.settings import ActorSettings, ChildSettings, Settings
+from holdfast.errors import ConfigError
+from holdfast.supervisors.config import parse_agent, parse_supervisor
+from holdfast.supervisors.settings import (
+    ActorSettings,
+    ChildSettings,
+    Settings,
+    SupervisorSettings,
+)
 from holdfast.supervisors.spec import ChildSpec, Environment, SupervisorSpec
 
-__all__ = ["environment_of", "root_spec"]
+__all__ = ["added_child", "environment_of", "root_spec"]
 
 
 def root_spec(settings: Settings) -> SupervisorSpec:
@@ -26,8 +33,23 @@ def environment_of(settings: Settings, *, data_dir: Path, run_dir: Path) -> Envi
         durability=settings.storage.durability,
         sync_interval=settings.storage.sync_interval,
         log_level=settings.daemon.log_level,
+        shutdown=settings.supervisors["root"].shutdown,
         report_to="log",
     )
+
+
+def added_child(
+    name: str, table: dict[str, Any], *, kind: Literal["agent", "supervisor"]
+) -> ChildSpec:
+    """The spec of a child that a message adds, from a table as in a config.  Raises ConfigError."""
+    where = f"start_child {name!r}"
+    if "parent" in table:
+        raise ConfigError(f"{where}: parent: its parent is the supervisor that is asked")
+    if kind == "agent":
+        agent = parse_agent(name, table, file=where)
+        return _child_of(name, agent, where=where)
+    supervisor = parse_supervisor(name, table, file=where)
+    return _nested(name, supervisor, SupervisorSpec.of(supervisor, ()), where=where)
 
 
 def _supervisor(settings: Settings, name: str) -> SupervisorSpec:
@@ -38,13 +60,11 @@ def _supervisor(settings: Settings, name: str) -> SupervisorSpec:
         if table.parent == name
     ]
     children += [
-        ChildSpec.supervisor(
+        _nested(
             nested,
+            table,
             _supervisor(settings, nested),
             where=f"[supervisors.{nested}] in {settings.file}",
-            restart=table.restart,
-            significant=table.significant,
-            shutdown=table.shutdown,
         )
         for nested, table in settings.supervisors.items()
         if table.parent == name and nested != "root"
@@ -58,6 +78,10 @@ def _supervisor(settings: Settings, name: str) -> SupervisorSpec:
 
 
 def _child(settings: Settings, table_name: str, name: str, table: ActorSettings) -> ChildSpec:
+    return _child_of(name, table, where=f"[{table_name}] in {settings.file}")
+
+
+def _child_of(name: str, table: ActorSettings, *, where: str) -> ChildSpec:
     return ChildSpec(
         id=name,
         run=cast(ChildSettings, table),  # the union of ActorSettings' subclasses
@@ -65,5 +89,16 @@ def _child(settings: Settings, table_name: str, name: str, table: ActorSettings)
         significant=table.significant,
         shutdown=table.shutdown,
         start_timeout=table.start_timeout,
-        where=f"[{table_name}] in {settings.file}",
+        where=where,
+    )
+
+
+def _nested(name: str, table: SupervisorSettings, spec: SupervisorSpec, *, where: str) -> ChildSpec:
+    return ChildSpec.supervisor(
+        name,
+        spec,
+        where=where,
+        restart=table.restart,
+        significant=table.significant,
+        shutdown=table.shutdown,
     )

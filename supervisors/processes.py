@@ -48,17 +48,13 @@ class Processes:
         zygote: Zygote,
         fork_zygote: Callable[[], Zygote],
         signals: SignalPipe,
-        names: Collection[str],
     ) -> None:
-        """``names`` are those of all processes below.
-
-        ``signals`` include SIGCHLD; ``zygote`` was forked first of all, by ``fork_zygote``.
-        """
+        """``signals`` include SIGCHLD; ``zygote`` was forked first of all, by ``fork_zygote``."""
         self._mailbox = mailbox
         self._fork_zygote = fork_zygote
         self._signals = signals
         self._zygote: Zygote | None = zygote
-        self._names = names
+        self.names: Callable[[], Collection[str]] = tuple  # of all processes below
         self._state: Literal["forking", "lost", "finishing", "gone"] = "forking"
         mailbox.watch(signals.fileno(), self._read_signals)
         mailbox.watch(zygote.fileno(), self._read_zygote)
@@ -133,7 +129,7 @@ class Processes:
                     self._lose_zygote()
             elif pid:
                 messages.append(Exited(pid, status))
-        if (self._state == "lost" and not self.kill_leftovers(self._names)) or (
+        if (self._state == "lost" and not self.kill_leftovers(self.names())) or (
             self._state == "finishing" and not self._kill_children(lambda _: True)
         ):
             self._state = "gone"

@@ -13,7 +13,7 @@ from holdfast.actors.messages.supervisor import LastExit
 from holdfast.clock import Clock
 from holdfast.storage.records import Event
 from holdfast.supervisors.children import Child
-from holdfast.supervisors.spec import Environment
+from holdfast.supervisors.spec import Environment, SupervisorSpec
 
 __all__ = ["Reports", "exit_text"]
 
@@ -71,12 +71,25 @@ class Reports:
         """The zygote died, and all children with it."""
         self._report("ERROR", "zygote_lost", None, f"the zygote is lost: {reason}", {})
 
-    def gave_up(self, child: Child | None, *, max_restarts: int, max_seconds: float) -> None:
+    def gave_up(self, child: Child | None, limit: str, spec: SupervisorSpec) -> None:
         """One restart too many; ``child`` is the one whose death it was."""
         cause = "the zygote" if child is None else child.spec.id
-        text = f"giving up: {cause} needs restart {max_restarts + 1} within {max_seconds:g} s"
-        data: dict[str, object] = {"max_restarts": max_restarts, "max_seconds": max_seconds}
-        self._report("ERROR", "reached_max_restart_intensity", child, text, data)
+        if limit == "max_failed_starts":
+            most = spec.failed_starts_limit
+            text = (
+                f"giving up: {cause} ended {most + 1} times in a row within {spec.stable_after:g} s"
+            )
+            data: dict[str, object] = {"max_failed_starts": most}
+        else:
+            seconds = spec.max_seconds
+            text = f"giving up: {cause} needs restart {spec.max_restarts + 1} within {seconds:g} s"
+            data = {"max_restarts": spec.max_restarts, "max_seconds": seconds}
+        self._report("ERROR", f"reached_{limit}", child, text, data)
+
+    def auto_shutdown(self, child: Child) -> None:
+        """The end of a significant child is that of its supervisor."""
+        text = f"shutting down: {child.spec.id}, which is significant, has ended"
+        self._report("WARNING", "auto_shutdown", child, text, {})
 
     def _report(
         self, level: str, kind: str, child: Child | None, text: str, data: dict[str, object]

@@ -128,13 +128,12 @@ class ActorSettings(msgspec.Struct, frozen=True, kw_only=True):
     memory_max: Count = 0
     nofile: Count = 0
     nice: Annotated[int, Meta(ge=0, le=19, description="a whole number, 0 to 19")] = 0
+    mailbox_limit: Limit = 10_000
 
     @property
     def farewell(self) -> float:
         """Seconds that the end may take until what was sent is acknowledged."""
         return FAREWELL if isinstance(self.shutdown, str) else self.shutdown
-
-    mailbox_limit: Limit = 10_000
 
 
 class WriterSettings(ActorSettings, frozen=True, kw_only=True, tag="writer"):

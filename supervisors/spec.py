@@ -5,6 +5,7 @@ Plain values: a nested supervisor receives its whole subtree as one of these.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Final, Literal
 
@@ -64,7 +65,21 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
     durability: Durability = "committed"
     sync_interval: float = 1.0
     log_level: LogLevel = "INFO"
+    shutdown: Shutdown | Literal["children"] = "children"  # what the stop of the root may take
     report_to: str | None = None  # the actor that gets the supervisors' reports as events
+
+    @property
+    def stop_within(self) -> float | None:
+        """Seconds for the stop of the whole tree; None for what the children may take."""
+        match self.shutdown:
+            case "children":
+                return None
+            case "infinity":
+                return math.inf
+            case "brutal_kill":
+                return 0.0
+            case seconds:
+                return seconds
 
 
 class SupervisorSpec(msgspec.Struct, frozen=True, kw_only=True, tag="supervisor"):

@@ -8,8 +8,11 @@ the subtree again.
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable
 from typing import Protocol
+
+from loguru import logger
 
 from holdfast.actors.host import LATER, HostedActor
 from holdfast.actors.mailbox import Answered
@@ -21,19 +24,25 @@ from holdfast.actors.messages.supervisor import (
     ChildState,
     ChildStatus,
     CountChildren,
+    DeleteChild,
     Forget,
     GetChild,
     GetTree,
     Locate,
     Located,
+    RestartChild,
+    StartChild,
     Stopping,
     StopTree,
+    TerminateChild,
     Tree,
     WhichChildren,
 )
 from holdfast.errors import InvalidInputError
 from holdfast.supervisors.children import ChildSaid, Overdue
+from holdfast.supervisors.ending import StopOverdue
 from holdfast.supervisors.linux import resident_bytes
+from holdfast.supervisors.operations import Operations
 from holdfast.supervisors.processes import Gone, Signalled
 from holdfast.supervisors.spec import EXIT_STOPPED
 from holdfast.supervisors.status import RoundOverdue
@@ -51,11 +60,12 @@ class SupervisorActor(HostedActor):
         """``reply`` takes the answer to the parent's GetStatus."""
         super().__init__()
         self.supervision = supervision
+        self._operations = Operations(supervision)
         self._reply = reply
 
     def on_start(self) -> None:
-        """Start the first child; the others follow one by one."""
-        self.supervision.start_next()
+        """Start the children, as the spec says one by one or at once."""
+        self.supervision.start()
 
     def on_receive(self, message: object) -> object:
         """Handle what a client, a process below or above, or a timer says."""
@@ -65,8 +75,10 @@ class SupervisorActor(HostedActor):
                 self.supervision.on_process(message)
             case ChildSaid() | Overdue():
                 self.supervision.on_child(message)
-            case Stop():
-                self.supervision.stop(EXIT_STOPPED)
+            case Stop(within=within):
+                self.supervision.stop(EXIT_STOPPED, within)
+            case StopOverdue():
+                self.supervision.ending.overdue()
             case GetStatus(id=ident):
                 rounds.join(lambda children: self._reply_status(ident, children))
             case RoundOverdue(id=ident):
@@ -79,6 +91,9 @@ class SupervisorActor(HostedActor):
                 self.supervision.undertaker.answered(message.context, message.outcome)
             case GetChild() | AwaitEnd() | Forget():
                 return self._monitored(message)
+            case StartChild() | RestartChild() | TerminateChild() | DeleteChild():
+                assert self.mailbox.current is not None  # it came by socket
+                return self._operations.carry_out(message, self.mailbox.current)
             case Answered():
                 pass  # nothing is asked here whose answer matters
             case _:
@@ -120,21 +135,24 @@ class Describe(Protocol):
 class RootActor(SupervisorActor):
     """The root: it is stopped by signals and StopTree, and knows the whole tree."""
 
-    def __init__(self, *, supervision: Supervision, boot: int, describe: Describe) -> None:
+    def __init__(
+        self, *, supervision: Supervision, boot: int, within: float | None, describe: Describe
+    ) -> None:
+        """``within``: seconds that its stop may take; None for what the children may."""
         super().__init__(supervision=supervision, reply=lambda _: None)
-        self.interrupted_by: int | None = None  # the signal that ended the start
+        # The signal that ended the start, or the second one, which ends everything at once.
+        self.interrupted_by: int | None = None
         self._boot = boot
+        self._within = within
         self._describe = describe
 
     def on_receive(self, message: object) -> object:
         """Handle what only the root is told, then what all supervisors are."""
         match message:
             case Signalled(number=number):
-                if not self.supervision.was_ready and self.interrupted_by is None:
-                    self.interrupted_by = number
-                self.supervision.stop(EXIT_STOPPED)
+                self._interrupt(number)
             case StopTree():
-                self.supervision.stop(EXIT_STOPPED)
+                self.supervision.stop(EXIT_STOPPED, self._within)
                 return Stopping(os.getpid())
             case GetTree():
                 delivery = self.mailbox.current
@@ -144,13 +162,24 @@ class RootActor(SupervisorActor):
                 )
                 return LATER
             case Locate(name=name):
-                return Located(self.supervision.supervisor_of(name))
+                return Located(self.supervision.roster.supervisor_of(name))
             case GetChild(child=self.mailbox.name):
                 status = self._status(self.supervision.rounds.statuses())
                 return ChildIs(status, self.mailbox.incarnation)
             case _:
                 return super().on_receive(message)
         return None
+
+    def _interrupt(self, number: int) -> None:
+        """The first signal stops in order; whoever sends another one does not want to wait."""
+        is_first = self.supervision.phase not in ("stopping", "stopped")
+        if not is_first or not self.supervision.was_ready:
+            self.interrupted_by = number
+        if is_first:
+            self.supervision.stop(EXIT_STOPPED, self._within)
+        else:
+            logger.warning("{} while stopping: killing all", signal.Signals(number).name)
+            self.supervision.abandon()
 
     def _status(self, children: list[ChildStatus]) -> ChildStatus:
         state: ChildState = (

@@ -85,7 +85,8 @@ def run_root(
 ) -> int:
     """Run a tree of specs as the root, on the main thread of a process with no other.
 
-    0 stopped, 5 gave up; 130 and 143 interrupted before it was ready.  Raises as ``run_tree``.
+    0 stopped, or complete (auto_shutdown); 5 gave up; 130 and 143 interrupted before it was ready,
+    or once more while it stopped.  Raises as ``run_tree``.
     """
     configure_logging(environment.log_level)
     sign_log(ROOT)
@@ -101,6 +102,7 @@ def run_root(
         boot = next_boot(data_dir)
         listeners = Listeners(run_dir)
         stack.callback(listeners.close)
+        stack.callback(listeners.sweep)
         listeners.open([ROOT, *spec.descendants()])
         failures: list[str] = []
         actor = _root_actor(
@@ -110,7 +112,7 @@ def run_root(
             zygote=zygote,
             signals=signals,
             listeners=listeners,
-            upward=Upward(ready=on_ready, failed=failures.append),
+            upward=Upward(ready=on_ready, failed=failures.append, below=lambda _: None),
             clock=SystemClock(),
         )
         failure = run(actor)
@@ -121,9 +123,9 @@ def run_root(
         raise (ConfigError if actor.supervision.exit_code == EXIT_CONFIG else StartError)(
             "\n".join(failures)
         )
-    if actor.interrupted_by is not None and actor.supervision.exit_code == EXIT_STOPPED:
+    if actor.interrupted_by is not None:
         return 128 + actor.interrupted_by
-    return actor.supervision.exit_code
+    return EXIT_STOPPED if actor.supervision.is_complete else actor.supervision.exit_code
 
 
 def _own(stack: ExitStack, data_dir: Path, run_dir: Path) -> None:
@@ -162,7 +164,6 @@ def _root_actor(
         zygote=zygote,
         fork_zygote=partial(fork_zygote, ROOT),
         signals=signals,
-        names=spec.process_names,
     )
     supervision = Supervision(
         name=ROOT,
@@ -171,7 +172,7 @@ def _root_actor(
         environment=environment,
         mailbox=mailbox,
         processes=processes,
-        listeners=listeners.sockets,
+        listeners=listeners,
         reports=Reports.of(ROOT, environment, mailbox, clock),
         upward=upward,
         clock=clock,
@@ -179,7 +180,12 @@ def _root_actor(
     )
     describe = partial(_describe, environment.daemon, clock, clock.monotonic())
     return construct(
-        RootActor, mailbox=mailbox, supervision=supervision, boot=boot, describe=describe
+        RootActor,
+        mailbox=mailbox,
+        supervision=supervision,
+        boot=boot,
+        within=environment.stop_within,
+        describe=describe,
     )
 
 

@@ -8,7 +8,7 @@ the supervisor starts its children anew, and what was kept already may then be h
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from socket import socket
 from typing import Any, Final
@@ -25,6 +25,7 @@ from holdfast.actors.recorder import InHand, LastLife
 from holdfast.errors import ActorGone
 from holdfast.storage.records import DeadLetter
 from holdfast.supervisors.children import Child
+from holdfast.supervisors.listeners import Listeners
 from holdfast.supervisors.reports import exit_text
 from holdfast.supervisors.settings import AgentSettings
 from holdfast.supervisors.spec import ChildSpec, SupervisorSpec
@@ -34,6 +35,7 @@ __all__ = ["Funeral", "Undertaker"]
 # Tells to one gone actor that may wait for the writer: each may be as large as a frame, and the
 # writer's group commit makes a few at a time fast enough.
 WAITING: Final = 16
+MOST_ADDED: Final = 100  # gone actors that messages had added; about 10 KB each
 
 
 class Funeral:
@@ -51,19 +53,33 @@ class Funeral:
 class Undertaker:
     """The gone among the children of one supervisor, and below those that were supervisors."""
 
-    def __init__(self, *, mailbox: Mailbox, listeners: Mapping[str, socket]) -> None:
+    def __init__(self, *, mailbox: Mailbox, listeners: Listeners) -> None:
         self._mailbox = mailbox
         self._listeners = listeners
         self._graves: dict[str, _Grave] = {}
+        self._added: deque[str] = (
+            deque()
+        )  # of those, the ones that messages added, the oldest first
 
     @property
     def gone(self) -> list[GoneActor]:
         """Who is answered for."""
         return [grave.status for grave in self._graves.values()]
 
-    def take_over(self, child: Child) -> None:
-        """``child`` has ended and is not started again."""
-        self._open(child.spec, exit_text(child.last_exit), child.evidence.close())
+    def take_over(self, child: Child, how: str | None = None) -> None:
+        """``child`` has ended, by default as its last exit says, and is not started again."""
+        how = how or exit_text(child.last_exit)
+        self._open(child.spec, how, child.evidence.close())
+        if child.is_added:
+            self._added.append(child.spec.id)
+            self._forget_oldest()
+
+    def release(self, spec: ChildSpec) -> None:
+        """It is to be started after all: what waits here goes back to its senders."""
+        below = spec.run.descendants() if isinstance(spec.run, SupervisorSpec) else ()
+        for name in (spec.id, *below):
+            if (grave := self._graves.pop(name, None)) is not None:
+                grave.close()
 
     def answered(self, funeral: Funeral, outcome: Any) -> None:
         """What the writer said to a letter."""
@@ -79,6 +95,13 @@ class Undertaker:
             grave.close()
         self._graves.clear()
 
+    def _forget_oldest(self) -> None:
+        """Names that come by messages may be without end: the oldest have no address any more."""
+        while len(self._added) > MOST_ADDED:
+            name = self._added.popleft()
+            self._graves.pop(name).close()
+            self._listeners.drop(name)
+
     def _open(self, spec: ChildSpec, how: str, last_life: LastLife | None) -> None:
         match spec.run:
             case SupervisorSpec(children=children):
@@ -92,7 +115,11 @@ class Undertaker:
                 return
         logger.info("{} is gone for good: what is sent to it becomes dead letters", spec.id)
         self._graves[spec.id] = _Grave(
-            spec.id, how, mailbox=self._mailbox, listener=self._listeners[spec.id], last=last_life
+            spec.id,
+            how,
+            mailbox=self._mailbox,
+            listener=self._listeners.sockets[spec.id],
+            last=last_life,
         )
 
 
@@ -112,6 +139,7 @@ class _Grave:
         self._counts: dict[tuple[str, str], int] = {}
         # In the order they came: an acknowledgement covers all that was sent before it.
         self._waiting: deque[Funeral] = deque()
+        self._is_closed = False
         receiver = Receiver(
             actor=name,
             incarnation=mailbox.incarnation,
@@ -129,10 +157,14 @@ class _Grave:
 
     def keep(self, funeral: Funeral) -> None:
         """Have the letter kept; Answered with the funeral comes as a message."""
+        if self._is_closed:
+            return
         keep(self._mailbox, funeral.letter, context=funeral)
 
     def kept(self, funeral: Funeral) -> None:
         """Acknowledge it, and what came after it and was kept before."""
+        if self._is_closed:
+            return
         funeral.is_kept = True
         while self._waiting and self._waiting[0].is_kept:
             delivery = self._waiting.popleft().delivery
@@ -141,8 +173,9 @@ class _Grave:
 
     def close(self) -> None:
         """Accept nothing more and let all connections go."""
+        self._is_closed = True
         self._mailbox.unwatch(self._listener.fileno())
-        self._connections.close()
+        self._mailbox.dismiss(self._connections)
 
     def _deliver(self, deliveries: Sequence[Delivery]) -> None:
         for delivery in deliveries:

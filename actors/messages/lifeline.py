@@ -12,7 +12,16 @@ import msgspec
 
 from holdfast.actors.messages.supervisor import ChildStatus, GoneActor, Traffic
 
-__all__ = ["Failed", "FromChild", "FromParent", "GetStatus", "Ready", "StatusReply", "Stop"]
+__all__ = [
+    "Below",
+    "Failed",
+    "FromChild",
+    "FromParent",
+    "GetStatus",
+    "Ready",
+    "StatusReply",
+    "Stop",
+]
 
 
 class Ready(msgspec.Struct, frozen=True, array_like=True, tag="ready"):
@@ -36,8 +45,19 @@ class StatusReply(msgspec.Struct, frozen=True, array_like=True, tag="status"):
     traffic: Traffic = Traffic()
 
 
+class Below(msgspec.Struct, frozen=True, array_like=True, tag="below"):
+    """Of a supervisor: the children that were added below it by messages, and whose they are."""
+
+    supervisors: dict[str, str]
+
+
 class Stop(msgspec.Struct, frozen=True, array_like=True, tag="stop"):
-    """Handle what was accepted, run ``on_stop``, exit 0."""
+    """Handle what was accepted, run ``on_stop``, exit 0.
+
+    A supervisor kills what it has not stopped ``within`` seconds; None: it takes its time.
+    """
+
+    within: float | None = None
 
 
 class GetStatus(msgspec.Struct, frozen=True, array_like=True, tag="get_status"):
@@ -46,7 +66,7 @@ class GetStatus(msgspec.Struct, frozen=True, array_like=True, tag="get_status"):
     id: int
 
 
-FromChild = Ready | Failed | StatusReply
+FromChild = Ready | Failed | StatusReply | Below
 FromParent = Stop | GetStatus
 
 encode: Final = msgspec.msgpack.Encoder().encode

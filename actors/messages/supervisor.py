@@ -15,6 +15,7 @@ __all__ = [
     "ChildStatus",
     "Children",
     "CountChildren",
+    "DeleteChild",
     "Ended",
     "Forget",
     "Forgotten",
@@ -24,10 +25,14 @@ __all__ = [
     "LastExit",
     "Locate",
     "Located",
+    "Order",
     "Reply",
     "Request",
+    "RestartChild",
+    "StartChild",
     "StopTree",
     "Stopping",
+    "TerminateChild",
     "Traffic",
     "Tree",
     "WhichChildren",
@@ -127,6 +132,41 @@ class ChildCount(msgspec.Struct, frozen=True, array_like=True, tag="child_count"
     workers: int
 
 
+class StartChild(msgspec.Struct, frozen=True, array_like=True, tag="start_child"):
+    """Add a child, behind those that are there, and start it.
+
+    ``table`` has the keys of ``[agents.NAME]`` in a config, or of ``[supervisors.NAME]`` for a
+    ``kind`` of "supervisor", which begins without children.  Reply: ChildIs, when it is ready;
+    ConfigError, ChildError; StartError, and then it is not kept.  It is a child for as long as
+    this supervisor lives; the next life of the supervisor does not have it.
+    """
+
+    name: str
+    table: dict[str, Any]
+    kind: Literal["agent", "supervisor"] = "agent"
+
+
+class TerminateChild(msgspec.Struct, frozen=True, array_like=True, tag="terminate_child"):
+    """Stop a child, and do not restart it; a temporary one is then no child any more.
+
+    Reply: ChildIs, when it is down; ChildError.
+    """
+
+    child: str
+
+
+class RestartChild(msgspec.Struct, frozen=True, array_like=True, tag="restart_child"):
+    """Start a child that is down.  Reply: ChildIs, when it is ready; StartError, ChildError."""
+
+    child: str
+
+
+class DeleteChild(msgspec.Struct, frozen=True, array_like=True, tag="delete_child"):
+    """Forget a child that is down.  Reply: ChildIs, as it last was; ChildError."""
+
+    child: str
+
+
 class GetTree(msgspec.Struct, frozen=True, array_like=True, tag="get_tree"):
     """Describe the whole tree below.  Reply: Tree."""
 
@@ -204,7 +244,18 @@ class Forgotten(msgspec.Struct, frozen=True, array_like=True, tag="forgotten"):
     """There will be no answer to it, if there was none before."""
 
 
-Request = WhichChildren | CountChildren | GetTree | StopTree | Locate | GetChild | AwaitEnd | Forget
+Order = StartChild | TerminateChild | RestartChild | DeleteChild
+Request = (
+    WhichChildren
+    | CountChildren
+    | GetTree
+    | StopTree
+    | Locate
+    | GetChild
+    | AwaitEnd
+    | Forget
+    | Order
+)
 Reply = Children | ChildCount | Tree | Stopping | Located | ChildIs | Ended | Forgotten
 
 decode_request: Callable[[bytes], Request] = msgspec.msgpack.Decoder(Request).decode

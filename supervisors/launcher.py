@@ -1,0 +1,95 @@
+"""How a child becomes a process: what its zygote is told, and whose process the answer is.
+
+Owns the requests that are not answered; lost with the supervisor, and so are the processes.
+"""
+
+from __future__ import annotations
+
+import errno
+
+import msgspec
+
+from holdfast.actors.mailbox import Mailbox
+from holdfast.clock import Clock
+from holdfast.supervisors.children import Child
+from holdfast.supervisors.lifeline import lifeline_pair
+from holdfast.supervisors.listeners import Listeners
+from holdfast.supervisors.processes import Processes
+from holdfast.supervisors.spec import ChildStart, Environment, SupervisorSpec
+from holdfast.supervisors.watches import Watches
+from holdfast.supervisors.zygote import Forked, ForkFailed
+
+__all__ = ["LIFELINE", "Launcher"]
+
+LIFELINE = "/lifeline"  # the descriptor's name in a fork request; no actor can be called so
+
+_encode_start = msgspec.msgpack.Encoder().encode
+
+
+class Launcher:
+    """Asks the zygote of one supervisor for processes."""
+
+    def __init__(
+        self,
+        *,
+        environment: Environment,
+        mailbox: Mailbox,
+        processes: Processes,
+        listeners: Listeners,
+        watches: Watches,
+        clock: Clock,
+    ) -> None:
+        self._environment = environment
+        self._mailbox = mailbox
+        self._processes = processes
+        self._listeners = listeners
+        self._watches = watches
+        self._clock = clock
+        self._forks: dict[int, Child] = {}  # asked of the zygote and not answered, by id
+        self._count = 0
+
+    def launch(self, child: Child) -> None:
+        """Ask for the child's next life; Forked or ForkFailed follows as a message."""
+        lifeline, theirs = lifeline_pair()
+        child.begin(lifeline, self._clock.monotonic())
+        incarnation = self._watches.life_of(child)
+        evidence = child.evidence
+        start = ChildStart(
+            child.spec.id,
+            incarnation,
+            self._environment,
+            child.spec.run,
+            evidence.last_incarnation,
+            evidence.suspects,
+        )
+        names = [child.spec.id]
+        if isinstance(child.spec.run, SupervisorSpec):
+            names += child.spec.run.descendants()
+        descriptors = {name: self._listeners.sockets[name].fileno() for name in names}
+        descriptors[LIFELINE] = theirs.fileno()
+        if not child.spec.is_supervisor:
+            descriptors |= evidence.begin(incarnation)
+        self._count += 1
+        self._forks[self._count] = child
+        try:
+            self._processes.fork(self._count, _encode_start(start), descriptors)
+        except OSError as error:
+            what = "its options are over 200 KB" if error.errno == errno.EMSGSIZE else str(error)
+            self._mailbox.deliver(ForkFailed(self._count, f"cannot be forked: {what}"))
+        finally:
+            theirs.close()
+
+    def forked(self, message: Forked) -> None:
+        """A process came of it."""
+        self._forks.pop(message.id).forked(message.pid, message.pidfd)
+
+    def failed(self, message: ForkFailed) -> Child | None:
+        """Whose request was refused; None when the zygote was lost meanwhile."""
+        child = self._forks.pop(message.id, None)
+        if child is not None:
+            child.failure = message.reason
+        return child
+
+    def forget(self) -> None:
+        """The zygote is lost: no request is answered any more."""
+        self._forks.clear()

@@ -1,0 +1,110 @@
+"""Who the children of a supervisor are: those of its spec, and those that messages added.
+
+Owns the list and the addresses of what was added; lost with the supervisor, whose next life has
+the children of its spec again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from holdfast.actors.mailbox import Mailbox
+from holdfast.errors import ChildError
+from holdfast.supervisors.children import Child
+from holdfast.supervisors.listeners import Listeners
+from holdfast.supervisors.restart_limits import RestartLimits
+from holdfast.supervisors.spec import MAX_DESCENDANTS, ChildSpec, SupervisorSpec, zygote_name
+from holdfast.supervisors.undertaker import Undertaker
+from holdfast.supervisors.watches import unknown
+
+__all__ = ["Roster"]
+
+
+class Roster:
+    """``children`` are in start order; others hold the same mapping and see it change."""
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        spec: SupervisorSpec,
+        mailbox: Mailbox,
+        limits: RestartLimits,
+        listeners: Listeners,
+        undertaker: Undertaker,
+        tell_below: Callable[[dict[str, str]], None],
+    ) -> None:
+        """``tell_below`` takes the supervisors of all children that were added, here and below."""
+        self._name = name
+        self._spec = spec
+        self._mailbox = mailbox
+        self._limits = limits
+        self._listeners = listeners
+        self._undertaker = undertaker
+        self._tell_below = tell_below
+        self.children: dict[str, Child] = {}
+        for child in spec.children:
+            self.children[child.id] = self._child(child, is_added=False)
+
+    def add(self, spec: ChildSpec) -> Child:
+        """Another child, without a process yet.  Raises ChildError."""
+        if (known := self.children.get(spec.id)) is not None:
+            raise ChildError(spec.id, "already_started" if known.has_process else "already_present")
+        if spec.significant and self._spec.auto_shutdown == "never":
+            raise ChildError(spec.id, 'cannot be significant where auto_shutdown = "never"')
+        if len(self.children) >= MAX_DESCENDANTS:
+            raise ChildError(spec.id, "too_many")
+        self._undertaker.release(spec)
+        if spec.id not in self._listeners.sockets:
+            if self._listeners.is_taken(spec.id):
+                raise ChildError(spec.id, "name_taken")
+            self._listeners.open([spec.id])
+        child = self.children[spec.id] = self._child(spec, is_added=True)
+        self.tell_below()
+        return child
+
+    def remove(self, child: Child, how: str | None = None) -> None:
+        """It is no child any more: its address answers that it is gone."""
+        del self.children[child.spec.id]
+        self._undertaker.take_over(child, how)
+        if child.is_added:
+            self.tell_below()
+
+    def tell_below(self) -> None:
+        """What was added, here or below, has changed."""
+        added = {child.spec.id: self._name for child in self.children.values() if child.is_added}
+        for child in self.children.values():
+            added |= child.dynamic
+        self._tell_below(added)
+
+    def supervisor_of(self, name: str) -> str:
+        """Whose child ``name`` is; this one counts as its own.  Raises UnknownActorError."""
+        if name == self._name or name in self.children:
+            return self._name
+        for child in self.children.values():
+            if name in child.dynamic:
+                return child.dynamic[name]
+        found = self._spec.supervisor_of(name, here=self._name)
+        if found is None:
+            raise unknown(name)
+        return found
+
+    @staticmethod
+    def processes_below(child: Child) -> set[str]:
+        """The names of all processes that a supervisor may leave when it is killed."""
+        if not isinstance(child.spec.run, SupervisorSpec):
+            return set()
+        added = {name for one in child.dynamic for name in (one, zygote_name(one))}
+        return {zygote_name(child.spec.id)} | child.spec.run.process_names | added
+
+    @property
+    def process_names(self) -> set[str]:
+        """Those of all processes below this supervisor, but its zygote."""
+        names = set(self._spec.process_names)
+        for child in self.children.values():
+            names |= {child.spec.id} | self.processes_below(child)
+        return names
+
+    def _child(self, spec: ChildSpec, *, is_added: bool) -> Child:
+        backoff = self._limits.backoff()
+        return Child(spec, backoff=backoff, mailbox=self._mailbox, is_added=is_added)
