@@ -16,7 +16,13 @@ from holdfast.actors.calls import Ask, Blocking, Command, Drain, Level, Now, Ste
 from holdfast.actors.counters import Counters
 from holdfast.actors.failures import AskTimeout
 from holdfast.actors.hub_events import Event, HubEvents
-from holdfast.actors.hub_state import Checkpoint, HubCheckpoints, HubSessions, Session
+from holdfast.actors.hub_state import (
+    Checkpoint,
+    HubCheckpoints,
+    HubSessions,
+    HubSupervision,
+    Session,
+)
 from holdfast.actors.monitors import WaitingMonitor
 from holdfast.actors.outbox import OutboxLimits
 from holdfast.actors.ref import RemoteRef
@@ -51,6 +57,7 @@ class Hub(Blocking):
         self.events = HubEvents(self._driver, runner, source=source, clock=clock)
         self.sessions = HubSessions(runner)
         self.checkpoints = HubCheckpoints(runner)
+        self.supervision = HubSupervision(runner)
         for name in EARLY:
             self._driver.open(name)
 

@@ -1,12 +1,12 @@
-"""Sessions and checkpoints as a synchronous program uses them; nothing is kept here."""
+"""Sessions, checkpoints and supervisors as a synchronous program uses them; keeps nothing."""
 
 from __future__ import annotations
 
-from holdfast.actors import state_calls
+from holdfast.actors import state_calls, supervision_calls
 from holdfast.actors.calls import Blocking, blocking
 from holdfast.actors.state_calls import Checkpoint, Session
 
-__all__ = ["Checkpoint", "HubCheckpoints", "HubSessions", "Session"]
+__all__ = ["Checkpoint", "HubCheckpoints", "HubSessions", "HubSupervision", "Session"]
 
 
 class HubSessions(Blocking):
@@ -24,3 +24,15 @@ class HubCheckpoints(Blocking):
     put = blocking(state_calls.put_checkpoint)
     get = blocking(state_calls.get_checkpoint)
     list = blocking(state_calls.list_checkpoints)
+
+
+class HubSupervision(Blocking):
+    """``hub.supervision``."""
+
+    which_children = blocking(supervision_calls.which_children)
+    count_children = blocking(supervision_calls.count_children)
+    start_child = blocking(supervision_calls.start_child)
+    terminate_child = blocking(supervision_calls.terminate_child)
+    restart_child = blocking(supervision_calls.restart_child)
+    delete_child = blocking(supervision_calls.delete_child)
+    reports = blocking(supervision_calls.reports)

@@ -26,12 +26,11 @@ from holdfast.actors.messages.supervisor import (
     Forget,
     GetChild,
     LastExit,
-    Locate,
-    Located,
     reply_of,
 )
 from holdfast.actors.reactor import Cancellable
 from holdfast.actors.ref import Driver, RemoteRef
+from holdfast.actors.supervision_calls import ROOT, supervisor_of
 from holdfast.errors import ActorDied, DeliveryError, HoldfastError, UnknownActorError
 
 __all__ = [
@@ -42,13 +41,11 @@ __all__ = [
     "overdue",
     "run",
     "state_of",
-    "supervisor_of",
     "waiting",
 ]
 
 # Seconds for a supervisor to be back after its connection broke; its children are gone by then.
 REACH: Final = 1.0
-ROOT: Final = "root"  # knows whose child everybody is
 
 T = TypeVar("T")
 
@@ -295,11 +292,6 @@ def begin(monitor: Monitor, driver: Driver, timeout: float) -> None:
 def overdue(monitor: Monitor, timeout: float | None) -> AskTimeout:
     """The error of who has waited in vain."""
     return AskTimeout(f"no word of {monitor.name!r} within {timeout} s, or the hub was closed")
-
-
-def supervisor_of(name: str, timeout: float) -> Steps[str]:
-    """Whose child an actor is.  Raises UnknownActorError."""
-    return _read((yield Ask(ROOT, Locate(name), timeout)), Located).supervisor
 
 
 def state_of(name: str, timeout: float) -> Steps[ChildStatus]:

@@ -20,7 +20,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
-from holdfast.actors import calls, event_calls, state_calls
+from holdfast.actors import calls, event_calls, state_calls, supervision_calls
 from holdfast.actors.calls import AsyncRunner, Awaited, awaited
 from holdfast.actors.counters import Counters
 from holdfast.actors.event_calls import (
@@ -135,6 +135,7 @@ class Hub(Awaited):
         self.events = Events(self._driver, source=source, clock=clock)
         self.sessions = Sessions(self._driver)
         self.checkpoints = Checkpoints(self._driver)
+        self.supervision = Supervision(self._driver)
 
     flush = awaited(calls.flush)
     ask = awaited(calls.ask)
@@ -287,3 +288,15 @@ class Checkpoints(Awaited):
     put = awaited(state_calls.put_checkpoint)
     get = awaited(state_calls.get_checkpoint)
     list = awaited(state_calls.list_checkpoints)
+
+
+class Supervision(Awaited):
+    """``hub.supervision``."""
+
+    which_children = awaited(supervision_calls.which_children)
+    count_children = awaited(supervision_calls.count_children)
+    start_child = awaited(supervision_calls.start_child)
+    terminate_child = awaited(supervision_calls.terminate_child)
+    restart_child = awaited(supervision_calls.restart_child)
+    delete_child = awaited(supervision_calls.delete_child)
+    reports = awaited(supervision_calls.reports)

@@ -10,7 +10,8 @@ import time
 from collections.abc import Callable
 
 from holdfast.actors.looped import LoopDriver
-from holdfast.actors.monitors import Down, Monitor, overdue, supervisor_of
+from holdfast.actors.monitors import Down, Monitor, overdue
+from holdfast.actors.supervision_calls import supervisor_of
 from holdfast.errors import UnknownActorError
 
 __all__ = ["AsyncMonitor"]

@@ -1,16 +1,23 @@
-"""What a supervisor tells the world: OTP's reports, one log line and one event each."""
+"""What a supervisor tells the world: OTP's reports, one log line and one event each.
+
+Owns the newest of them for whoever asks; lost with the supervisor, the events are not.
+"""
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
+from itertools import takewhile
 
 import msgspec
 from loguru import logger
 
+from holdfast.actors.delivery import LATER, Delivery, Later
 from holdfast.actors.mailbox import Mailbox, MailboxLink
 from holdfast.actors.messages.log import Emit
-from holdfast.actors.messages.supervisor import LastExit
+from holdfast.actors.messages.supervisor import GetReports, LastExit, Report, ReportsAre
 from holdfast.clock import Clock
+from holdfast.errors import DeliveryError
 from holdfast.storage.records import Event
 from holdfast.supervisors.children import Child
 from holdfast.supervisors.spec import Environment, SupervisorSpec
@@ -18,6 +25,8 @@ from holdfast.supervisors.spec import Environment, SupervisorSpec
 __all__ = ["Reports", "exit_text"]
 
 OUTBOX = 1_000  # reports that wait for the log; beyond it they are only logged
+KEPT = 1_000  # reports that are remembered for whoever asks
+PAGE = 250  # of them in one answer
 TAIL = 4_000  # characters of a traceback that an event carries
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -32,6 +41,9 @@ class Reports:
         self._log = log
         self._clock = clock
         self._dropped = 0  # not sent as events since the last that was
+        self._count = 0
+        self._kept: deque[Report] = deque(maxlen=KEPT)
+        self._waiting: list[tuple[int, Delivery]] = []  # after which number, and who
 
     @classmethod
     def of(cls, name: str, environment: Environment, mailbox: Mailbox, clock: Clock) -> Reports:
@@ -39,6 +51,19 @@ class Reports:
         to = environment.report_to
         log = None if to is None else lambda: mailbox.link(to)
         return cls(supervisor=name, log=log, clock=clock)
+
+    def asked(self, request: GetReports, delivery: Delivery) -> ReportsAre | Later:
+        """What is newer than the request says, now or as soon as there is something."""
+        newer = self._after(request.after)
+        if newer or request.after < 0:
+            return ReportsAre(newer)
+        self._waiting = [one for one in self._waiting if not one[1].intake.closed]
+        if len(self._waiting) >= KEPT:
+            raise DeliveryError(f"{KEPT} wait for the next report of {self._supervisor!r} already")
+        # From now on: one who is ahead of this life has come from an earlier one.
+        self._waiting.append((min(request.after, self._count), delivery))
+        delivery.set_aside()
+        return LATER
 
     def progress(self, child: Child) -> None:
         """A child is ready."""
@@ -95,12 +120,13 @@ class Reports:
         self, level: str, kind: str, child: Child | None, text: str, data: dict[str, object]
     ) -> None:
         logger.bind(report=kind).log(level, text)
-        if self._log is None:
-            return
         subject = None if child is None else child.spec.id
         if child is not None:
             data |= {"child": subject, "incarnation": child.starts, "restarts": child.restarts}
             data |= {} if child.pid is None else {"pid": child.pid}
+        self._keep(kind, subject, text, dict(data))
+        if self._log is None:
+            return
         link = self._log()
         if link.link.queued >= OUTBOX:
             self._dropped += 1
@@ -115,6 +141,20 @@ class Reports:
             data=_encode_json(data).decode(),
         )
         link.tell(Emit(msgspec.Raw(_encode([event]))))
+
+    def _keep(self, kind: str, child: str | None, text: str, data: dict[str, object]) -> None:
+        self._count += 1
+        text = text if len(text) <= TAIL else f"{text[: TAIL - 3]}..."
+        self._kept.append(Report(self._count, self._clock.time_us(), kind, child, text, data))
+        waiting, self._waiting = self._waiting, []
+        for after, delivery in waiting:
+            if not delivery.intake.closed:
+                delivery.set(ReportsAre(self._after(after)))
+
+    def _after(self, number: int) -> list[Report]:
+        """From the right: who follows is never far behind."""
+        newer = list(takewhile(lambda report: report.number > number, reversed(self._kept)))
+        return newer[::-1][:PAGE]
 
 
 def exit_text(last_exit: LastExit | None) -> str:

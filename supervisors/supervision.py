@@ -79,7 +79,7 @@ class Supervision:
         self.undertaker = Undertaker(mailbox=mailbox, listeners=listeners)
         self._name, self._spec = name, spec
         self._mailbox, self._processes = mailbox, processes
-        self._reports, self._upward, self._clock = reports, upward, clock
+        self.reports, self._upward, self._clock = reports, upward, clock
         self._limits = RestartLimits(spec, clock=clock, random=random)
         self.roster = Roster(
             name=name,
@@ -135,7 +135,7 @@ class Supervision:
         if child.state != "starting":
             return  # told to stop meanwhile
         child.ready(self._clock.monotonic())
-        self._reports.progress(child)
+        self.reports.progress(child)
         self.orders.ready(child, self.watches.life_of(child))
         self.restarting.proceed()
 
@@ -231,30 +231,30 @@ class Supervision:
     def _report_end(self, child: Child, was: ChildState, pid: int | None) -> None:
         """One report an end, whatever it died of."""
         if was == "running":
-            self._reports.child_terminated(child, pid)
+            self.reports.child_terminated(child, pid)
         elif was == "starting":
-            self._reports.start_error(child, pid)
+            self.reports.start_error(child, pid)
         elif child.is_as_told:
-            self._reports.stopped(child)
+            self.reports.stopped(child)
         else:
-            self._reports.shutdown_error(child, pid)
+            self.reports.shutdown_error(child, pid)
 
     # -- giving up, and going on without a zygote ---------------------------------------------
 
     def _shut_down(self, child: Child) -> None:
-        self._reports.auto_shutdown(child)
+        self.reports.auto_shutdown(child)
         self.is_complete = True
         self.stop(EXIT_SHUTDOWN)
 
     def _give_up(self, child: Child | None, why: str) -> None:
-        self._reports.gave_up(child, why, self._spec)
+        self.reports.gave_up(child, why, self._spec)
         self.stop(EXIT_SHUTDOWN)
         if child is not None:
             child.give_up()
 
     def _zygote_lost(self, reason: str) -> None:
         """All children die with it: one failure, whatever their number."""
-        self._reports.zygote_lost(reason)
+        self.reports.zygote_lost(reason)
         self._why_lost = reason
         self._launcher.forget()
         self.restarting.drop()

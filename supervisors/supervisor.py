@@ -27,6 +27,7 @@ from holdfast.actors.messages.supervisor import (
     DeleteChild,
     Forget,
     GetChild,
+    GetReports,
     GetTree,
     Locate,
     Located,
@@ -89,7 +90,7 @@ class SupervisorActor(HostedActor):
                 return rounds.count()
             case Answered(context=Funeral()):
                 self.supervision.undertaker.answered(message.context, message.outcome)
-            case GetChild() | AwaitEnd() | Forget():
+            case GetChild() | AwaitEnd() | Forget() | GetReports():
                 return self._monitored(message)
             case StartChild() | RestartChild() | TerminateChild() | DeleteChild():
                 assert self.mailbox.current is not None  # it came by socket
@@ -103,12 +104,14 @@ class SupervisorActor(HostedActor):
                 )
         return None
 
-    def _monitored(self, message: GetChild | AwaitEnd | Forget) -> object:
+    def _monitored(self, message: GetChild | AwaitEnd | Forget | GetReports) -> object:
         watches = self.supervision.watches
         if isinstance(message, GetChild):
             return watches.describe(message.child)
         delivery = self.mailbox.current
         assert delivery is not None  # it came by socket: nobody here tells it to itself
+        if isinstance(message, GetReports):
+            return self.supervision.reports.asked(message, delivery)
         if isinstance(message, AwaitEnd):
             return watches.add(message, delivery)
         return watches.forget(message, delivery)

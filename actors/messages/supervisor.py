@@ -20,6 +20,7 @@ __all__ = [
     "Forget",
     "Forgotten",
     "GetChild",
+    "GetReports",
     "GetTree",
     "GoneActor",
     "LastExit",
@@ -27,6 +28,8 @@ __all__ = [
     "Located",
     "Order",
     "Reply",
+    "Report",
+    "ReportsAre",
     "Request",
     "RestartChild",
     "StartChild",
@@ -244,6 +247,36 @@ class Forgotten(msgspec.Struct, frozen=True, array_like=True, tag="forgotten"):
     """There will be no answer to it, if there was none before."""
 
 
+class GetReports(msgspec.Struct, frozen=True, array_like=True, tag="get_reports"):
+    """What was reported after number ``after``; -1: all that is remembered, at once.
+
+    Reply: ReportsAre, as soon as there is one.
+    """
+
+    after: int = -1
+
+
+class Report(msgspec.Struct, frozen=True):
+    """One of OTP's reports, of ``kind`` progress, child_terminated and so on.
+
+    ``number`` counts from 1 in each life of the supervisor; ``time_us`` since 1970.  ``data`` is
+    what the event ``supervisor:KIND`` in the log carries.
+    """
+
+    number: int
+    time_us: int
+    kind: str
+    child: str | None
+    text: str
+    data: dict[str, Any]
+
+
+class ReportsAre(msgspec.Struct, frozen=True, array_like=True, tag="reports"):
+    """In order; a hole in the numbers is what was forgotten."""
+
+    reports: list[Report]
+
+
 Order = StartChild | TerminateChild | RestartChild | DeleteChild
 Request = (
     WhichChildren
@@ -254,9 +287,10 @@ Request = (
     | GetChild
     | AwaitEnd
     | Forget
+    | GetReports
     | Order
 )
-Reply = Children | ChildCount | Tree | Stopping | Located | ChildIs | Ended | Forgotten
+Reply = Children | ChildCount | Tree | Stopping | Located | ChildIs | Ended | Forgotten | ReportsAre
 
 decode_request: Callable[[bytes], Request] = msgspec.msgpack.Decoder(Request).decode
 decode_reply: Callable[[bytes], Reply] = msgspec.msgpack.Decoder(Reply).decode

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import time
 from decimal import Decimal
@@ -12,15 +13,18 @@ import click
 
 from holdfast.jsonlines import iso_microseconds
 
-__all__ = ["TIME", "ask_timeout", "json_option", "run_dir_option"]
+__all__ = ["RUN_DIR", "TIME", "ask_timeout", "json_option", "run_dir_default", "run_dir_option"]
+
+RUN_DIR: Final = "HOLDFAST_RUN_DIR"
+_RUN_DIR_ELSE: Final = "var/run"
 
 run_dir_option = click.option(
     "--run-dir",
     type=click.Path(path_type=Path),
-    envvar="HOLDFAST_RUN_DIR",
-    default="var/run",
+    envvar=RUN_DIR,
+    default=_RUN_DIR_ELSE,
     show_default=True,
-    help="Where the daemon's sockets are; else $HOLDFAST_RUN_DIR.",
+    help=f"Where the daemon's sockets are; else ${RUN_DIR}.",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
@@ -36,6 +40,11 @@ _UNITS: Final = {  # microseconds
     "d": 86_400_000_000,
     "w": 604_800_000_000,
 }
+
+
+def run_dir_default() -> Path:
+    """Where a daemon is looked for that nobody named."""
+    return Path(os.environ.get(RUN_DIR) or _RUN_DIR_ELSE)
 
 
 class _Time(click.ParamType[int]):

@@ -1,4 +1,4 @@
-"""``holdfast stop``: ends the daemon, and returns when nothing of it is left."""
+"""``holdfast stop``: ends the daemon, or one child; returns when nothing of it is left."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from holdfast.actors.messages.supervisor import StopTree
+from holdfast.cli.children import stop_one
 from holdfast.cli.daemon import Processes, connected, tree_of
 from holdfast.cli.options import ask_timeout, json_option, run_dir_option
 from holdfast.cli.output import Failure, write_line
@@ -19,20 +20,25 @@ __all__ = ["stop"]
 
 
 @click.command()
+@click.argument("child", required=False)
 @run_dir_option
 @click.option(
     "--timeout",
     type=click.FloatRange(min=0.0),
     default=30.0,
     show_default=True,
-    help="Seconds until every process has to be gone.",
+    help="Seconds until it has to be gone.",
 )
 @json_option
-def stop(run_dir: Path, timeout: float, as_json: bool) -> None:
-    """Stop the daemon and wait until it is gone.
+def stop(child: str | None, run_dir: Path, timeout: float, as_json: bool) -> None:
+    """Stop the daemon and wait until it is gone; or stop CHILD, which then stays down.
 
-    Children are stopped before their supervisors, the last started first.
+    Children are stopped before their supervisors, the last started first.  `start CHILD` starts
+    one again; what is sent to it meanwhile waits at its senders.
     """
+    if child is not None:
+        stop_one(child, run_dir=run_dir, timeout=timeout, as_json=as_json)
+        return
     began = time.monotonic()
     with connected(run_dir) as hub:
         root = tree_of(hub).root.pid

@@ -1,0 +1,134 @@
+"""The calls about children and their supervisors: what they send, how the replies read.
+
+OTP's names.  Nothing is kept here.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, Literal, TypeVar
+
+import msgspec
+
+from holdfast.actors.calls import Ask, Now, Steps
+from holdfast.actors.messages.supervisor import (
+    ChildCount,
+    ChildIs,
+    Children,
+    ChildStatus,
+    CountChildren,
+    DeleteChild,
+    GetReports,
+    Locate,
+    Located,
+    Report,
+    ReportsAre,
+    RestartChild,
+    StartChild,
+    TerminateChild,
+    WhichChildren,
+    reply_of,
+)
+from holdfast.errors import DeliveryError, InvalidInputError
+
+__all__ = [
+    "ROOT",
+    "count_children",
+    "delete_child",
+    "reports",
+    "restart_child",
+    "start_child",
+    "supervisor_of",
+    "terminate_child",
+    "which_children",
+]
+
+ROOT: Final = "root"  # knows whose child everybody is
+
+T = TypeVar("T")
+
+
+def which_children(supervisor: str = ROOT, *, timeout: float = 30.0) -> Steps[list[ChildStatus]]:
+    """The direct children of a supervisor, in start order, as it knows them now."""
+    return _read((yield Ask(supervisor, WhichChildren(), timeout)), Children).children
+
+
+def count_children(supervisor: str = ROOT, *, timeout: float = 30.0) -> Steps[ChildCount]:
+    """How many direct children there are: specs, active, supervisors, workers."""
+    return _read((yield Ask(supervisor, CountChildren(), timeout)), ChildCount)
+
+
+def start_child(
+    name: str,
+    table: dict[str, Any],
+    *,
+    supervisor: str = "agents",
+    kind: Literal["agent", "supervisor"] = "agent",
+    timeout: float = 60.0,
+) -> Steps[ChildStatus]:
+    """Add a child behind those that are there and start it; its status, once it is ready.
+
+    ``table`` has the keys of ``[agents.NAME]`` in a config, ``class`` first of all; of
+    ``[supervisors.NAME]`` for a ``kind`` of "supervisor".  It lasts as long as its supervisor: the
+    next life of that has the children of the config.  Raises ConfigError, ChildError; StartError,
+    and then it is not kept; ActorDied when the supervisor died meanwhile.
+    """
+    if not isinstance(table, dict):
+        raise InvalidInputError(f"table = {table!r}: expected a dict, as {{'class': 'm:Agent'}}")
+    order = StartChild(name, table, kind)
+    return _read((yield Ask(supervisor, order, timeout, idempotent=False)), ChildIs).status
+
+
+def terminate_child(name: str, *, timeout: float = 60.0) -> Steps[ChildStatus]:
+    """Stop a child, and do not restart it; its status, once it is down.
+
+    What is sent to it waits at its senders; a temporary child is no child any more, and that
+    becomes dead letters.  Raises UnknownActorError, ChildError.
+    """
+    return (yield from _order(name, TerminateChild(name), timeout))
+
+
+def restart_child(name: str, *, timeout: float = 60.0) -> Steps[ChildStatus]:
+    """Start a child that is down; its status, once it is ready.
+
+    Raises UnknownActorError, ChildError, and StartError: it is down again then.
+    """
+    return (yield from _order(name, RestartChild(name), timeout))
+
+
+def delete_child(name: str, *, timeout: float = 60.0) -> Steps[ChildStatus]:
+    """Forget a child that is down; its last status.  Raises UnknownActorError, ChildError."""
+    return (yield from _order(name, DeleteChild(name), timeout))
+
+
+def reports(
+    supervisor: str = ROOT, *, after: int | None = None, timeout: float = 30.0
+) -> Steps[list[Report]]:
+    """What a supervisor has reported after number ``after``; waits until there is something.
+
+    Without ``after`` all that it remembers (1,000), at once.  Numbers count from 1 in each life of
+    the supervisor.  Raises AskTimeout when nothing came.
+    """
+    request = GetReports(-1 if after is None else after)
+    return _read((yield Ask(supervisor, request, timeout)), ReportsAre).reports
+
+
+def supervisor_of(name: str, timeout: float) -> Steps[str]:
+    """Whose child an actor is.  Raises UnknownActorError."""
+    return _read((yield Ask(ROOT, Locate(name), timeout)), Located).supervisor
+
+
+def _order(name: str, message: object, timeout: float) -> Steps[ChildStatus]:
+    began = yield Now()
+    supervisor = yield from supervisor_of(name, timeout)
+    rest = max(0.0, timeout - ((yield Now()) - began))
+    return _read((yield Ask(supervisor, message, rest, idempotent=False)), ChildIs).status
+
+
+def _read(reply: Any, wanted: type[T]) -> T:
+    try:
+        value = reply_of(reply)
+    except msgspec.ValidationError as error:
+        raise DeliveryError(f"the reply of a supervisor could not be read: {error}") from error
+    if not isinstance(value, wanted):
+        raise DeliveryError(f"a supervisor answered {type(value).__name__}, not {wanted.__name__}")
+    return value
