@@ -240,6 +240,7 @@ class Child:
             self._lifeline = None
         self.pid = None
         self.state = "exited"
+        self.children, self.gone = [], []  # those below a supervisor went with it
         if status is None:
             self.last_exit = LastExit(self._verdict or "not_forked", None, None, at)
         else:
@@ -258,6 +259,7 @@ class Child:
             state=self.state,
             incarnation=self.starts,
             restarts=self.restarts,
+            restart=self.spec.restart,
             last_exit=self.last_exit,
             mailbox=self.mailbox,
             handled=self.handled,

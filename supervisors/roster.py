@@ -7,9 +7,10 @@ the children of its spec again.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 
 from holdfast.actors.mailbox import Mailbox
-from holdfast.errors import ChildError
+from holdfast.errors import ChildError, UnknownActorError
 from holdfast.supervisors.children import Child
 from holdfast.supervisors.listeners import Listeners
 from holdfast.supervisors.restart_limits import RestartLimits
@@ -52,6 +53,9 @@ class Roster:
             raise ChildError(spec.id, "already_started" if known.has_process else "already_present")
         if spec.significant and self._spec.auto_shutdown == "never":
             raise ChildError(spec.id, 'cannot be significant where auto_shutdown = "never"')
+        with suppress(UnknownActorError):
+            if self.supervisor_of(spec.id) != self._name:
+                raise ChildError(spec.id, "name_taken")
         if len(self.children) >= MAX_DESCENDANTS:
             raise ChildError(spec.id, "too_many")
         self._undertaker.release(spec)

@@ -95,7 +95,8 @@ class Traffic(msgspec.Struct, frozen=True):
 class ChildStatus(msgspec.Struct, frozen=True):
     """One child, and under a supervisor its children and who has ended for good there.
 
-    ``mailbox`` waiting messages; ``handled`` messages since its start; ``rss`` bytes.
+    ``restart`` is its restart type.  ``mailbox`` waiting messages; ``handled`` messages since its
+    start; ``rss`` bytes.
     """
 
     id: str
@@ -103,6 +104,7 @@ class ChildStatus(msgspec.Struct, frozen=True):
     state: ChildState
     incarnation: int
     restarts: int
+    restart: str = "permanent"
     last_exit: LastExit | None = None
     mailbox: int = 0
     handled: int = 0

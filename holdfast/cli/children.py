@@ -14,7 +14,7 @@ import click
 from holdfast.cli.daemon import connected, tree_of, walk
 from holdfast.cli.options import json_option, run_dir_option
 from holdfast.cli.output import Failure, write_line
-from holdfast.errors import AskTimeoutError, ChildError, UnknownActorError
+from holdfast.errors import AskTimeoutError, UnknownActorError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,17 +53,13 @@ def restart(child: str, run_dir: Path, timeout: float, as_json: bool) -> None:
 
     def both(hub: Hub) -> ChildStatus:
         until = time.monotonic() + timeout
-        hub.supervision.terminate_child(child, timeout=timeout)
-        rest = max(0.0, until - time.monotonic())
-        try:
-            return hub.supervision.restart_child(child, timeout=rest)
-        except ChildError as error:
-            if error.reason != "not_found":
-                raise
+        if hub.ref(child).state(timeout=timeout).restart == "temporary":
             raise Failure(
-                f"{child!r} was temporary: it is stopped, and no child any more; "
-                "start_child, or a restart of its supervisor, brings it back"
-            ) from None
+                f"{child!r} is temporary: once stopped it is no child any more; a restart of its "
+                "supervisor brings it back, if the config has it"
+            )
+        hub.supervision.terminate_child(child, timeout=max(0.0, until - time.monotonic()))
+        return hub.supervision.restart_child(child, timeout=max(0.0, until - time.monotonic()))
 
     _carry_out(run_dir, child, both, done="restarted", as_json=as_json)
 
