@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -90,12 +90,13 @@ def test_what_is_sent_to_a_stopped_child_waits_until_it_is_started_again(daemon:
 def test_every_refusal_says_what_to_do_and_changes_nothing(daemon: Daemon) -> None:
     supervision = daemon.hub.supervision
     before = daemon.child("one").pid
-    for call, reason in (
+    calls: tuple[tuple[Callable[[], object], str], ...] = (
         (lambda: supervision.start_child("one", PUPPET), "already_started"),
         (lambda: supervision.restart_child("one"), "running"),
         (lambda: supervision.delete_child("one"), "running"),
         (lambda: supervision.start_child("one", PUPPET, supervisor="root"), "name_taken"),
-    ):
+    )
+    for call, reason in calls:
         with pytest.raises(ChildError) as error:
             call()
         assert (error.value.child, error.value.reason) == ("one", reason)
