@@ -49,11 +49,11 @@ from holdfast.supervisors.spec import (
     SupervisorSpec,
     zygote_name,
 )
-from holdfast.supervisors.supervision import Supervision, Upward
+from holdfast.supervisors.supervision import Given, Supervision, Upward
 from holdfast.supervisors.supervisor import SupervisorActor
 from holdfast.supervisors.zygote import Zygote
 
-__all__ = ["fork_zygote", "run_child"]
+__all__ = ["fork_zygote", "processes_of", "run_child"]
 
 LONGEST = 64 * 1024  # characters of a traceback; more would not fit a datagram
 
@@ -63,6 +63,14 @@ _decode_start = msgspec.msgpack.Decoder(ChildStart).decode
 def fork_zygote(supervisor: str) -> Zygote:
     """The zygote of a supervisor's children."""
     return Zygote(run_child, preload=PRELOAD, name=zygote_name(supervisor))
+
+
+def processes_of(
+    supervisor: str, mailbox: Mailbox, zygote: Zygote, signals: SignalPipe
+) -> Processes:
+    """The processes of a supervisor whose first zygote is there."""
+    renew = partial(fork_zygote, supervisor)
+    return Processes(mailbox=mailbox, zygote=zygote, fork_zygote=renew, signals=signals)
 
 
 def run_child(payload: bytes, descriptors: dict[str, int]) -> int:
@@ -153,18 +161,13 @@ def _supervisor(
         decode=decode_request,
     )
     mailbox.watch(lifeline.fileno(), partial(_heard, lifeline))
-    supervision = Supervision(
+    given = Given(
         name=start.name,
         incarnation=start.incarnation,
         spec=start.run,
         environment=start.environment,
         mailbox=mailbox,
-        processes=Processes(
-            mailbox=mailbox,
-            zygote=zygote,
-            fork_zygote=partial(fork_zygote, start.name),
-            signals=SignalPipe([signal.SIGCHLD]),
-        ),
+        processes=processes_of(start.name, mailbox, zygote, SignalPipe([signal.SIGCHLD])),
         listeners=addresses,
         reports=Reports.of(start.name, start.environment, mailbox, clock),
         upward=Upward(
@@ -175,7 +178,9 @@ def _supervisor(
         clock=clock,
         random=random.random,
     )
-    return construct(SupervisorActor, mailbox=mailbox, supervision=supervision, reply=lifeline.send)
+    return construct(
+        SupervisorActor, mailbox=mailbox, supervision=Supervision(given), reply=lifeline.send
+    )
 
 
 def _heard(lifeline: Lifeline[FromParent]) -> list[FromParent]:

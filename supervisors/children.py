@@ -100,6 +100,7 @@ class Child:
     def begin(self, lifeline: Lifeline[FromChild], now: float) -> None:
         """Another process is being asked for."""
         self.state = "starting"
+        self.restarts += self.starts > 0
         self.starts += 1
         self.started_at, self.ready_at = now, None
         self.failure = ""
@@ -258,7 +259,7 @@ class Child:
             pid=self.pid,
             state=self.state,
             incarnation=self.starts,
-            restarts=self.restarts,
+            restarts=self.restarts + (self.state == "backoff"),  # the one that is due counts
             restart=self.spec.restart,
             last_exit=self.last_exit,
             mailbox=self.mailbox,

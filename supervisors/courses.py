@@ -54,13 +54,12 @@ class Course:
         self._delay = delay
         self._stage: Literal["down", "pause", "up"] = "down"
         self._pending = list(self.members)  # to be started
+        self._started: dict[str, int] = {}  # the start that was this one's doing, by child
 
     @property
     def unfinished(self) -> list[Child]:
         """Those that are not up yet."""
-        return [
-            child for child in self.members if child in self._pending or child.state == "starting"
-        ]
+        return [one for one in self.members if one in self._pending or self._awaits_ready(one)]
 
     def awaits(self, child: Child) -> bool:
         """Whether it will be started by this."""
@@ -108,8 +107,14 @@ class Course:
             child = self._pending.pop(0)
             if not child.has_process:
                 self._launch(child)
+                self._started[child.spec.id] = child.starts
         return not self._is_starting
 
     @property
     def _is_starting(self) -> bool:
-        return any(child.state == "starting" for child in self.members)
+        return any(map(self._awaits_ready, self.members))
+
+    def _awaits_ready(self, child: Child) -> bool:
+        """Whether the start that this caused goes on; one that has failed since is no reason."""
+        is_ours = self._started.get(child.spec.id) == child.starts
+        return is_ours and child.state == "starting"

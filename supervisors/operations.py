@@ -49,7 +49,7 @@ class Operations:
         spec = added_child(order.name, order.table, kind=order.kind)
         child = self._supervision.roster.add(spec)
         self._supervision.orders.start(child, delivery, is_new=True)
-        self._supervision.restarting.launch(child)
+        self._supervision.launcher.launch(child)
         return LATER
 
     def _restart(self, child: Child, delivery: Delivery) -> Later:
@@ -57,7 +57,7 @@ class Operations:
         self._refuse_unless_down(child)
         self._supervision.undertaker.release(child.spec)
         self._supervision.orders.start(child, delivery)
-        self._supervision.restarting.launch(child)
+        self._supervision.launcher.launch(child)
         return LATER
 
     def _terminate(self, child: Child, delivery: Delivery) -> ChildIs | Later:

@@ -74,12 +74,6 @@ class Restarting:
                 wanted.append(child)
         self._begin(wanted, is_parallel=is_alone or self._spec.start == "parallel")
 
-    def launch(self, child: Child) -> None:
-        """Ask for its next life."""
-        if child.starts:
-            child.restarts += 1
-        self._launcher.launch(child)
-
     def proceed(self) -> None:
         """Go on with what several children are in the middle of."""
         if self._course is not None and self._course.proceed():
@@ -91,7 +85,7 @@ class Restarting:
         if self._course is not None and self._course.awaits(child):
             self.proceed()
         else:
-            self.launch(child)
+            self._launcher.launch(child)
 
     def leave(self, child: Child) -> None:
         """It is not to be started with the others that are on their way."""
@@ -122,7 +116,7 @@ class Restarting:
             if delay > 0:
                 child.wait(delay)
             else:
-                self.launch(child)
+                self._launcher.launch(child)
             self.proceed()
             return
         children = list(self._roster.children.values())
@@ -186,7 +180,11 @@ class Restarting:
         for child in members:
             self._undertaker.release(child.spec)  # of one that had ended for good, till now
         self._course = Course(
-            members, launch=self.launch, is_parallel=is_parallel, failed=failed, delay=delay
+            members,
+            launch=self._launcher.launch,
+            is_parallel=is_parallel,
+            failed=failed,
+            delay=delay,
         )
         self.proceed()
 

@@ -39,7 +39,7 @@ from holdfast.supervisors.undertaker import Undertaker
 from holdfast.supervisors.watches import Watches
 from holdfast.supervisors.zygote import Exited, Forked, ForkFailed, ZygoteLost
 
-__all__ = ["Supervision", "Upward"]
+__all__ = ["Given", "Supervision", "Upward"]
 
 STATUS_WAIT = 0.2  # seconds per level for the children to say how they are
 
@@ -52,72 +52,77 @@ class Upward(msgspec.Struct, frozen=True):
     below: Callable[[dict[str, str]], None]  # children that messages added, and whose they are
 
 
+class Given(msgspec.Struct, frozen=True, kw_only=True):
+    """What a supervisor is made of; ``listeners`` are those of all descendants, by name."""
+
+    name: str
+    incarnation: str
+    spec: SupervisorSpec
+    environment: Environment
+    mailbox: Mailbox
+    processes: Processes
+    listeners: Listeners
+    reports: Reports
+    upward: Upward
+    clock: Clock
+    random: Callable[[], float]
+
+
 class Supervision:
     """The children of one supervisor; its phases follow each other in the order below."""
 
-    def __init__(
-        self,
-        *,
-        name: str,
-        incarnation: str,
-        spec: SupervisorSpec,
-        environment: Environment,
-        mailbox: Mailbox,
-        processes: Processes,
-        listeners: Listeners,
-        reports: Reports,
-        upward: Upward,
-        clock: Clock,
-        random: Callable[[], float],
-    ) -> None:
-        """``listeners`` are those of all descendants, by name."""
+    def __init__(self, given: Given) -> None:
+        spec, mailbox, clock = given.spec, given.mailbox, given.clock
         self.phase: Literal["starting", "running", "stopping", "stopped"] = "starting"
         self.exit_code = EXIT_STOPPED
         self.was_ready = False
         self.is_complete = False  # its significant children have ended: that is why it stops
         self.orders = Orders()
-        self.undertaker = Undertaker(mailbox=mailbox, listeners=listeners)
-        self._name, self._spec = name, spec
-        self._mailbox, self._processes = mailbox, processes
-        self.reports, self._upward, self._clock = reports, upward, clock
-        self._limits = RestartLimits(spec, clock=clock, random=random)
+        self.undertaker = Undertaker(mailbox=mailbox, listeners=given.listeners)
+        self._name, self._spec, self._clock = given.name, spec, clock
+        self._mailbox, self._processes = mailbox, given.processes
+        self.reports, self._upward = given.reports, given.upward
+        self._limits = RestartLimits(spec, clock=clock, random=given.random)
         self.roster = Roster(
-            name=name,
+            name=given.name,
             spec=spec,
             mailbox=mailbox,
             limits=self._limits,
-            listeners=listeners,
+            listeners=given.listeners,
             undertaker=self.undertaker,
-            tell_below=upward.below,
+            tell_below=given.upward.below,
         )
-        self._children = self.roster.children
-        self.rounds = Rounds(
-            mailbox=mailbox, children=self._children, deadline=STATUS_WAIT * spec.height
-        )
-        self.watches = Watches(name=name, life=incarnation, children=self._children, clock=clock)
-        self._launcher = launcher = Launcher(
-            environment=environment,
+        self._children = children = self.roster.children
+        deadline = STATUS_WAIT * spec.height
+        self.rounds = Rounds(mailbox=mailbox, children=children, deadline=deadline)
+        life = given.incarnation
+        self.watches = Watches(name=given.name, life=life, children=children, clock=clock)
+        self.launcher = Launcher(
+            environment=given.environment,
             mailbox=mailbox,
-            processes=processes,
-            listeners=listeners,
+            processes=given.processes,
+            listeners=given.listeners,
             watches=self.watches,
             clock=clock,
         )
-        self.ending = Ending(mailbox=mailbox, children=self._children, clock=clock)
-        self.restarting = Restarting(
-            spec=spec,
+        self.ending = Ending(mailbox=mailbox, children=children, clock=clock)
+        self.restarting = self._restarting()
+        given.processes.names = lambda: self.roster.process_names
+        # Between the loss of a zygote and the next one: the children to start again.
+        self._bereft: list[Child] | None = None
+        self._why_lost = ""
+
+    def _restarting(self) -> Restarting:
+        return Restarting(
+            spec=self._spec,
             roster=self.roster,
-            launcher=launcher,
+            launcher=self.launcher,
             limits=self._limits,
             orders=self.orders,
             undertaker=self.undertaker,
             watches=self.watches,
             decided=Decided(self._all_up, self._give_up, self._shut_down),
         )
-        processes.names = lambda: self.roster.process_names
-        # Between the loss of a zygote and the next one: the children to start again.
-        self._bereft: list[Child] | None = None
-        self._why_lost = ""
 
     # -- starting -----------------------------------------------------------------------------
 
@@ -145,9 +150,9 @@ class Supervision:
         """A process came, failed to come, went; or the zygote did."""
         match message:
             case Forked():
-                self._launcher.forked(message)
+                self.launcher.forked(message)
             case ForkFailed():
-                if (child := self._launcher.failed(message)) is not None:
+                if (child := self.launcher.failed(message)) is not None:
                     self._ended(child, None)
             case Exited(pid=pid, status=status):
                 self._exited(pid, status)
@@ -256,7 +261,7 @@ class Supervision:
         """All children die with it: one failure, whatever their number."""
         self.reports.zygote_lost(reason)
         self._why_lost = reason
-        self._launcher.forget()
+        self.launcher.forget()
         self.restarting.drop()
         self._bereft = []
         for child in self._children.values():

@@ -22,7 +22,7 @@ from holdfast.actors.mailbox import Mailbox
 from holdfast.actors.messages.supervisor import ChildStatus, Tree, decode_request
 from holdfast.clock import Clock, SystemClock
 from holdfast.errors import ConfigError, StartError
-from holdfast.supervisors.child import fork_zygote
+from holdfast.supervisors.child import fork_zygote, processes_of
 from holdfast.supervisors.config import load_settings
 from holdfast.supervisors.linux import adopt_orphans, children_of_this_process
 from holdfast.supervisors.listeners import Listeners
@@ -34,12 +34,11 @@ from holdfast.supervisors.locks import (
 )
 from holdfast.supervisors.logs import configure_logging, sign_log
 from holdfast.supervisors.plan import environment_of, root_spec
-from holdfast.supervisors.processes import Processes
 from holdfast.supervisors.reports import Reports
 from holdfast.supervisors.roles import address_book
 from holdfast.supervisors.signals import SignalPipe
 from holdfast.supervisors.spec import EXIT_CONFIG, EXIT_STOPPED, Environment, SupervisorSpec
-from holdfast.supervisors.supervision import Supervision, Upward
+from holdfast.supervisors.supervision import Given, Supervision, Upward
 from holdfast.supervisors.supervisor import RootActor
 from holdfast.supervisors.zygote import Zygote
 
@@ -119,13 +118,16 @@ def run_root(
         if failure is not None:
             logger.opt(exception=failure).critical("the root failed")
             raise failure
+    return _exit_code(actor, failures)
+
+
+def _exit_code(actor: RootActor, failures: list[str]) -> int:
+    code = actor.supervision.exit_code
     if failures:
-        raise (ConfigError if actor.supervision.exit_code == EXIT_CONFIG else StartError)(
-            "\n".join(failures)
-        )
+        raise (ConfigError if code == EXIT_CONFIG else StartError)("\n".join(failures))
     if actor.interrupted_by is not None:
         return 128 + actor.interrupted_by
-    return EXIT_STOPPED if actor.supervision.is_complete else actor.supervision.exit_code
+    return EXIT_STOPPED if actor.supervision.is_complete else code
 
 
 def _own(stack: ExitStack, data_dir: Path, run_dir: Path) -> None:
@@ -159,19 +161,13 @@ def _root_actor(
         address=address_book(environment.run_dir),
         decode=decode_request,
     )
-    processes = Processes(
-        mailbox=mailbox,
-        zygote=zygote,
-        fork_zygote=partial(fork_zygote, ROOT),
-        signals=signals,
-    )
-    supervision = Supervision(
+    given = Given(
         name=ROOT,
         incarnation=str(boot),
         spec=spec,
         environment=environment,
         mailbox=mailbox,
-        processes=processes,
+        processes=processes_of(ROOT, mailbox, zygote, signals),
         listeners=listeners,
         reports=Reports.of(ROOT, environment, mailbox, clock),
         upward=upward,
@@ -182,7 +178,7 @@ def _root_actor(
     return construct(
         RootActor,
         mailbox=mailbox,
-        supervision=supervision,
+        supervision=Supervision(given),
         boot=boot,
         within=environment.stop_within,
         describe=describe,

@@ -104,13 +104,15 @@ WEIGHTS: Final = (10, 2, 4, 3, 2, 2, 3)
 
 
 class Busy(holdfast.Agent):
-    """Emits an event for each number it is told; starts as the files in ``folder`` say."""
+    """Writes each number it is told to a file; starts as the files in ``folder`` say."""
 
     def __init__(self, *, folder: str) -> None:
         super().__init__()
         self._folder = Path(folder)
 
     def on_start(self) -> None:
+        path = self._folder / f"handled-{self.name}"
+        self._handled = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
         slow = self._folder / f"slow-{self.name}"
         with suppress(OSError, ValueError):
             threading.Event().wait(float(slow.read_text()))
@@ -124,7 +126,7 @@ class Busy(holdfast.Agent):
             case ["exit", int(code)]:
                 os._exit(code)
             case ["count", int(number)]:
-                self.hub.events.emit("chaos:handled", number, key=f"{self.name}.{number}")
+                os.write(self._handled, f"{number}\n".encode())
         return message
 
 
