@@ -9,7 +9,7 @@ import msgspec
 
 from holdfast.actors.delivery import Delivery
 from holdfast.actors.messages.supervisor import ChildIs
-from holdfast.errors import ActorGone, HoldfastError, StartError
+from holdfast.errors import HoldfastError, StartError
 from holdfast.supervisors.children import Child
 from holdfast.supervisors.reports import exit_text
 
@@ -69,10 +69,6 @@ class Orders:
             how = exit_text(child.last_exit)
             text = f"child {child.spec.id!r} did not start: {how}\n{child.failure}"
             self._fail(child, StartError(text.rstrip()))
-
-    def removed(self, child: Child) -> None:
-        """It is no child any more."""
-        self._fail(child, ActorGone(child.spec.id, "deleted"))
 
     def _add(self, child: Child, delivery: Delivery, *, wants_up: bool, is_new: bool) -> None:
         order = self._orders.setdefault(child.spec.id, Order(wants_up, is_new, []))

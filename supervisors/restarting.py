@@ -56,6 +56,7 @@ class Restarting:
         self._watches = watches
         self._decided = decided
         self._course: Course | None = None  # of several children, under way
+        self._has_ended = False  # the supervisor stops: nothing is started any more
 
     # -- starting -----------------------------------------------------------------------------
 
@@ -93,8 +94,13 @@ class Restarting:
             self._course.leave(child)
 
     def drop(self) -> None:
-        """Nothing goes on: all stop, or are dying."""
+        """All children are dying, with their zygote: nothing goes on."""
         self._course = None
+
+    def end(self) -> None:
+        """All children are stopped: nothing is started any more."""
+        self._course = None
+        self._has_ended = True
 
     # -- what a child's end leads to ----------------------------------------------------------
 
@@ -177,6 +183,8 @@ class Restarting:
         failed: Child | None = None,
         delay: float = 0.0,
     ) -> None:
+        if self._has_ended:  # by the end of a significant child, a moment ago
+            return
         for child in members:
             self._undertaker.release(child.spec)  # of one that had ended for good, till now
         self._course = Course(

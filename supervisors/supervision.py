@@ -310,7 +310,7 @@ class Supervision:
             return
         self.phase = "stopping"
         self.exit_code = exit_code
-        self.restarting.drop()
+        self.restarting.end()
         budget = self._spec.stop_budget if within is None else within
         self.ending.begin(math.inf if isinstance(budget, str) else budget)
         for child in self._children.values():
