@@ -30,7 +30,6 @@ from holdfast.supervisors.spec import (
     ChildStart,
     Environment,
     SupervisorSpec,
-    zygote_name,
 )
 from holdfast.supervisors.status import Rounds
 from holdfast.supervisors.undertaker import Undertaker
@@ -50,6 +49,7 @@ class Upward(msgspec.Struct, frozen=True):
 
     ready: Callable[[], None]  # every child is ready
     failed: Callable[[str], None]  # the start failed, and why
+    stopping: Callable[[], None] = lambda: None  # the stop has begun
 
 
 class Supervision:
@@ -184,9 +184,9 @@ class Supervision:
                 child.reaped(status)
         # Other pids are those of leftovers; the last of them ends the wait for them.
         for child in [child for child in self._children.values() if child.exit_status is not None]:
-            run = child.spec.run
-            if not isinstance(run, SupervisorSpec) or not self._processes.kill_leftovers(
-                {zygote_name(child.spec.id), *run.process_names}
+            assert child.pid is not None
+            if not self._processes.kill_leftovers(
+                child.spec.id, child.starts, child.pid, is_supervisor=child.spec.is_supervisor
             ):
                 self._ended(child, child.exit_status)
 
@@ -213,8 +213,8 @@ class Supervision:
         match message:
             case Ready():
                 self._ready(child)
-            case Failed(traceback=text):
-                child.failure = text
+            case Failed(traceback=text, cause=cause):
+                child.failure, child.cause = text, cause
             case StatusReply():
                 self.rounds.replied(child, message)
 
@@ -321,6 +321,7 @@ class Supervision:
             return
         self.phase = "stopping"
         self.exit_code = exit_code
+        self._upward.stopping()
         for child in self._children.values():
             if not child.has_process:
                 child.cancel()
