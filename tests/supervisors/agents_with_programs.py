@@ -113,6 +113,22 @@ class Starts(HostedActor):
         return message
 
 
+class StartsSlowly(HostedActor):
+    """Says the pids of its programs in the file ``said``, and then waits in ``on_start``."""
+
+    def __init__(self, *, ways: list[str], said: str) -> None:
+        super().__init__()
+        self._ways = ways
+        self._said = Path(said)
+
+    def on_start(self) -> None:
+        pids = [WAYS[way]() for way in self._ways]
+        whole = self._said.with_suffix(".new")
+        whole.write_text(" ".join(map(str, pids)))
+        whole.replace(self._said)
+        signal.pause()
+
+
 class StartsAndDies(HostedActor):
     """Starts programs in these ways when it is told to, and has no time to say so."""
 

@@ -1,12 +1,16 @@
-"""Specs of agents under test, wherever their classes stand."""
+"""Specs of agents under test, wherever their classes stand, and what they are told."""
 
 from __future__ import annotations
 
+import socket
 from typing import Any
 
+import msgspec
+
+from holdfast.actors.wire import VERSION, Hello, Tell, encode_frame
 from holdfast.supervisors.settings import AgentSettings
 from holdfast.supervisors.spec import ChildSpec
-from tests.supervisors.trees import PROJECT
+from tests.supervisors.trees import PROJECT, TIMEOUT, SmallTree
 
 
 def agent(
@@ -25,3 +29,15 @@ def agent(
 def starts(name: str, *ways: str) -> ChildSpec:
     """A child that starts programs in these ways."""
     return agent(name, "agents_with_programs:Starts", ways=list(ways))
+
+
+def tell(tree: SmallTree, message: object, to: str) -> None:
+    """Tell an actor something, once: nobody sends it again."""
+    body = msgspec.Raw(msgspec.msgpack.encode(message))
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.settimeout(TIMEOUT)
+        sock.connect(str(tree.run_dir / f"{to}.sock"))
+        hello = Hello(VERSION, to, "test", "1", 1, False)
+        sock.sendall(encode_frame(hello) + encode_frame(Tell(1, 1, False, body)))
+        while sock.recv(65536):  # until it is dead
+            pass
