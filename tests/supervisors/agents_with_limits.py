@@ -3,11 +3,35 @@
 from __future__ import annotations
 
 import os
-from contextlib import suppress
 
+from holdfast import Agent
 from holdfast.actors.host import HostedActor
 
 MUCH = 1 << 30  # bytes
+
+
+def take_all(taken: list[object]) -> None:
+    """Until nothing of any size can be had, as far as that goes."""
+    chain: object = None  # a list would fail to grow, and leave what it had asked for
+    for size in (1_000_000, 50_000, 4_000, *range(500, 0, -16)):
+        try:
+            while True:
+                chain = taken[0] = (chain, bytes(size))
+        except MemoryError:
+            if size < 16:
+                raise
+
+
+class EmitsAndTakes(Agent):
+    """Emits what it is told, and then wants more memory than there is."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._taken: list[object] = [None]
+
+    def on_receive(self, message: object) -> None:
+        self.hub.events.emit("last:words", {"said": str(message)})
+        take_all(self._taken)
 
 
 class Takes(HostedActor):
@@ -19,16 +43,16 @@ class Takes(HostedActor):
     def __init__(self, *, when: str = "") -> None:
         super().__init__()
         self._when = when
-        self._taken: list[bytes] = []
+        self._taken: list[object] = [None]
 
     def on_start(self) -> None:
         if self._when and os.path.exists(self._when):
-            self._take_slowly()
+            take_all(self._taken)
 
     def on_receive(self, message: object) -> object:
         match message:
             case "slowly":
-                self._take_slowly()
+                take_all(self._taken)
             case "at once":
                 self._taken.append(bytes(MUCH))
             case "in a frame":
@@ -43,12 +67,3 @@ class Takes(HostedActor):
             case "something else":
                 raise RuntimeError("the moon is wrong")
         return message
-
-    def _take_slowly(self) -> None:
-        """Until not even a small thing can be had."""
-        for size in (1_000_000, 10_000):
-            with suppress(MemoryError):
-                while True:
-                    self._taken.append(bytes(size))
-        while True:
-            self._taken.append(os.urandom(100))

@@ -114,7 +114,7 @@ def test_the_state_of_a_daemon_works_within_limits(tmp_path: Path) -> None:
     )
     agents = f"""
 [agents.a]
-class = "tests.supervisors.agents_with_limits:Takes"
+class = "tests.supervisors.agents_with_limits:EmitsAndTakes"
 python_path = ["{PROJECT}"]
 {limits}
 """
@@ -123,10 +123,14 @@ python_path = ["{PROJECT}"]
             daemon.hub.events.emit("some:thing", {"number": number})
         daemon.hub.flush()
         pid = daemon.pid("a")
-        daemon.hub.ref("a").tell("slowly")
+        daemon.hub.ref("a").tell("farewell")
         again = daemon.wait_for_another("a", pid)
         assert again.last_exit is not None
         assert again.last_exit.kind == "memory"
+        # What an agent emitted is committed before an exception ends it, this one too.
+        assert {"said": "farewell"} in [
+            event.data for event in daemon.hub.events.query(types="last:words")
+        ]
         assert daemon.stop() == 0
 
 
