@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import socket
 from typing import Any
 
@@ -41,3 +43,13 @@ def tell(tree: SmallTree, message: object, to: str) -> None:
         sock.sendall(encode_frame(hello) + encode_frame(Tell(1, 1, False, body)))
         while sock.recv(65536):  # until it is dead
             pass
+
+
+def kill(tree: SmallTree, victim: str, number: int = signal.SIGKILL) -> None:
+    """Signal a process; an agent by its pid, for a program that is not loaded yet has its name."""
+    for supervisor in [name for name in ("root", "below") if name in tree.pids()]:
+        status = tree.which(supervisor).get(victim)
+        if status is not None and status.pid is not None:
+            os.kill(status.pid, number)
+            return
+    tree.kill(victim, number)

@@ -11,7 +11,7 @@ import pytest
 from tests.conftest import descendants
 from tests.supervisors.agents_with_programs import WAYS
 from tests.supervisors.conftest import Grow
-from tests.supervisors.specs import agent, starts
+from tests.supervisors.specs import agent, kill, starts
 from tests.supervisors.trees import SmallTree, child, nested, wait_for_end
 
 
@@ -27,11 +27,29 @@ def test_what_a_life_started_is_gone_when_the_next_begins(grow: Grow, victim: st
     tree = grow(nested("below", starts("a", *WAYS), child("b"))).ready()
     watches = tree.watch(*programs_of(tree, "a").values())
     assert not any(wait_for_end(watch, 0) for watch in watches)
-    tree.kill(victim)
+    kill(tree, victim)
     tree.expect("^a is ready")
     assert [
         way for way, watch in zip(WAYS, watches, strict=True) if not wait_for_end(watch, 0)
     ] == []
+    assert tree.end() == 0
+
+
+def test_every_way_to_get_away_is_known_by_itself(grow: Grow) -> None:
+    agents = [starts(f"a-{number}", way) for number, way in enumerate(WAYS)]
+    tree = grow(nested("below", *agents, max_restarts=1_000)).ready()
+    for number, way in enumerate(WAYS):
+        (watch,) = tree.watch(programs_of(tree, f"a-{number}")[way])
+        kill(tree, f"a-{number}")
+        tree.expect(f"^a-{number} is ready")
+        assert wait_for_end(watch, 0), way
+    watches = tree.watch(
+        *(programs_of(tree, f"a-{number}")[way] for number, way in enumerate(WAYS))
+    )
+    kill(tree, "below")
+    tree.expect("^below is ready")
+    left = [way for way, watch in zip(WAYS, watches, strict=True) if not wait_for_end(watch, 0)]
+    assert left == []
     assert tree.end() == 0
 
 
@@ -40,7 +58,7 @@ def test_no_life_ever_sees_a_program_of_the_last(grow: Grow, tmp_path: Path) -> 
     sees = agent("a", "agents_with_programs:SeesTheLast", seen=str(seen))
     tree = grow(sees, max_restarts=1_000, stable_after=0.0).ready()
     for _ in range(20):
-        tree.kill("a")
+        kill(tree, "a")
         tree.expect("^a is ready")
     assert tree.count("still there") == 0
     assert len(seen.read_text().split()) == 21
@@ -66,9 +84,9 @@ def test_the_programs_of_others_are_let_alone(grow: Grow) -> None:
     tree = grow(starts("a", *WAYS), below, starts("c", *WAYS)).ready()
     programs = [pid for name in ("a", "b2", "c") for pid in programs_of(tree, name).values()]
     watches = tree.watch(*programs)
-    tree.kill("b")
+    kill(tree, "b")
     tree.expect("^b is ready")
-    tree.kill("below")
+    kill(tree, "below")
     tree.expect("^below is ready")
     of_others = watches[: len(WAYS)] + watches[2 * len(WAYS) :]
     assert not any(wait_for_end(watch, 0) for watch in of_others)
@@ -81,7 +99,7 @@ def test_a_program_that_opts_out_stays_until_the_daemon_ends(grow: Grow) -> None
     tree = grow(nested("below", starts("a", "opted_out"))).ready()
     (watch,) = tree.watch(*programs_of(tree, "a").values())
     for victim in ("a", "zygote:below", "below", "zygote:root"):
-        tree.kill(victim)
+        kill(tree, victim)
         tree.expect("^a is ready")
     assert not wait_for_end(watch, 0)
     assert tree.end() == 0
@@ -90,7 +108,7 @@ def test_a_program_that_opts_out_stays_until_the_daemon_ends(grow: Grow) -> None
 
 def test_what_an_agent_starts_is_told_whose_it_is_and_where_its_daemon_is(grow: Grow) -> None:
     tree = grow(nested("below", starts("a"))).ready()
-    tree.kill("a")
+    kill(tree, "a")
     tree.expect("^a is ready")
     environ = tree.ask("environment", "a")
     assert environ["HOLDFAST_ACTOR"] == "a"
@@ -122,6 +140,6 @@ def test_each_child_leads_a_group_in_a_session_of_the_trees_own(grow: Grow) -> N
         }
         assert all(os.getpgid(pids[name]) == pids[name] for name in ("a", "below", "b"))
         assert os.getsid(tree.process.pid) == os.getsid(0)
-        tree.kill("zygote:root")
+        kill(tree, "zygote:root")
         tree.expect("^below is ready")
     assert tree.end() == 0

@@ -13,7 +13,7 @@ from holdfast.supervisors.guardian import end_life
 from holdfast.supervisors.lives import LIFE, new_life
 from tests.supervisors.agents_with_programs import WAYS
 from tests.supervisors.conftest import Grow
-from tests.supervisors.specs import agent, starts
+from tests.supervisors.specs import agent, kill, starts
 from tests.supervisors.trees import TIMEOUT, SmallTree, child, nested, wait_for_end
 
 ALL_GONE = 1.0  # seconds
@@ -46,7 +46,7 @@ def test_nor_do_they_when_their_agent_is_stopped(grow: Grow) -> None:
     tree = grow(starts("a", *WAYS), nested("below", starts("b", *WAYS))).ready()
     programs = programs_of(tree, "a", "b")
     for name in ("a", "b", "zygote:below"):
-        tree.kill(name, signal.SIGSTOP)
+        kill(tree, name, signal.SIGSTOP)
     kill_root(tree, *programs)
     tree.respawn().ready()
     assert tree.end() == 0
