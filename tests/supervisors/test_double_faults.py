@@ -59,26 +59,27 @@ def live_name(pid: int) -> str:
 def test_a_supervisor_killed_again_during_its_restart_converges(grow: Grow) -> None:
     # Scenario 26
     names = [f"kid-{os.getpid()}-{number}" for number in range(4)]
+    twin = f"sup-{os.getpid()}"
     # Not looked at: between fork and exec, a program has its agent's name.
     parent = starts("parent", "in_its_own_session", "double_forked")
-    below = nested("below", *map(child, names), parent)
+    below = nested(twin, *map(child, names), parent)
     tree = grow(below, child("a"), max_restarts=1_000, stable_after=0.0).ready()
     sibling = tree.pids()["a"]
     kills = 0
-    with Sampler({"below", *names}) as sampler:
+    with Sampler({twin, *names}) as sampler:
         for _ in range(8):
-            pid = tree.kill("below")
+            pid = tree.kill(twin)
             kills += 1
             for _ in range(2):  # as soon as there is another, ready or not
-                pid = tree.until(lambda: other(tree.pids(), "below", pid))  # noqa: B023
+                pid = tree.until(lambda: other(tree.pids(), twin, pid))  # noqa: B023
                 os.kill(pid, signal.SIGKILL)
                 kills += 1
-            tree.until(lambda: other(tree.pids(), "below", pid))  # noqa: B023
-            tree.until(lambda: tree.which()["below"].state == "running")
+            tree.until(lambda: other(tree.pids(), twin, pid))  # noqa: B023
+            tree.until(lambda: tree.which()[twin].state == "running")
             assert set(names) <= set(tree.pids())
     assert sampler.twice == set()
     assert sampler.samples > 50
-    assert tree.which()["below"].restarts == kills
+    assert tree.which()[twin].restarts == kills
     assert tree.pids()["a"] == sibling
     assert tree.end() == 0
 

@@ -121,11 +121,11 @@ def test_a_guardian_takes_little_memory(grow: Grow) -> None:
 def test_only_what_is_of_the_life_or_of_the_session_is_killed() -> None:
     life, other = new_life(), new_life()
 
-    def sleep(mark: str, **how: bool) -> subprocess.Popen[bytes]:
+    def sleeping(mark: str, **how: bool) -> subprocess.Popen[bytes]:
         return subprocess.Popen(["sleep", "1000"], env={LIFE: mark}, **how)  # type: ignore[call-overload, no-any-return]  # mypy wants each keyword by name
 
-    ours = [sleep(life), sleep(f"{life}/a.1"), sleep(other, start_new_session=True)]
-    others = [sleep(other), sleep(f"{life}0"), sleep("")]
+    ours = [sleeping(life), sleeping(f"{life}/a.1"), sleeping(other, start_new_session=True)]
+    others = [sleeping(other), sleeping(f"{life}0"), sleeping("")]
     end_life(life, ours[-1].pid)
     assert [process.wait(TIMEOUT) for process in ours] == [-signal.SIGKILL] * 3
     assert [process.poll() for process in others] == [None] * 3
