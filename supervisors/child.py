@@ -34,8 +34,10 @@ from holdfast.clock import Clock, SystemClock
 from holdfast.errors import ConfigError
 from holdfast.supervisors.launcher import LIFELINE
 from holdfast.supervisors.lifeline import Lifeline, child_end
+from holdfast.supervisors.limits import Reserve, apply_limits, is_out_of_memory
 from holdfast.supervisors.linux import adopt_orphans, set_process_name
 from holdfast.supervisors.listeners import Listeners
+from holdfast.supervisors.lives import ACTOR, LIFE, RUN_DIR, Badge, life_below
 from holdfast.supervisors.logs import sign_log
 from holdfast.supervisors.processes import Processes
 from holdfast.supervisors.reports import Reports
@@ -53,30 +55,34 @@ from holdfast.supervisors.supervision import Given, Supervision, Upward
 from holdfast.supervisors.supervisor import SupervisorActor
 from holdfast.supervisors.zygote import Zygote
 
-__all__ = ["fork_zygote", "processes_of", "run_child"]
+__all__ = ["fork_zygote", "run_child"]
 
 LONGEST = 64 * 1024  # characters of a traceback; more would not fit a datagram
 
 _decode_start = msgspec.msgpack.Decoder(ChildStart).decode
 
 
-def fork_zygote(supervisor: str) -> Zygote:
-    """The zygote of a supervisor's children."""
-    return Zygote(run_child, preload=PRELOAD, name=zygote_name(supervisor))
+def fork_zygote(supervisor: str, *, own_session: bool = False) -> Zygote:
+    """The zygote of a supervisor's children; the root's has a session of its own."""
+    name = zygote_name(supervisor)
+    return Zygote(run_child, preload=PRELOAD, name=name, own_session=own_session)
 
 
-def processes_of(
-    supervisor: str, mailbox: Mailbox, zygote: Zygote, signals: SignalPipe
-) -> Processes:
-    """The processes of a supervisor whose first zygote is there."""
-    renew = partial(fork_zygote, supervisor)
-    return Processes(mailbox=mailbox, zygote=zygote, fork_zygote=renew, signals=signals)
+def _processes(supervisor: str, zygote: Zygote, mailbox: Mailbox, life: str) -> Processes:
+    return Processes(
+        mailbox=mailbox,
+        zygote=zygote,
+        fork_zygote=partial(fork_zygote, supervisor),
+        signals=SignalPipe([signal.SIGCHLD]),
+        life=life,
+    )
 
 
 def run_child(payload: bytes, descriptors: dict[str, int]) -> int:
     """Become the actor that ``payload`` describes, until it stops; the exit code."""
     start = _decode_start(payload)
     is_supervisor = isinstance(start.run, SupervisorSpec)
+    badge = _put_on_badge(start)  # before the zygote, whose children wear it too
     # Before any socket object of its own, so that there is next to nothing to close.
     zygote = fork_zygote(start.name) if is_supervisor else None
     signal.signal(signal.SIGTERM, _terminated)  # SIGINT is ignored since the zygote
@@ -87,22 +93,36 @@ def run_child(payload: bytes, descriptors: dict[str, int]) -> int:
     listeners = {name: socket.socket(fileno=fd) for name, fd in descriptors.items()}
     clock = SystemClock()
     actor: HostedActor | None = None
+    reserve = Reserve(0)
     with ExitStack() as stack:
+        stack.callback(badge.take_off)
         try:
             if zygote is not None:
                 actor = _supervisor(start, lifeline, listeners, zygote, clock, stack)
             else:
                 assert records is not None
+                assert not isinstance(start.run, SupervisorSpec)
+                reserve = apply_limits(start.run)
                 actor = _leaf(start, lifeline, listeners[start.name], records, clock, stack)
             failure = run(actor)
         except Exception as error:  # of a constructor: pykka catches the others
             failure = error
         if failure is None:
             return actor.supervision.exit_code if isinstance(actor, SupervisorActor) else 0
-        lifeline.send(Failed("".join(traceback.format_exception(failure))[-LONGEST:]))
+        reserve.lift()
+        cause = "memory" if is_out_of_memory(failure) else ""
+        lifeline.send(Failed("".join(traceback.format_exception(failure))[-LONGEST:], cause))
         if actor is not None and actor.mailbox.on_first_get is None:  # it was ready
             logger.opt(exception=failure).error("{} failed", start.name)
         return EXIT_CONFIG if isinstance(failure, ConfigError) else EXIT_FAILED
+
+
+def _put_on_badge(start: ChildStart) -> Badge:
+    """Have what this process starts be told apart from what others do."""
+    os.environ[ACTOR] = start.name
+    os.environ[RUN_DIR] = start.environment.run_dir
+    number = start.incarnation.rpartition(".")[2]
+    return Badge(life_below(os.environ[LIFE], start.name, number))
 
 
 def _leaf(
@@ -167,7 +187,7 @@ def _supervisor(
         spec=start.run,
         environment=start.environment,
         mailbox=mailbox,
-        processes=processes_of(start.name, mailbox, zygote, SignalPipe([signal.SIGCHLD])),
+        processes=_processes(start.name, zygote, mailbox, os.environ[LIFE]),
         listeners=addresses,
         reports=Reports.of(start.name, start.environment, mailbox, clock),
         upward=Upward(

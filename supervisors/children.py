@@ -30,7 +30,7 @@ from holdfast.supervisors.intensity import Backoff
 from holdfast.supervisors.lifeline import Lifeline
 from holdfast.supervisors.linux import resident_bytes
 from holdfast.supervisors.settings import Restart
-from holdfast.supervisors.spec import EXIT_SHUTDOWN, EXIT_STOPPED, ChildSpec
+from holdfast.supervisors.spec import EXIT_FAILED, EXIT_SHUTDOWN, EXIT_STOPPED, ChildSpec
 
 __all__ = ["Child", "ChildSaid", "Overdue", "Verdict", "exit_of", "is_restarted"]
 
@@ -74,7 +74,7 @@ class Child:
         self.pid: int | None = None  # None while the zygote has not answered yet
         self.started_at = 0.0  # monotonic
         self.ready_at: float | None = None  # monotonic
-        self.failure = ""  # what it said of its death
+        self.failure = self.cause = ""  # what it said of its death
         self.exit_status: int | None = None  # reaped, but something that it left is still dying
         self.mailbox = 0  # of its last status reply, as the four below
         self.handled = 0
@@ -103,7 +103,7 @@ class Child:
         self.restarts += self.starts > 0
         self.starts += 1
         self.started_at, self.ready_at = now, None
-        self.failure = ""
+        self.failure = self.cause = ""
         self.exit_status = None
         self._heard = []
         self.mailbox = self.handled = 0
@@ -245,7 +245,7 @@ class Child:
         if status is None:
             self.last_exit = LastExit(self._verdict or "not_forked", None, None, at)
         else:
-            self.last_exit = exit_of(status, self._verdict, at)
+            self.last_exit = exit_of(status, self._verdict, at, cause=self.cause)
         return self.last_exit
 
     def lived(self, now: float) -> float:
@@ -293,14 +293,19 @@ class Child:
             self._timer = None
 
 
-def exit_of(status: int, verdict: Verdict | None, at: float) -> LastExit:
-    """The exit that waitpid's ``status`` means, at ``at`` seconds since 1970."""
+def exit_of(status: int, verdict: Verdict | None, at: float, *, cause: str = "") -> LastExit:
+    """The exit that waitpid's ``status`` means, at ``at`` seconds since 1970.
+
+    ``cause`` is what a process that failed has said of it, if that has a name.
+    """
     number = os.waitstatus_to_exitcode(status)
     code, signal_ = (number, None) if number >= 0 else (None, -number)
     if verdict is not None and signal_ == signal.SIGKILL:
         kind: str = verdict
     elif signal_ is not None:
         kind = "signal"
+    elif code == EXIT_FAILED and cause:
+        kind = cause
     else:
         kind = "shutdown" if code == EXIT_SHUTDOWN else "exit"
     return LastExit(kind=kind, code=code, signal=signal_, at=at)

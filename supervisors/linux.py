@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 __all__ = [
+    "address_space",
     "adopt_orphans",
     "children_of_this_process",
     "die_with_parent",
@@ -67,6 +68,11 @@ def resident_bytes(pid: int) -> int:
     except OSError:
         return 0
     return int(fields[1]) * _page_bytes if len(fields) > 1 else 0
+
+
+def address_space() -> int:
+    """Bytes of address space that this process has, used or not."""
+    return int(Path("/proc/self/statm").read_text().split()[0]) * _page_bytes
 
 
 def children_of_this_process() -> list[int]:

@@ -2,27 +2,42 @@
 
 Owns the zygote.  While the zygote lives it is the parent of all children and reaps them.  When it
 dies, PDEATHSIG kills them, and this process, a subreaper, inherits and reaps them.  It inherits
-too what a dead supervisor below left to die, and programs that agents have started, which are
-let alone until the end.
+too what ended lives below have left (leftovers.py).  The root has a guardian besides.
 """
 
 from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from typing import Final, Literal
 
 import msgspec
+from loguru import logger
 
 from holdfast.actors.mailbox import Mailbox
-from holdfast.supervisors.linux import children_of_this_process, process_name, shown_name
+from holdfast.actors.reactor import Timer
+from holdfast.supervisors.guardian import Guardian
+from holdfast.supervisors.leftovers import Leftovers
+from holdfast.supervisors.linux import children_of_this_process
+from holdfast.supervisors.lives import life_below
 from holdfast.supervisors.signals import SignalPipe
-from holdfast.supervisors.zygote import Exited, FromZygote, Zygote, ZygoteLost
+from holdfast.supervisors.zygote import (
+    Exited,
+    Forked,
+    ForkFailed,
+    FromZygote,
+    Zygote,
+    ZygoteLost,
+)
 
 __all__ = ["FromProcesses", "Gone", "Processes", "Signalled"]
 
 ZYGOTE_GRACE: Final = 1.0  # seconds to exit once its channel is closed; it takes one millisecond
+FORK_TIMEOUT: Final = 5.0  # seconds to fork a child, which takes milliseconds: the zygote hangs
+FIRST_FORK_TIMEOUT: Final = 30.0  # seconds; before it forks one it imports, from a slow disk maybe
+LATE: Final = 1.0  # seconds; a timer that comes so late says that this process was stopped
+GUARD_AGAIN: Final = 1.0  # seconds until a guardian that could not be forked is tried again
 
 
 class Gone(msgspec.Struct, frozen=True):
@@ -48,22 +63,51 @@ class Processes:
         zygote: Zygote,
         fork_zygote: Callable[[], Zygote],
         signals: SignalPipe,
+        life: str,
+        guardian: Guardian | None = None,
     ) -> None:
-        """``signals`` include SIGCHLD; ``zygote`` was forked first of all, by ``fork_zygote``."""
+        """``signals`` include SIGCHLD; ``zygote`` was forked first of all, by ``fork_zygote``.
+
+        ``life`` is this supervisor's own, as lives.py has it.
+        """
         self._mailbox = mailbox
         self._fork_zygote = fork_zygote
         self._signals = signals
         self._zygote: Zygote | None = zygote
-        self.names: Callable[[], Collection[str]] = tuple  # of all processes below
+        self._session = zygote.session  # of all below
+        self._life = life
+        self._guardian = guardian
+        self._leftovers = Leftovers()
         self._state: Literal["forking", "lost", "finishing", "gone"] = "forking"
+        self._has_forked = False  # the zygote has, at least once
+        self._due: dict[int, Timer] = {}  # the answers of the zygote, by id
         mailbox.watch(signals.fileno(), self._read_signals)
         mailbox.watch(zygote.fileno(), self._read_zygote)
 
     def fork(self, ident: int, payload: bytes, descriptors: Mapping[str, int]) -> None:
-        """Ask the zygote for a child.  Raises OSError as Zygote.fork does."""
+        """Ask the zygote for a child.  Raises OSError as Zygote.fork does.
+
+        A zygote that does not answer in time is killed; ZygoteLost follows.
+        """
         if self._zygote is None:
             raise ConnectionError("the zygote is dead")
         self._zygote.fork(ident, payload, descriptors)
+        self._await_fork(ident, FORK_TIMEOUT if self._has_forked else FIRST_FORK_TIMEOUT)
+
+    def _await_fork(self, ident: int, timeout: float) -> None:
+        due = self._mailbox.monotonic() + timeout
+
+        def overdue() -> None:
+            for message in () if self._zygote is None else self._read_zygote():
+                self._mailbox.deliver(message)
+            if self._due.pop(ident, None) is None:
+                return
+            if self._mailbox.monotonic() - due > LATE:  # it was not the zygote that hung
+                self._await_fork(ident, timeout)
+            else:
+                self.kill_zygote()
+
+        self._due[ident] = self._mailbox.later(timeout, overdue)
 
     def kill_zygote(self) -> None:
         """It does not do its work; ZygoteLost follows."""
@@ -73,7 +117,11 @@ class Processes:
     def renew(self) -> None:
         """Fork another zygote, after Gone.  This process has one thread, so it may fork."""
         self._state = "forking"
+        self._has_forked = False
         self._zygote = self._fork_zygote()
+        self._session = self._zygote.session
+        if self._guardian is not None:
+            self._guardian.watch(self._session)
         self._mailbox.watch(self._zygote.fileno(), self._read_zygote)
 
     def finish(self) -> None:
@@ -86,22 +134,41 @@ class Processes:
         for message in self._reap():
             self._mailbox.deliver(message)
 
-    def kill_leftovers(self, names: Collection[str]) -> bool:
-        """SIGKILL what was inherited under one of these names; whether there was anything.
+    def kill_leftovers(self, child: str, start: int, pid: int, *, is_supervisor: bool) -> bool:
+        """SIGKILL what a child's life, now reaped, has left; whether there was anything.
 
-        Asked when a supervisor below is reaped: what it leaves hangs on this process by then, and
-        dies of PDEATHSIG anyway.  An Exited follows for each.
+        What it leaves hangs on this process by then.  An Exited follows for each.
         """
-        shown = {shown_name(name) for name in names}
-        return self._kill_children(lambda pid: process_name(pid) in shown)
+        return self._leftovers.kill(
+            self._inherited(),
+            life=life_below(self._life, child, start),
+            group=pid,
+            strays_in=self._session if is_supervisor else 0,
+        )
 
     def _read_zygote(self) -> list[FromProcesses]:
         assert self._zygote is not None
-        messages: list[FromProcesses] = [*self._zygote.read()]
+        messages: list[FromProcesses] = [*self._hear(self._zygote)]
         if messages and isinstance(messages[-1], ZygoteLost):
             self._zygote.kill()  # not reaped yet, so the pid is its own
             self._lose_zygote()
             messages += self._reap()
+        return messages
+
+    def _hear(self, zygote: Zygote) -> list[FromZygote]:
+        messages = zygote.read()
+        for message in messages:
+            match message:
+                case Forked(id=ident) | ForkFailed(id=ident):
+                    self._has_forked = True
+                    if (timer := self._due.pop(ident, None)) is not None:
+                        timer.cancel()
+                    if isinstance(message, Forked):
+                        self._leftovers.groups.add(message.pid)
+                case Exited(pid=pid):
+                    self._leftovers.reaped(pid)
+                case _:
+                    pass
         return messages
 
     def _read_signals(self) -> list[FromProcesses]:
@@ -125,16 +192,26 @@ class Processes:
                 if self._state == "finishing":
                     self._zygote = None
                 else:
-                    messages += self._zygote.read()  # what it said before it died
+                    messages += self._hear(self._zygote)  # what it said before it died
                     self._lose_zygote()
+            elif self._guardian is not None and pid == self._guardian.pid:
+                self._guard()
             elif pid:
+                self._leftovers.reaped(pid)
                 messages.append(Exited(pid, status))
-        if (self._state == "lost" and not self.kill_leftovers(self.names())) or (
-            self._state == "finishing" and not self._kill_children(lambda _: True)
-        ):
+        if self._state in ("lost", "finishing") and not self._clear():
             self._state = "gone"
             messages.append(Gone())
         return messages
+
+    def _guard(self) -> None:
+        """Have a guardian again."""
+        assert self._guardian is not None
+        try:
+            self._guardian.renew()
+        except OSError as error:
+            logger.error("no guardian can be forked, trying again: {}", error)
+            self._mailbox.later(GUARD_AGAIN, self._guard)
 
     def _lose_zygote(self) -> None:
         assert self._zygote is not None
@@ -142,14 +219,19 @@ class Processes:
         self._zygote.hang_up()
         self._zygote = None
         self._state = "lost"
+        self._leftovers.groups.clear()  # those children have died, or are about to
+        for timer in self._due.values():
+            timer.cancel()
+        self._due.clear()
 
-    def _kill_children(self, is_meant: Callable[[int], bool]) -> bool:
-        """Whether there were any; of those that die, a SIGCHLD comes."""
-        found = False
-        for pid in children_of_this_process():
-            if self._zygote is not None and pid == self._zygote.pid:
-                found |= self._state == "finishing"  # it is ending by itself
-            elif is_meant(pid):
-                found = True
-                os.kill(pid, signal.SIGKILL)  # our own child: nobody else can reap it
-        return found
+    def _clear(self) -> bool:
+        """Kill all that has no zygote any more, or simply all; whether there was anything."""
+        if self._state == "lost":
+            session = self._session
+            return self._leftovers.kill(self._inherited(), life=self._life, strays_in=session)
+        return self._leftovers.kill_all(self._inherited()) or self._zygote is not None
+
+    def _inherited(self) -> list[int]:
+        """The children of this process that it has not forked itself."""
+        own = {each.pid for each in (self._zygote, self._guardian) if each is not None}
+        return [pid for pid in children_of_this_process() if pid not in own]

@@ -14,7 +14,7 @@ from holdfast.errors import ChildError, UnknownActorError
 from holdfast.supervisors.children import Child
 from holdfast.supervisors.listeners import Listeners
 from holdfast.supervisors.restart_limits import RestartLimits
-from holdfast.supervisors.spec import MAX_DESCENDANTS, ChildSpec, SupervisorSpec, zygote_name
+from holdfast.supervisors.spec import MAX_DESCENDANTS, ChildSpec, SupervisorSpec
 from holdfast.supervisors.undertaker import Undertaker
 from holdfast.supervisors.watches import unknown
 
@@ -92,22 +92,6 @@ class Roster:
         if found is None:
             raise unknown(name)
         return found
-
-    @staticmethod
-    def processes_below(child: Child) -> set[str]:
-        """The names of all processes that a supervisor may leave when it is killed."""
-        if not isinstance(child.spec.run, SupervisorSpec):
-            return set()
-        added = {name for one in child.dynamic for name in (one, zygote_name(one))}
-        return {zygote_name(child.spec.id)} | child.spec.run.process_names | added
-
-    @property
-    def process_names(self) -> set[str]:
-        """Those of all processes below this supervisor, but its zygote."""
-        names = set(self._spec.process_names)
-        for child in self.children.values():
-            names |= {child.spec.id} | self.processes_below(child)
-        return names
 
     def _child(self, spec: ChildSpec, *, is_added: bool) -> Child:
         backoff = self._limits.backoff()

@@ -216,12 +216,6 @@ class SupervisorSpec(msgspec.Struct, frozen=True, kw_only=True, tag="supervisor"
         return None
 
     @property
-    def process_names(self) -> frozenset[str]:
-        """Those of all processes below, zygotes included."""
-        below = list(self.descendants())
-        return frozenset((*below, *map(zygote_name, below)))
-
-    @property
     def height(self) -> int:
         """Levels of supervisors, this one included."""
         nested = [child.run for child in self.children if isinstance(child.run, SupervisorSpec)]

@@ -50,6 +50,7 @@ class Upward(msgspec.Struct, frozen=True):
     ready: Callable[[], None]  # every child is ready
     failed: Callable[[str], None]  # the start failed, and why
     below: Callable[[dict[str, str]], None]  # children that messages added, and whose they are
+    stopping: Callable[[], None] = lambda: None  # the stop has begun
 
 
 class Given(msgspec.Struct, frozen=True, kw_only=True):
@@ -107,7 +108,6 @@ class Supervision:
         )
         self.ending = Ending(mailbox=mailbox, children=children, clock=clock)
         self.restarting = self._restarting()
-        given.processes.names = lambda: self.roster.process_names
         # Between the loss of a zygote and the next one: the children to start again.
         self._bereft: list[Child] | None = None
         self._why_lost = ""
@@ -167,7 +167,10 @@ class Supervision:
                 child.reaped(status)
         # Other pids are those of leftovers; the last of them ends the wait for them.
         for child in [child for child in self._children.values() if child.exit_status is not None]:
-            if not self._processes.kill_leftovers(Roster.processes_below(child)):
+            assert child.pid is not None
+            if not self._processes.kill_leftovers(
+                child.spec.id, child.starts, child.pid, is_supervisor=child.spec.is_supervisor
+            ):
                 self._ended(child, child.exit_status)
 
     def on_child(self, message: ChildSaid | Overdue) -> None:
@@ -194,8 +197,8 @@ class Supervision:
         match message:
             case Ready():
                 self._ready(child)
-            case Failed(traceback=text):
-                child.failure = text
+            case Failed(traceback=text, cause=cause):
+                child.failure, child.cause = text, cause
             case StatusReply():
                 self.rounds.replied(child, message)
             case Below(supervisors=supervisors):
@@ -310,6 +313,7 @@ class Supervision:
             return
         self.phase = "stopping"
         self.exit_code = exit_code
+        self._upward.stopping()
         self.restarting.end()
         budget = self._spec.stop_budget if within is None else within
         self.ending.begin(math.inf if isinstance(budget, str) else budget)

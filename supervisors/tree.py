@@ -15,6 +15,7 @@ from functools import cache, partial
 from importlib import metadata
 from pathlib import Path
 
+import msgspec
 from loguru import logger
 
 from holdfast.actors.host import construct, run
@@ -22,10 +23,12 @@ from holdfast.actors.mailbox import Mailbox
 from holdfast.actors.messages.supervisor import ChildStatus, Tree, decode_request
 from holdfast.clock import Clock, SystemClock
 from holdfast.errors import ConfigError, StartError
-from holdfast.supervisors.child import fork_zygote, processes_of
+from holdfast.supervisors.child import fork_zygote
 from holdfast.supervisors.config import load_settings
+from holdfast.supervisors.guardian import Guardian
 from holdfast.supervisors.linux import adopt_orphans, children_of_this_process
 from holdfast.supervisors.listeners import Listeners
+from holdfast.supervisors.lives import Badge, new_life
 from holdfast.supervisors.locks import (
     DirectoryLock,
     next_boot,
@@ -33,7 +36,9 @@ from holdfast.supervisors.locks import (
     prepare_run_dir,
 )
 from holdfast.supervisors.logs import configure_logging, sign_log
+from holdfast.supervisors.notify import Notifier
 from holdfast.supervisors.plan import environment_of, root_spec
+from holdfast.supervisors.processes import Processes
 from holdfast.supervisors.reports import Reports
 from holdfast.supervisors.roles import address_book
 from holdfast.supervisors.signals import SignalPipe
@@ -89,11 +94,15 @@ def run_root(
     """
     configure_logging(environment.log_level)
     sign_log(ROOT)
-    zygote = fork_zygote(ROOT)  # nothing is open yet that a child could inherit
+    notifier = Notifier.taken_from(os.environ)  # before anything is forked
+    failures: list[str] = []
+
+    def say_ready() -> None:
+        on_ready()
+        notifier.ready(f"{environment.daemon} runs in {environment.run_dir}")
+
     with ExitStack() as stack:
-        stack.callback(_end_everything)
-        stack.callback(zygote.close)
-        adopt_orphans()
+        kin = _fork_first(stack)
         signals = SignalPipe([signal.SIGCHLD, signal.SIGINT, signal.SIGTERM])
         stack.callback(signals.close)
         data_dir, run_dir = Path(environment.data_dir), Path(environment.run_dir)
@@ -103,17 +112,22 @@ def run_root(
         stack.callback(listeners.close)
         stack.callback(listeners.sweep)
         listeners.open([ROOT, *spec.descendants()])
-        failures: list[str] = []
         actor = _root_actor(
             spec,
             environment,
             boot=boot,
-            zygote=zygote,
+            kin=kin,
             signals=signals,
             listeners=listeners,
-            upward=Upward(ready=on_ready, failed=failures.append, below=lambda _: None),
+            upward=Upward(
+                ready=say_ready,
+                failed=failures.append,
+                below=lambda _: None,
+                stopping=notifier.stopping,
+            ),
             clock=SystemClock(),
         )
+        notifier.keep_alive(actor.mailbox)
         failure = run(actor)
         if failure is not None:
             logger.opt(exception=failure).critical("the root failed")
@@ -122,12 +136,35 @@ def run_root(
 
 
 def _exit_code(actor: RootActor, failures: list[str]) -> int:
+    """What the root ends with.  Raises ConfigError or StartError when it never was ready."""
     code = actor.supervision.exit_code
     if failures:
         raise (ConfigError if code == EXIT_CONFIG else StartError)("\n".join(failures))
     if actor.interrupted_by is not None:
         return 128 + actor.interrupted_by
     return EXIT_STOPPED if actor.supervision.is_complete else code
+
+
+class _Kin(msgspec.Struct, frozen=True):
+    """The life of a root, and the two processes it has forked before all."""
+
+    life: str
+    guardian: Guardian
+    zygote: Zygote
+
+
+def _fork_first(stack: ExitStack) -> _Kin:
+    """Nothing is open yet that these could inherit; ``stack`` ends them, and all below."""
+    life = new_life()
+    guardian = Guardian(life)
+    stack.callback(guardian.close)
+    stack.callback(_end_everything, guardian)
+    stack.callback(Badge(life).take_off)
+    zygote = fork_zygote(ROOT, own_session=True)
+    stack.callback(zygote.close)
+    guardian.watch(zygote.session)
+    adopt_orphans()
+    return _Kin(life, guardian, zygote)
 
 
 def _own(stack: ExitStack, data_dir: Path, run_dir: Path) -> None:
@@ -147,7 +184,7 @@ def _root_actor(
     environment: Environment,
     *,
     boot: int,
-    zygote: Zygote,
+    kin: _Kin,
     signals: SignalPipe,
     listeners: Listeners,
     upward: Upward,
@@ -161,13 +198,21 @@ def _root_actor(
         address=address_book(environment.run_dir),
         decode=decode_request,
     )
+    processes = Processes(
+        mailbox=mailbox,
+        zygote=kin.zygote,
+        fork_zygote=partial(fork_zygote, ROOT, own_session=True),
+        signals=signals,
+        life=kin.life,
+        guardian=kin.guardian,
+    )
     given = Given(
         name=ROOT,
         incarnation=str(boot),
         spec=spec,
         environment=environment,
         mailbox=mailbox,
-        processes=processes_of(ROOT, mailbox, zygote, signals),
+        processes=processes,
         listeners=listeners,
         reports=Reports.of(ROOT, environment, mailbox, clock),
         upward=upward,
@@ -198,12 +243,16 @@ def _versions() -> tuple[str, str]:
     return metadata.version("holdfast"), apsw.sqlite_lib_version()
 
 
-def _end_everything() -> None:
-    """The last thing a root does, also when it failed: nothing below it is left.
+def _end_everything(guardian: Guardian) -> None:
+    """The last but one thing a root does, also when it failed: nothing below it is left.
 
     This waits, for nobody is served any more.
     """
-    while children := children_of_this_process():
+    immune: set[int] = {guardian.pid}  # its turn comes next; and what another user's are
+    while children := set(children_of_this_process()) - immune:
         for pid in children:
-            os.kill(pid, signal.SIGKILL)
-            os.waitpid(pid, 0)
+            try:
+                os.kill(pid, signal.SIGKILL)
+                os.waitpid(pid, 0)
+            except PermissionError:
+                immune.add(pid)

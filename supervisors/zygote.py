@@ -33,7 +33,8 @@ Main = Callable[[bytes, dict[str, int]], int]
 
 RECORD_BYTES: Final = 1024 * 1024  # above any datagram: the kernel's wmem_max is 208 KiB
 MAX_DESCRIPTORS: Final = 253  # SCM_MAX_FD of the kernel
-# A Ctrl-C or a SIGTERM to the whole group is the root's to handle, in order.
+# What a whole daemon is sent (by a terminal before setsid, by systemd, by pkill) is the root's to
+# handle, in order.
 NOT_OURS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -83,8 +84,18 @@ _decode_reply = msgspec.msgpack.Decoder(FromZygote).decode
 class Zygote:
     """A supervisor's end; no call blocks but ``close``."""
 
-    def __init__(self, main: Main, *, preload: Sequence[str] = (), name: str = "zygote") -> None:
-        """Fork the zygote.  The caller has one thread and has written out its streams."""
+    def __init__(
+        self,
+        main: Main,
+        *,
+        preload: Sequence[str] = (),
+        name: str = "zygote",
+        own_session: bool = False,
+    ) -> None:
+        """Fork the zygote.  The caller has one thread and has written out its streams.
+
+        ``own_session``: what it forks, and all below, is apart from the terminal.
+        """
         self._channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         sys.stdout.flush()
         sys.stderr.flush()
@@ -93,7 +104,8 @@ class Zygote:
         unblocked = signal.pthread_sigmask(signal.SIG_BLOCK, NOT_OURS)
         self.pid = os.fork()
         if self.pid == 0:
-            _become_zygote(theirs.detach(), main, preload, name, parent)
+            _become_zygote(theirs.detach(), main, preload, name, parent, own_session)
+        self.session = self.pid if own_session else os.getsid(0)
         signal.pthread_sigmask(signal.SIG_SETMASK, unblocked)
         theirs.close()
         self._channel.setblocking(False)
@@ -147,7 +159,12 @@ class Zygote:
 
 
 def _become_zygote(
-    channel: int, main: Main, preload: Sequence[str], name: str, parent: int
+    channel: int,
+    main: Main,
+    preload: Sequence[str],
+    name: str,
+    parent: int,
+    own_session: bool,
 ) -> NoReturn:
     """The rest of the zygote's life.
 
@@ -156,6 +173,8 @@ def _become_zygote(
     """
     try:
         die_with_parent(parent)
+        if own_session:
+            os.setsid()
         signal.set_wakeup_fd(-1)
         for number in NOT_OURS:
             signal.signal(number, signal.SIG_IGN)
@@ -219,12 +238,19 @@ def _fork(
     if pid == 0:
         _become_child(channel, signals, main, request, fds, parent)
     if pid > 0:
+        _lead_a_group(pid)
         # Nobody else reaps, so the pid is still this child's whatever happened to it meanwhile.
         pidfd = os.pidfd_open(pid)
         socket.send_fds(channel, [_encode(Forked(request.id, pid))], [pidfd])
         os.close(pidfd)
     for fd in fds:
         os.close(fd)
+
+
+def _lead_a_group(pid: int) -> None:
+    """Both sides do it: neither goes on before the child, and what it starts, can be told apart."""
+    with suppress(OSError):  # it has ended meanwhile
+        os.setpgid(pid, pid)
 
 
 def _become_child(
@@ -238,6 +264,7 @@ def _become_child(
     code = 1
     try:
         die_with_parent(parent)
+        _lead_a_group(0)
         signals.close()
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         channel.close()

@@ -29,9 +29,13 @@ class Ready(msgspec.Struct, frozen=True, array_like=True, tag="ready"):
 
 
 class Failed(msgspec.Struct, frozen=True, array_like=True, tag="failed"):
-    """The child is about to exit because of an exception; its traceback."""
+    """The child is about to exit because of an exception; its traceback.
+
+    ``cause`` is "memory" when that was a MemoryError, which its LastExit says then.
+    """
 
     traceback: str
+    cause: str = ""
 
 
 class StatusReply(msgspec.Struct, frozen=True, array_like=True, tag="status"):

@@ -50,11 +50,12 @@ ChildState = Literal["starting", "running", "backoff", "stopping", "stopped", "e
 class LastExit(msgspec.Struct, frozen=True):
     """How a process ended; ``at`` in seconds since 1970.
 
-    ``kind`` is exit, shutdown (it ended on purpose) or signal; start_timeout, shutdown_timeout or
-    zygote_lost when it was killed for that; not_forked when there was no process at all.  A monitor
-    may say besides: noproc (it was not alive, or is gone for so long that nobody knows more),
-    supervisor_lost (its supervisor died, and it with it), noconnection (the supervisor that would
-    tell was cut off, and was not there again within a second).
+    ``kind`` is exit, memory (an exit because of a MemoryError), shutdown (it ended on purpose) or
+    signal; start_timeout, shutdown_timeout or zygote_lost when it was killed for that; not_forked
+    when there was no process at all.  A monitor may say besides: noproc (it was not alive, or is
+    gone for so long that nobody knows more), supervisor_lost (its supervisor died, and it with it),
+    noconnection (the supervisor that would tell was cut off, and was not there again within a
+    second).
     """
 
     kind: str

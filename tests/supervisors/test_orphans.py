@@ -135,19 +135,6 @@ def test_a_zygote_that_hangs_is_replaced(grow: Grow) -> None:
     assert tree.ask("hello", "a") == "hello"
 
 
-def test_a_helper_of_a_killed_child_stays_until_the_stop(grow: Grow) -> None:
-    """It may be a server that the next life wants to find."""
-    tree = grow(child("a", "HasHelpers")).ready()
-    helper = tree.ask("who helps you?", "a")
-    (watch,) = tree.watch(helper)
-    for victim in ("a", "zygote:root"):
-        tree.kill(victim)
-        tree.expect("^a is ready")
-    assert not wait_for_end(watch, 0)
-    assert tree.end() == 0
-    assert wait_for_end(watch, 0)
-
-
 def _incarnations(tree: SmallTree) -> dict[str, int]:
     running = {
         name: status.incarnation

@@ -1,0 +1,78 @@
+"""What the kernel lets a child take: address space, descriptors, its share of the processor.
+
+Applied in the child before its actor is made.  Owns the memory that is kept back to say of what it
+died; lost with the process, as the limits are.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import resource
+import traceback
+from typing import Final
+
+from holdfast.errors import ConfigError
+from holdfast.supervisors.linux import address_space
+from holdfast.supervisors.settings import ChildSettings
+
+__all__ = ["Reserve", "apply_limits", "is_out_of_memory"]
+
+# Bytes of address space, not of memory: enough to make a traceback, log it and say farewell.
+RESERVE: Final = 8 * 1024 * 1024
+
+
+class Reserve:
+    """Address space that nobody uses until the end."""
+
+    def __init__(self, size: int) -> None:
+        self._mapping = mmap.mmap(-1, size) if size else None
+
+    def lift(self) -> None:
+        """Let the rest of this process have it; harmless when it does."""
+        if self._mapping is not None:
+            self._mapping.close()
+            self._mapping = None
+
+
+def apply_limits(run: ChildSettings) -> Reserve:
+    """Take on the limits of ``run``; to be lifted when memory has run out.
+
+    Raises ConfigError for one that cannot be had.
+    """
+    if run.nice:
+        os.nice(run.nice)
+    if run.nofile:
+        _limit("nofile", resource.RLIMIT_NOFILE, run.nofile)
+    if not run.memory_max:
+        return Reserve(0)
+    taken = address_space() + RESERVE
+    if run.memory_max <= taken:
+        raise ConfigError(
+            f"memory_max = {run.memory_max}: expected bytes of address space > {taken}, "
+            "which this process has before it does anything"
+        )
+    reserve = Reserve(RESERVE)
+    _limit("memory_max", resource.RLIMIT_AS, run.memory_max)
+    return reserve
+
+
+def is_out_of_memory(failure: BaseException) -> bool:
+    """Whether an exception is a MemoryError or was raised from one."""
+    seen: BaseException | None = failure
+    while seen is not None:
+        if isinstance(seen, MemoryError):
+            # What filled the memory may be a local of a frame that the traceback holds.
+            traceback.clear_frames(seen.__traceback__)
+            return True
+        seen = seen.__cause__
+    return False
+
+
+def _limit(key: str, which: int, value: int) -> None:
+    _, hard = resource.getrlimit(which)
+    if hard != resource.RLIM_INFINITY and value > hard:
+        raise ConfigError(
+            f"{key} = {value}: expected at most {hard}, the limit that it starts with"
+        )
+    resource.setrlimit(which, (value, value))
