@@ -96,11 +96,6 @@ def run_root(
     sign_log(ROOT)
     notifier = Notifier.taken_from(os.environ)  # before anything is forked
     failures: list[str] = []
-
-    def say_ready() -> None:
-        on_ready()
-        notifier.ready(f"{environment.daemon} runs in {environment.run_dir}")
-
     with ExitStack() as stack:
         kin = _fork_first(stack)
         signals = SignalPipe([signal.SIGCHLD, signal.SIGINT, signal.SIGTERM])
@@ -119,12 +114,7 @@ def run_root(
             kin=kin,
             signals=signals,
             listeners=listeners,
-            upward=Upward(
-                ready=say_ready,
-                failed=failures.append,
-                below=lambda _: None,
-                stopping=notifier.stopping,
-            ),
+            upward=_upward(environment, on_ready, failures, notifier),
             clock=SystemClock(),
         )
         notifier.keep_alive(actor.mailbox)
@@ -133,6 +123,21 @@ def run_root(
             logger.opt(exception=failure).critical("the root failed")
             raise failure
     return _exit_code(actor, failures)
+
+
+def _upward(
+    environment: Environment, on_ready: Callable[[], None], failures: list[str], notifier: Notifier
+) -> Upward:
+    def say_ready() -> None:
+        on_ready()
+        notifier.ready(f"{environment.daemon} runs in {environment.run_dir}")
+
+    return Upward(
+        ready=say_ready,
+        failed=failures.append,
+        below=lambda _: None,
+        stopping=notifier.stopping,
+    )
 
 
 def _exit_code(actor: RootActor, failures: list[str]) -> int:
