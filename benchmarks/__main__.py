@@ -28,6 +28,7 @@ from benchmarks import (
     restart,
     ring,
     start,
+    supervision,
     tell,
 )
 from benchmarks.measure import Budget, Figure, Spread
@@ -40,6 +41,7 @@ BENCHMARKS: Final[dict[str, Callable[[Budget], list[Figure]]]] = {
     "committed": committed.run,
     "disk": committed.run_disk,
     "restart": restart.run,
+    "supervision": supervision.run,
     "peers": peers.run,
     "emit": emit.run,
     "load": load.run,
@@ -48,8 +50,8 @@ BENCHMARKS: Final[dict[str, Callable[[Budget], list[Figure]]]] = {
     "ring": ring.run,
 }
 ASKED_FOR: Final = {"peers"}  # need the extra, which ./run installs when it reads the name
-FULL: Final = Budget(seconds=20.0, kills=40, load_seconds=60.0, database=1_000_000)
-QUICK: Final = Budget(seconds=3.0, kills=6, load_seconds=5.0, database=100_000)
+FULL: Final = Budget(seconds=20.0, kills=40, restarts=1_000, load_seconds=60.0, database=1_000_000)
+QUICK: Final = Budget(seconds=3.0, kills=6, restarts=100, load_seconds=5.0, database=100_000)
 
 
 def main() -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from typing import Any, Final
 
@@ -10,7 +11,7 @@ from benchmarks.emitting import Bare, burst, paced
 from benchmarks.loaders import Loader
 from benchmarks.material import DATA, MESSAGE, SESSION, TYPE
 
-__all__ = ["Asker", "Echo", "Emitter", "Loader", "Teller"]
+__all__ = ["Asker", "Crasher", "Echo", "Emitter", "Loader", "Teller", "Witness"]
 
 EMIT_PERIOD: Final = 0.001  # seconds between the calls of a paced round
 
@@ -73,3 +74,34 @@ class Emitter(holdfast.Agent):
 
     def _emit(self) -> None:
         self.hub.events.emit(TYPE, DATA, session=SESSION)
+
+
+class Crasher(holdfast.Agent):
+    """Exits as soon as its supervisor has heard that it is ready."""
+
+    def on_start(self) -> None:
+        """Nothing may be done here: a start that fails would end the start of the tree."""
+        self.after(0.0, None)
+
+    def on_receive(self, message: Any) -> None:
+        """The end."""
+        os._exit(1)
+
+
+class Witness(holdfast.Agent):
+    """Says of its life so far how many tells came, how many of them again, and how late."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._told = self._redelivered = 0
+        self._longest = 0.0
+
+    def on_receive(self, message: Any) -> list[float] | None:
+        """A tell says when it was sent; None is the ask, traffic.Life its answer."""
+        if message is None:
+            return [os.getpid(), self._told, self._redelivered, self._longest]
+        self._longest = max(self._longest, (time.perf_counter() - message[0]) * 1000)
+        self._told += 1
+        delivery = self.mailbox.current
+        self._redelivered += delivery is not None and delivery.redelivered
+        return None

@@ -19,6 +19,7 @@ import holdfast
 from benchmarks.processes import ending
 from holdfast.cli.daemon import tree_of, walk
 from holdfast.storage.ports import Durability
+from holdfast.supervisors.settings import Start
 
 __all__ = ["ROOT", "Daemon", "running_daemon"]
 
@@ -39,6 +40,7 @@ _SUPERVISOR: Final = """
 max_restarts = 1_000_000
 backoff = 0
 backoff_max = 0
+start = "{start}"
 """
 _AGENT: Final = """
 [agents.{name}]
@@ -74,17 +76,19 @@ def running_daemon(
     *,
     durability: Durability = "committed",
     data_dir: Path | None = None,
+    start: Start = "sequential",
 ) -> Iterator[Daemon]:
     """Start the default tree and ``agents`` (name: class in benchmarks.agents); clean up.
 
-    ``data_dir`` has a database already, and keeps it.
+    ``data_dir`` has a database already, and keeps it.  ``start`` is the agents'.
     """
     folder = Path(tempfile.mkdtemp(prefix="holdfast-bench-"))
     try:
         config = folder / "bench.toml"
         text = _CONFIG.format(durability=durability)
         for name in ("root", "state", "agents"):
-            text += _SUPERVISOR.format(name=name)
+            how = start if name == "agents" else "sequential"
+            text += _SUPERVISOR.format(name=name, start=how)
         for name, class_name in agents.items():
             text += _AGENT.format(name=name, class_name=class_name, root=ROOT)
         config.write_text(text)
