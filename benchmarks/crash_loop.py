@@ -22,7 +22,9 @@ BOUND_P99_US: Final = 5_000.0
 
 def run(budget: Budget) -> list[Figure]:
     """Its answers, and how many restarts it had to do meanwhile."""
-    agents = {f"echo{number}": "Echo" for number in range(SIBLINGS)} | {"crasher": "Crasher"}
+    agents = {f"echo{number}": "agents:Echo" for number in range(SIBLINGS)} | {
+        "crasher": "agents:Crasher"
+    }
     with running_daemon(agents) as daemon, daemon.connect() as hub, peer("echo") as sock:
         before, began = _restarts(hub), time.perf_counter()
 

@@ -44,7 +44,7 @@ start = "{start}"
 """
 _AGENT: Final = """
 [agents.{name}]
-class = "benchmarks.agents:{class_name}"
+class = "benchmarks.{target}"
 python_path = ["{root}"]
 """
 
@@ -78,7 +78,7 @@ def running_daemon(
     data_dir: Path | None = None,
     start: Start = "sequential",
 ) -> Iterator[Daemon]:
-    """Start the default tree and ``agents`` (name: class in benchmarks.agents); clean up.
+    """Start the default tree and ``agents`` (name: "module:Class" in benchmarks); clean up.
 
     ``data_dir`` has a database already, and keeps it.  ``start`` is the agents'.
     """
@@ -89,8 +89,8 @@ def running_daemon(
         for name in ("root", "state", "agents"):
             how = start if name == "agents" else "sequential"
             text += _SUPERVISOR.format(name=name, start=how)
-        for name, class_name in agents.items():
-            text += _AGENT.format(name=name, class_name=class_name, root=ROOT)
+        for name, target in agents.items():
+            text += _AGENT.format(name=name, target=target, root=ROOT)
         config.write_text(text)
         data = data_dir or folder / "lib"
         began = time.perf_counter()

@@ -64,7 +64,7 @@ PEERS: Final = (
 def run(budget: Budget) -> list[Figure]:
     """Ours from a program to an agent; two processes each, but for pykka."""
     figures = []
-    with running_daemon({"echo": "Echo"}) as daemon, daemon.connect() as hub:
+    with running_daemon({"echo": "agents:Echo"}) as daemon, daemon.connect() as hub:
         killer = Killer(daemon, hub, "echo", PAYLOAD)
         for peer in PEERS:
             if importlib.util.find_spec(peer.name) is None:

@@ -41,7 +41,7 @@ def run(budget: Budget) -> list[Figure]:
 
 def _alone(budget: Budget) -> list[Figure]:
     with (
-        running_daemon({"echo": "Echo"}) as daemon,
+        running_daemon({"echo": "agents:Echo"}) as daemon,
         peer("zygote") as sock,
         daemon.connect() as hub,
     ):

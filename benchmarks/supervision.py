@@ -92,4 +92,4 @@ def _percent(seconds: float, *groups: list[int]) -> list[float]:
 
 
 def _agents() -> dict[str, str]:
-    return {f"echo{number}": "Echo" for number in range(CHILDREN)}
+    return {f"echo{number}": "agents:Echo" for number in range(CHILDREN)}

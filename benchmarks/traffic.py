@@ -45,7 +45,7 @@ class Life(msgspec.Struct, frozen=True, array_like=True):
 def run(budget: Budget) -> list[Figure]:
     """Kills while the traffic goes on; the floor has it beside it, too."""
     with (
-        running_daemon({NAME: "Witness"}) as daemon,
+        running_daemon({NAME: "agents:Witness"}) as daemon,
         peer("zygote") as sock,
         daemon.connect() as hub,
         driven("benchmarks.telling", str(daemon.run_dir), NAME) as teller,

@@ -44,7 +44,7 @@ class Usage(msgspec.Struct, frozen=True):
 def run(budget: Budget) -> list[Figure]:
     """As many kills as the budget has, in two halves; before them one, whose record is kept."""
     with (
-        running_daemon({"echo": "Echo"}) as daemon,
+        running_daemon({"echo": "agents:Echo"}) as daemon,
         daemon.connect() as hub,
         peer("zygote") as sock,
     ):
