@@ -6,6 +6,7 @@ Exits 0 whatever the figures are: a loaded machine is no defect.
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -67,6 +68,8 @@ def main() -> int:
     for name in options.names:
         if name not in BENCHMARKS:
             parser.error(f"no benchmark {name!r}: expected {names}")
+    # As anywhere but in some containers: else every restart compiles its agent's module anew.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     signal.signal(signal.SIGINT, _interrupted)
     signal.signal(signal.SIGTERM, _interrupted)
     figures = _figures(options.names or _by_default(), QUICK if options.quick else FULL)

@@ -145,7 +145,7 @@ def zygote(sock: socket.socket) -> None:
     The same modules are loaded as in the daemon's zygotes: a fork copies their page tables.  Like
     the daemon's, a child dies with what forked it.
     """
-    from holdfast.supervisors.linux import die_with_parent
+    from holdfast.supervisors.linux import children_of_this_process, die_with_parent
     from holdfast.supervisors.roles import PRELOAD
 
     for module in PRELOAD:
@@ -157,6 +157,10 @@ def zygote(sock: socket.socket) -> None:
             die_with_parent(parent)
             sock.sendall(LENGTH.pack(os.getpid()))
             signal.pause()
+    for pid in children_of_this_process():
+        os.kill(pid, signal.SIGKILL)
+    with suppress(ChildProcessError):  # which says that the kernel has reaped the last of them
+        os.wait()
 
 
 ROLES: Final[dict[str, Callable[..., None]]] = {

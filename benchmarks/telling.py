@@ -41,13 +41,18 @@ class Teller:
 
         Once all are acknowledged; one that never is counts as failed.
         """
-        self._ends.set()
-        self._thread.join()
+        self.quit()
         try:
             self._hub.flush(timeout=FLUSH_TIMEOUT)
         except holdfast.HoldfastError:
             self._errors += 1
         return [self._count, self._errors, self._longest * 1000]
+
+    def quit(self) -> None:
+        """Tell no more."""
+        self._ends.set()
+        if self._thread.is_alive():
+            self._thread.join()
 
     def _run(self) -> None:
         due = time.perf_counter()
@@ -66,7 +71,10 @@ def main() -> None:
     """Tell as asked."""
     with taken_over() as control, holdfast.connect(Path(sys.argv[2]), source="agent/teller") as hub:
         teller = Teller(hub, sys.argv[3])
-        serve(control, {"begin": teller.begin, "end": teller.end})
+        try:
+            serve(control, {"begin": teller.begin, "end": teller.end})
+        finally:
+            teller.quit()
 
 
 if __name__ == "__main__":
