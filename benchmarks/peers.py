@@ -17,7 +17,7 @@ import holdfast
 from benchmarks.ask import PAYLOAD
 from benchmarks.daemon import running_daemon
 from benchmarks.driven import Driven, driven
-from benchmarks.kills import Killer
+from benchmarks.kills import Killer, judged
 from benchmarks.material import MESSAGE
 from benchmarks.measure import (
     Budget,
@@ -33,8 +33,6 @@ from benchmarks.tell import from_program
 __all__ = ["run"]
 
 ASKS: Final = 200  # a round, of ours and of theirs
-BOUND_P50_MS: Final = 10.0  # of ours, until a restarted agent answers
-BOUND_P99_MS: Final = 50.0
 
 
 class Peer(msgspec.Struct, frozen=True):
@@ -109,7 +107,4 @@ def _restart(peer: Peer, driver: Driven, killer: Killer, budget: Budget) -> Figu
         return msgspec.convert(driver.ask("restart", 1), list[float])
 
     ours, peers = interleave(budget.seconds / 2, killer.round, theirs, least=budget.kills // 2)
-    figure = compare(f"restart vs {peer.title}", "ms", ours, peers)
-    reached = figure.ours.p50 <= BOUND_P50_MS and figure.ours.p99 <= BOUND_P99_MS
-    target = f"<= {BOUND_P50_MS:g}, p99 <= {BOUND_P99_MS:g} ms"
-    return msgspec.structs.replace(figure, target=target, reached=reached)
+    return judged(compare(f"restart vs {peer.title}", "ms", ours, peers))
