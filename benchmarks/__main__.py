@@ -6,6 +6,7 @@ Exits 0 whatever the figures are: a loaded machine is no defect.
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -28,6 +29,7 @@ from benchmarks import (
     restart,
     ring,
     start,
+    supervision,
     tell,
 )
 from benchmarks.measure import Budget, Figure, Spread
@@ -40,6 +42,7 @@ BENCHMARKS: Final[dict[str, Callable[[Budget], list[Figure]]]] = {
     "committed": committed.run,
     "disk": committed.run_disk,
     "restart": restart.run,
+    "supervision": supervision.run,
     "peers": peers.run,
     "emit": emit.run,
     "load": load.run,
@@ -48,8 +51,8 @@ BENCHMARKS: Final[dict[str, Callable[[Budget], list[Figure]]]] = {
     "ring": ring.run,
 }
 ASKED_FOR: Final = {"peers"}  # need the extra, which ./run installs when it reads the name
-FULL: Final = Budget(seconds=20.0, kills=40, load_seconds=60.0, database=1_000_000)
-QUICK: Final = Budget(seconds=3.0, kills=6, load_seconds=5.0, database=100_000)
+FULL: Final = Budget(seconds=20.0, kills=40, restarts=1_000, load_seconds=60.0, database=1_000_000)
+QUICK: Final = Budget(seconds=3.0, kills=6, restarts=100, load_seconds=5.0, database=100_000)
 
 
 def main() -> int:
@@ -65,6 +68,8 @@ def main() -> int:
     for name in options.names:
         if name not in BENCHMARKS:
             parser.error(f"no benchmark {name!r}: expected {names}")
+    # As anywhere but in some containers: else every restart compiles its agent's module anew.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     signal.signal(signal.SIGINT, _interrupted)
     signal.signal(signal.SIGTERM, _interrupted)
     figures = _figures(options.names or _by_default(), QUICK if options.quick else FULL)

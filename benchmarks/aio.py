@@ -34,7 +34,7 @@ BOUND: Final = 1.5
 
 def run(budget: Budget) -> list[Figure]:
     """From an asyncio program to an agent and to a state actor."""
-    with running_daemon({"echo": "Echo"}) as daemon:
+    with running_daemon({"echo": "agents:Echo"}) as daemon:
         with daemon.connect() as hub:
             pids = daemon.pids(hub)
             hub.sessions.put("present", {"user": "ana"}, durability="committed")

@@ -27,7 +27,7 @@ SESSION_BOUND: Final = 2.0  # a lookup and JSON come in addition
 def run(budget: Budget) -> list[Figure]:
     """From a program to an agent, to a state actor, and from an agent to an agent."""
     figures = []
-    with running_daemon({"echo": "Echo", "asker": "Asker"}) as daemon:
+    with running_daemon({"echo": "agents:Echo", "asker": "agents:Asker"}) as daemon:
         with daemon.connect() as hub:
             pids = daemon.pids(hub)
             hub.sessions.put("present", {"user": "ana"}, durability="committed")

@@ -142,22 +142,25 @@ def newest(sock: socket.socket, path: str, rows: str) -> None:
 def zygote(sock: socket.socket) -> None:
     """For every byte that comes fork a child, which says its pid and waits to be killed.
 
-    The same modules are loaded as in the daemon's zygotes: a fork copies their page tables.
+    The same modules are loaded as in the daemon's zygotes: a fork copies their page tables.  Like
+    the daemon's, a child dies with what forked it.
     """
+    from holdfast.supervisors.linux import children_of_this_process, die_with_parent
     from holdfast.supervisors.roles import PRELOAD
 
     for module in PRELOAD:
         importlib.import_module(module)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel reaps
-    children = []
+    parent = os.getpid()
     while sock.recv(1):
-        pid = os.fork()
-        if pid == 0:
+        if os.fork() == 0:
+            die_with_parent(parent)
             sock.sendall(LENGTH.pack(os.getpid()))
             signal.pause()
-        children.append(pid)
-    if children:
-        os.kill(children[-1], signal.SIGKILL)  # the others were
+    for pid in children_of_this_process():
+        os.kill(pid, signal.SIGKILL)
+    with suppress(ChildProcessError):  # which says that the kernel has reaped the last of them
+        os.wait()
 
 
 ROLES: Final[dict[str, Callable[..., None]]] = {

@@ -19,6 +19,7 @@ import holdfast
 from benchmarks.processes import ending
 from holdfast.cli.daemon import tree_of, walk
 from holdfast.storage.ports import Durability
+from holdfast.supervisors.settings import Start
 
 __all__ = ["ROOT", "Daemon", "running_daemon"]
 
@@ -39,10 +40,11 @@ _SUPERVISOR: Final = """
 max_restarts = 1_000_000
 backoff = 0
 backoff_max = 0
+start = "{start}"
 """
 _AGENT: Final = """
 [agents.{name}]
-class = "benchmarks.agents:{class_name}"
+class = "benchmarks.{target}"
 python_path = ["{root}"]
 """
 
@@ -74,19 +76,21 @@ def running_daemon(
     *,
     durability: Durability = "committed",
     data_dir: Path | None = None,
+    start: Start = "sequential",
 ) -> Iterator[Daemon]:
-    """Start the default tree and ``agents`` (name: class in benchmarks.agents); clean up.
+    """Start the default tree and ``agents`` (name: "module:Class" in benchmarks); clean up.
 
-    ``data_dir`` has a database already, and keeps it.
+    ``data_dir`` has a database already, and keeps it.  ``start`` is the agents'.
     """
     folder = Path(tempfile.mkdtemp(prefix="holdfast-bench-"))
     try:
         config = folder / "bench.toml"
         text = _CONFIG.format(durability=durability)
         for name in ("root", "state", "agents"):
-            text += _SUPERVISOR.format(name=name)
-        for name, class_name in agents.items():
-            text += _AGENT.format(name=name, class_name=class_name, root=ROOT)
+            how = start if name == "agents" else "sequential"
+            text += _SUPERVISOR.format(name=name, start=how)
+        for name, target in agents.items():
+            text += _AGENT.format(name=name, target=target, root=ROOT)
         config.write_text(text)
         data = data_dir or folder / "lib"
         began = time.perf_counter()

@@ -23,7 +23,7 @@ BOUND_P99: Final = 50.0
 
 def run(budget: Budget) -> list[Figure]:
     """In a program and in an agent, each back to back and paced; each beside its own floor."""
-    with running_daemon({"emitter": "Emitter"}) as daemon, daemon.connect() as hub:
+    with running_daemon({"emitter": "sending:Emitter"}) as daemon, daemon.connect() as hub:
         return _program(budget.seconds / 2, hub) + _agent(budget.seconds / 2, hub)
 
 

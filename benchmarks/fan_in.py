@@ -22,9 +22,9 @@ BOUND: Final = 0.5
 
 def run(budget: Budget) -> list[Figure]:
     """From four programs, and from four agents of the tree; until all is acknowledged."""
-    agents = {f"teller{number}": "Teller" for number in range(SENDERS)}
+    agents = {f"teller{number}": "sending:Teller" for number in range(SENDERS)}
     with ExitStack() as stack:
-        daemon = stack.enter_context(running_daemon({"echo": "Echo", **agents}))
+        daemon = stack.enter_context(running_daemon({"echo": "agents:Echo", **agents}))
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="holdfast-bench-"))
         path = str(Path(folder) / "sink.sock")
         sink = stack.enter_context(peer("fan_in", path))

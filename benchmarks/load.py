@@ -40,7 +40,7 @@ def run(budget: Budget) -> list[Figure]:
     """One run, all figures from it."""
     needed = int(AGENTS * RATE * budget.load_seconds * BYTES_AN_EVENT)
     names = [f"loader{number}" for number in range(AGENTS)]
-    with running_daemon(dict.fromkeys(names, "Loader")) as daemon, daemon.connect() as hub:
+    with running_daemon(dict.fromkeys(names, "loaders:Loader")) as daemon, daemon.connect() as hub:
         free = shutil.disk_usage(daemon.database.parent).free
         if free < needed:
             raise holdfast.StorageError(

@@ -36,10 +36,12 @@ Side = Callable[[], Round]  # one short round; its samples
 
 class Budget(msgspec.Struct, frozen=True):
     """How long a benchmark may measure and offer load, in seconds; how often it may kill each
-    actor; how many events are in the database of a start."""
+    actor, and one of them to see what restarts leave behind; how many events are in the database
+    of a start."""
 
     seconds: float
     kills: int
+    restarts: int
     load_seconds: float
     database: int
 

@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import os
 import time
+from contextlib import redirect_stdout
+from functools import cache
 from typing import Any
 
 import ray
 
 from benchmarks.driven import serve, taken_over
+from benchmarks.kills import kill_and_see
 from benchmarks.material import MESSAGE
 from benchmarks.measure import timed
 from holdfast.supervisors.linux import adopt_orphans
@@ -37,12 +40,17 @@ class Receiver:
         """The message."""
         return message
 
+    def pid(self) -> int:
+        """Its process."""
+        return os.getpid()
+
 
 def main() -> None:
     """Measure as often as asked."""
     adopt_orphans()  # until the end: only what is below this process is ended with it
     os.environ["RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO"] = "0"  # or it warns at every start
-    with taken_over() as control:
+    # It prints every death to the standard output, which is the benchmark's, and may be JSON.
+    with taken_over() as control, open(os.devnull, "w") as null, redirect_stdout(null):
         ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
         try:
             receiver = ray.remote(Receiver).remote()
@@ -53,6 +61,7 @@ def main() -> None:
                     "ask": lambda count: timed(
                         count, lambda: ray.get(receiver.echo.remote("x" * 64))
                     ),
+                    "restart": restart,
                 },
             )
         finally:
@@ -68,6 +77,25 @@ def tell(receiver: Any, count: int) -> list[float]:
     while ray.get(receiver.count.remote()) < before + count:
         pass
     return [count / (time.perf_counter() - began)]
+
+
+def restart(count: int) -> list[float]:
+    """Milliseconds from each SIGKILL of the worker until the same reference answers."""
+    receiver = _restarted()
+    samples = []
+    for _ in range(count):
+        descriptor = os.pidfd_open(ray.get(receiver.pid.remote()))
+        began = time.perf_counter()
+        kill_and_see(descriptor)
+        ray.get(receiver.echo.remote("there?"))
+        samples.append((time.perf_counter() - began) * 1000)
+    return samples
+
+
+@cache
+def _restarted() -> Any:
+    """An actor that is restarted without end, and what is asked of it is asked again."""
+    return ray.remote(Receiver).options(max_restarts=-1, max_task_retries=-1).remote()
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from typing import Any, Final
 
@@ -13,6 +14,7 @@ import msgspec
 import xoscar as xo
 
 from benchmarks.driven import serve, taken_over
+from benchmarks.kills import kill_and_see
 from benchmarks.material import MESSAGE
 
 __all__ = ["Receiver", "main"]
@@ -20,6 +22,8 @@ __all__ = ["Receiver", "main"]
 # A port that is free, on the loopback: between the processes of a pool xoscar uses Unix sockets.
 ADDRESS: Final = "127.0.0.1:0"
 PER_BATCH: Final = 64  # calls
+RETRY: Final = 0.001  # seconds between two calls of who waits for a restart
+DEADLINE: Final = 30.0  # seconds
 
 
 class Receiver(xo.Actor):  # type: ignore[misc]  # mypy does not look into peers
@@ -46,12 +50,18 @@ class Receiver(xo.Actor):  # type: ignore[misc]  # mypy does not look into peers
         """The message."""
         return message
 
+    def pid(self) -> int:
+        """Its process."""
+        return os.getpid()
+
 
 def main() -> None:
     """Measure as often as asked."""
     from benchmarks.peer_xoscar import Receiver as Imported  # not __main__'s: it is pickled
 
     with taken_over() as control, asyncio.Runner() as runner:
+        # It tells of every call that a killed process had under way: futures nobody waits for.
+        runner.get_loop().set_exception_handler(lambda _loop, _context: None)
         pool = runner.run(xo.create_actor_pool(ADDRESS, n_process=1))
         try:
             where = xo.allocate_strategy.ProcessIndex(1)
@@ -64,6 +74,7 @@ def main() -> None:
                     "tell": lambda count: runner.run(tell(receiver, count)),
                     "batched": lambda count: runner.run(tell_batched(receiver, count)),
                     "ask": lambda count: runner.run(ask(receiver, count)),
+                    "restart": lambda count: runner.run(restart(receiver, count)),
                 },
             )
         finally:
@@ -104,6 +115,33 @@ async def ask(receiver: Any, count: int) -> list[float]:
         await receiver.echo("x" * 64)
         samples.append((time.perf_counter_ns() - began) / 1000)
     return samples
+
+
+async def restart(receiver: Any, count: int) -> list[float]:
+    """Milliseconds from each SIGKILL of the sub-process until the same reference answers.
+
+    By default a pool starts a lost process again, with its actors; it looks every half second.
+    To ask again and again is faster than its ``wait_actor_pool_recovered``.
+    """
+    samples = []
+    for _ in range(count):
+        descriptor = os.pidfd_open(await receiver.pid())
+        began = time.perf_counter()
+        kill_and_see(descriptor)
+        while not await _answers(receiver):
+            if time.perf_counter() - began > DEADLINE:
+                raise TimeoutError("xoscar does not restart it")
+            await asyncio.sleep(RETRY)
+        samples.append((time.perf_counter() - began) * 1000)
+    return samples
+
+
+async def _answers(receiver: Any) -> bool:
+    try:
+        await receiver.echo("there?")
+    except (xo.ServerClosed, xo.ActorNotExist, OSError):  # nothing there yet, or half of it
+        return False
+    return True
 
 
 if __name__ == "__main__":

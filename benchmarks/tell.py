@@ -22,7 +22,7 @@ BOUND: Final = 0.5
 def run(budget: Budget) -> list[Figure]:
     """The rate until the last acknowledgement: a text, a dict, and the dict from an agent."""
     with (
-        running_daemon({"echo": "Echo", "teller": "Teller"}) as daemon,
+        running_daemon({"echo": "agents:Echo", "teller": "sending:Teller"}) as daemon,
         peer("sink") as sock,
         daemon.connect() as hub,
     ):
