@@ -22,6 +22,7 @@ from holdfast.actors.host import HostedActor, construct, run
 from holdfast.actors.mailbox import Mailbox
 from holdfast.actors.messages.lifeline import Failed, FromParent, GetStatus, Ready, StatusReply
 from holdfast.actors.messages.supervisor import decode_request
+from holdfast.actors.pulse import Pulse
 from holdfast.clock import Clock, SystemClock
 from holdfast.errors import ConfigError
 from holdfast.supervisors.lifeline import Lifeline, child_end
@@ -41,6 +42,7 @@ from holdfast.supervisors.spec import (
 )
 from holdfast.supervisors.supervision import LIFELINE, Supervision, Upward
 from holdfast.supervisors.supervisor import SupervisorActor
+from holdfast.supervisors.vitals import open_record
 from holdfast.supervisors.zygote import Zygote
 
 __all__ = ["fork_zygote", "run_child"]
@@ -65,16 +67,16 @@ def run_child(payload: bytes, descriptors: dict[str, int]) -> int:
     set_process_name(start.name)
     sign_log(start.name)
     lifeline = child_end(descriptors.pop(LIFELINE))
-    records = None if is_supervisor else Records.taken_from(start, descriptors)
-    listeners = {name: socket.socket(fileno=fd) for name, fd in descriptors.items()}
     clock = SystemClock()
+    pulse = Pulse(open_record(descriptors), interval=start.heartbeat_interval, clock=clock)
+    records = Records.taken_from(start, pulse, descriptors)
+    listeners = {name: socket.socket(fileno=fd) for name, fd in descriptors.items()}
     actor: HostedActor | None = None
     with ExitStack() as stack:
         try:
             if zygote is not None:
-                actor = _supervisor(start, lifeline, listeners, zygote, clock)
+                actor = _supervisor(start, lifeline, listeners, zygote, pulse, clock)
             else:
-                assert records is not None
                 actor = _leaf(start, lifeline, listeners[start.name], records, clock, stack)
             failure = run(actor)
         except Exception as error:  # of a constructor: pykka catches the others
@@ -127,6 +129,7 @@ def _supervisor(
     lifeline: Lifeline[FromParent],
     listeners: dict[str, socket.socket],
     zygote: Zygote,
+    pulse: Pulse,
     clock: Clock,
 ) -> SupervisorActor:
     assert isinstance(start.run, SupervisorSpec)
@@ -138,7 +141,9 @@ def _supervisor(
         listener=listeners[start.name],
         address=address_book(start.environment.run_dir),
         decode=decode_request,
+        recorder=pulse.recorder,
     )
+    pulse.beat_in_mailbox(mailbox, "always")
     mailbox.watch(lifeline.fileno(), partial(_heard, lifeline))
     supervision = Supervision(
         name=start.name,

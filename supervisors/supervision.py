@@ -34,6 +34,7 @@ from holdfast.supervisors.spec import (
 )
 from holdfast.supervisors.status import Rounds
 from holdfast.supervisors.undertaker import Undertaker
+from holdfast.supervisors.watchdog import Watchdog
 from holdfast.supervisors.watches import Watches, unknown
 from holdfast.supervisors.zygote import Exited, Forked, ForkFailed, ZygoteLost
 
@@ -72,8 +73,7 @@ class Supervision:
     ) -> None:
         """``listeners`` are those of all descendants, by name."""
         self.phase: Literal["starting", "running", "stopping", "stopped"] = "starting"
-        self.exit_code = EXIT_STOPPED
-        self.was_ready = False
+        self.exit_code, self.was_ready = EXIT_STOPPED, False
         self._name = name
         self._spec = spec
         self._environment = environment
@@ -99,6 +99,7 @@ class Supervision:
         self.rounds = Rounds(
             mailbox=mailbox, children=self._children, deadline=STATUS_WAIT * spec.height
         )
+        self._watchdog = Watchdog(spec, self._children, home=mailbox, reports=reports)
         self.watches = Watches(name=name, life=incarnation, children=self._children, clock=clock)
 
     # -- starting -----------------------------------------------------------------------------
@@ -125,14 +126,14 @@ class Supervision:
             child.spec.run,
             evidence.last_incarnation,
             evidence.suspects,
+            self._spec.pulse,
         )
         names = [child.spec.id]
         if isinstance(child.spec.run, SupervisorSpec):
             names += child.spec.run.descendants()
         descriptors = {name: self._listeners[name].fileno() for name in names}
         descriptors[LIFELINE] = theirs.fileno()
-        if not child.spec.is_supervisor:
-            descriptors |= evidence.begin(incarnation)
+        descriptors |= evidence.begin(incarnation)
         self._fork_count += 1
         self._forks[self._fork_count] = child
         try:
@@ -147,6 +148,7 @@ class Supervision:
         if child.state != "starting":
             return  # told to stop meanwhile
         child.ready(self._clock.monotonic())
+        self._watchdog.attend(child)
         self._reports.progress(child)
         if self.phase == "starting" and child.starts == 1:
             self.start_next()
@@ -198,6 +200,8 @@ class Supervision:
         if isinstance(message, ChildSaid):
             for said in child.hear():
                 self._said(child, said)
+            return
+        if not child.is_due(message):
             return
         match message.what, child.state:
             case "start", "starting":

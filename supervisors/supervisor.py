@@ -31,9 +31,10 @@ from holdfast.actors.messages.supervisor import (
     Tree,
     WhichChildren,
 )
+from holdfast.actors.recorder import Signs
 from holdfast.errors import InvalidInputError
 from holdfast.supervisors.children import ChildSaid, Overdue
-from holdfast.supervisors.linux import resident_bytes
+from holdfast.supervisors.linux import process_stat
 from holdfast.supervisors.processes import Gone, Signalled
 from holdfast.supervisors.spec import EXIT_STOPPED
 from holdfast.supervisors.status import RoundOverdue
@@ -120,8 +121,17 @@ class Describe(Protocol):
 class RootActor(SupervisorActor):
     """The root: it is stopped by signals and StopTree, and knows the whole tree."""
 
-    def __init__(self, *, supervision: Supervision, boot: int, describe: Describe) -> None:
+    def __init__(
+        self,
+        *,
+        supervision: Supervision,
+        boot: int,
+        describe: Describe,
+        signs: Callable[[], Signs],
+    ) -> None:
         super().__init__(supervision=supervision, reply=lambda _: None)
+        self._signs = signs  # of its own flight record
+        self._began = self.mailbox.monotonic()
         self.interrupted_by: int | None = None  # the signal that ended the start
         self._boot = boot
         self._describe = describe
@@ -156,6 +166,9 @@ class RootActor(SupervisorActor):
         state: ChildState = (
             "stopping" if self.supervision.phase == "stopped" else self.supervision.phase
         )
+        stat, signs = process_stat(os.getpid()), self._signs()
+        assert stat is not None
+        now = self.mailbox.monotonic()
         return ChildStatus(
             id=self.mailbox.name,
             pid=os.getpid(),
@@ -164,8 +177,12 @@ class RootActor(SupervisorActor):
             restarts=0,
             mailbox=self.mailbox.length,
             handled=self.mailbox.handled,
-            rss=resident_bytes(os.getpid()),
+            rss=stat.rss,
             children=children,
             gone=self.supervision.undertaker.gone,
             traffic=self.mailbox.traffic,
+            uptime=now - self._began,
+            cpu=stat.cpu,
+            last_message=signs.last_message,
+            busy=now - signs.since if signs.since else 0.0,
         )

@@ -20,6 +20,7 @@ from loguru import logger
 from holdfast.actors.host import construct, run
 from holdfast.actors.mailbox import Mailbox
 from holdfast.actors.messages.supervisor import ChildStatus, Tree, decode_request
+from holdfast.actors.recorder import FlightRecorder
 from holdfast.clock import Clock, SystemClock
 from holdfast.errors import ConfigError, StartError
 from holdfast.supervisors.child import fork_zygote
@@ -149,6 +150,7 @@ def _root_actor(
     upward: Upward,
     clock: Clock,
 ) -> RootActor:
+    recorder = FlightRecorder.alone(ROOT)
     mailbox = Mailbox(
         name=ROOT,
         incarnation=str(boot),
@@ -156,13 +158,7 @@ def _root_actor(
         listener=listeners.sockets[ROOT],
         address=address_book(environment.run_dir),
         decode=decode_request,
-    )
-    processes = Processes(
-        mailbox=mailbox,
-        zygote=zygote,
-        fork_zygote=partial(fork_zygote, ROOT),
-        signals=signals,
-        names=spec.process_names,
+        recorder=recorder,
     )
     supervision = Supervision(
         name=ROOT,
@@ -170,7 +166,7 @@ def _root_actor(
         spec=spec,
         environment=environment,
         mailbox=mailbox,
-        processes=processes,
+        processes=_processes(spec, mailbox, zygote, signals),
         listeners=listeners.sockets,
         reports=Reports.of(ROOT, environment, mailbox, clock),
         upward=upward,
@@ -179,7 +175,24 @@ def _root_actor(
     )
     describe = partial(_describe, environment.daemon, clock, clock.monotonic())
     return construct(
-        RootActor, mailbox=mailbox, supervision=supervision, boot=boot, describe=describe
+        RootActor,
+        mailbox=mailbox,
+        supervision=supervision,
+        boot=boot,
+        describe=describe,
+        signs=recorder.signs,
+    )
+
+
+def _processes(
+    spec: SupervisorSpec, mailbox: Mailbox, zygote: Zygote, signals: SignalPipe
+) -> Processes:
+    return Processes(
+        mailbox=mailbox,
+        zygote=zygote,
+        fork_zygote=partial(fork_zygote, ROOT),
+        signals=signals,
+        names=spec.process_names,
     )
 
 

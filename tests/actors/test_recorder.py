@@ -28,7 +28,7 @@ recorder = FlightRecorder(int(sys.argv[1]))
 slot = recorder.seat("planner", "5.1.2")
 for number in range(1, 8):
     recorder.idle()
-    recorder.begin(1.0, slot, "command", 100 + number, number)
+    recorder.begin(1.0, slot, "command", 100 + number, number, str)
 print("in hand", flush=True)
 sys.stdin.read()
 """
@@ -62,7 +62,7 @@ def test_an_idle_actor_has_nothing_in_hand(record: int) -> None:
     assert in_hand(record) is None
     recorder = FlightRecorder(record)
     slot = recorder.seat("a", "1")
-    recorder.begin(1.0, slot, "ask", 1, 1)
+    recorder.begin(1.0, slot, "ask", 1, 1, str)
     recorder.idle()
     assert in_hand(record) is None
     recorder.close()
@@ -71,10 +71,10 @@ def test_an_idle_actor_has_nothing_in_hand(record: int) -> None:
 def test_a_connection_that_ended_leaves_its_slot_to_the_next(record: int) -> None:
     recorder = FlightRecorder(record)
     first = recorder.seat("a", "1")
-    recorder.begin(1.0, first, "ask", 5, 5)
+    recorder.begin(1.0, first, "ask", 5, 5, str)
     recorder.leave(first)
     assert recorder.seat("b", "1") == first
-    recorder.begin(1.0, first, "ask", 2, 2)
+    recorder.begin(1.0, first, "ask", 2, 2, str)
     recorder.close()
     last = LastLife(record, incarnation="1", suspects=[])
     assert last.position("a", "1") is None
@@ -86,7 +86,7 @@ def test_more_connections_than_slots_go_unrecorded_and_do_no_harm(record: int) -
     slots = [recorder.seat(f"s{n}", "1") for n in range(SLOTS + 2)]
     assert slots[-1] == 0
     assert len(set(slots)) == SLOTS + 1
-    recorder.begin(1.0, 0, "tell", 1, 9)
+    recorder.begin(1.0, 0, "tell", 1, 9, str)
     recorder.close()
     assert in_hand(record) is None
 
