@@ -149,7 +149,7 @@ class FlightRecorder:
         self._taken = taken = self._taken + 1
         name = self._types.get(type_)
         if name is None:
-            name = self._learn(type_)
+            name = self._learn(type_, kind)
         self._last_type = name
         _HEAD.pack_into(self._map, 0, now, taken, slot, _INDEX[kind], number, name)
         if slot and kind != "tell":  # a tell comes again whatever its position was
@@ -180,8 +180,10 @@ class FlightRecorder:
         """What others read here."""
         return _signs_of(self._map[:_SIGNS_BYTES], lambda at: self._map[at : at + NAME_BYTES])
 
-    def _learn(self, type_: type) -> int:
+    def _learn(self, type_: type, kind: Kind) -> int:
         """The place of another type; 0 when all are taken."""
+        if kind == "joined" or kind == "departed":
+            return self._last_type  # the comings and goings of senders have no name
         known = len(self._types)
         if known >= NAMES:
             return 0

@@ -10,13 +10,17 @@ from collections.abc import Iterator
 import pytest
 
 from holdfast.actors.recorder import (
+    NAMES,
     SLOTS,
     FlightRecorder,
     InHand,
     LastLife,
+    Signs,
     Suspect,
     create,
     in_hand,
+    read_signs,
+    read_stacks,
 )
 
 TIMEOUT = 30.0
@@ -106,3 +110,57 @@ def test_a_message_is_poison_when_it_was_in_hand_at_two_deaths_in_a_row(
     assert (last.poison(message) is not None) == is_poison
     assert last.poison(InHand("planner", "1", "tell", 8)) is None
     assert last.poison(InHand("planner", "1", "ask", 7)) is None
+
+
+def test_the_record_tells_what_is_in_hand_and_since_when(record: int) -> None:
+    recorder = FlightRecorder(record)
+    assert read_signs(record) == Signs()
+    recorder.begin(1.5, recorder.seat("a", "1"), "ask", 1, 1, dict)
+    assert read_signs(record) == Signs(taken=1, since=1.5, last_message="dict")
+    recorder.idle()
+    assert read_signs(record) == Signs(taken=1, last_message="dict")
+    recorder.begin_own(2.5)
+    assert read_signs(record) == Signs(taken=2, since=2.5, last_message="dict", is_own=True)
+    recorder.begin(3.5, 1, "departed", 0, 2, object)
+    assert read_signs(record) == Signs(taken=3, since=3.5, last_message="dict")
+
+
+def test_nobody_is_blamed_for_a_message_of_the_actors_own_or_one_absolved(record: int) -> None:
+    recorder = FlightRecorder(record)
+    slot = recorder.seat("a", "1")
+    recorder.begin(1.0, slot, "tell", 1, 1, dict)
+    assert in_hand(record) == InHand("a", "1", "tell", 1)
+    recorder.absolve()
+    assert in_hand(record) is None
+    assert read_signs(record).since == 1.0  # the handler works on
+    recorder.begin(2.0, slot, "tell", 2, 2, dict)
+    recorder.begin_own(3.0)
+    assert in_hand(record) is None
+
+
+def test_a_sign_of_life_is_seen_in_the_record(record: int) -> None:
+    recorder = FlightRecorder(record)
+    recorder.beats("always")
+    recorder.beat(7.25)
+    recorder.begin(1.0, 1, "tell", 1, 1, dict)
+    assert read_signs(record) == recorder.signs()
+    assert (recorder.signs().beat, recorder.signs().beats) == (7.25, "always")
+
+
+def test_more_types_of_messages_than_places_have_no_name(record: int) -> None:
+    recorder = FlightRecorder(record)
+    types = [type(f"Message{n}{'x' * 60}", (), {}) for n in range(NAMES + 1)]
+    for type_ in types:
+        recorder.begin(1.0, 0, "tell", 1, 1, type_)
+    assert read_signs(record).last_message == ""
+    recorder.begin(1.0, 0, "tell", 1, 1, types[NAMES - 1])
+    assert read_signs(record).last_message.startswith(f"Message{NAMES - 1}x")
+
+
+def test_stacks_are_written_behind_the_record(record: int) -> None:
+    FlightRecorder(record).beat(1.0)
+    assert read_stacks(record) == ""
+    os.lseek(record, 0, os.SEEK_END)
+    os.write(record, b"Current thread\n")
+    assert read_stacks(record) == "Current thread\n"
+    assert read_signs(record).beat == 1.0
