@@ -60,6 +60,7 @@ class Hub(Blocking):
         self.supervision = HubSupervision(runner)
         for name in EARLY:
             self._driver.open(name)
+        self._on_close: Callable[[], None] | None = None
 
     flush = blocking(calls.flush)
     ask = blocking(calls.ask)
@@ -76,6 +77,13 @@ class Hub(Blocking):
         """Call back once, ``delay`` seconds from now, in the hub's thread: be brief there."""
         self._driver.later(delay, callback)
 
+    def _every(
+        self, interval: float, callback: Callable[[], None], *, on_close: Callable[[], None]
+    ) -> None:
+        """Call back every ``interval`` seconds in the hub's thread, and once when it ends."""
+        self._on_close = on_close
+        self._driver.every(interval, callback)
+
     def monitor(self, name: str, *, timeout: float = 30.0) -> WaitingMonitor:
         """Watch an actor's present life: ``ref(name).monitor()``."""
         return self.ref(name).monitor(timeout=timeout)
@@ -89,10 +97,12 @@ class Hub(Blocking):
             if self._driver.owed and self._driver.is_usable:
                 self.flush(timeout=timeout)
         finally:
-            self._driver.close()
+            self.abandon()
 
     def abandon(self) -> None:
         """Disconnect at once; what is not acknowledged is lost."""
+        if self._on_close is not None and self._driver.is_usable:  # a fork's copy is not
+            self._on_close()
         self._driver.close()
 
     def __enter__(self) -> Self:

@@ -133,7 +133,7 @@ class Mailbox:
             item = ready.popleft()
             if not isinstance(item, Delivery):
                 if self._recorder is not None:
-                    self._recorder.idle()  # what was in hand before is not to blame for this
+                    self._recorder.begin_own(now)  # what was in hand before is not to blame
                 return item
             if item.deadline is None or item.deadline > now:
                 self._began = now
@@ -177,7 +177,7 @@ class Mailbox:
     def absolve(self) -> None:
         """What is in hand has had its effect: a death from here on is none of its doing."""
         if self._recorder is not None:
-            self._recorder.idle()
+            self._recorder.absolve()
 
     def stop(self) -> None:
         """Put pykka's stop behind what waits."""
@@ -362,13 +362,13 @@ class Mailbox:
         self.handled += 1
         if delivery.poison is not None:
             if self._recorder is not None:
-                self._recorder.idle()
+                self._recorder.begin_own(self._began)
             return Envelope(Poisoned(delivery, delivery.poison))
         self.current = delivery
         kind = delivery.kind
         if self._recorder is not None:
-            slot, position = delivery.intake.slot, delivery.position
-            self._recorder.begin(self._began, slot, kind, delivery.number, position)
+            slot, number, type_ = delivery.intake.slot, delivery.number, type(delivery.message)
+            self._recorder.begin(self._began, slot, kind, number, delivery.position, type_)
         if kind == "ask" or kind == "command":
             return Envelope(delivery.message, delivery)  # type: ignore[arg-type]  # a Delivery is what pykka uses of a Future
         return Envelope(delivery.message)
@@ -389,8 +389,8 @@ class Mailbox:
         if self._recorder is not None:
             for item in items:
                 kind: Kind = item.kind if len(items) == 1 else "batch"
-                slot, number = item.intake.slot, item.number
-                self._recorder.begin(self._began, slot, kind, number, item.position)
+                slot, number, type_ = item.intake.slot, item.number, type(item.message)
+                self._recorder.begin(self._began, slot, kind, number, item.position, type_)
         return Envelope(Batch(items))
 
     def _may_join(self, item: Delivery) -> bool:

@@ -1,8 +1,9 @@
-"""The flight recorder: what an actor has in hand, where its supervisor finds it after a crash.
+"""The flight recorder: what an actor has in hand, where its supervisor finds it.
 
-One memory file per life of a child, written by the child before each handler and read by others
-only after its death.  It carries evidence, never state: who
-sent the message in hand, its number, and how far each sender's messages had come.
+One memory file per life of a child, written by the child before each handler, and read by its
+supervisor: while it lives for signs of life, and after its death.  It carries evidence, never
+state: who sent the message in hand, its number, and how far each sender's messages had come.
+Behind the record faulthandler leaves stacks, when it is told to.
 """
 
 from __future__ import annotations
@@ -10,32 +11,60 @@ from __future__ import annotations
 import mmap
 import os
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, Literal, get_args
 
 import msgspec
 
-__all__ = ["FlightRecorder", "InHand", "Kind", "LastLife", "Suspect", "create", "in_hand"]
+__all__ = [
+    "Beats",
+    "FlightRecorder",
+    "InHand",
+    "Kind",
+    "LastLife",
+    "Signs",
+    "Suspect",
+    "create",
+    "in_hand",
+    "read_signs",
+    "read_stacks",
+]
 
 SLOT_BYTES: Final = 256  # of one connection: 16 of numbers, the rest names the sender
 SLOTS: Final = 1_023  # connections on record; what comes in over more of them leaves no evidence
-SIZE: Final = SLOT_BYTES * (SLOTS + 1)  # a page is only allocated when it is written
+NAME_BYTES: Final = 64  # of one type of messages
+NAMES: Final = 63  # types on record; what comes in more of them has no name
+_NAMES_AT: Final = SLOT_BYTES * (SLOTS + 1)
+SIZE: Final = _NAMES_AT + NAME_BYTES * (NAMES + 1)  # a page is only allocated when it is written
 
 # What a delivery is, and "batch" for many of them in hand at once.
 Kind = Literal["tell", "command", "ask", "joined", "departed", "batch"]
 _KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 _INDEX: Final = {kind: index for index, kind in enumerate(_KINDS)}
 
+# When a process writes signs of life: not at all, as long as it has nothing in hand, or always.
+Beats = Literal["never", "idle", "always"]
+_BEATS: Final[tuple[Beats, ...]] = get_args(Beats)
+_OWN: Final = len(_KINDS)  # in place of a kind: a timer's message, a reply; nobody sent it
+
 # Head: when the message in hand was taken (monotonic seconds, 0.0 when there is none), messages
-# taken so far, the slot of its connection, its kind, its number.
-_HEAD: Final = struct.Struct("<dQIIQ")
+# taken so far, the slot of its connection, its kind, its number, its type.  Native: each number is
+# one store of the processor, so that who reads meanwhile sees the old or the new one.
+_HEAD: Final = struct.Struct("@dQIIQI")
+_SLOT_AT: Final = 16  # in the head
+# The last sign of life (monotonic seconds), and when there are any.
+_BEAT: Final = struct.Struct("@d")
+_BEAT_AT: Final = 40
+_BEATS_AT: Final = 48
+_SIGNS_BYTES: Final = 52
 # Slot: position of the newest message taken from the connection, lengths of the two names.
 _SLOT: Final = struct.Struct("<QHH")
 # In the head, too: the highest slot ever taken, so that a reader need not look at all of them.
 _HIGHEST: Final = struct.Struct("<I")
 _HIGHEST_AT: Final = 64
 _POSITION: Final = struct.Struct("<Q")
-_AT: Final = struct.Struct("<d")
+_AT: Final = struct.Struct("@d")
+_NUMBER: Final = struct.Struct("@I")
 
 
 class InHand(msgspec.Struct, frozen=True, array_like=True):
@@ -55,6 +84,17 @@ class Suspect(msgspec.Struct, frozen=True, array_like=True):
     reason: str  # how its receiver ended
 
 
+class Signs(msgspec.Struct, frozen=True):
+    """How a process is, as its record says it; ``since`` and ``beat`` in monotonic seconds."""
+
+    taken: int = 0  # messages so far, its own included
+    since: float = 0.0  # when the one in hand was taken; 0.0 when there is none
+    beat: float = 0.0  # the last sign of life
+    beats: Beats = "never"
+    last_message: str = ""  # the type of the last one that somebody sent
+    is_own: bool = False  # what is in hand is a timer's message, or an answer
+
+
 def create(name: str) -> int:
     """A descriptor of an empty record; the caller closes it."""
     fd = os.memfd_create(f"holdfast:{name}", os.MFD_CLOEXEC)
@@ -70,6 +110,16 @@ class FlightRecorder:
         self._free = list(range(SLOTS, 0, -1))
         self._taken = 0
         self._highest = 0
+        self._last_type = 0
+        self._types: dict[type, int] = {}  # their places in the table of names
+
+    @classmethod
+    def alone(cls, name: str) -> FlightRecorder:
+        """One that nobody else reads: that of the root."""
+        fd = create(name)
+        recorder = cls(fd)
+        os.close(fd)  # the map has a copy
+        return recorder
 
     def seat(self, sender: str, incarnation: str) -> int:
         """A slot for a connection; 0, which nothing is recorded in, when all are taken."""
@@ -92,16 +142,56 @@ class FlightRecorder:
             _SLOT.pack_into(self._map, slot * SLOT_BYTES, 0, 0, 0)
             self._free.append(slot)
 
-    def begin(self, now: float, slot: int, kind: Kind, number: int, position: int) -> None:
-        """A handler starts on the message at ``position`` of its connection."""
+    def begin(
+        self, now: float, slot: int, kind: Kind, number: int, position: int, type_: type
+    ) -> None:
+        """A handler starts on the message at ``position`` of its connection, one of ``type_``."""
         self._taken = taken = self._taken + 1
-        _HEAD.pack_into(self._map, 0, now, taken, slot, _INDEX[kind], number)
+        name = self._types.get(type_)
+        if name is None:
+            name = self._learn(type_, kind)
+        self._last_type = name
+        _HEAD.pack_into(self._map, 0, now, taken, slot, _INDEX[kind], number, name)
         if slot and kind != "tell":  # a tell comes again whatever its position was
             _POSITION.pack_into(self._map, slot * SLOT_BYTES, position)
+
+    def begin_own(self, now: float) -> None:
+        """A handler starts on what nobody sent: no message is to blame for what comes of it."""
+        self._taken = taken = self._taken + 1
+        _HEAD.pack_into(self._map, 0, now, taken, 0, _OWN, 0, self._last_type)
+
+    def absolve(self) -> None:
+        """The handler goes on, but what it has in hand is not to blame any more."""
+        _NUMBER.pack_into(self._map, _SLOT_AT, 0)
 
     def idle(self) -> None:
         """No handler runs."""
         _AT.pack_into(self._map, 0, 0.0)
+
+    def beat(self, now: float) -> None:
+        """A sign of life; from any thread."""
+        _BEAT.pack_into(self._map, _BEAT_AT, now)
+
+    def beats(self, when: Beats) -> None:
+        """From now on a missing beat means something, or nothing."""
+        _NUMBER.pack_into(self._map, _BEATS_AT, _BEATS.index(when))
+
+    def signs(self) -> Signs:
+        """What others read here."""
+        return _signs_of(self._map[:_SIGNS_BYTES], lambda at: self._map[at : at + NAME_BYTES])
+
+    def _learn(self, type_: type, kind: Kind) -> int:
+        """The place of another type; 0 when all are taken."""
+        if kind == "joined" or kind == "departed":
+            return self._last_type  # the comings and goings of senders have no name
+        known = len(self._types)
+        if known >= NAMES:
+            return 0
+        name = type_.__name__.encode()[: NAME_BYTES - 1]
+        at = _NAMES_AT + (known + 1) * NAME_BYTES
+        self._map[at : at + 1 + len(name)] = bytes([len(name)]) + name
+        self._types[type_] = known + 1
+        return known + 1
 
     def close(self) -> None:
         """Let go of the memory; what is recorded stays with whoever has the descriptor."""
@@ -137,11 +227,39 @@ class LastLife:
 def in_hand(fd: int) -> InHand | None:
     """What was in hand when the process of the record died; None when it was idle."""
     with mmap.mmap(fd, SIZE, prot=mmap.PROT_READ) as record:
-        since, _taken, slot, kind, number = _HEAD.unpack_from(record, 0)
+        since, _taken, slot, kind, number, _type = _HEAD.unpack_from(record, 0)
         if since == 0.0 or not 0 < slot <= SLOTS or kind >= len(_KINDS):
             return None
         sender, incarnation = _names(record, slot)
         return InHand(sender, incarnation, _KINDS[kind], number)
+
+
+def read_signs(fd: int) -> Signs:
+    """How the process of the record is; a system call or two, and nothing of the process."""
+    return _signs_of(os.pread(fd, _SIGNS_BYTES, 0), lambda at: os.pread(fd, NAME_BYTES, at))
+
+
+def read_stacks(fd: int) -> str:
+    """What faulthandler has written behind the record."""
+    return os.pread(fd, os.fstat(fd).st_size - SIZE, SIZE).decode(errors="replace")
+
+
+def _signs_of(head: bytes, name_at: Callable[[int], bytes]) -> Signs:
+    since, taken, _slot, kind, _number, type_ = _HEAD.unpack_from(head, 0)
+    (beat,) = _BEAT.unpack_from(head, _BEAT_AT)
+    (beats,) = _NUMBER.unpack_from(head, _BEATS_AT)
+    name = b""
+    if 0 < type_ <= NAMES:
+        entry = name_at(_NAMES_AT + type_ * NAME_BYTES)
+        name = entry[1 : 1 + entry[0]]
+    return Signs(
+        taken=taken,
+        since=since,
+        beat=beat,
+        beats=_BEATS[beats] if beats < len(_BEATS) else "never",
+        last_message=name.decode(errors="replace"),
+        is_own=kind == _OWN,
+    )
 
 
 def _names(record: mmap.mmap, slot: int) -> tuple[str, str]:

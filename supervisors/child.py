@@ -30,6 +30,7 @@ from holdfast.actors.messages.lifeline import (
     StatusReply,
 )
 from holdfast.actors.messages.supervisor import decode_request
+from holdfast.actors.pulse import Pulse
 from holdfast.clock import Clock, SystemClock
 from holdfast.errors import ConfigError
 from holdfast.supervisors.launcher import LIFELINE
@@ -53,6 +54,7 @@ from holdfast.supervisors.spec import (
 )
 from holdfast.supervisors.supervision import Given, Supervision, Upward
 from holdfast.supervisors.supervisor import SupervisorActor
+from holdfast.supervisors.vitals import open_record
 from holdfast.supervisors.zygote import Zygote
 
 __all__ = ["fork_zygote", "run_child"]
@@ -89,18 +91,18 @@ def run_child(payload: bytes, descriptors: dict[str, int]) -> int:
     set_process_name(start.name)
     sign_log(start.name)
     lifeline = child_end(descriptors.pop(LIFELINE))
-    records = None if is_supervisor else Records.taken_from(start, descriptors)
-    listeners = {name: socket.socket(fileno=fd) for name, fd in descriptors.items()}
     clock = SystemClock()
+    pulse = Pulse(open_record(descriptors), interval=start.heartbeat_interval, clock=clock)
+    records = Records.taken_from(start, pulse, descriptors)
+    listeners = {name: socket.socket(fileno=fd) for name, fd in descriptors.items()}
     actor: HostedActor | None = None
     reserve = Reserve(0)
     with ExitStack() as stack:
         stack.callback(badge.take_off)
         try:
             if zygote is not None:
-                actor = _supervisor(start, lifeline, listeners, zygote, clock, stack)
+                actor = _supervisor(start, lifeline, listeners, zygote, pulse, clock, stack)
             else:
-                assert records is not None
                 assert not isinstance(start.run, SupervisorSpec)
                 reserve = apply_limits(start.run)
                 actor = _leaf(start, lifeline, listeners[start.name], records, clock, stack)
@@ -165,6 +167,7 @@ def _supervisor(
     lifeline: Lifeline[FromParent],
     listeners: dict[str, socket.socket],
     zygote: Zygote,
+    pulse: Pulse,
     clock: Clock,
     stack: ExitStack,
 ) -> SupervisorActor:
@@ -179,7 +182,9 @@ def _supervisor(
         listener=listeners[start.name],
         address=address_book(start.environment.run_dir),
         decode=decode_request,
+        recorder=pulse.recorder,
     )
+    pulse.beat_in_mailbox(mailbox, "always")
     mailbox.watch(lifeline.fileno(), partial(_heard, lifeline))
     given = Given(
         name=start.name,

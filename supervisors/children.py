@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 import os
 import signal
-from contextlib import suppress
 from typing import Final, Literal
 
 import msgspec
@@ -28,7 +27,7 @@ from holdfast.actors.reactor import Timer
 from holdfast.supervisors.evidence import Evidence
 from holdfast.supervisors.intensity import Backoff
 from holdfast.supervisors.lifeline import Lifeline
-from holdfast.supervisors.linux import resident_bytes
+from holdfast.supervisors.linux import process_stat
 from holdfast.supervisors.settings import Restart
 from holdfast.supervisors.spec import EXIT_FAILED, EXIT_SHUTDOWN, EXIT_STOPPED, ChildSpec
 
@@ -36,9 +35,13 @@ __all__ = ["Child", "ChildSaid", "Overdue", "Verdict", "exit_of", "is_restarted"
 
 SLACK: Final = 0.5  # seconds; a supervisor below has killed what is left by then
 REAP_GRACE: Final = 1.0  # seconds from a death to its reap, which follows in a millisecond
+LATE: Final = 0.5  # seconds; a deadline that is heard of so much later was not the child's alone
 
 # Why a supervisor killed a child; it is the kind of the exit that follows.
-Verdict = Literal["start_timeout", "shutdown_timeout", "zygote_lost"]
+Verdict = Literal["start_timeout", "shutdown_timeout", "hang", "zygote_lost"]
+
+
+Deadline = Literal["start", "stop", "restart", "reap"]
 
 
 class ChildSaid(msgspec.Struct, frozen=True):
@@ -53,7 +56,7 @@ class Overdue(msgspec.Struct, frozen=True):
 
     child: str
     start: int
-    what: Literal["start", "stop", "restart", "reap"]
+    what: Deadline
 
 
 class Child:
@@ -66,7 +69,7 @@ class Child:
         self.spec = spec
         self.is_added = is_added
         self.backoff = backoff
-        self.evidence = Evidence(spec.id)
+        self.evidence = Evidence(spec.id, accuses=not spec.is_supervisor)
         self.state: ChildState = "stopped"
         self.starts = 0  # the incarnation
         self.restarts = 0
@@ -74,6 +77,7 @@ class Child:
         self.pid: int | None = None  # None while the zygote has not answered yet
         self.started_at = 0.0  # monotonic
         self.ready_at: float | None = None  # monotonic
+        self.is_watched = False  # it runs, and the watchdog has not found it to hang
         self.failure = self.cause = ""  # what it said of its death
         self.exit_status: int | None = None  # reaped, but something that it left is still dying
         self.mailbox = 0  # of its last status reply, as the four below
@@ -89,6 +93,7 @@ class Child:
         # Read and not handled.  Not in the mailbox, where a death could overtake it.
         self._heard: list[FromChild] = []
         self._timer: Timer | None = None  # the one deadline that its state has
+        self._deadline: tuple[float, Deadline] = 0.0, "start"  # how that was set
         self._verdict: Verdict | None = None
         self._is_doomed = False  # to be killed as soon as there is a process
 
@@ -130,6 +135,7 @@ class Child:
         self._disarm()
         self.state = "running"
         self.ready_at = now
+        self.is_watched = True
 
     def wait(self, delay: float) -> None:
         """No process for now; Overdue comes when the next one is due."""
@@ -151,7 +157,7 @@ class Child:
         """
         is_able = self.state == "running" or self.spec.is_supervisor
         limit = self.spec.shutdown
-        self.state = "stopping"
+        self.state, self.is_watched = "stopping", False
         self._disarm()
         if not is_able or self._lifeline is None or limit == "brutal_kill":
             self.kill(None)
@@ -206,14 +212,23 @@ class Child:
             self.state = "stopped"
 
     def kill(self, verdict: Verdict | None) -> None:
-        """SIGKILL; through the pidfd, so that no recycled pid is ever hit."""
-        self._verdict, self._is_doomed = verdict, True
+        """SIGKILL, as soon as there is a process."""
+        self._verdict, self._is_doomed, self.is_watched = verdict, True, False
         if self._pidfd >= 0:
             self._disarm()
-            with suppress(ProcessLookupError):
-                signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
+            self.signal(signal.SIGKILL)
         else:
             self._arm(REAP_GRACE, "reap")
+
+    def signal(self, number: int) -> bool:
+        """Through the pidfd, so that no recycled pid is ever hit; False when it is gone."""
+        if self._pidfd < 0:
+            return False
+        try:
+            signal.pidfd_send_signal(self._pidfd, number)
+        except ProcessLookupError:
+            return False
+        return True
 
     def hear(self) -> list[FromChild]:
         """What it said since; of a dead child, all it ever did."""
@@ -221,6 +236,23 @@ class Child:
             self._listen()
         heard, self._heard = self._heard, []
         return heard
+
+    def is_due(self, overdue: Overdue) -> bool:
+        """Whether its time is up; a supervisor that was held up itself gives all of it again."""
+        if overdue.what == "restart":
+            return True
+        if self._timer is None:
+            return False
+        late = self._home.monotonic() - self._timer.deadline
+        if late > LATE:
+            self.renew_deadline()
+        return 0 <= late <= LATE
+
+    def renew_deadline(self) -> None:
+        """The time that it has for what it does begins anew."""
+        delay, what = self._deadline
+        if self._timer is not None and what != "restart":
+            self._arm(delay, what)
 
     def reaped(self, status: int) -> None:
         """The process is no more; nothing is due from it."""
@@ -240,7 +272,7 @@ class Child:
             self._lifeline.close()
             self._lifeline = None
         self.pid = None
-        self.state = "exited"
+        self.state, self.is_watched = "exited", False
         self.children, self.gone = [], []  # those below a supervisor went with it
         if status is None:
             self.last_exit = LastExit(self._verdict or "not_forked", None, None, at)
@@ -254,6 +286,8 @@ class Child:
 
     def status(self) -> ChildStatus:
         """What the tree shows of it."""
+        stat = None if self.pid is None else process_stat(self.pid)
+        signs, now = self.evidence.signs, self._home.monotonic()
         return ChildStatus(
             id=self.spec.id,
             pid=self.pid,
@@ -264,10 +298,14 @@ class Child:
             last_exit=self.last_exit,
             mailbox=self.mailbox,
             handled=self.handled,
-            rss=0 if self.pid is None else resident_bytes(self.pid),
+            rss=0 if stat is None else stat.rss,
             children=self.children,
             gone=self.gone,
             traffic=self.traffic,
+            uptime=self.lived(now) if self.has_process else 0.0,
+            cpu=0.0 if stat is None else stat.cpu,
+            last_message=signs.last_message,
+            busy=max(0.0, now - signs.since) if signs.since else 0.0,
         )
 
     def _listen(self) -> list[ChildSaid]:
@@ -283,8 +321,9 @@ class Child:
         self._arm(REAP_GRACE, "reap")
         return []
 
-    def _arm(self, delay: float, what: Literal["start", "stop", "restart", "reap"]) -> None:
+    def _arm(self, delay: float, what: Deadline) -> None:
         self._disarm()
+        self._deadline = delay, what
         self._timer = self._home.after(delay, Overdue(self.spec.id, self.starts, what))
 
     def _disarm(self) -> None:

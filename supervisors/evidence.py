@@ -9,7 +9,16 @@ from __future__ import annotations
 import os
 from typing import Final
 
-from holdfast.actors.recorder import InHand, LastLife, Suspect, create, in_hand
+from holdfast.actors.recorder import (
+    InHand,
+    LastLife,
+    Signs,
+    Suspect,
+    create,
+    in_hand,
+    read_signs,
+    read_stacks,
+)
 
 __all__ = ["LAST_LIFE", "RECORDER", "Evidence"]
 
@@ -24,12 +33,14 @@ POISONOUS: Final = 2  # deaths with the same message in hand that make it poison
 class Evidence:
     """One child's flight record, that of its last life, and the message they point at."""
 
-    def __init__(self, child: str) -> None:
+    def __init__(self, child: str, *, accuses: bool = True) -> None:
+        """``accuses`` False: no message is ever suspected, and the last record is not kept."""
         self.last_incarnation = ""  # of which the record is kept; "" before the first death
         # By message; that of the last death in the end.  A message is let go once others have
         # killed since and it was no poison, or when there are too many.
         self._suspects: dict[InHand, Suspect] = {}
         self._child = child
+        self._accuses = accuses
         self._incarnation = ""
         self._last_deaths = 0  # how often the last death's message has killed
         self._record = -1
@@ -44,6 +55,16 @@ class Evidence:
     def suspects(self) -> tuple[Suspect, ...]:
         """What the child's deaths point at, that of the last death in the end."""
         return tuple(self._suspects.values())
+
+    @property
+    def signs(self) -> Signs:
+        """How the present life is, as its record says it."""
+        return Signs() if self._record < 0 else read_signs(self._record)
+
+    @property
+    def stacks(self) -> str:
+        """What the present life has written of its stacks."""
+        return "" if self._record < 0 else read_stacks(self._record)
 
     def close(self) -> LastLife | None:
         """No life follows: what the last one had come to, if there was one; nothing is kept."""
@@ -66,6 +87,10 @@ class Evidence:
     def ended(self, reason: str, *, crashed: bool) -> None:
         """That life is over: what did it have in hand?"""
         if self._record < 0:
+            return
+        if not self._accuses:
+            os.close(self._record)
+            self._record = -1
             return
         message = in_hand(self._record) if crashed else None
         self._last_deaths = 0

@@ -37,13 +37,16 @@ class Launcher:
         processes: Processes,
         listeners: Listeners,
         watches: Watches,
+        heartbeat: float,
         clock: Clock,
     ) -> None:
+        """``heartbeat``: seconds between two signs of life of a child; 0 for none."""
         self._environment = environment
         self._mailbox = mailbox
         self._processes = processes
         self._listeners = listeners
         self._watches = watches
+        self._heartbeat = heartbeat
         self._clock = clock
         self._forks: dict[int, Child] = {}  # asked of the zygote and not answered, by id
         self._count = 0
@@ -61,14 +64,14 @@ class Launcher:
             child.spec.run,
             evidence.last_incarnation,
             evidence.suspects,
+            self._heartbeat,
         )
         names = [child.spec.id]
         if isinstance(child.spec.run, SupervisorSpec):
             names += child.spec.run.descendants()
         descriptors = {name: self._listeners.sockets[name].fileno() for name in names}
         descriptors[LIFELINE] = theirs.fileno()
-        if not child.spec.is_supervisor:
-            descriptors |= evidence.begin(incarnation)
+        descriptors |= evidence.begin(incarnation)
         self._count += 1
         self._forks[self._count] = child
         try:

@@ -6,15 +6,16 @@ import ctypes
 import os
 import signal
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 __all__ = [
+    "ProcessStat",
     "address_space",
     "adopt_orphans",
     "children_of_this_process",
     "die_with_parent",
     "process_name",
-    "resident_bytes",
+    "process_stat",
     "set_process_name",
     "shown_name",
 ]
@@ -25,6 +26,7 @@ PR_SET_CHILD_SUBREAPER: Final = 36
 
 _libc: Final = ctypes.CDLL(None, use_errno=True)
 _page_bytes: Final = os.sysconf("SC_PAGESIZE")
+_ticks: Final = os.sysconf("SC_CLK_TCK")  # of processor time in a second
 
 
 def die_with_parent(parent: int) -> None:
@@ -61,13 +63,30 @@ def process_name(pid: int) -> str:
         return ""
 
 
-def resident_bytes(pid: int) -> int:
-    """The resident set of a process; 0 when it is gone."""
+class ProcessStat(NamedTuple):
+    """How a process is: its state as one letter, processor time in seconds, resident bytes."""
+
+    state: str
+    cpu: float
+    rss: int
+
+
+def process_stat(pid: int) -> ProcessStat | None:
+    """How a process is; None when it is gone."""
     try:
-        fields = Path(f"/proc/{pid}/statm").read_text().split()
+        fd = os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
-        return 0
-    return int(fields[1]) * _page_bytes if len(fields) > 1 else 0
+        return None
+    try:
+        line = os.read(fd, 4096)
+    except OSError:  # it went just now
+        return None
+    finally:
+        os.close(fd)
+    # The name in parentheses may hold anything; proc(5) counts the fields from it on.
+    fields = line.rpartition(b")")[2].split()
+    cpu = (int(fields[11]) + int(fields[12])) / _ticks
+    return ProcessStat(fields[0].decode(), cpu, int(fields[21]) * _page_bytes)
 
 
 def address_space() -> int:

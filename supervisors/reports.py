@@ -6,7 +6,7 @@ Owns the newest of them for whoever asks; lost with the supervisor, the events a
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from itertools import takewhile
 
 import msgspec
@@ -21,6 +21,7 @@ from holdfast.errors import DeliveryError
 from holdfast.storage.records import Event
 from holdfast.supervisors.children import Child
 from holdfast.supervisors.spec import Environment, SupervisorSpec
+from holdfast.supervisors.watchdog import Hung
 
 __all__ = ["Reports", "exit_text"]
 
@@ -83,6 +84,21 @@ class Reports:
             text += f"\n{child.failure.rstrip()}"
         self._report("ERROR", "start_error", child, text, _death(child, pid))
 
+    def child_hung(self, child: Child, hung: Hung, stack: str) -> None:
+        """A child hangs, and is about to be killed for it."""
+        text = f"{child.spec.id} hangs: {hung.text}"
+        if stack:
+            text += f"\n{stack.rstrip()}"
+        data = {
+            "reason": hung.why,
+            "seconds": hung.seconds,
+            "message": hung.message,
+            "stopped": hung.is_stopped,
+            # Of the main thread, which is the last; the newest frames are its first.
+            "stack": stack.rpartition("\n\n")[2][:TAIL],
+        }
+        self._report("ERROR", "child_hung", child, text, data)
+
     def shutdown_error(self, child: Child, pid: int | None) -> None:
         """A child that was told to stop ended otherwise."""
         text = f"{child.spec.id} did not stop in order: {exit_text(child.last_exit)}"
@@ -117,10 +133,11 @@ class Reports:
         self._report("WARNING", "auto_shutdown", child, text, {})
 
     def _report(
-        self, level: str, kind: str, child: Child | None, text: str, data: dict[str, object]
+        self, level: str, kind: str, child: Child | None, text: str, data: Mapping[str, object]
     ) -> None:
         logger.bind(report=kind).log(level, text)
         subject = None if child is None else child.spec.id
+        data = dict(data)
         if child is not None:
             data |= {"child": subject, "incarnation": child.starts, "restarts": child.restarts}
             data |= {} if child.pid is None else {"pid": child.pid}

@@ -20,11 +20,12 @@ import msgspec
 
 from holdfast.actors.host import HostedActor, construct
 from holdfast.actors.mailbox import Mailbox
-from holdfast.actors.recorder import FlightRecorder, LastLife
+from holdfast.actors.pulse import Pulse
+from holdfast.actors.recorder import LastLife
 from holdfast.clock import Clock
 from holdfast.errors import ConfigError
 from holdfast.storage.ports import Reader
-from holdfast.supervisors.evidence import LAST_LIFE, RECORDER
+from holdfast.supervisors.evidence import LAST_LIFE
 from holdfast.supervisors.settings import (
     AgentSettings,
     CheckpointsSettings,
@@ -56,19 +57,17 @@ PRELOAD: Final = (
 class Records(msgspec.Struct, frozen=True):
     """The flight record that this life writes, and what the last one left."""
 
-    recorder: FlightRecorder
+    pulse: Pulse
     last_life: LastLife | None
 
     @classmethod
-    def taken_from(cls, start: ChildStart, descriptors: dict[str, int]) -> Records:
-        """Map the records among ``descriptors``, and take them out of it."""
-        record, last = descriptors.pop(RECORDER), descriptors.pop(LAST_LIFE, -1)
-        recorder, last_life = FlightRecorder(record), None
-        os.close(record)
+    def taken_from(cls, start: ChildStart, pulse: Pulse, descriptors: dict[str, int]) -> Records:
+        """Map the last life's record, if it is among ``descriptors``, and take it out of them."""
+        last, last_life = descriptors.pop(LAST_LIFE, -1), None
         if last >= 0:
             last_life = LastLife(last, incarnation=start.last_incarnation, suspects=start.suspects)
             os.close(last)
-        return cls(recorder, last_life)
+        return cls(pulse, last_life)
 
 
 def make_actor(
@@ -89,18 +88,20 @@ def make_actor(
         listener=listener,
         address=address_book(start.environment.run_dir),
         mailbox_limit=run.mailbox_limit,
-        recorder=records.recorder,
+        recorder=records.pulse.recorder,
         last_life=records.last_life,
     )
     match run:
         case WriterSettings():
-            return _writer(start, mailbox, clock)
+            actor = _writer(start, mailbox, clock)
         case QuerySettings() | LogSettings() | SessionsSettings() | CheckpointsSettings():
-            return _reading_actor(start, run, mailbox, clock)
+            actor = _reading_actor(start, run, mailbox, clock)
         case AgentSettings():
-            return _agent(start, run, mailbox, clock, stack)
+            return _agent(start, run, mailbox, records.pulse, clock, stack)
         case _:
             assert_never(run)
+    records.pulse.beat_in_mailbox(actor.mailbox)
+    return actor
 
 
 def address_book(run_dir: str) -> Callable[[str], str]:
@@ -197,6 +198,7 @@ def _agent(
     start: ChildStart,
     run: AgentSettings,
     mailbox: Callable[..., Mailbox],
+    pulse: Pulse,
     clock: Clock,
     stack: ExitStack,
 ) -> HostedActor:
@@ -215,6 +217,7 @@ def _agent(
     box = mailbox(decode=msgspec.msgpack.decode, limits=limits)
     options: dict[str, Any] = run.options
     if not issubclass(class_, Agent):  # an actor that wants no hub
+        pulse.beat_in_mailbox(box)
         return construct(class_, mailbox=box, **options)
     hub = Hub(
         run_dir=Path(start.environment.run_dir),
@@ -224,6 +227,7 @@ def _agent(
         clock=clock,
         limits=limits,
     )
+    pulse.beat_in_hub(hub)
     # What it emitted is committed before it ends, also when an exception ends it.
     stack.callback(hub.close, timeout=run.farewell)
     return construct_agent(class_, mailbox=box, hub=hub, name=start.name, options=options)

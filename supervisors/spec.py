@@ -188,6 +188,11 @@ class SupervisorSpec(msgspec.Struct, frozen=True, kw_only=True, tag="supervisor"
             )
 
     @property
+    def pulse(self) -> float:
+        """Seconds between two signs of life of each child; 0: nobody looks for them."""
+        return self.heartbeat_interval if self.heartbeat_timeout > 0 else 0.0
+
+    @property
     def stop_budget(self) -> Shutdown:
         """Seconds that the children may take to stop, one after the other, and a second more."""
         total = MARGIN
@@ -291,6 +296,7 @@ class ChildStart(msgspec.Struct, frozen=True, array_like=True):
     ``incarnation`` is unique for ever: the boot counter, then the start number of each supervisor
     on the way and of the child.  ``last_incarnation`` is the one whose flight record comes along;
     ``suspects`` are the messages that earlier lives had in hand when they died.
+    ``heartbeat_interval`` in seconds; 0: nobody looks for signs of life.
     """
 
     name: str
@@ -299,6 +305,7 @@ class ChildStart(msgspec.Struct, frozen=True, array_like=True):
     run: SupervisorSpec | ChildSettings
     last_incarnation: str = ""
     suspects: tuple[Suspect, ...] = ()
+    heartbeat_interval: float = 0.0
 
 
 def _require(holds: bool, key: str, value: float | None, accepted: str) -> None:

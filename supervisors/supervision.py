@@ -36,6 +36,7 @@ from holdfast.supervisors.spec import (
 )
 from holdfast.supervisors.status import Rounds
 from holdfast.supervisors.undertaker import Undertaker
+from holdfast.supervisors.watchdog import Watchdog
 from holdfast.supervisors.watches import Watches
 from holdfast.supervisors.zygote import Exited, Forked, ForkFailed, ZygoteLost
 
@@ -104,9 +105,11 @@ class Supervision:
             processes=given.processes,
             listeners=given.listeners,
             watches=self.watches,
+            heartbeat=spec.pulse,
             clock=clock,
         )
         self.ending = Ending(mailbox=mailbox, children=children, clock=clock)
+        self._watchdog = Watchdog(spec, children, home=mailbox, reports=given.reports)
         self.restarting = self._restarting()
         # Between the loss of a zygote and the next one: the children to start again.
         self._bereft: list[Child] | None = None
@@ -140,6 +143,7 @@ class Supervision:
         if child.state != "starting":
             return  # told to stop meanwhile
         child.ready(self._clock.monotonic())
+        self._watchdog.attend(child)
         self.reports.progress(child)
         self.orders.ready(child, self.watches.life_of(child))
         self.restarting.proceed()
@@ -181,6 +185,8 @@ class Supervision:
         if isinstance(message, ChildSaid):
             for said in child.hear():
                 self._said(child, said)
+            return
+        if not child.is_due(message):
             return
         child.due()
         match message.what, child.state:

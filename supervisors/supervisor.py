@@ -39,10 +39,11 @@ from holdfast.actors.messages.supervisor import (
     Tree,
     WhichChildren,
 )
+from holdfast.actors.recorder import Signs
 from holdfast.errors import InvalidInputError
 from holdfast.supervisors.children import ChildSaid, Overdue
 from holdfast.supervisors.ending import StopOverdue
-from holdfast.supervisors.linux import resident_bytes
+from holdfast.supervisors.linux import process_stat
 from holdfast.supervisors.operations import Operations
 from holdfast.supervisors.processes import Gone, Signalled
 from holdfast.supervisors.spec import EXIT_STOPPED
@@ -139,10 +140,21 @@ class RootActor(SupervisorActor):
     """The root: it is stopped by signals and StopTree, and knows the whole tree."""
 
     def __init__(
-        self, *, supervision: Supervision, boot: int, within: float | None, describe: Describe
+        self,
+        *,
+        supervision: Supervision,
+        boot: int,
+        within: float | None,
+        describe: Describe,
+        signs: Callable[[], Signs],
     ) -> None:
-        """``within``: seconds that its stop may take; None for what the children may."""
+        """``within``: seconds that its stop may take; None for what the children may.
+
+        ``signs`` are those of its own flight record.
+        """
         super().__init__(supervision=supervision, reply=lambda _: None)
+        self._signs = signs
+        self._began = self.mailbox.monotonic()
         # The signal that ended the start, or the second one, which ends everything at once.
         self.interrupted_by: int | None = None
         self._boot = boot
@@ -188,6 +200,9 @@ class RootActor(SupervisorActor):
         state: ChildState = (
             "stopping" if self.supervision.phase == "stopped" else self.supervision.phase
         )
+        stat, signs = process_stat(os.getpid()), self._signs()
+        assert stat is not None
+        now = self.mailbox.monotonic()
         return ChildStatus(
             id=self.mailbox.name,
             pid=os.getpid(),
@@ -196,8 +211,12 @@ class RootActor(SupervisorActor):
             restarts=0,
             mailbox=self.mailbox.length,
             handled=self.mailbox.handled,
-            rss=resident_bytes(os.getpid()),
+            rss=stat.rss,
             children=children,
             gone=self.supervision.undertaker.gone,
             traffic=self.mailbox.traffic,
+            uptime=now - self._began,
+            cpu=stat.cpu,
+            last_message=signs.last_message,
+            busy=now - signs.since if signs.since else 0.0,
         )

@@ -21,6 +21,7 @@ from loguru import logger
 from holdfast.actors.host import construct, run
 from holdfast.actors.mailbox import Mailbox
 from holdfast.actors.messages.supervisor import ChildStatus, Tree, decode_request
+from holdfast.actors.recorder import FlightRecorder
 from holdfast.clock import Clock, SystemClock
 from holdfast.errors import ConfigError, StartError
 from holdfast.supervisors.child import fork_zygote
@@ -195,6 +196,7 @@ def _root_actor(
     upward: Upward,
     clock: Clock,
 ) -> RootActor:
+    recorder = FlightRecorder.alone(ROOT)
     mailbox = Mailbox(
         name=ROOT,
         incarnation=str(boot),
@@ -202,6 +204,7 @@ def _root_actor(
         listener=listeners.sockets[ROOT],
         address=address_book(environment.run_dir),
         decode=decode_request,
+        recorder=recorder,
     )
     processes = Processes(
         mailbox=mailbox,
@@ -232,6 +235,7 @@ def _root_actor(
         boot=boot,
         within=environment.stop_within,
         describe=describe,
+        signs=recorder.signs,
     )
 
 

@@ -51,11 +51,11 @@ class LastExit(msgspec.Struct, frozen=True):
     """How a process ended; ``at`` in seconds since 1970.
 
     ``kind`` is exit, memory (an exit because of a MemoryError), shutdown (it ended on purpose) or
-    signal; start_timeout, shutdown_timeout or zygote_lost when it was killed for that; not_forked
-    when there was no process at all.  A monitor may say besides: noproc (it was not alive, or is
-    gone for so long that nobody knows more), supervisor_lost (its supervisor died, and it with it),
-    noconnection (the supervisor that would tell was cut off, and was not there again within a
-    second).
+    signal; start_timeout, shutdown_timeout, hang or zygote_lost when it was killed for that;
+    not_forked when there was no process at all.  A monitor may say besides: noproc (it was not
+    alive, or is gone for so long that nobody knows more), supervisor_lost (its supervisor died, and
+    it with it), noconnection (the supervisor that would tell was cut off, and was not there again
+    within a second).
     """
 
     kind: str
@@ -97,7 +97,9 @@ class ChildStatus(msgspec.Struct, frozen=True):
     """One child, and under a supervisor its children and who has ended for good there.
 
     ``restart`` is its restart type.  ``mailbox`` waiting messages; ``handled`` messages since its
-    start; ``rss`` bytes.
+    start; ``rss`` bytes; ``uptime`` seconds since it was ready; ``cpu`` seconds of processor time;
+    ``last_message`` the type of the last one that somebody sent it, "" before the first; ``busy``
+    seconds that it has had the present one in hand, 0.0 when it is idle.
     """
 
     id: str
@@ -113,6 +115,10 @@ class ChildStatus(msgspec.Struct, frozen=True):
     children: list[ChildStatus] = []
     gone: list[GoneActor] = []
     traffic: Traffic = Traffic()
+    uptime: float = 0.0
+    cpu: float = 0.0
+    last_message: str = ""
+    busy: float = 0.0
 
 
 class WhichChildren(msgspec.Struct, frozen=True, array_like=True, tag="which_children"):

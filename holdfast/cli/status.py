@@ -4,24 +4,28 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 import click
 import msgspec
 
 from holdfast.cli.daemon import connected, tree_of, walk
 from holdfast.cli.options import json_option, run_dir_option
-from holdfast.cli.output import console, write_line
+from holdfast.cli.output import console, printable, write_line
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.table import Table
 
-    from holdfast.actors.messages.supervisor import LastExit, Tree
+    from holdfast.actors.messages.supervisor import ChildStatus, Tree
 
 __all__ = ["status"]
+
+SETTLED: Final = 1.0  # seconds of life before a share of the processor says anything
+LONG: Final = 1.0  # seconds a message is in hand until that is worth saying
 
 
 @click.command()
@@ -36,7 +40,8 @@ def status(run_dir: Path, as_json: bool) -> None:
         return
     uptime = timedelta(seconds=round(tree.uptime))
     write_line(f"{tree.name}  holdfast {tree.version}  SQLite {tree.sqlite_version}  up {uptime}")
-    console().print(_table(tree))
+    screen = console()
+    screen.print(_table(tree, screen))
     for line in _notes(tree):
         write_line(line)
 
@@ -52,37 +57,92 @@ def _as_object(tree: Tree) -> dict[str, object]:
     }
 
 
-def _table(tree: Tree) -> Table:
+def _table(tree: Tree, screen: Console) -> Table:
+    """As many columns as fit: what is left out first can best be missed."""
     from rich.table import Table
 
+    shown = [column for column in COLUMNS if screen.width >= column.from_width]
     table = Table(box=None, pad_edge=False)
-    for name in ("child", "pid", "state"):
-        table.add_column(name, no_wrap=True)
-    for name in ("start", "restarts", "mailbox", "handled", "MiB"):
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("last exit")
-    for depth, child in walk(tree.root):
-        table.add_row(
-            "  " * depth + child.id,
-            "" if child.pid is None else str(child.pid),
-            child.state,
-            str(child.incarnation),
-            str(child.restarts),
-            str(child.mailbox),
-            str(child.handled),
-            f"{child.rss / 2**20:.1f}",
-            _exit_text(child.last_exit),
-            style=None if child.state == "running" else "bold yellow",
-        )
+    for column in shown:
+        justify: Literal["left", "right"] = "right" if column.is_number else "left"
+        # No ellipsis: not every screen has one.
+        table.add_column(column.name, justify=justify, no_wrap=column.no_wrap, overflow="fold")
+    lines = _lines(tree.root, plain=not screen.encoding.startswith("utf"))
+    for branch, child in lines:
+        style = None if child.state == "running" else "bold yellow"
+        table.add_row(branch + child.id, *(c.text(child) for c in shown[1:]), style=style)
     return table
 
 
-def _exit_text(last: LastExit | None) -> str:
+def _lines(root: ChildStatus, *, plain: bool) -> Iterator[tuple[str, ChildStatus]]:
+    """Every process with the branch that it hangs on, in start order."""
+    fork, end, trunk = ("|- ", "`- ", "|  ") if plain else ("├─ ", "└─ ", "│  ")
+
+    def below(parent: ChildStatus, before: str) -> Iterator[tuple[str, ChildStatus]]:
+        for child in parent.children:
+            is_last = child is parent.children[-1]
+            yield before + (end if is_last else fork), child
+            yield from below(child, before + ("   " if is_last else trunk))
+
+    yield "", root
+    yield from below(root, "")
+
+
+def _processor(child: ChildStatus) -> str:
+    """Its share of one processor since it was ready, in percent, as ps has it."""
+    return f"{100 * child.cpu / child.uptime:.1f}" if child.uptime >= SETTLED else ""
+
+
+def _message(child: ChildStatus) -> str:
+    """The last one; and if it has been in hand for long, how long."""
+    text = printable(child.last_message)
+    return f"{text}, {_span(child.busy)}" if child.busy >= LONG else text
+
+
+def _exit_text(child: ChildStatus) -> str:
+    last = child.last_exit
     if last is None:
         return ""
     number = last.code if last.signal is None else last.signal
-    ago = timedelta(seconds=max(0, round(time.time() - last.at)))
+    ago = _span(max(0.0, time.time() - last.at))
     return f"{last.kind}{'' if number is None else f' {number}'}, {ago} ago"
+
+
+def _span(seconds: float) -> str:
+    """A length of time in its two largest units: 5s, 3m20s, 4h05m, 12d03h."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole}s"
+    if whole < 3600:
+        return f"{whole // 60}m{whole % 60:02}s"
+    if whole < 86400:
+        return f"{whole // 3600}h{whole % 3600 // 60:02}m"
+    return f"{whole // 86400}d{whole % 86400 // 3600:02}h"
+
+
+class Column(NamedTuple):
+    """One of the table; it is there on screens of ``from_width`` characters or more."""
+
+    name: str
+    text: Callable[[ChildStatus], str]
+    is_number: bool = True
+    from_width: int = 0
+    no_wrap: bool = True
+
+
+COLUMNS: Final = (
+    Column("actor", lambda child: child.id, is_number=False),
+    Column("pid", lambda child: "" if child.pid is None else str(child.pid)),
+    Column("state", lambda child: child.state, is_number=False),
+    Column("up", lambda child: _span(child.uptime) if child.uptime else ""),
+    Column("cpu %", _processor),
+    Column("MiB", lambda child: f"{child.rss / 2**20:.1f}" if child.rss else ""),
+    Column("waiting", lambda child: str(child.mailbox), from_width=95),
+    Column("handled", lambda child: str(child.handled), from_width=95),
+    Column("last message", _message, is_number=False, from_width=115),
+    Column("restarts", lambda child: str(child.restarts)),
+    Column("last exit", _exit_text, is_number=False, no_wrap=False),
+)
 
 
 def _notes(tree: Tree) -> Iterator[str]:

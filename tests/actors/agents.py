@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import ctypes
 import os
 import signal
 import threading
@@ -74,6 +75,21 @@ class Puppet(holdfast.Agent):
     def do_raise_once(self, path: str) -> None:
         if not Path(path).exists():
             Path(path).touch()
+            raise ValueError("once")
+
+    def do_hold_the_interpreter(self, seconds: float) -> bool:
+        """In C code that no other thread can run beside."""
+        ctypes.PyDLL(None).poll(None, 0, int(seconds * 1000))
+        return True
+
+    def do_close_the_hub(self, argument: Any) -> None:
+        self.hub.close()
+
+    def do_tell_by_hub_and_raise_once(self, arguments: list[Any]) -> None:
+        name, path = arguments
+        if not Path(path).exists():
+            Path(path).touch()
+            self.hub.ref(name).tell(["remember", "told"])
             raise ValueError("once")
 
     def do_remember(self, value: Any) -> None:

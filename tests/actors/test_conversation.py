@@ -156,7 +156,7 @@ def test_what_the_last_life_never_took_in_hand_is_asked_of_the_next() -> None:
         sender.ask(question, outcomes.append, idempotent=False)
     wire.move(1 << 20)
     in_hand, *_ = wire.move(1 << 20)
-    recorder.begin(1.0, in_hand.intake.slot, "ask", in_hand.number, in_hand.position)
+    recorder.begin(1.0, in_hand.intake.slot, "ask", in_hand.number, in_hand.position, str)
     last = LastLife(record, incarnation="1.1")  # as it was when the actor died
     wire.cut()
     assert outcomes == []

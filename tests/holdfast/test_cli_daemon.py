@@ -17,7 +17,10 @@ from tests.holdfast.conftest import ROOT, Run, next_line, spawn
 
 TRACES = ROOT / "examples" / "agent_traces.jsonl"
 COLUMNS = "seq daemon time_us type source subject session correlation cause root depth key data"
-CHILD = "id pid state incarnation restarts last_exit mailbox handled rss children"
+CHILD = (
+    "id pid state incarnation restarts last_exit mailbox handled rss children "
+    "uptime cpu last_message busy"
+)
 
 
 def objects(text: str) -> list[dict[str, Any]]:

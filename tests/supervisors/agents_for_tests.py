@@ -6,7 +6,10 @@ import fcntl
 import os
 import signal
 import subprocess
+import threading
+import time
 from pathlib import Path
+from typing import Any
 
 from holdfast.actors.host import HostedActor
 
@@ -122,3 +125,46 @@ class HasHelpers(HostedActor):
 
     def on_receive(self, message: object) -> object:
         return self._helper.pid
+
+
+class Works(HostedActor):
+    """Does what it is asked for, in its only thread: ``["spins", 3.0]``."""
+
+    def on_receive(self, message: Any) -> object:
+        verb, argument = message if isinstance(message, list) else ("", message)
+        match verb:
+            case "waits":
+                threading.Event().wait(argument)
+            case "spins":
+                _spins(argument)
+            case "waits for itself":
+                _waits_for_itself()
+        return message
+
+    def on_stop(self) -> None:
+        """Take as long as something holds the named pipe ``WORKS_UNTIL`` back."""
+        if gate := os.environ.get("WORKS_UNTIL"):
+            open(gate).close()
+
+
+class HangsByItself(HostedActor):
+    """Handles a message that nobody sent, without end."""
+
+    def on_start(self) -> None:
+        self.mailbox.after(0.01, "hang")
+
+    def on_receive(self, message: object) -> object:
+        while True:
+            signal.pause()
+
+
+def _spins(seconds: float) -> None:
+    end = time.process_time() + seconds
+    while time.process_time() < end:
+        pass
+
+
+def _waits_for_itself() -> None:
+    lock = threading.Lock()
+    lock.acquire()
+    lock.acquire()

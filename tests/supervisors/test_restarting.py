@@ -42,7 +42,10 @@ def test_a_killed_child_is_restarted_and_its_siblings_are_not(grow: Grow) -> Non
     assert last_exit is not None
     assert (last_exit.kind, last_exit.code, last_exit.signal) == ("signal", None, 9)
     for name in ("a", "c"):
-        assert msgspec.structs.replace(after[name], rss=before[name].rss) == before[name]
+        old = before[name]
+        measured = {"rss": old.rss, "uptime": old.uptime, "cpu": old.cpu}
+        assert after[name].uptime > old.uptime
+        assert msgspec.structs.replace(after[name], **measured) == old
         assert start_time(pids[name]) == times[name]
     assert tree.end() == 0
     assert (tree.count("^b is dead"), tree.count("^b is ready")) == (1, 2)

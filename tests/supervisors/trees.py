@@ -52,6 +52,7 @@ def child(name: str, kind: str = "Idle", **policy: Any) -> ChildSpec:
         target=f"tests.supervisors.agents_for_tests:{kind}",
         python_path=(str(PROJECT),),
         options=policy.pop("options", {}),
+        handler_timeout=policy.pop("handler_timeout", 0.0),
     )
     return ChildSpec(id=name, run=run, where=f"[agents.{name}] in test.toml", **policy)
 
