@@ -46,7 +46,7 @@ EXIT_SHUTDOWN: Final = 5  # it ended on purpose; a supervisor does so when it gi
 EXIT_TERMINATED: Final = 143  # a SIGTERM that nobody but the outside asked for
 
 # One datagram carries the listeners of a whole subtree, and SCM_MAX_FD of the kernel is 253.
-MAX_DESCENDANTS: Final = 250
+MAX_DESCENDANTS: Final = 240
 MARGIN: Final = 1.0  # seconds a nested supervisor gets on top of what its children may take
 
 

@@ -104,10 +104,7 @@ def run_root(
         data_dir, run_dir = Path(environment.data_dir), Path(environment.run_dir)
         _own(stack, data_dir, run_dir)
         boot = next_boot(data_dir)
-        listeners = Listeners(run_dir)
-        stack.callback(listeners.close)
-        stack.callback(listeners.sweep)
-        listeners.open([ROOT, *spec.descendants()])
+        listeners = _listeners(stack, run_dir, [ROOT, *spec.descendants()])
         actor = _root_actor(
             spec,
             environment,
@@ -158,6 +155,17 @@ class _Kin(msgspec.Struct, frozen=True):
     guardian: Guardian
     zygote: Zygote
 
+    def processes(self, mailbox: Mailbox, signals: SignalPipe) -> Processes:
+        """Those of the root's supervisor."""
+        return Processes(
+            mailbox=mailbox,
+            zygote=self.zygote,
+            fork_zygote=partial(fork_zygote, ROOT, own_session=True),
+            signals=signals,
+            life=self.life,
+            guardian=self.guardian,
+        )
+
 
 def _fork_first(stack: ExitStack) -> _Kin:
     """Nothing is open yet that these could inherit; ``stack`` ends them, and all below."""
@@ -171,6 +179,14 @@ def _fork_first(stack: ExitStack) -> _Kin:
     guardian.watch(zygote.session)
     adopt_orphans()
     return _Kin(life, guardian, zygote)
+
+
+def _listeners(stack: ExitStack, run_dir: Path, names: list[str]) -> Listeners:
+    listeners = Listeners(run_dir)
+    stack.callback(listeners.close)
+    stack.callback(listeners.sweep)
+    listeners.open(names)
+    return listeners
 
 
 def _own(stack: ExitStack, data_dir: Path, run_dir: Path) -> None:
@@ -206,21 +222,13 @@ def _root_actor(
         decode=decode_request,
         recorder=recorder,
     )
-    processes = Processes(
-        mailbox=mailbox,
-        zygote=kin.zygote,
-        fork_zygote=partial(fork_zygote, ROOT, own_session=True),
-        signals=signals,
-        life=kin.life,
-        guardian=kin.guardian,
-    )
     given = Given(
         name=ROOT,
         incarnation=str(boot),
         spec=spec,
         environment=environment,
         mailbox=mailbox,
-        processes=processes,
+        processes=kin.processes(mailbox, signals),
         listeners=listeners,
         reports=Reports.of(ROOT, environment, mailbox, clock),
         upward=upward,
