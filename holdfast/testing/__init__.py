@@ -9,8 +9,16 @@ from __future__ import annotations
 
 from holdfast.testing.clock import ManualClock
 from holdfast.testing.config import PROFILE
-from holdfast.testing.daemon import Daemon
+from holdfast.testing.daemon import Daemon, StartDaemon
 from holdfast.testing.daemon_process import TIMEOUT, DaemonEndedError
 from holdfast.testing.events import Events
 
-__all__ = ["PROFILE", "TIMEOUT", "Daemon", "DaemonEndedError", "Events", "ManualClock"]
+__all__ = [
+    "PROFILE",
+    "TIMEOUT",
+    "Daemon",
+    "DaemonEndedError",
+    "Events",
+    "ManualClock",
+    "StartDaemon",
+]

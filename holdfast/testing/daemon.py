@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 from holdfast.actors.hub import Event, Hub
 from holdfast.actors.messages.supervisor import ChildStatus, GetTree, Tree
@@ -24,7 +24,7 @@ from holdfast.testing.daemon_process import TIMEOUT, DaemonProcess, tail
 from holdfast.testing.events import Events, Types, Where, newest_seq
 from holdfast.testing.processes import descendants, look
 
-__all__ = ["Daemon"]
+__all__ = ["Daemon", "StartDaemon"]
 
 
 class Daemon(DaemonProcess):
@@ -246,3 +246,17 @@ class Daemon(DaemonProcess):
         if self._hub is not None:
             self._hub.abandon()
             self._hub = None
+
+
+class StartDaemon(Protocol):
+    """The fixture ``holdfast_daemon``; the arguments are those of ``Daemon``."""
+
+    def __call__(
+        self,
+        config: Config | None = None,
+        *,
+        agents: Agents | None = None,
+        profile: Mapping[str, Any] = PROFILE,
+        timeout: float = TIMEOUT,
+    ) -> Daemon:
+        """A daemon that is ready."""

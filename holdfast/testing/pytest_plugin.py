@@ -1,44 +1,30 @@
 """Fixtures for pytest: ``pytest_plugins = ["holdfast.testing.pytest_plugin"]`` in conftest.py.
 
 No entry point: that would be imported by every run of pytest where holdfast is installed.
+PYTEST_DONT_REWRITE: there is no ``assert`` here, and the module may be imported before pytest does.
 """
 
 from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import pytest
 
-from holdfast.testing.config import PROFILE, Agents, Config
-from holdfast.testing.daemon import Daemon
-from holdfast.testing.daemon_process import TIMEOUT
+from holdfast.testing.config import Config
+from holdfast.testing.daemon import Daemon, StartDaemon
 from holdfast.testing.processes import Process, descendants, lasting, list_text, marked
 
-__all__ = ["StartDaemon", "holdfast_daemon", "no_processes_left"]
+__all__ = ["holdfast_daemon", "no_processes_left"]
 
 MARK: Final = "HOLDFAST_TEST"
 GONE_WITHIN: Final = 5.0  # seconds after the test; a bound on failure
 TAIL: Final = 8_000  # characters of each log that a failure shows
 DAEMONS: Final = pytest.StashKey[list[Daemon]]()
-
-
-class StartDaemon(Protocol):
-    """What ``holdfast_daemon`` is; the arguments are those of ``holdfast.testing.Daemon``."""
-
-    def __call__(
-        self,
-        config: Config | None = None,
-        *,
-        agents: Agents | None = None,
-        profile: Mapping[str, Any] = PROFILE,
-        timeout: float = TIMEOUT,
-    ) -> Daemon:
-        """A daemon that is ready."""
 
 
 @pytest.fixture

@@ -47,6 +47,14 @@ def test_a_killed_agent_is_waited_for(daemon: Daemon) -> None:
     assert daemon.next_event("clerk:ready", where=lambda event: event.data["taken"] == 1)
 
 
+def test_the_life_that_was_is_not_taken_for_the_next(daemon: Daemon) -> None:
+    pid = daemon.pid("clerk")
+    assert daemon.wait_until_running("clerk").pid == pid
+    daemon.timeout = 0.3
+    with pytest.raises(AssertionError, match="did not come"):
+        daemon.wait_until_running("clerk", after=pid)
+
+
 def test_supervisors_and_the_root_are_killed_by_name(daemon: Daemon) -> None:
     pid = daemon.kill("agents")
     assert daemon.wait_until_running("agents", after=pid).restarts == 1
@@ -76,8 +84,9 @@ def test_a_restarted_daemon_has_its_data(daemon: Daemon) -> None:
 
 
 def test_what_an_agent_prints_is_in_the_log(daemon: Daemon) -> None:
-    daemon.ref("clerk").ask(["say", "x" * 100_000 + " and no pipe is full"])
-    daemon.until(lambda: "no pipe is full" in daemon.log)
+    daemon.ref("clerk").ask(["say", "x" * 1_000_000], timeout=daemon.timeout)  # more than a pipe's
+    daemon.ref("clerk").ask(["say", "it is at once"])
+    daemon.until(lambda: "x\nit is at once\n" in daemon.log)
 
 
 def test_a_name_that_no_child_has_is_told_with_those_that_there_are(daemon: Daemon) -> None:

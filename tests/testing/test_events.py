@@ -59,6 +59,13 @@ def test_an_event_is_waited_for(daemon: Daemon) -> None:
         assert seen.next(session="meanwhile", timeout=20.0).type == "order:refused"
 
 
+def test_an_event_that_nobody_can_tell_of_is_missing_on_time(daemon: Daemon) -> None:
+    with daemon.paused("log"), pytest.raises(AssertionError, match="no event 'order:taken'"):
+        daemon.next_event("order:taken", timeout=0.3)
+    daemon.ref("clerk").ask(["take", "o1"])
+    assert daemon.next_event("order:taken").session == "o1"
+
+
 def test_a_watch_begins_after_what_was_emitted_before_and_ends_with_its_block(
     daemon: Daemon,
 ) -> None:

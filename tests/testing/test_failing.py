@@ -152,7 +152,8 @@ def test_an_end_that_the_test_asks_for_is_no_failure(tmp_path: Path) -> None:
 
 def test_a_pause_that_the_test_forgot_does_not_hold_up_the_stop(tmp_path: Path) -> None:
     with Daemon(tmp_path, agents={"clerk": Clerk}) as daemon:
-        daemon.paused("clerk").__enter__()
+        pause = daemon.paused("clerk")
+        pause.__enter__()
         began = time.monotonic()
         assert daemon.stop() == 0
         assert time.monotonic() - began < 4.0  # [agents.clerk] shutdown = 5.0

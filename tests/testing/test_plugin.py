@@ -87,6 +87,13 @@ def test_the_end():
     assert "ERROR test_it.py::test_orphan - AssertionError: processes left behind: sleep[" in output
 
 
+def test_the_plugin_may_be_imported_before_pytest_does(tmp_path: Path) -> None:
+    plugin = "from holdfast.testing.pytest_plugin import no_processes_left\n" + PLUGIN
+    write(tmp_path, {"conftest.py": plugin, "test_it.py": "def test_it():\n    pass\n"})
+    counts, output = run_pytest(tmp_path, "-W", "error")
+    assert counts == {"passed": 1}, output
+
+
 def test_only_the_plugin_needs_pytest() -> None:
     program = "import holdfast.testing, sys; print('pytest' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], stdout=subprocess.PIPE, check=True)

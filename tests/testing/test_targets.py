@@ -25,6 +25,9 @@ LAYOUTS = {
     "tests_of_a_package/__init__.py": "",
     "tests_of_a_package/test_in_a_package.py": WHOLE,
     "odd-folder/test_odd.py": WHOLE,
+    # Found by the same name, and wins: with an __init__.py it is no namespace package.
+    "src/tests/__init__.py": "",
+    "src/tests/test_flat.py": "",
     # The class is in the product, which pytest's own setting finds.
     "src/product/__init__.py": "",
     "src/product/agents.py": WHOLE.partition("def test")[0],
@@ -36,7 +39,7 @@ LAYOUTS = {
 
 @pytest.mark.parametrize("mode", ["prepend", "append", "importlib"])
 def test_an_agent_in_a_test_file_runs_in_every_import_mode(tmp_path: Path, mode: str) -> None:
-    ini = f"[pytest]\npythonpath = src\naddopts = --import-mode={mode}\n"
+    ini = f"[pytest]\npythonpath = src\nnorecursedirs = src\naddopts = --import-mode={mode}\n"
     write(tmp_path, LAYOUTS | {"pytest.ini": ini, "conftest.py": PLUGIN})
     counts, output = run_pytest(tmp_path)
     assert counts == {"passed": 5}, output
