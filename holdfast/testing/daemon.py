@@ -19,6 +19,7 @@ from holdfast.actors.hub import Event, Hub
 from holdfast.actors.messages.supervisor import ChildStatus, GetTree, Tree
 from holdfast.actors.ref import RemoteRef
 from holdfast.client import connect
+from holdfast.errors import DeliveryError
 from holdfast.testing.config import PROFILE, Agents, Config, config_text, database_name
 from holdfast.testing.daemon_process import TIMEOUT, DaemonProcess, tail
 from holdfast.testing.events import Events, Types, Where, newest_seq
@@ -119,8 +120,12 @@ class Daemon(DaemonProcess):
 
     def tree(self) -> Tree:
         """What the root says of everything below it."""
-        self._check()
-        tree = self.ref("root").ask(GetTree(), timeout=self.timeout)
+        self._check_running()
+        try:
+            tree = self.ref("root").ask(GetTree(), timeout=self.timeout)
+        except DeliveryError:
+            self._check_running()  # the better reason, if it is one
+            raise
         assert isinstance(tree, Tree)
         return tree
 
@@ -203,7 +208,7 @@ class Daemon(DaemonProcess):
 
         Waits for it; events that do not match stay for later calls.  See ``Events.next``.
         """
-        self._check()
+        self._check_running()
         if self._events is None:
             self._events = self._watcher(after=self._before_the_start())
         return self._events.next(
@@ -222,14 +227,14 @@ class Daemon(DaemonProcess):
 
         What ``hub`` emitted before is committed first, and so is not among them.
         """
-        self._check()
+        self._check_running()
         after = newest_seq(self.hub)
         return self._watcher(after=after, types=types, session=session, source=source)
 
     def _watcher(self, **filters: Any) -> Events:
         return Events(
             hub=lambda: self.hub,
-            check=self._check,
+            check=self._check_running,
             log_tail=lambda: tail(self._text()),
             started=self._started,
             **filters,

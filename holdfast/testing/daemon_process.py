@@ -184,6 +184,12 @@ class DaemonProcess:
         if self.process.returncode is None and (code := self.process.poll()) is not None:
             raise self._ended(f"the daemon ended during the test: {_end_text(code)}")
 
+    def _check_running(self) -> None:
+        """Raise DaemonEndedError when there is nobody to ask."""
+        self._check()
+        if self.process.returncode is not None:
+            raise self._ended(f"the daemon has ended: {_end_text(self.process.returncode)}")
+
     def _ended(self, what: str) -> DaemonEndedError:
         return DaemonEndedError(what, code=self.process.poll(), log=self._text())
 

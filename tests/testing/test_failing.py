@@ -8,8 +8,9 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -53,21 +54,44 @@ def test_a_daemon_that_died_during_the_test_fails_it(tmp_path: Path) -> None:
     assert "state is ready" in str(error.value)
 
 
-@pytest.mark.parametrize("wait", ["next_event", "until", "watching", "tree"])
+WAITS: dict[str, Callable[[Daemon], object]] = {
+    "next_event": lambda daemon: daemon.next_event("never"),
+    "watching": lambda daemon: daemon.watching("never").next(),
+    "tree": Daemon.tree,
+    "until": lambda daemon: daemon.until(lambda: False),
+}
+
+
+@pytest.mark.parametrize("wait", WAITS)
 def test_a_wait_ends_when_the_daemon_does(tmp_path: Path, wait: str) -> None:
     with Daemon(tmp_path) as daemon:
         began = time.monotonic()
-        waits = {
-            "next_event": lambda: daemon.next_event("never"),
-            "until": lambda: daemon.until(lambda: False),
-            "watching": lambda: daemon.watching("never").next(),
-            "tree": daemon.tree,
-        }
         kill_unseen(daemon.process.pid)
-        with pytest.raises(DaemonEndedError):
-            waits[wait]()
+        with pytest.raises(DaemonEndedError, match="ended during the test: killed by SIGKILL"):
+            WAITS[wait](daemon)
         assert time.monotonic() - began < TIMEOUT / 2
     # The test has seen it: leaving the block says nothing more.
+
+
+@pytest.mark.parametrize("wait", ["next_event", "watching", "tree"])
+def test_a_daemon_that_the_test_has_ended_is_not_asked(tmp_path: Path, wait: str) -> None:
+    with Daemon(tmp_path) as daemon:
+        daemon.kill("root")
+        began = time.monotonic()
+        with pytest.raises(DaemonEndedError, match="the daemon has ended: killed by SIGKILL"):
+            WAITS[wait](daemon)
+        assert time.monotonic() - began < TIMEOUT / 2
+
+
+def test_an_ask_under_way_is_told_that_the_daemon_ended(tmp_path: Path) -> None:
+    with Daemon(tmp_path) as daemon:
+        daemon.tree()  # connected
+        os.kill(daemon.process.pid, signal.SIGSTOP)
+        killer = threading.Timer(0.2, kill_unseen, [daemon.process.pid])
+        killer.start()
+        with pytest.raises(DaemonEndedError):
+            daemon.tree()
+        killer.join()
 
 
 def test_a_daemon_that_gives_up_fails_the_test(tmp_path: Path) -> None:
