@@ -1,8 +1,7 @@
 """The test kit for agents: a real daemon in a test, its events, and a clock moved by hand.
 
 There is no agent in the test's own process, and nothing that stands in for the storage: a daemon
-is started in about a quarter of a second.  docs/TESTING.md shows how; ``pytest_plugin`` has the
-fixtures.
+is ready in 0.3 s.  docs/TESTING.md shows how; ``pytest_plugin`` has the fixtures.
 """
 
 from __future__ import annotations

@@ -41,9 +41,10 @@ _pause = threading.Event().wait
 
 
 class DaemonEndedError(AssertionError):
-    """The daemon ended, or did not start or stop in order, and the test had not asked for it.
+    """The daemon ended, did not start or stop in order, or left processes behind.
 
-    ``code`` is its exit code, negative for a signal, None while it runs; ``log`` what it logged.
+    The test had not asked for it.  ``code`` is its exit code, negative for a signal, None while
+    it runs; ``log`` what it logged.
     """
 
     def __init__(self, what: str, *, code: int | None, log: str) -> None:

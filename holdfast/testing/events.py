@@ -24,6 +24,7 @@ Where = Callable[[Event], bool]
 
 PERIOD: Final = 0.005  # seconds between looks: a commit is some hundred microseconds
 LOOK: Final = 1.0  # seconds that one look may take, so that the daemon's end is noticed meanwhile
+BRIEF: Final = 0.1  # seconds that the last look may take, after the timeout
 PAGE: Final = 1000  # events
 SHOWN: Final = 20  # events that a failure shows
 WIDTH: Final = 160  # characters of an event there
@@ -68,23 +69,25 @@ class Events:
         """The earliest event that matches and was not handed out before; waits for it.
 
         ``types`` are globs as in ``hub.events.query``; ``where`` is asked last.  Raises
-        AssertionError after ``timeout`` seconds, with what did come and the end of the log.
+        AssertionError after ``timeout`` seconds, with what did come and the end of the log; it
+        looks at least once.
         """
         is_wanted = _matcher(types, subject, session, source, where)
         deadline = time.monotonic() + timeout
-        looked = 0
+        looked, is_last = 0, self._is_closed
         while True:
             for index in range(looked, len(self._came)):
                 if is_wanted(self._came[index]):
                     return self._came.pop(index)
             looked = len(self._came)
-            left = deadline - time.monotonic()
-            if left <= 0 or self._is_closed:
+            if is_last:
                 wanted = _wish(types, subject=subject, session=session, source=source, where=where)
                 raise AssertionError(self._missing(wanted, timeout))
             self._check()
-            if not self._fetch(min(left, LOOK)):
-                _pause(min(left, PERIOD))
+            left = deadline - time.monotonic()
+            if not self._fetch(min(max(left, BRIEF), LOOK)):
+                is_last = left <= 0
+                _pause(PERIOD)
 
     def so_far(
         self,
@@ -125,6 +128,7 @@ class Events:
     def _is_of_the_start(self, event: Event) -> bool:
         return (
             event.type == "supervisor:progress"
+            and isinstance(event.data, dict)
             and event.data.get("restarts") == 0
             and event.data.get("pid") in self._started
         )

@@ -59,6 +59,16 @@ def test_an_event_is_waited_for(daemon: Daemon) -> None:
         assert seen.next(session="meanwhile", timeout=20.0).type == "order:refused"
 
 
+def test_an_event_that_is_there_takes_no_time(daemon: Daemon) -> None:
+    daemon.hub.events.emit("test:one", "not what reports have")
+    daemon.hub.events.emit("supervisor:progress", "not what reports have")
+    daemon.hub.flush()
+    assert daemon.next_event("test:*", timeout=0).type == "test:one"
+    assert daemon.next_event(source="test", timeout=0).type == "supervisor:progress"
+    with pytest.raises(AssertionError):
+        daemon.next_event("test:*", timeout=0)
+
+
 def test_an_event_that_nobody_can_tell_of_is_missing_on_time(daemon: Daemon) -> None:
     with daemon.paused("log"), pytest.raises(AssertionError, match="no event 'order:taken'"):
         daemon.next_event("order:taken", timeout=0.3)
