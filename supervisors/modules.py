@@ -16,12 +16,11 @@ def is_importable(name: str, path: Sequence[str]) -> bool:
     """Whether ``import name`` would find its file with ``path`` in front of ``sys.path``."""
     first, _, rest = name.partition(".")
     spec = PathFinder.find_spec(first, [*path, *sys.path]) or _asked_elsewhere(first)
-    full = first
     for part in rest.split(".") if rest else ():
         if spec is None or spec.submodule_search_locations is None:
             return False
-        full = f"{full}.{part}"
-        spec = PathFinder.find_spec(full, list(spec.submodule_search_locations))
+        # Not the full name: a namespace package would ask sys.modules for its parent.
+        spec = PathFinder.find_spec(part, list(spec.submodule_search_locations))
     return spec is not None
 
 

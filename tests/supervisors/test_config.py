@@ -204,3 +204,11 @@ def test_looking_for_a_module_imports_nothing(tmp_path: Path) -> None:
     assert is_importable("trap.door", [str(tmp_path)])
     assert not is_importable("trap.window", [str(tmp_path)])
     assert not is_importable("trap.door", [])
+
+
+def test_a_module_of_nested_folders_without_init_is_found(tmp_path: Path) -> None:
+    folder = tmp_path / "outer" / "middle" / "inner"
+    folder.mkdir(parents=True)
+    (folder / "door.py").touch()
+    assert is_importable("outer.middle.inner.door", [str(tmp_path)])
+    assert not is_importable("outer.middle.inner.window", [str(tmp_path)])

@@ -1,0 +1,1 @@
+"""Tests of the test kit: real daemons, and real runs of pytest."""
