@@ -11,16 +11,21 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import Future
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from threading import Thread
+from typing import Any, Final, Self, TypeVar, get_args
 
 import msgspec
 
 from holdfast.actors.messages.supervisor import (
+    ChildIs,
     Children,
     ChildStatus,
     GetTree,
+    Request,
+    StartChild,
     Tree,
     WhichChildren,
     decode_reply,
@@ -43,6 +48,14 @@ T = TypeVar("T")
 TIMEOUT = 20.0  # seconds; a bound on failure, never the expected duration
 HERE = Path(__file__).resolve().parent
 PROJECT = HERE.parents[1]
+QUICK: Final[dict[str, Any]] = {  # the profile of tests: short waits, no chance
+    "max_restarts": 3,
+    "max_seconds": 5.0,
+    "backoff": 0.05,
+    "backoff_max": 0.4,
+    "backoff_jitter": 0.0,
+    "stable_after": 1.0,
+}
 LINE = re.compile(r"^(\S+ \S+) (\w+) +([\w-]+)\[(\d+)\] (.*)$")
 
 
@@ -54,6 +67,12 @@ def child(name: str, kind: str = "Idle", **policy: Any) -> ChildSpec:
         options=policy.pop("options", {}),
     )
     return ChildSpec(id=name, run=run, where=f"[agents.{name}] in test.toml", **policy)
+
+
+def table_of(kind: str = "Idle", **more: Any) -> dict[str, Any]:
+    """What start_child takes for a class of agents_for_tests."""
+    target = f"tests.supervisors.agents_for_tests:{kind}"
+    return {"class": target, "python_path": [str(PROJECT)], **more}
 
 
 def nested(name: str, *children: ChildSpec, **policy: Any) -> ChildSpec:
@@ -174,13 +193,45 @@ class SmallTree:
                 for payload in reader.feed(data):
                     match decode_from_receiver(payload):
                         case Reply(body=body):
-                            is_ours = to == "root" or isinstance(message, WhichChildren)
+                            is_ours = to == "root" or isinstance(message, get_args(Request))
                             decode = decode_reply if is_ours else msgspec.msgpack.decode
                             return decode(bytes(body))
                         case Failure(text=text):
                             raise AssertionError(text)
                         case _:
                             pass
+
+    def refusal(self, message: object, to: str = "root") -> str:
+        """The error that an actor answers."""
+        try:
+            answer = self.ask(message, to)
+        except AssertionError as error:
+            return str(error)
+        raise AssertionError(f"not refused: {answer}")
+
+    def asking(self, message: object, to: str = "root") -> Future[Any]:
+        """The reply to come, or its AssertionError."""
+        future: Future[Any] = Future()
+
+        def ask() -> None:
+            try:
+                future.set_result(self.ask(message, to))
+            except (AssertionError, OSError) as error:
+                future.set_exception(error)
+
+        Thread(target=ask, daemon=True).start()
+        return future
+
+    def add(self, name: str, kind: str = "Idle", to: str = "root", **table: Any) -> ChildIs:
+        """Another child of a supervisor, as start_child answers."""
+        answer = self.ask(StartChild(name, table_of(kind, **table)), to)
+        assert isinstance(answer, ChildIs)
+        return answer
+
+    def command(self, name: str, text: str) -> None:
+        """Have an actor do what keeps it from answering."""
+        with suppress(AssertionError, OSError):
+            self.ask(text, name)
 
     def is_answering(self, name: str) -> bool:
         """Whether an actor that gives back what it is asked does so."""
