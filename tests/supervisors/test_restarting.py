@@ -13,6 +13,7 @@ import msgspec
 from tests.supervisors.conftest import Grow
 from tests.supervisors.trees import QUICK, SmallTree, child, nested, start_time
 
+
 def test_a_killed_child_is_restarted_and_its_siblings_are_not(grow: Grow) -> None:
     # Scenario 1
     tree = grow(child("a"), child("b"), child("c")).ready()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import select
@@ -13,6 +14,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
+from itertools import count
 from pathlib import Path
 from threading import Thread
 from typing import Any, Final, Self, TypeVar, get_args
@@ -88,6 +90,19 @@ def wait_for_end(pidfd: int, timeout: float = TIMEOUT) -> bool:
     return bool(poll.poll(timeout * 1000))
 
 
+def let_through(gate: Path) -> None:
+    """Let whoever waits, or is about to, for something to open the named pipe go on."""
+    deadline = time.monotonic() + TIMEOUT
+    while True:
+        try:
+            os.close(os.open(gate, os.O_WRONLY | os.O_NONBLOCK))
+        except OSError as error:
+            if error.errno != errno.ENXIO or time.monotonic() > deadline:
+                raise
+        else:
+            return
+
+
 def start_time(pid: int) -> str:
     """What tells two processes of one pid apart."""
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
@@ -110,6 +125,7 @@ class SmallTree:
         self.said: list[str] = []  # what the log says, without time and level
         self._cursor = 0  # of ``said``: how far the test has read
         self._rest = b""
+        self._asks = count()
         self._pidfds: dict[int, int] = {}  # of processes the test looks at
         self.spawn()
 
@@ -184,7 +200,8 @@ class SmallTree:
         with socket.socket(socket.AF_UNIX) as sock:
             sock.settimeout(timeout)
             sock.connect(str(self.run_dir / f"{to}.sock"))
-            hello = Hello(VERSION, to, "test", "1", 1, False)
+            # A sender of its own: another connection of the same one would end this.
+            hello = Hello(VERSION, to, f"test-{next(self._asks)}", "1", 1, False)
             sock.sendall(encode_frame(hello) + encode_frame(Ask(1, msgspec.Raw(_encode(message)))))
             reader = FrameReader()
             while True:
