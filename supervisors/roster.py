@@ -54,10 +54,10 @@ class Roster:
             raise ChildError(spec.id, 'cannot be significant where auto_shutdown = "never"')
         if len(self.children) >= MAX_DESCENDANTS:
             raise ChildError(spec.id, "too_many")
+        if self._is_taken(spec.id):
+            raise ChildError(spec.id, "name_taken")
         self._undertaker.release(spec)
         if spec.id not in self._listeners.sockets:
-            if self._listeners.is_taken(spec.id):
-                raise ChildError(spec.id, "name_taken")
             self._listeners.open([spec.id])
         child = self.children[spec.id] = self._child(spec, is_added=True)
         self.tell_below()
@@ -104,6 +104,16 @@ class Roster:
         for child in self.children.values():
             names |= {child.spec.id} | self.processes_below(child)
         return names
+
+    def _is_taken(self, name: str) -> bool:
+        """Whether another actor has that name; one that is gone for good has let go of it."""
+        if name not in self._listeners.sockets:
+            return self._listeners.is_taken(name)
+        # Of a child that is gone, which may come back, those below it.
+        below = [child.spec.run for child in self.children.values() if child.spec.is_supervisor]
+        return not self._undertaker.answers_for(name) or any(
+            name in spec.descendants() for spec in below if isinstance(spec, SupervisorSpec)
+        )
 
     def _child(self, spec: ChildSpec, *, is_added: bool) -> Child:
         backoff = self._limits.backoff()

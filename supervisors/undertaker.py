@@ -66,6 +66,10 @@ class Undertaker:
         """Who is answered for."""
         return [grave.status for grave in self._graves.values()]
 
+    def answers_for(self, name: str) -> bool:
+        """Whether it is gone, and nobody but this is at its address."""
+        return name in self._graves
+
     def take_over(self, child: Child, how: str | None = None) -> None:
         """``child`` has ended, by default as its last exit says, and is not started again."""
         how = how or exit_text(child.last_exit)

@@ -110,6 +110,18 @@ def test_what_is_refused_says_why_and_changes_nothing(grow: Grow, home: str) -> 
     assert after[1] == before[1]
 
 
+def test_the_names_below_a_supervisor_that_is_gone_are_kept_for_its_return(grow: Grow) -> None:
+    once = child("once", "Obeys", restart="temporary", significant=True)
+    below = nested("below", child("b"), once, restart="transient", auto_shutdown="any_significant")
+    tree = grow(below, child("a")).ready()
+    tree.command("once", "exit 0")
+    tree.until(lambda: tree.which()["below"].state == "exited")
+    for name in ("b", "once"):
+        assert "is the name of another actor" in tree.refusal(StartChild(name, table_of()))
+    tree.ask(RestartChild("below"))
+    assert tree.ask("hello", "b") == "hello"
+
+
 BAD_AGENTS: Final[list[tuple[dict[str, Any], str]]] = [
     ({}, "has no class"),
     ({"class": "no colon"}, 'class = "no colon"'),
@@ -355,3 +367,20 @@ def test_an_added_child_goes_up_and_down_with_the_others_of_a_strategy(grow: Gro
     tree.expect("^b is stopped")
     for name in ("a", "b", "new"):
         tree.expect(f"^{name} is ready: .* start 2")
+
+
+@pytest.mark.parametrize("name", ["a", "b", "below", "deeper", "c"])
+def test_no_child_takes_the_name_of_another_actor(grow: Grow, name: str) -> None:
+    deeper = nested("deeper", child("c"))
+    tree = grow(child("a"), nested("below", child("b"), deeper)).ready()
+    pids = tree.pids()
+    for home in ("root", "below", "deeper"):
+        refusal = tree.refusal(StartChild(name, table_of()), home)
+        own = name in tree.which(home)
+        wanted = f"'{name}' runs already" if own else f"'{name}' is the name of another actor"
+        assert wanted in refusal, home
+    assert tree.pids() == pids
+    assert tree.ask("hello", "b") == "hello"
+    tree.add("new", to="below")
+    for home in ("root", "deeper"):
+        assert "is the name of another actor" in tree.refusal(StartChild("new", table_of()), home)

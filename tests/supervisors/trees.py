@@ -78,9 +78,10 @@ def table_of(kind: str = "Idle", **more: Any) -> dict[str, Any]:
 
 
 def nested(name: str, *children: ChildSpec, **policy: Any) -> ChildSpec:
-    """A supervisor below another."""
+    """A supervisor below another; of the policy, what is about itself as a child goes there."""
+    own = {key: policy.pop(key) for key in ("restart", "significant", "shutdown") if key in policy}
     spec = SupervisorSpec(children=children, **policy)
-    return ChildSpec.supervisor(name, spec, where=f"[supervisors.{name}] in test.toml")
+    return ChildSpec.supervisor(name, spec, where=f"[supervisors.{name}] in test.toml", **own)
 
 
 def wait_for_end(pidfd: int, timeout: float = TIMEOUT) -> bool:
