@@ -68,6 +68,9 @@ class Roster:
         del self.children[child.spec.id]
         self._undertaker.take_over(child, how)
         if child.is_added:
+            # The address of one that its parent's config names is its parent's.
+            if self._listeners.is_own(child.spec.id):
+                self._undertaker.forget_in_time(child.spec.id)
             self.tell_below()
 
     def tell_below(self) -> None:

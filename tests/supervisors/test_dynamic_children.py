@@ -335,6 +335,17 @@ def test_the_oldest_of_the_gone_are_forgotten_and_their_addresses_with_them(grow
     assert tree.add("brief-0").status.state == "running"
 
 
+def test_an_ended_child_keeps_its_address_however_many_there_are(grow: Grow) -> None:
+    tree = grow(child("a")).ready()
+    for number in range(102):  # more than the gone whose addresses are kept
+        tree.add(f"short-{number}", "Obeys", restart="transient")
+        tree.command(f"short-{number}", "exit 0")
+    tree.until(lambda: tree.ask(CountChildren()).active == 1)
+    for number in (0, 101):
+        assert tree.ask(RestartChild(f"short-{number}")).status.state == "running"
+        assert tree.ask("hello", f"short-{number}") == "hello"
+
+
 @pytest.mark.slow  # 250 processes
 def test_a_supervisor_has_at_most_250_children(grow: Grow) -> None:
     tree = grow(child("a"), **PATIENT).ready()
@@ -384,3 +395,40 @@ def test_no_child_takes_the_name_of_another_actor(grow: Grow, name: str) -> None
     tree.add("new", to="below")
     for home in ("root", "deeper"):
         assert "is the name of another actor" in tree.refusal(StartChild("new", table_of()), home)
+
+
+def test_a_transient_child_that_ended_is_there_and_can_be_started_or_deleted(
+    grow: Grow, home: str
+) -> None:
+    tree = grown(grow)
+    tree.add("short", "Obeys", home, restart="transient")
+    for life in (2, 3):
+        tree.command("short", "exit 0")
+        tree.until(lambda: tree.which(home)["short"].state == "exited")
+        assert "is there and is down" in tree.refusal(StartChild("short", table_of()), home)
+        assert tree.ask(RestartChild("short"), home).status.incarnation == life
+        assert tree.ask("hello", "short") == "hello"
+    tree.command("short", "exit 0")
+    tree.until(lambda: tree.which(home)["short"].state == "exited")
+    assert tree.ask(DeleteChild("short"), home).status.state == "exited"
+    assert "short" not in tree.which(home)
+    assert "ended" in tree.refusal("hello", "short") or "gone" in tree.refusal("hello", "short")
+    assert tree.add("short", "Obeys", home).status.incarnation == 1
+    assert tree.ask("hello", "short") == "hello"
+
+
+def test_a_name_is_free_again_however_often_it_was_used(grow: Grow) -> None:
+    """More often than the supervisor remembers the gone: 100."""
+    tree = grow(child("a")).ready()
+    tree.add("kept")
+    tree.ask(TerminateChild("kept"))
+    tree.ask(DeleteChild("kept"))
+    kept = tree.add("kept").status.pid
+    for _ in range(102):
+        tree.add("brief", restart="temporary")
+        tree.ask(TerminateChild("brief"))
+    assert "stopped by its supervisor" in tree.refusal("hello", "brief")
+    assert tree.ask("hello", "kept") == "hello"
+    assert tree.which()["kept"].pid == kept
+    assert tree.end() == 0
+    assert tree.files() == []
