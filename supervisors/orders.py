@@ -9,7 +9,7 @@ import msgspec
 
 from holdfast.actors.delivery import Delivery
 from holdfast.actors.messages.supervisor import ChildIs
-from holdfast.errors import ActorGone, HoldfastError, StartError
+from holdfast.errors import HoldfastError, StartError
 from holdfast.supervisors.children import Child
 from holdfast.supervisors.reports import exit_text
 
@@ -20,7 +20,7 @@ class Order(msgspec.Struct, frozen=True):
     """One child to be up, or to be down, and who is told."""
 
     wants_up: bool
-    is_new: bool  # the child is not kept if this start of it fails
+    is_new: bool  # the child is not kept if its first start fails, or is not waited for
     deliveries: list[Delivery]
 
 
@@ -36,10 +36,10 @@ class Orders:
 
     def stop(self, child: Child, delivery: Delivery) -> None:
         """``delivery`` is answered when the child is down."""
-        order = self._orders.get(child.spec.id)
-        if order is not None and order.wants_up:
+        is_new = self.is_new(child)
+        if self.is_starting(child):
             self._fail(child, StartError(f"{child.spec.id!r} was terminated while it started"))
-        self._add(child, delivery, wants_up=False, is_new=False)
+        self._add(child, delivery, wants_up=False, is_new=is_new)
 
     def is_starting(self, child: Child) -> bool:
         """Whether its present start was asked for, so that a failure is not tried again."""
@@ -69,10 +69,6 @@ class Orders:
             how = exit_text(child.last_exit)
             text = f"child {child.spec.id!r} did not start: {how}\n{child.failure}"
             self._fail(child, StartError(text.rstrip()))
-
-    def removed(self, child: Child) -> None:
-        """It is no child any more."""
-        self._fail(child, ActorGone(child.spec.id, "deleted"))
 
     def _add(self, child: Child, delivery: Delivery, *, wants_up: bool, is_new: bool) -> None:
         order = self._orders.setdefault(child.spec.id, Order(wants_up, is_new, []))

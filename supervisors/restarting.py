@@ -88,10 +88,14 @@ class Restarting:
 
     def due(self, child: Child) -> None:
         """The pause before its next start is over."""
-        if self._course is not None and self._course.awaits(child):
+        if self.awaits(child):
             self.proceed()
         else:
             self.launch(child)
+
+    def awaits(self, child: Child) -> bool:
+        """Whether it is to be started with others."""
+        return self._course is not None and self._course.awaits(child)
 
     def leave(self, child: Child) -> None:
         """It is not to be started with the others that are on their way."""
@@ -135,15 +139,20 @@ class Restarting:
     def stopped(self, child: Child) -> None:
         """It was told to stop, or was about to be: alone, or on the way down with others."""
         is_ordered = self._orders.is_stopping(child)
-        if child.spec.restart == "temporary":
-            self.leave(child)
-            self._roster.remove(child, "stopped by its supervisor")
-        elif is_ordered or self._course is None or not self._course.awaits(child):
-            child.cancel()
-        else:
+        if child.spec.restart != "temporary" and not is_ordered and self.awaits(child):
             child.queue()
-        if is_ordered:
-            self.answer(child)
+            self.proceed()
+        else:
+            self.withdrawn(child)
+
+    def withdrawn(self, child: Child) -> None:
+        """It is down and is to stay so, whoever it was that wanted it up."""
+        is_kept = child.spec.restart != "temporary" and not self._orders.is_new(child)
+        self.leave(child)
+        child.cancel()
+        self.answer(child)
+        if not is_kept:
+            self._roster.remove(child, "stopped by its supervisor")
         self.proceed()
 
     def failed_order(self, child: Child) -> None:
