@@ -13,7 +13,14 @@ from holdfast.errors import ChildError
 from holdfast.supervisors.children import Child
 from holdfast.supervisors.listeners import Listeners
 from holdfast.supervisors.restart_limits import RestartLimits
-from holdfast.supervisors.spec import MAX_DESCENDANTS, ChildSpec, SupervisorSpec, zygote_name
+from holdfast.supervisors.settings import Shutdown
+from holdfast.supervisors.spec import (
+    MAX_DESCENDANTS,
+    ChildSpec,
+    SupervisorSpec,
+    stop_budget,
+    zygote_name,
+)
 from holdfast.supervisors.undertaker import Undertaker
 from holdfast.supervisors.watches import unknown
 
@@ -32,9 +39,12 @@ class Roster:
         limits: RestartLimits,
         listeners: Listeners,
         undertaker: Undertaker,
-        tell_below: Callable[[dict[str, str]], None],
+        tell_below: Callable[[dict[str, str], Shutdown], None],
     ) -> None:
-        """``tell_below`` takes the supervisors of all children that were added, here and below."""
+        """``tell_below`` takes the supervisors of all children that were added, here and below.
+
+        And what the children may take to stop.
+        """
         self._name = name
         self._spec = spec
         self._mailbox = mailbox
@@ -78,7 +88,12 @@ class Roster:
         added = {child.spec.id: self._name for child in self.children.values() if child.is_added}
         for child in self.children.values():
             added |= child.dynamic
-        self._tell_below(added)
+        self._tell_below(added, self.stop_budget)
+
+    @property
+    def stop_budget(self) -> Shutdown:
+        """Seconds that all there are now may take to stop, one after the other, and one more."""
+        return stop_budget(child.shutdown for child in self.children.values())
 
     def supervisor_of(self, name: str) -> str:
         """Whose child ``name`` is; this one counts as its own.  Raises UnknownActorError."""

@@ -26,6 +26,7 @@ from holdfast.supervisors.reports import Reports, exit_text
 from holdfast.supervisors.restart_limits import RestartLimits
 from holdfast.supervisors.restarting import Decided, Restarting
 from holdfast.supervisors.roster import Roster
+from holdfast.supervisors.settings import Shutdown
 from holdfast.supervisors.spec import (
     EXIT_CONFIG,
     EXIT_FAILED,
@@ -49,7 +50,8 @@ class Upward(msgspec.Struct, frozen=True):
 
     ready: Callable[[], None]  # every child is ready
     failed: Callable[[str], None]  # the start failed, and why
-    below: Callable[[dict[str, str]], None]  # children that messages added, and whose they are
+    # Children that messages added, and whose they are; what all children may take to stop.
+    below: Callable[[dict[str, str], Shutdown], None]
 
 
 class Supervision:
@@ -193,8 +195,8 @@ class Supervision:
                 child.failure = text
             case StatusReply():
                 self.rounds.replied(child, message)
-            case Below(supervisors=supervisors):
-                child.dynamic = supervisors
+            case Below(supervisors=supervisors, shutdown=shutdown):
+                child.dynamic, child.childrens_shutdown = supervisors, shutdown
                 self.roster.tell_below()
 
     def _ended(self, child: Child, status: int | None) -> None:
@@ -306,7 +308,7 @@ class Supervision:
         self.phase = "stopping"
         self.exit_code = exit_code
         self.restarting.drop()
-        budget = self._spec.stop_budget if within is None else within
+        budget = self.roster.stop_budget if within is None else within
         self.ending.begin(math.inf if isinstance(budget, str) else budget)
         for child in self._children.values():
             if not child.has_process:

@@ -112,7 +112,7 @@ def run_root(
             zygote=zygote,
             signals=signals,
             listeners=listeners,
-            upward=Upward(ready=on_ready, failed=failures.append, below=lambda _: None),
+            upward=Upward(ready=on_ready, failed=failures.append, below=lambda *_: None),
             clock=SystemClock(),
         )
         failure = run(actor)

@@ -29,6 +29,7 @@ from tests.supervisors.trees import (
     let_through,
     nested,
     table_of,
+    wait_for_end,
 )
 
 PATIENT: dict[str, Any] = QUICK | {"max_restarts": 1_000, "max_seconds": 60.0}
@@ -486,3 +487,21 @@ def test_who_is_to_be_restarted_with_others_is_neither_started_nor_deleted(
     let_through(gate)
     for name in ("slow", "a", "b"):
         tree.expect(f"^{name} is ready: .* start 2")
+
+
+def test_an_added_child_has_its_own_time_to_stop(grow: Grow, tmp_path: Path, home: str) -> None:
+    """What the children may take is the sum of all there are, not only of those in the config."""
+    gates = [tmp_path / f"gate-{number}" for number in range(2)]
+    tree = grow(nested("below")).ready()
+    for number, gate in enumerate(gates):
+        os.mkfifo(gate)
+        options = {"gate": str(gate)}
+        tree.add(f"slow-{number}", "StopsWhenLet", home, options=options, shutdown=5.0)
+    tree.process.terminate()
+    for number in (1, 0):
+        tree.until(lambda: tree.which(home)[f"slow-{number}"].state == "stopping")  # noqa: B023
+        (pidfd,) = tree.watch(tree.pids()[f"slow-{number}"])
+        assert not wait_for_end(pidfd, timeout=1.2)  # a supervisor without children gets 1 s
+        let_through(gates[number])
+    assert tree.outcome() == 0
+    assert tree.count("did not stop in order") == 0
