@@ -125,7 +125,12 @@ class Processes:
                 if self._state == "finishing":
                     self._zygote = None
                 else:
-                    messages += self._zygote.read()  # what it said before it died
+                    # What it said before it died comes before what died of that.  There is no
+                    # end of file while a child that it has just forked still has its channel.
+                    said = self._zygote.read()
+                    if not said or not isinstance(said[-1], ZygoteLost):
+                        said.append(ZygoteLost())
+                    messages = [*said, *messages]
                     self._lose_zygote()
             elif pid:
                 messages.append(Exited(pid, status))

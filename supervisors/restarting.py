@@ -66,13 +66,11 @@ class Restarting:
     def start_again(self, children: Sequence[Child]) -> None:
         """All of them died together, with their zygote; for one_for_one there is no order."""
         is_alone = self._spec.strategy == "one_for_one"
-        wanted = []
-        for child in children:
-            if child.spec.restart == "temporary":
-                self.gone(child)
-            else:
-                wanted.append(child)
+        wanted = [child for child in children if child.spec.restart != "temporary"]
         self._begin(wanted, is_parallel=is_alone or self._spec.start == "parallel")
+        for child in children:
+            if child not in wanted:
+                self.gone(child)
 
     def launch(self, child: Child) -> None:
         """Ask for its next life."""
@@ -205,6 +203,7 @@ class Restarting:
         if self._spec.auto_shutdown == "any_significant":
             return True
         return not any(
-            child.spec.significant and (child.has_process or child.state == "backoff")
+            child.spec.significant
+            and (child.has_process or child.state == "backoff" or self.awaits(child))
             for child in self._roster.children.values()
         )

@@ -208,6 +208,8 @@ class Supervision:
         child.evidence.ended(exit_text(last_exit), crashed=was == "running")
         self._tell_of_end(child, last_exit)
         if self._bereft is not None:
+            if child not in self._bereft:  # asked for when nothing could be forked
+                self._bereft.append(child)
             return
         self._report_end(child, was, pid)
         if self.phase in ("stopping", "stopped"):
@@ -244,6 +246,8 @@ class Supervision:
     # -- giving up, and going on without a zygote ---------------------------------------------
 
     def _shut_down(self, child: Child) -> None:
+        if self.phase in ("stopping", "stopped"):
+            return  # for another one already
         self._reports.auto_shutdown(child)
         self.is_complete = True
         self.stop(EXIT_SHUTDOWN)
@@ -259,15 +263,17 @@ class Supervision:
         self._reports.zygote_lost(reason)
         self._why_lost = reason
         self._launcher.forget()
+        self._bereft = [
+            child
+            for child in self._children.values()
+            if child.has_process or child.state == "backoff" or self.restarting.awaits(child)
+        ]
         self.restarting.drop()
-        self._bereft = []
-        for child in self._children.values():
-            if child.has_process or child.state == "backoff":
-                self._bereft.append(child)
+        for child in self._bereft:
             if child.has_process:
                 child.kill("zygote_lost")
             else:
-                child.cancel()
+                child.queue()
 
     def _all_gone(self) -> None:
         """Neither a child nor a zygote is left."""
@@ -276,14 +282,12 @@ class Supervision:
             self.undertaker.close()
             self._mailbox.stop()
             return
-        bereft = [child for child in self._bereft if not self.orders.is_stopping(child)]
-        self._bereft = None
+        bereft, self._bereft = self._bereft, None
         for child in list(self._children.values()):
             if child.has_process:  # the zygote reaped it and could not tell
                 self._tell_of_end(child, child.ended(None, self._clock.time_us() / 1e6))
-            if child not in bereft:
-                child.cancel()
-                self.restarting.answer(child)
+            if self.orders.is_stopping(child):
+                self.restarting.withdrawn(child)
         if self.phase == "starting":
             self._upward.failed(f"the zygote of {self._name!r} is lost: {self._why_lost}")
             self.stop(EXIT_FAILED)
@@ -293,7 +297,11 @@ class Supervision:
             self._give_up(None, why)
         else:
             self._processes.renew()
-            self.restarting.start_again(bereft)
+            # Without those that were terminated or deleted meanwhile.
+            known = self._children.values()
+            self.restarting.start_again(
+                [child for child in bereft if child in known and child.state != "stopped"]
+            )
 
     # -- stopping -----------------------------------------------------------------------------
 

@@ -175,8 +175,15 @@ class SmallTree:
             pass
         return self.process.wait(TIMEOUT)
 
+    def hear(self) -> list[str]:
+        """All that the log says so far: whatever was written before the last answer."""
+        while self._read(time.monotonic()):
+            pass
+        return self.said
+
     def count(self, pattern: str) -> int:
         """How many lines so far have the pattern."""
+        self.hear()
         return sum(1 for line in self.said if re.search(pattern, line))
 
     def _read(self, deadline: float) -> bool:
