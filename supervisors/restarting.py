@@ -6,7 +6,7 @@ Nothing waits; lost with the supervisor.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 import msgspec
 
@@ -128,11 +128,18 @@ class Restarting:
             self.proceed()
             return
         children = list(self._roster.children.values())
-        members = affected(self._spec.strategy, children, child)
-        members += [] if self._course is None else self._course.unfinished
-        together = [one for one in children if one in members]
-        is_parallel = self._spec.start == "parallel"
-        self._begin(together, is_parallel=is_parallel, failed=child, delay=delay)
+        down = affected(self._spec.strategy, children, child)
+        # Who was on the way up still is, and those before this one do not go down for it.
+        others = [] if self._course is None else self._course.unfinished
+        under_way = [one for one in others if one.state == "starting" and one not in down]
+        together = [one for one in children if one in down or one in others]
+        self._begin(
+            together,
+            is_parallel=self._spec.start == "parallel",
+            failed=child,
+            delay=delay,
+            under_way=under_way,
+        )
 
     def stopped(self, child: Child) -> None:
         """It was told to stop, or was about to be: alone, or on the way down with others."""
@@ -189,11 +196,17 @@ class Restarting:
         is_parallel: bool,
         failed: Child | None = None,
         delay: float = 0.0,
+        under_way: Collection[Child] = (),
     ) -> None:
         for child in members:
             self._undertaker.release(child.spec)  # of one that had ended for good, till now
         self._course = Course(
-            members, launch=self.launch, is_parallel=is_parallel, failed=failed, delay=delay
+            members,
+            launch=self.launch,
+            is_parallel=is_parallel,
+            failed=failed,
+            delay=delay,
+            under_way=under_way,
         )
         self.proceed()
 
