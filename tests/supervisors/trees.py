@@ -17,7 +17,7 @@ from contextlib import suppress
 from itertools import count
 from pathlib import Path
 from threading import Thread
-from typing import Any, Final, Self, TypeVar, get_args
+from typing import Any, Final, Literal, Self, TypeVar, get_args
 
 import msgspec
 
@@ -112,7 +112,14 @@ def start_time(pid: int) -> str:
 class SmallTree:
     """The root of a spec in a process of its own."""
 
-    def __init__(self, folder: Path, *children: ChildSpec, **policy: Any) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *children: ChildSpec,
+        stop_within: float | Literal["children"] = "children",
+        **policy: Any,
+    ) -> None:
+        """``policy`` is the root's, and ``stop_within`` what its stop may take."""
         self.folder = folder
         self.run_dir = folder / "run"
         self.spec = SupervisorSpec(children=children, **policy)
@@ -121,6 +128,7 @@ class SmallTree:
             data_dir=str(folder / "data"),
             run_dir=str(self.run_dir),
             database=str(folder / "data" / "holdfast.db"),
+            shutdown=stop_within,
         )
         self.log: list[str] = []
         self.said: list[str] = []  # what the log says, without time and level
