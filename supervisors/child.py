@@ -198,7 +198,7 @@ def _supervisor(
         upward=Upward(
             ready=lambda: lifeline.send(Ready()),
             failed=lambda text: lifeline.send(Failed(text[-LONGEST:])),
-            below=lambda added: lifeline.send(Below(added)),
+            below=lambda added, shutdown: lifeline.send(Below(added, shutdown)),
         ),
         clock=clock,
         random=random.random,

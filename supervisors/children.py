@@ -28,7 +28,7 @@ from holdfast.supervisors.evidence import Evidence
 from holdfast.supervisors.intensity import Backoff
 from holdfast.supervisors.lifeline import Lifeline
 from holdfast.supervisors.linux import process_stat
-from holdfast.supervisors.settings import Restart
+from holdfast.supervisors.settings import Restart, Shutdown
 from holdfast.supervisors.spec import EXIT_FAILED, EXIT_SHUTDOWN, EXIT_STOPPED, ChildSpec
 
 __all__ = ["Child", "ChildSaid", "Overdue", "Verdict", "exit_of", "is_restarted"]
@@ -86,6 +86,7 @@ class Child:
         self.gone: list[GoneActor] = []
         self.traffic = Traffic()
         self.dynamic: dict[str, str] = {}  # of a supervisor: children added below, and whose
+        self.childrens_shutdown: Shutdown | None = None  # and what those it has now may take
         self.unstable = 0  # lives in a row that ended by themselves and were not stable
         self._home = mailbox  # the supervisor's
         self._pidfd = -1
@@ -102,6 +103,13 @@ class Child:
         """There is a process, or one was asked for."""
         return self.state in ("starting", "running", "stopping")
 
+    @property
+    def shutdown(self) -> Shutdown:
+        """What it may take to stop."""
+        if self.spec.takes_childrens_time and self.childrens_shutdown is not None:
+            return self.childrens_shutdown
+        return self.spec.shutdown
+
     def begin(self, lifeline: Lifeline[FromChild], now: float) -> None:
         """Another process is being asked for."""
         self.state = "starting"
@@ -116,6 +124,7 @@ class Child:
         self.gone = []
         self.traffic = Traffic()
         self.dynamic = {}
+        self.childrens_shutdown = None
         self._verdict, self._is_doomed = None, False
         self._lifeline = lifeline
         self._arm(self.spec.start_timeout, "start")
@@ -156,7 +165,7 @@ class Child:
         stop at any time, and its children deserve it.
         """
         is_able = self.state == "running" or self.spec.is_supervisor
-        limit = self.spec.shutdown
+        limit = self.shutdown
         self.state, self.is_watched = "stopping", False
         self._disarm()
         if not is_able or self._lifeline is None or limit == "brutal_kill":

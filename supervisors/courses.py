@@ -5,7 +5,7 @@ Nothing here waits or decides to restart; lost with the supervisor, whose childr
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Literal, assert_never
 
 from holdfast.supervisors.children import Child
@@ -35,7 +35,8 @@ class Course:
     """Some children on their way down, the last first, and then up again, the first first.
 
     With ``delay`` there is a pause before the first start: the backoff of ``failed``, the child
-    whose failure it is.  ``is_parallel``: all start at once.
+    whose failure it is.  ``is_parallel``: all start at once.  Members ``under_way`` are starting
+    already and are let alone.
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class Course:
         is_parallel: bool,
         failed: Child | None = None,
         delay: float = 0.0,
+        under_way: Collection[Child] = (),
     ) -> None:
         self.members = list(members)  # in start order
         self.failed = failed
@@ -53,8 +55,10 @@ class Course:
         self._is_parallel = is_parallel
         self._delay = delay
         self._stage: Literal["down", "pause", "up"] = "down"
-        self._pending = list(self.members)  # to be started
-        self._started: dict[str, int] = {}  # the start that was this one's doing, by child
+        # To be started.
+        self._pending = [child for child in self.members if child not in under_way]
+        # The start that is this one's affair, by child.
+        self._started = {child.spec.id: child.starts for child in under_way}
 
     @property
     def unfinished(self) -> list[Child]:
@@ -80,11 +84,11 @@ class Course:
     def proceed(self) -> bool:
         """Do what can be done now; True when nothing is left to do."""
         if self._stage == "down":
-            if any(child.has_process for child in self.members):
+            if any(child.has_process for child in self._pending):
                 self._stop_last()
                 return False
             self._stage = "pause"
-            for child in self.members:
+            for child in self._pending:
                 child.queue()
             if self._delay > 0 and self.failed is not None:
                 self.failed.wait(self._delay)
@@ -96,7 +100,7 @@ class Course:
         return self._start()
 
     def _stop_last(self) -> None:
-        last = next(child for child in reversed(self.members) if child.has_process)
+        last = next(child for child in reversed(self._pending) if child.has_process)
         if last.state != "stopping":
             last.stop()
 

@@ -62,22 +62,18 @@ class Operations:
 
     def _terminate(self, child: Child, delivery: Delivery) -> ChildIs | Later:
         supervision = self._supervision
+        if not child.has_process:
+            supervision.restarting.withdrawn(child)
+            return self._described(child)
         supervision.restarting.leave(child)
-        if child.has_process:
-            supervision.orders.stop(child, delivery)
-            if child.state != "stopping":
-                child.stop()
-            return LATER
-        if child.state == "backoff":
-            child.cancel()
-        answer = self._described(child)
-        supervision.restarting.proceed()
-        return answer
+        supervision.orders.stop(child, delivery)
+        if child.state != "stopping":
+            child.stop()
+        return LATER
 
     def _delete(self, child: Child) -> ChildIs:
         self._refuse_unless_down(child)
         answer = self._described(child)
-        self._supervision.restarting.leave(child)
         self._supervision.roster.remove(child, "deleted")
         return answer
 
@@ -94,9 +90,8 @@ class Operations:
         if self._supervision.phase in ("stopping", "stopped"):
             raise ChildError(name, "stopping")
 
-    @staticmethod
-    def _refuse_unless_down(child: Child) -> None:
+    def _refuse_unless_down(self, child: Child) -> None:
         if child.has_process:
             raise ChildError(child.spec.id, "running")
-        if child.state == "backoff":
+        if child.state == "backoff" or self._supervision.restarting.awaits(child):
             raise ChildError(child.spec.id, "restarting")

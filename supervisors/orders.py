@@ -20,7 +20,7 @@ class Order(msgspec.Struct, frozen=True):
     """One child to be up, or to be down, and who is told."""
 
     wants_up: bool
-    is_new: bool  # the child is not kept if this start of it fails
+    is_new: bool  # the child is not kept if its first start fails, or is not waited for
     deliveries: list[Delivery]
 
 
@@ -36,10 +36,10 @@ class Orders:
 
     def stop(self, child: Child, delivery: Delivery) -> None:
         """``delivery`` is answered when the child is down."""
-        order = self._orders.get(child.spec.id)
-        if order is not None and order.wants_up:
+        is_new = self.is_new(child)
+        if self.is_starting(child):
             self._fail(child, StartError(f"{child.spec.id!r} was terminated while it started"))
-        self._add(child, delivery, wants_up=False, is_new=False)
+        self._add(child, delivery, wants_up=False, is_new=is_new)
 
     def is_starting(self, child: Child) -> bool:
         """Whether its present start was asked for, so that a failure is not tried again."""

@@ -192,7 +192,12 @@ class Processes:
                 if self._state == "finishing":
                     self._zygote = None
                 else:
-                    messages += self._hear(self._zygote)  # what it said before it died
+                    # What it said before it died comes before what died of that.  There is no
+                    # end of file while a child that it has just forked still has its channel.
+                    said = self._hear(self._zygote)
+                    if not said or not isinstance(said[-1], ZygoteLost):
+                        said.append(ZygoteLost())
+                    messages = [*said, *messages]
                     self._lose_zygote()
             elif self._guardian is not None and pid == self._guardian.pid:
                 self._guard()

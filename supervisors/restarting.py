@@ -6,7 +6,7 @@ Nothing waits; lost with the supervisor.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 import msgspec
 
@@ -67,13 +67,11 @@ class Restarting:
     def start_again(self, children: Sequence[Child]) -> None:
         """All of them died together, with their zygote; for one_for_one there is no order."""
         is_alone = self._spec.strategy == "one_for_one"
-        wanted = []
-        for child in children:
-            if child.spec.restart == "temporary":
-                self.gone(child)
-            else:
-                wanted.append(child)
+        wanted = [child for child in children if child.spec.restart != "temporary"]
         self._begin(wanted, is_parallel=is_alone or self._spec.start == "parallel")
+        for child in children:
+            if child not in wanted:
+                self.gone(child)
 
     def proceed(self) -> None:
         """Go on with what several children are in the middle of."""
@@ -83,10 +81,14 @@ class Restarting:
 
     def due(self, child: Child) -> None:
         """The pause before its next start is over."""
-        if self._course is not None and self._course.awaits(child):
+        if self.awaits(child):
             self.proceed()
         else:
             self._launcher.launch(child)
+
+    def awaits(self, child: Child) -> bool:
+        """Whether it is to be started with others."""
+        return self._course is not None and self._course.awaits(child)
 
     def leave(self, child: Child) -> None:
         """It is not to be started with the others that are on their way."""
@@ -126,24 +128,36 @@ class Restarting:
             self.proceed()
             return
         children = list(self._roster.children.values())
-        members = affected(self._spec.strategy, children, child)
-        members += [] if self._course is None else self._course.unfinished
-        together = [one for one in children if one in members]
-        is_parallel = self._spec.start == "parallel"
-        self._begin(together, is_parallel=is_parallel, failed=child, delay=delay)
+        down = affected(self._spec.strategy, children, child)
+        # Who was on the way up still is, and those before this one do not go down for it.
+        others = [] if self._course is None else self._course.unfinished
+        under_way = [one for one in others if one.state == "starting" and one not in down]
+        together = [one for one in children if one in down or one in others]
+        self._begin(
+            together,
+            is_parallel=self._spec.start == "parallel",
+            failed=child,
+            delay=delay,
+            under_way=under_way,
+        )
 
     def stopped(self, child: Child) -> None:
         """It was told to stop, or was about to be: alone, or on the way down with others."""
         is_ordered = self._orders.is_stopping(child)
-        if child.spec.restart == "temporary":
-            self.leave(child)
-            self._roster.remove(child, "stopped by its supervisor")
-        elif is_ordered or self._course is None or not self._course.awaits(child):
-            child.cancel()
-        else:
+        if child.spec.restart != "temporary" and not is_ordered and self.awaits(child):
             child.queue()
-        if is_ordered:
-            self.answer(child)
+            self.proceed()
+        else:
+            self.withdrawn(child)
+
+    def withdrawn(self, child: Child) -> None:
+        """It is down and is to stay so, whoever it was that wanted it up."""
+        is_kept = child.spec.restart != "temporary" and not self._orders.is_new(child)
+        self.leave(child)
+        child.cancel()
+        self.answer(child)
+        if not is_kept:
+            self._roster.remove(child, "stopped by its supervisor")
         self.proceed()
 
     def failed_order(self, child: Child) -> None:
@@ -182,6 +196,7 @@ class Restarting:
         is_parallel: bool,
         failed: Child | None = None,
         delay: float = 0.0,
+        under_way: Collection[Child] = (),
     ) -> None:
         if self._has_ended:  # by the end of a significant child, a moment ago
             return
@@ -193,6 +208,7 @@ class Restarting:
             is_parallel=is_parallel,
             failed=failed,
             delay=delay,
+            under_way=under_way,
         )
         self.proceed()
 
@@ -202,6 +218,7 @@ class Restarting:
         if self._spec.auto_shutdown == "any_significant":
             return True
         return not any(
-            child.spec.significant and (child.has_process or child.state == "backoff")
+            child.spec.significant
+            and (child.has_process or child.state == "backoff" or self.awaits(child))
             for child in self._roster.children.values()
         )

@@ -7,14 +7,19 @@ the children of its spec again.
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import suppress
 
 from holdfast.actors.mailbox import Mailbox
-from holdfast.errors import ChildError, UnknownActorError
+from holdfast.errors import ChildError
 from holdfast.supervisors.children import Child
 from holdfast.supervisors.listeners import Listeners
 from holdfast.supervisors.restart_limits import RestartLimits
-from holdfast.supervisors.spec import MAX_DESCENDANTS, ChildSpec, SupervisorSpec
+from holdfast.supervisors.settings import Shutdown
+from holdfast.supervisors.spec import (
+    MAX_DESCENDANTS,
+    ChildSpec,
+    SupervisorSpec,
+    stop_budget,
+)
 from holdfast.supervisors.undertaker import Undertaker
 from holdfast.supervisors.watches import unknown
 
@@ -33,9 +38,12 @@ class Roster:
         limits: RestartLimits,
         listeners: Listeners,
         undertaker: Undertaker,
-        tell_below: Callable[[dict[str, str]], None],
+        tell_below: Callable[[dict[str, str], Shutdown], None],
     ) -> None:
-        """``tell_below`` takes the supervisors of all children that were added, here and below."""
+        """``tell_below`` takes the supervisors of all children that were added, here and below.
+
+        And what the children may take to stop.
+        """
         self._name = name
         self._spec = spec
         self._mailbox = mailbox
@@ -53,15 +61,12 @@ class Roster:
             raise ChildError(spec.id, "already_started" if known.has_process else "already_present")
         if spec.significant and self._spec.auto_shutdown == "never":
             raise ChildError(spec.id, 'cannot be significant where auto_shutdown = "never"')
-        with suppress(UnknownActorError):
-            if self.supervisor_of(spec.id) != self._name:
-                raise ChildError(spec.id, "name_taken")
         if len(self.children) >= MAX_DESCENDANTS:
             raise ChildError(spec.id, "too_many")
+        if self._is_taken(spec.id):
+            raise ChildError(spec.id, "name_taken")
         self._undertaker.release(spec)
         if spec.id not in self._listeners.sockets:
-            if self._listeners.is_taken(spec.id):
-                raise ChildError(spec.id, "name_taken")
             self._listeners.open([spec.id])
         child = self.children[spec.id] = self._child(spec, is_added=True)
         self.tell_below()
@@ -72,6 +77,9 @@ class Roster:
         del self.children[child.spec.id]
         self._undertaker.take_over(child, how)
         if child.is_added:
+            # The address of one that its parent's config names is its parent's.
+            if self._listeners.is_own(child.spec.id):
+                self._undertaker.forget_in_time(child.spec.id)
             self.tell_below()
 
     def tell_below(self) -> None:
@@ -79,7 +87,12 @@ class Roster:
         added = {child.spec.id: self._name for child in self.children.values() if child.is_added}
         for child in self.children.values():
             added |= child.dynamic
-        self._tell_below(added)
+        self._tell_below(added, self.stop_budget)
+
+    @property
+    def stop_budget(self) -> Shutdown:
+        """Seconds that all there are now may take to stop, one after the other, and one more."""
+        return stop_budget(child.shutdown for child in self.children.values())
 
     def supervisor_of(self, name: str) -> str:
         """Whose child ``name`` is; this one counts as its own.  Raises UnknownActorError."""
@@ -92,6 +105,16 @@ class Roster:
         if found is None:
             raise unknown(name)
         return found
+
+    def _is_taken(self, name: str) -> bool:
+        """Whether another actor has that name; one that is gone for good has let go of it."""
+        if name not in self._listeners.sockets:
+            return self._listeners.is_taken(name)
+        # Of a child that is gone, which may come back, those below it.
+        below = [child.spec.run for child in self.children.values() if child.spec.is_supervisor]
+        return not self._undertaker.answers_for(name) or any(
+            name in spec.descendants() for spec in below if isinstance(spec, SupervisorSpec)
+        )
 
     def _child(self, spec: ChildSpec, *, is_added: bool) -> Child:
         backoff = self._limits.backoff()

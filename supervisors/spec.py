@@ -6,7 +6,7 @@ Plain values: a nested supervisor receives its whole subtree as one of these.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final, Literal
 
 import msgspec
@@ -35,6 +35,7 @@ __all__ = [
     "ChildStart",
     "Environment",
     "SupervisorSpec",
+    "stop_budget",
     "zygote_name",
 ]
 
@@ -80,6 +81,16 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
                 return 0.0
             case seconds:
                 return seconds
+
+
+def stop_budget(shutdowns: Iterable[Shutdown]) -> Shutdown:
+    """Seconds for a supervisor whose children may take that long."""
+    total = MARGIN
+    for shutdown in shutdowns:
+        if shutdown == "infinity":
+            return "infinity"
+        total += 0.0 if isinstance(shutdown, str) else shutdown
+    return total
 
 
 class SupervisorSpec(msgspec.Struct, frozen=True, kw_only=True, tag="supervisor"):
@@ -195,12 +206,7 @@ class SupervisorSpec(msgspec.Struct, frozen=True, kw_only=True, tag="supervisor"
     @property
     def stop_budget(self) -> Shutdown:
         """Seconds that the children may take to stop, one after the other, and a second more."""
-        total = MARGIN
-        for child in self.children:
-            if child.shutdown == "infinity":
-                return "infinity"
-            total += 0.0 if isinstance(child.shutdown, str) else child.shutdown
-        return total
+        return stop_budget(child.shutdown for child in self.children)
 
     def descendants(self) -> Iterator[str]:
         """The ids of all children, at every depth."""
@@ -231,7 +237,8 @@ class ChildSpec(msgspec.Struct, frozen=True, kw_only=True):
     """One child: ``run`` says what it is, the rest how it is treated.
 
     ``shutdown`` are the seconds it has to stop, ``start_timeout`` those to become ready; ``where``
-    is the place in the config that errors name.
+    is the place in the config that errors name.  ``takes_childrens_time``: of a supervisor, whose
+    ``shutdown`` is that of the children it begins with, and changes with them.
     """
 
     id: str
@@ -241,6 +248,7 @@ class ChildSpec(msgspec.Struct, frozen=True, kw_only=True):
     shutdown: Shutdown = 5.0
     start_timeout: float = 30.0
     where: str = ""
+    takes_childrens_time: bool = False
 
     @classmethod
     def supervisor(
@@ -265,6 +273,7 @@ class ChildSpec(msgspec.Struct, frozen=True, kw_only=True):
             shutdown=spec.stop_budget if shutdown == "children" else shutdown,
             start_timeout=MARGIN + sum(child.start_timeout for child in spec.children),
             where=where,
+            takes_childrens_time=shutdown == "children",
         )
 
     def __post_init__(self) -> None:

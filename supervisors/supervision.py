@@ -26,6 +26,7 @@ from holdfast.supervisors.reports import Reports, exit_text
 from holdfast.supervisors.restart_limits import RestartLimits
 from holdfast.supervisors.restarting import Decided, Restarting
 from holdfast.supervisors.roster import Roster
+from holdfast.supervisors.settings import Shutdown
 from holdfast.supervisors.spec import (
     EXIT_CONFIG,
     EXIT_FAILED,
@@ -50,7 +51,8 @@ class Upward(msgspec.Struct, frozen=True):
 
     ready: Callable[[], None]  # every child is ready
     failed: Callable[[str], None]  # the start failed, and why
-    below: Callable[[dict[str, str]], None]  # children that messages added, and whose they are
+    # Children that messages added, and whose they are; what all children may take to stop.
+    below: Callable[[dict[str, str], Shutdown], None]
     stopping: Callable[[], None] = lambda: None  # the stop has begun
 
 
@@ -207,8 +209,8 @@ class Supervision:
                 child.failure, child.cause = text, cause
             case StatusReply():
                 self.rounds.replied(child, message)
-            case Below(supervisors=supervisors):
-                child.dynamic = supervisors
+            case Below(supervisors=supervisors, shutdown=shutdown):
+                child.dynamic, child.childrens_shutdown = supervisors, shutdown
                 self.roster.tell_below()
 
     def _ended(self, child: Child, status: int | None) -> None:
@@ -220,6 +222,8 @@ class Supervision:
         child.evidence.ended(exit_text(last_exit), crashed=was == "running")
         self._tell_of_end(child, last_exit)
         if self._bereft is not None:
+            if child not in self._bereft:  # asked for when nothing could be forked
+                self._bereft.append(child)
             return
         self._report_end(child, was, pid)
         if self.phase in ("stopping", "stopped"):
@@ -256,6 +260,8 @@ class Supervision:
     # -- giving up, and going on without a zygote ---------------------------------------------
 
     def _shut_down(self, child: Child) -> None:
+        if self.phase in ("stopping", "stopped"):
+            return  # for another one already
         self.reports.auto_shutdown(child)
         self.is_complete = True
         self.stop(EXIT_SHUTDOWN)
@@ -271,15 +277,17 @@ class Supervision:
         self.reports.zygote_lost(reason)
         self._why_lost = reason
         self.launcher.forget()
+        self._bereft = [
+            child
+            for child in self._children.values()
+            if child.has_process or child.state == "backoff" or self.restarting.awaits(child)
+        ]
         self.restarting.drop()
-        self._bereft = []
-        for child in self._children.values():
-            if child.has_process or child.state == "backoff":
-                self._bereft.append(child)
+        for child in self._bereft:
             if child.has_process:
                 child.kill("zygote_lost")
             else:
-                child.cancel()
+                child.queue()
 
     def _all_gone(self) -> None:
         """Neither a child nor a zygote is left."""
@@ -288,14 +296,12 @@ class Supervision:
             self.undertaker.close()
             self._mailbox.stop()
             return
-        bereft = [child for child in self._bereft if not self.orders.is_stopping(child)]
-        self._bereft = None
+        bereft, self._bereft = self._bereft, None
         for child in list(self._children.values()):
             if child.has_process:  # the zygote reaped it and could not tell
                 self._tell_of_end(child, child.ended(None, self._clock.time_us() / 1e6))
-            if child not in bereft:
-                child.cancel()
-                self.restarting.answer(child)
+            if self.orders.is_stopping(child):
+                self.restarting.withdrawn(child)
         if self.phase == "starting":
             self._upward.failed(f"the zygote of {self._name!r} is lost: {self._why_lost}")
             self.stop(EXIT_FAILED)
@@ -305,7 +311,11 @@ class Supervision:
             self._give_up(None, why)
         else:
             self._processes.renew()
-            self.restarting.start_again(bereft)
+            # Without those that were terminated or deleted meanwhile.
+            known = self._children.values()
+            self.restarting.start_again(
+                [child for child in bereft if child in known and child.state != "stopped"]
+            )
 
     # -- stopping -----------------------------------------------------------------------------
 
@@ -321,7 +331,7 @@ class Supervision:
         self.exit_code = exit_code
         self._upward.stopping()
         self.restarting.end()
-        budget = self._spec.stop_budget if within is None else within
+        budget = self.roster.stop_budget if within is None else within
         self.ending.begin(math.inf if isinstance(budget, str) else budget)
         for child in self._children.values():
             if not child.has_process:

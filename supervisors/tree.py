@@ -133,7 +133,7 @@ def _upward(
     return Upward(
         ready=say_ready,
         failed=failures.append,
-        below=lambda _: None,
+        below=lambda *_: None,
         stopping=notifier.stopping,
     )
 

@@ -57,26 +57,43 @@ class Undertaker:
         self._mailbox = mailbox
         self._listeners = listeners
         self._graves: dict[str, _Grave] = {}
-        self._added: deque[str] = (
-            deque()
-        )  # of those, the ones that messages added, the oldest first
+        # Of those, the ones that messages had added and that are no children, the oldest first.
+        self._added: dict[str, None] = {}
 
     @property
     def gone(self) -> list[GoneActor]:
         """Who is answered for."""
         return [grave.status for grave in self._graves.values()]
 
+    def answers_for(self, name: str) -> bool:
+        """Whether it is gone, and nobody but this is at its address."""
+        return name in self._graves
+
     def take_over(self, child: Child, how: str | None = None) -> None:
-        """``child`` has ended, by default as its last exit says, and is not started again."""
-        how = how or exit_text(child.last_exit)
-        self._open(child.spec, how, child.evidence.close())
-        if child.is_added:
-            self._added.append(child.spec.id)
-            self._forget_oldest()
+        """``child`` has ended, by default as its last exit says, and is not started again.
+
+        Nothing changes where that was so before: an ended child may be deleted.
+        """
+        if child.spec.id not in self._graves:
+            how = how or exit_text(child.last_exit)
+            self._open(child.spec, how, child.evidence.close())
+
+    def forget_in_time(self, name: str) -> None:
+        """No child has that address, which a message had added: it need not last.
+
+        Such names may be without end: the oldest have no address any more.
+        """
+        self._added[name] = None
+        while len(self._added) > MOST_ADDED:
+            oldest = next(iter(self._added))
+            del self._added[oldest]
+            self._graves.pop(oldest).close()
+            self._listeners.drop(oldest)
 
     def release(self, spec: ChildSpec) -> None:
         """It is to be started after all: what waits here goes back to its senders."""
         below = spec.run.descendants() if isinstance(spec.run, SupervisorSpec) else ()
+        self._added.pop(spec.id, None)
         for name in (spec.id, *below):
             if (grave := self._graves.pop(name, None)) is not None:
                 grave.close()
@@ -94,13 +111,6 @@ class Undertaker:
         for grave in self._graves.values():
             grave.close()
         self._graves.clear()
-
-    def _forget_oldest(self) -> None:
-        """Names that come by messages may be without end: the oldest have no address any more."""
-        while len(self._added) > MOST_ADDED:
-            name = self._added.popleft()
-            self._graves.pop(name).close()
-            self._listeners.drop(name)
 
     def _open(self, spec: ChildSpec, how: str, last_life: LastLife | None) -> None:
         match spec.run:

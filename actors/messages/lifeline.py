@@ -6,7 +6,7 @@ whose supervisor is gone exits at once, whatever it has in hand.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 
@@ -50,9 +50,13 @@ class StatusReply(msgspec.Struct, frozen=True, array_like=True, tag="status"):
 
 
 class Below(msgspec.Struct, frozen=True, array_like=True, tag="below"):
-    """Of a supervisor: the children that were added below it by messages, and whose they are."""
+    """Of a supervisor: the children that were added below it by messages, and whose they are.
+
+    ``shutdown``: what those that it has now may take to stop.
+    """
 
     supervisors: dict[str, str]
+    shutdown: float | Literal["infinity", "brutal_kill"]
 
 
 class Stop(msgspec.Struct, frozen=True, array_like=True, tag="stop"):

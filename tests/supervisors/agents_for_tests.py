@@ -98,6 +98,74 @@ class Ends(HostedActor):
         return None
 
 
+class Obeys(HostedActor):
+    """Ends as it is told to: "exit 1", "signal 9", "raise no", "abort"; else gives it back."""
+
+    def on_receive(self, message: object) -> object:
+        kind, _, value = str(message).partition(" ")
+        match kind:
+            case "exit":
+                os._exit(int(value))
+            case "signal":
+                os.kill(os.getpid(), int(value))
+                signal.pause()
+            case "abort":
+                os.abort()
+            case "raise" if self.mailbox.current is not None:
+                self.mailbox.deliver(message)  # an asker would get it, and the actor live
+            case "raise":
+                raise RuntimeError(value)
+        return message
+
+
+class Meets(HostedActor):
+    """Is ready only together with another that opens the named pipe ``gate`` the other way."""
+
+    def __init__(self, *, gate: str, mode: str) -> None:
+        super().__init__()
+        self._gate = gate
+        self._mode = mode
+
+    def on_start(self) -> None:
+        open(self._gate, self._mode).close()
+
+
+class FreezesInStart(HostedActor):
+    """Stops its own process in ``on_start``, as SIGSTOP from outside does."""
+
+    def on_start(self) -> None:
+        os.kill(os.getpid(), signal.SIGSTOP)
+
+
+class FailsOnStop(HostedActor):
+    """Takes its leave with exit code ``code``, whatever it was told."""
+
+    def __init__(self, *, code: int) -> None:
+        super().__init__()
+        self._code = code
+
+    def on_receive(self, message: object) -> object:
+        return message
+
+    def on_stop(self) -> None:
+        os._exit(self._code)
+
+
+class StopsWhenLet(HostedActor):
+    """Waits in ``on_stop`` until something opens the named pipe ``gate`` to write."""
+
+    def __init__(self, *, gate: str) -> None:
+        super().__init__()
+        self._gate = gate
+
+    def on_receive(self, message: object) -> object:
+        return message
+
+    def on_stop(self) -> None:
+        with open(self._gate):
+            pass
+
+
 class StaysOn(HostedActor):
     """Does not stop when it is told to."""
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import descendants
+from holdfast.testing.processes import descendants
 from tests.supervisors.agents_with_programs import WAYS
 from tests.supervisors.conftest import Grow
 from tests.supervisors.specs import agent, kill, starts

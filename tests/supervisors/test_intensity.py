@@ -7,6 +7,9 @@ from itertools import pairwise
 import pytest
 
 from holdfast.supervisors.intensity import Backoff, RestartBudget
+from holdfast.supervisors.restart_limits import RestartLimits
+from holdfast.supervisors.spec import SupervisorSpec
+from tests.clock import ManualClock
 
 
 class FakeClock:
@@ -89,3 +92,32 @@ def test_a_child_that_fails_for_ever_keeps_the_longest_wait() -> None:
     delays = [waits.delay(lived=0.0) for _ in range(5_000)]
     assert delays[-1] == 5.0
     assert all(later >= earlier for earlier, later in pairwise(delays))
+
+
+def test_steps_of_the_wall_clock_change_nothing() -> None:
+    # Scenario 14
+    clock = ManualClock()
+    spec = SupervisorSpec(max_restarts=3, max_seconds=5.0, max_failed_starts=0)
+    limits = RestartLimits(spec, clock=clock, random=lambda: 0.0)
+
+    def charge() -> str | None:
+        return limits.charge(None, clock.monotonic())
+
+    for step in (3600.0, -7200.0, 3600.0):
+        assert [charge() for _ in range(3)] == [None] * 3
+        clock.step_wall_clock(step)
+        clock.advance(5.5)
+    assert [charge() for _ in range(3)] == [None] * 3
+    clock.step_wall_clock(3600.0)
+    assert charge() == "max_restart_intensity"
+
+
+def test_the_loss_of_a_zygote_is_charged_to_no_child() -> None:
+    clock = ManualClock()
+    spec = SupervisorSpec(max_restarts=2, max_seconds=5.0, max_failed_starts=1)
+    limits = RestartLimits(spec, clock=clock, random=lambda: 0.0)
+    assert [limits.charge(None, clock.monotonic()) for _ in range(3)] == [
+        None,
+        None,
+        "max_restart_intensity",
+    ]

@@ -11,10 +11,11 @@ from collections.abc import Iterator
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
+from typing import Self
 
 import pytest
 
-from tests.conftest import descendants
+from holdfast.testing.processes import descendants
 from tests.daemon import CONFIG, TIMEOUT, Daemon
 from tests.supervisors.trees import PROJECT
 
@@ -43,16 +44,29 @@ def unshare() -> list[str]:
 class Contained(Daemon):
     """A daemon that is process 1 of its own namespace."""
 
-    def spawn(self) -> subprocess.Popen[bytes]:
+    def spawn(self) -> None:
         command = [*unshare(), sys.executable, "-m", "holdfast", "start", "test.toml"]
         with self.log.open("ab") as log:
-            return subprocess.Popen(
+            self.process = subprocess.Popen(
                 command,
                 cwd=self.folder,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=log,
             )
+
+    def wait_ready(self) -> Self:
+        """Its pid is not that of ``process``, which is unshare."""
+        self.ready_line()
+        return self
+
+    def ready_line(self) -> str:
+        """What it prints when every child is ready."""
+        assert self.process.stdout is not None
+        assert select.select([self.process.stdout], [], [], TIMEOUT)[0]
+        line = self.process.stdout.readline().decode()
+        assert line.startswith("ready "), self.log.read_text()
+        return line
 
     @property
     def first(self) -> int:
@@ -64,6 +78,19 @@ class Contained(Daemon):
         os.kill(self.first, number)
         return self.process.wait(TIMEOUT)
 
+    def start_again(self) -> None:
+        """In the same folder, after its end."""
+        self.end()
+        self.spawn()
+        self.wait_ready()
+
+    def end(self) -> None:
+        """Whatever still runs of it."""
+        self.process.kill()
+        self.process.wait(TIMEOUT)
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+
 
 @pytest.fixture
 def daemon(tmp_path: Path) -> Iterator[Contained]:
@@ -71,16 +98,12 @@ def daemon(tmp_path: Path) -> Iterator[Contained]:
     try:
         yield daemon
     finally:
-        daemon.process.kill()
-        daemon.process.wait()
-        daemon._close()
+        daemon._abandon_hub()
+        daemon.end()
 
 
 def test_process_one_says_so_and_stops_in_order(daemon: Contained) -> None:
-    assert daemon.process.stdout is not None
-    assert select.select([daemon.process.stdout], [], [], TIMEOUT)[0]
-    line = daemon.process.stdout.readline().decode()
-    assert line == f"ready test pid=1 run_dir={daemon.run_dir}\n"
+    assert daemon.ready_line() == f"ready test pid=1 run_dir={daemon.run_dir}\n"
     assert (daemon.run_dir / "root.pid").read_text() == "1\n"
     assert daemon.signal(signal.SIGTERM) == 0
     stopped = [
@@ -123,7 +146,7 @@ def test_nothing_survives_process_one(daemon: Contained) -> None:
     for watch in watches:
         assert select.select([watch], [], [], 1.0)[0]
         os.close(watch)
-    daemon.restart()
+    daemon.start_again()
     assert daemon.signal(signal.SIGTERM) == 0
 
 
@@ -138,7 +161,7 @@ def named(daemon: Contained, name: str) -> list[int]:
 
 
 def zombies(daemon: Contained) -> list[int]:
-    return [pid for pid, state in descendants(daemon.first).items() if state == "Z"]
+    return [pid for pid, one in descendants(daemon.first).items() if one.state == "Z"]
 
 
 def children_of(pid: int) -> list[int]:

@@ -7,23 +7,11 @@ import re
 import signal
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import msgspec
-import pytest
 
-from holdfast.actors.messages.supervisor import ChildCount, CountChildren, LastExit
 from tests.supervisors.conftest import Grow
-from tests.supervisors.trees import SmallTree, child, nested, start_time
-
-QUICK: dict[str, Any] = {  # the profile of tests: short waits, no chance
-    "max_restarts": 3,
-    "max_seconds": 5.0,
-    "backoff": 0.05,
-    "backoff_max": 0.4,
-    "backoff_jitter": 0.0,
-    "stable_after": 1.0,
-}
+from tests.supervisors.trees import QUICK, SmallTree, child, nested, start_time
 
 
 def test_a_killed_child_is_restarted_and_its_siblings_are_not(grow: Grow) -> None:
@@ -83,57 +71,6 @@ def test_kills_leave_no_descriptor_and_no_zombie_behind(grow: Grow) -> None:
     after = [len(os.listdir(f"/proc/{pid}/fd")) for pid in watched]
     assert all(now <= base + 2 for now, base in zip(after, before, strict=True))
     assert len(tree.pids()) == 5  # the guardian is one
-
-
-@pytest.mark.parametrize(
-    ("how", "kind", "code", "number"),
-    [
-        ("exit 0", "exit", 0, None),
-        ("exit 5", "shutdown", 5, None),
-        ("exit 1", "exit", 1, None),
-        ("raise no", "exit", 1, None),
-        (f"signal {signal.SIGTERM:d}", "exit", 143, None),
-        (f"signal {signal.SIGKILL:d}", "signal", None, 9),
-        (f"signal {signal.SIGSEGV:d}", "signal", None, 11),
-        (f"signal {signal.SIGABRT:d}", "signal", None, 6),
-    ],
-)
-def test_what_is_restarted_follows_otps_table(
-    grow: Grow, tmp_path: Path, how: str, kind: str, code: int | None, number: int | None
-) -> None:
-    # Scenario 2
-    trigger = tmp_path / "trigger"
-    trigger.touch()
-    options = {"how": how, "when": str(trigger)}
-    is_normal = code in (0, 5)
-    tree = grow(
-        child("always", "Ends", options=options, restart="permanent"),
-        child("on-failure", "Ends", options=options, restart="transient"),
-        child("never", "Ends", options=options, restart="temporary"),
-        max_restarts=1_000,
-        backoff_max=0.1,
-    ).ready()
-    tree.expect("^never is dead")
-    trigger.unlink()
-
-    def settled() -> bool:
-        # Running alone says little: a life that saw the trigger runs for a moment, too.
-        if not all(map(tree.is_answering, ["always"] if is_normal else ["always", "on-failure"])):
-            return False
-        which = tree.which()
-        wanted = "exited" if is_normal else "running"
-        return (which["always"].state, which["on-failure"].state) == ("running", wanted)
-
-    tree.until(settled)
-    which = tree.which()
-    assert set(which) == {"always", "on-failure"}  # the spec of a temporary child goes with it
-    for status in which.values():
-        exit_ = status.last_exit
-        assert exit_ == LastExit(kind, code, number, exit_.at if exit_ else 0)
-    assert (which["on-failure"].restarts == 0) == is_normal
-    active = 1 if is_normal else 2
-    assert tree.ask(CountChildren()) == ChildCount(2, active, 0, 2)
-    assert tree.count("^never is ready") == 1
 
 
 def test_a_crash_loop_ends_the_tree_after_max_restarts(grow: Grow) -> None:

@@ -8,9 +8,9 @@ import signal
 import threading
 from pathlib import Path
 
-from holdfast.actors.messages.supervisor import WhichChildren
+from holdfast.actors.messages.supervisor import StartChild, WhichChildren
 from tests.supervisors.conftest import Grow
-from tests.supervisors.trees import child, nested
+from tests.supervisors.trees import child, nested, table_of
 
 
 def test_a_child_is_started_when_the_one_before_is_ready(grow: Grow, tmp_path: Path) -> None:
@@ -145,3 +145,36 @@ def test_a_nested_supervisor_does_not_take_the_roots_requests(grow: Grow) -> Non
         refusal = str(error)
     assert re.search("'below' does not answer GetTree", refusal)
     assert set(tree.ask(WhichChildren(), "below").children[0].id) == {"a"}
+
+
+def test_a_child_that_is_stopped_by_a_signal_while_it_starts_is_killed_in_time(
+    grow: Grow,
+) -> None:
+    # Scenario 11
+    tree = grow(child("a"), child("frozen", "FreezesInStart", start_timeout=0.3))
+    tree.until(lambda: "frozen" in tree.pids())
+    assert set(tree.which()) == {"a", "frozen"}  # it answers meanwhile
+    assert tree.outcome() == 1
+    assert tree.count("child 'frozen' .* did not start: start_timeout") == 1
+    assert tree.files() == []
+
+
+def test_children_answer_while_another_one_does_not_start(grow: Grow) -> None:
+    # Scenario 11
+    tree = grow(child("a"), max_restarts=1_000).ready()
+    stuck = tree.asking(StartChild("stuck", table_of("FreezesInStart", start_timeout=0.3)))
+    while not stuck.done():
+        assert tree.ask("hello", "a") == "hello"
+        assert "a" in tree.which()
+    assert "did not start: start_timeout, signal 9" in str(stuck.exception())
+
+
+def test_sigterm_while_one_starts_kills_it_and_stops_those_before_it(grow: Grow) -> None:
+    # Scenario 23
+    tree = grow(child("a"), child("b"), child("frozen", "FreezesInStart"), child("d"))
+    tree.until(lambda: "frozen" in tree.pids())
+    tree.expect("^b is ready")
+    assert tree.end() == 143
+    ends = [line for line in tree.said if line.endswith(" is stopped")]
+    assert ends == ["frozen is stopped", "b is stopped", "a is stopped"]
+    assert tree.files() == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import select
@@ -11,16 +12,22 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import Future
 from contextlib import suppress
+from itertools import count
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from threading import Thread
+from typing import Any, Final, Literal, Self, TypeVar, get_args
 
 import msgspec
 
 from holdfast.actors.messages.supervisor import (
+    ChildIs,
     Children,
     ChildStatus,
     GetTree,
+    Request,
+    StartChild,
     Tree,
     WhichChildren,
     decode_reply,
@@ -43,6 +50,14 @@ T = TypeVar("T")
 TIMEOUT = 20.0  # seconds; a bound on failure, never the expected duration
 HERE = Path(__file__).resolve().parent
 PROJECT = HERE.parents[1]
+QUICK: Final[dict[str, Any]] = {  # the profile of tests: short waits, no chance
+    "max_restarts": 3,
+    "max_seconds": 5.0,
+    "backoff": 0.05,
+    "backoff_max": 0.4,
+    "backoff_jitter": 0.0,
+    "stable_after": 1.0,
+}
 LINE = re.compile(r"^(\S+ \S+) (\w+) +([\w-]+)\[(\d+)\] (.*)$")
 
 
@@ -57,10 +72,17 @@ def child(name: str, kind: str = "Idle", **policy: Any) -> ChildSpec:
     return ChildSpec(id=name, run=run, where=f"[agents.{name}] in test.toml", **policy)
 
 
+def table_of(kind: str = "Idle", **more: Any) -> dict[str, Any]:
+    """What start_child takes for a class of agents_for_tests."""
+    target = f"tests.supervisors.agents_for_tests:{kind}"
+    return {"class": target, "python_path": [str(PROJECT)], **more}
+
+
 def nested(name: str, *children: ChildSpec, **policy: Any) -> ChildSpec:
-    """A supervisor below another."""
+    """A supervisor below another; of the policy, what is about itself as a child goes there."""
+    own = {key: policy.pop(key) for key in ("restart", "significant", "shutdown") if key in policy}
     spec = SupervisorSpec(children=children, **policy)
-    return ChildSpec.supervisor(name, spec, where=f"[supervisors.{name}] in test.toml")
+    return ChildSpec.supervisor(name, spec, where=f"[supervisors.{name}] in test.toml", **own)
 
 
 def wait_for_end(pidfd: int, timeout: float = TIMEOUT) -> bool:
@@ -68,6 +90,19 @@ def wait_for_end(pidfd: int, timeout: float = TIMEOUT) -> bool:
     poll = select.poll()
     poll.register(pidfd, select.POLLIN)
     return bool(poll.poll(timeout * 1000))
+
+
+def let_through(gate: Path) -> None:
+    """Let whoever waits, or is about to, for something to open the named pipe go on."""
+    deadline = time.monotonic() + TIMEOUT
+    while True:
+        try:
+            os.close(os.open(gate, os.O_WRONLY | os.O_NONBLOCK))
+        except OSError as error:
+            if error.errno != errno.ENXIO or time.monotonic() > deadline:
+                raise
+        else:
+            return
 
 
 def start_time(pid: int) -> str:
@@ -78,7 +113,14 @@ def start_time(pid: int) -> str:
 class SmallTree:
     """The root of a spec in a process of its own."""
 
-    def __init__(self, folder: Path, *children: ChildSpec, **policy: Any) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *children: ChildSpec,
+        stop_within: float | Literal["children"] = "children",
+        **policy: Any,
+    ) -> None:
+        """``policy`` is the root's, and ``stop_within`` what its stop may take."""
         self.folder = folder
         self.run_dir = folder / "run"
         self.spec = SupervisorSpec(children=children, **policy)
@@ -87,11 +129,13 @@ class SmallTree:
             data_dir=str(folder / "data"),
             run_dir=str(self.run_dir),
             database=str(folder / "data" / "holdfast.db"),
+            shutdown=stop_within,
         )
         self.log: list[str] = []
         self.said: list[str] = []  # what the log says, without time and level
         self._cursor = 0  # of ``said``: how far the test has read
         self._rest = b""
+        self._asks = count()
         self._pidfds: dict[int, int] = {}  # of processes the test looks at
         self.spawn()
 
@@ -140,8 +184,15 @@ class SmallTree:
             pass
         return self.process.wait(TIMEOUT)
 
+    def hear(self) -> list[str]:
+        """All that the log says so far: whatever was written before the last answer."""
+        while self._read(time.monotonic()):
+            pass
+        return self.said
+
     def count(self, pattern: str) -> int:
         """How many lines so far have the pattern."""
+        self.hear()
         return sum(1 for line in self.said if re.search(pattern, line))
 
     def _read(self, deadline: float) -> bool:
@@ -166,7 +217,8 @@ class SmallTree:
         with socket.socket(socket.AF_UNIX) as sock:
             sock.settimeout(timeout)
             sock.connect(str(self.run_dir / f"{to}.sock"))
-            hello = Hello(VERSION, to, "test", "1", 1, False)
+            # A sender of its own: another connection of the same one would end this.
+            hello = Hello(VERSION, to, f"test-{next(self._asks)}", "1", 1, False)
             sock.sendall(encode_frame(hello) + encode_frame(Ask(1, msgspec.Raw(_encode(message)))))
             reader = FrameReader()
             while True:
@@ -175,13 +227,45 @@ class SmallTree:
                 for payload in reader.feed(data):
                     match decode_from_receiver(payload):
                         case Reply(body=body):
-                            is_ours = to == "root" or isinstance(message, WhichChildren)
+                            is_ours = to == "root" or isinstance(message, get_args(Request))
                             decode = decode_reply if is_ours else msgspec.msgpack.decode
                             return decode(bytes(body))
                         case Failure(text=text):
                             raise AssertionError(text)
                         case _:
                             pass
+
+    def refusal(self, message: object, to: str = "root") -> str:
+        """The error that an actor answers."""
+        try:
+            answer = self.ask(message, to)
+        except AssertionError as error:
+            return str(error)
+        raise AssertionError(f"not refused: {answer}")
+
+    def asking(self, message: object, to: str = "root") -> Future[Any]:
+        """The reply to come, or its AssertionError."""
+        future: Future[Any] = Future()
+
+        def ask() -> None:
+            try:
+                future.set_result(self.ask(message, to))
+            except (AssertionError, OSError) as error:
+                future.set_exception(error)
+
+        Thread(target=ask, daemon=True).start()
+        return future
+
+    def add(self, name: str, kind: str = "Idle", to: str = "root", **table: Any) -> ChildIs:
+        """Another child of a supervisor, as start_child answers."""
+        answer = self.ask(StartChild(name, table_of(kind, **table)), to)
+        assert isinstance(answer, ChildIs)
+        return answer
+
+    def command(self, name: str, text: str) -> None:
+        """Have an actor do what keeps it from answering."""
+        with suppress(AssertionError, OSError):
+            self.ask(text, name)
 
     def is_answering(self, name: str) -> bool:
         """Whether an actor that gives back what it is asked does so."""
