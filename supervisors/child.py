@@ -26,7 +26,8 @@ from holdfast.clock import Clock, SystemClock
 from holdfast.errors import ConfigError
 from holdfast.supervisors.lifeline import Lifeline, child_end
 from holdfast.supervisors.linux import adopt_orphans, set_process_name
-from holdfast.supervisors.logs import sign_log
+from holdfast.supervisors.logs import log_to, sign_log
+from holdfast.supervisors.output import Output, take_streams
 from holdfast.supervisors.processes import Processes
 from holdfast.supervisors.reports import Reports
 from holdfast.supervisors.roles import PRELOAD, Records, address_book, make_actor
@@ -57,6 +58,7 @@ def fork_zygote(supervisor: str) -> Zygote:
 
 def run_child(payload: bytes, descriptors: dict[str, int]) -> int:
     """Become the actor that ``payload`` describes, until it stops; the exit code."""
+    take_streams(descriptors)
     start = _decode_start(payload)
     is_supervisor = isinstance(start.run, SupervisorSpec)
     # Before any socket object of its own, so that there is next to nothing to close.
@@ -72,7 +74,11 @@ def run_child(payload: bytes, descriptors: dict[str, int]) -> int:
     with ExitStack() as stack:
         try:
             if zygote is not None:
-                actor = _supervisor(start, lifeline, listeners, zygote, clock)
+                output = Output(start.name, start.environment, clock=clock)
+                stack.callback(output.close)
+                log_to(output.log)
+                stack.callback(log_to, None)
+                actor = _supervisor(start, lifeline, listeners, zygote, clock, output)
             else:
                 assert records is not None
                 actor = _leaf(start, lifeline, listeners[start.name], records, clock, stack)
@@ -128,6 +134,7 @@ def _supervisor(
     listeners: dict[str, socket.socket],
     zygote: Zygote,
     clock: Clock,
+    output: Output,
 ) -> SupervisorActor:
     assert isinstance(start.run, SupervisorSpec)
     adopt_orphans()
@@ -154,6 +161,7 @@ def _supervisor(
             names=start.run.process_names,
         ),
         listeners=listeners,
+        output=output,
         reports=Reports.of(start.name, start.environment, mailbox, clock),
         upward=Upward(
             ready=lambda: lifeline.send(Ready()),

@@ -20,6 +20,7 @@ from holdfast.clock import Clock
 from holdfast.supervisors.children import Child, ChildSaid, Overdue, is_restarted
 from holdfast.supervisors.intensity import Backoff, RestartBudget
 from holdfast.supervisors.lifeline import lifeline_pair
+from holdfast.supervisors.output import Output
 from holdfast.supervisors.processes import Gone, Processes
 from holdfast.supervisors.reports import Reports, exit_text
 from holdfast.supervisors.spec import (
@@ -65,6 +66,7 @@ class Supervision:
         mailbox: Mailbox,
         processes: Processes,
         listeners: Mapping[str, socket],
+        output: Output,
         reports: Reports,
         upward: Upward,
         clock: Clock,
@@ -72,10 +74,9 @@ class Supervision:
     ) -> None:
         """``listeners`` are those of all descendants, by name."""
         self.phase: Literal["starting", "running", "stopping", "stopped"] = "starting"
-        self.exit_code = EXIT_STOPPED
-        self.was_ready = False
-        self._name = name
-        self._spec = spec
+        self.exit_code, self.was_ready = EXIT_STOPPED, False
+        self._name, self._spec = name, spec
+        output.attach(mailbox)
         self._environment = environment
         self._mailbox = mailbox
         self._processes = processes
@@ -87,7 +88,7 @@ class Supervision:
             max_restarts=spec.max_restarts, max_seconds=spec.max_seconds, clock=clock
         )
         self._children = {  # in start order
-            child.id: Child(child, backoff=_backoff(spec, random), mailbox=mailbox)
+            child.id: Child(child, backoff=_backoff(spec, random), mailbox=mailbox, output=output)
             for child in spec.children
         }
         self.undertaker = Undertaker(mailbox=mailbox, listeners=listeners)
@@ -131,6 +132,7 @@ class Supervision:
             names += child.spec.run.descendants()
         descriptors = {name: self._listeners[name].fileno() for name in names}
         descriptors[LIFELINE] = theirs.fileno()
+        descriptors |= child.output.begin()
         if not child.spec.is_supervisor:
             descriptors |= evidence.begin(incarnation)
         self._fork_count += 1
@@ -142,6 +144,7 @@ class Supervision:
             self._mailbox.deliver(ForkFailed(self._fork_count, f"cannot be forked: {what}"))
         finally:
             theirs.close()
+            child.output.given()
 
     def _ready(self, child: Child) -> None:
         if child.state != "starting":

@@ -32,7 +32,9 @@ from holdfast.supervisors.locks import (
     prepare_data_dir,
     prepare_run_dir,
 )
-from holdfast.supervisors.logs import configure_logging, sign_log
+from holdfast.supervisors.logfiles import check_log_dir, prepare_log_dir
+from holdfast.supervisors.logs import configure_logging, log_to, sign_log
+from holdfast.supervisors.output import Output
 from holdfast.supervisors.plan import environment_of, root_spec
 from holdfast.supervisors.processes import Processes
 from holdfast.supervisors.reports import Reports
@@ -96,10 +98,10 @@ def run_root(
         adopt_orphans()
         signals = SignalPipe([signal.SIGCHLD, signal.SIGINT, signal.SIGTERM])
         stack.callback(signals.close)
-        data_dir, run_dir = Path(environment.data_dir), Path(environment.run_dir)
-        _own(stack, data_dir, run_dir)
-        boot = next_boot(data_dir)
-        listeners = Listeners(run_dir)
+        _own(stack, environment)
+        output = _begin_output(stack, environment)
+        boot = next_boot(Path(environment.data_dir))
+        listeners = Listeners(Path(environment.run_dir))
         stack.callback(listeners.close)
         listeners.open([ROOT, *spec.descendants()])
         failures: list[str] = []
@@ -110,6 +112,7 @@ def run_root(
             zygote=zygote,
             signals=signals,
             listeners=listeners,
+            output=output,
             upward=Upward(ready=on_ready, failed=failures.append),
             clock=SystemClock(),
         )
@@ -126,16 +129,31 @@ def run_root(
     return actor.supervision.exit_code
 
 
-def _own(stack: ExitStack, data_dir: Path, run_dir: Path) -> None:
-    """Lock both directories, and leave this pid in the run directory."""
+def _own(stack: ExitStack, environment: Environment) -> None:
+    """Lock the directories, and leave this pid in the run directory."""
+    data_dir, run_dir = Path(environment.data_dir), Path(environment.run_dir)
+    log_dir = Path(environment.log_folder)
+    check_log_dir(log_dir)
     prepare_data_dir(data_dir)
     stack.callback(DirectoryLock(data_dir).release)
     prepare_run_dir(run_dir)
     if not run_dir.samefile(data_dir):
         stack.callback(DirectoryLock(run_dir).release)
+    prepare_log_dir(log_dir)
+    if not (log_dir.samefile(data_dir) or log_dir.samefile(run_dir)):
+        stack.callback(DirectoryLock(log_dir).release)
     pid_file = run_dir / PID_FILE
     pid_file.write_text(f"{os.getpid()}\n")
     stack.callback(pid_file.unlink, missing_ok=True)
+
+
+def _begin_output(stack: ExitStack, environment: Environment) -> Output:
+    """From here on nobody who does not read standard error can hold the root up."""
+    output = Output(ROOT, environment, clock=SystemClock())
+    stack.callback(output.close)
+    log_to(output.log_root)
+    stack.callback(log_to, None)
+    return output
 
 
 def _root_actor(
@@ -146,6 +164,7 @@ def _root_actor(
     zygote: Zygote,
     signals: SignalPipe,
     listeners: Listeners,
+    output: Output,
     upward: Upward,
     clock: Clock,
 ) -> RootActor:
@@ -172,20 +191,24 @@ def _root_actor(
         mailbox=mailbox,
         processes=processes,
         listeners=listeners.sockets,
+        output=output,
         reports=Reports.of(ROOT, environment, mailbox, clock),
         upward=upward,
         clock=clock,
         random=random.random,
     )
-    describe = partial(_describe, environment.daemon, clock, clock.monotonic())
+    describe = partial(_describe, environment, clock, clock.monotonic())
     return construct(
         RootActor, mailbox=mailbox, supervision=supervision, boot=boot, describe=describe
     )
 
 
-def _describe(daemon: str, clock: Clock, began: float, root: ChildStatus) -> Tree:
+def _describe(environment: Environment, clock: Clock, began: float, root: ChildStatus) -> Tree:
     version, sqlite_version = _versions()
-    return Tree(daemon, version, sqlite_version, clock.monotonic() - began, root)
+    uptime = clock.monotonic() - began
+    return Tree(
+        environment.daemon, version, sqlite_version, uptime, root, str(environment.log_folder)
+    )
 
 
 @cache

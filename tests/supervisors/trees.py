@@ -239,10 +239,10 @@ class SmallTree:
         return self.outcome()
 
     def files(self) -> list[str]:
-        """What is left in the directories, except the database and the boot counter."""
+        """What is left in the directories, except what is to stay: boot counter and logs."""
         folders = (self.run_dir, self.folder / "data")
         names = [path.name for folder in folders for path in folder.iterdir()]
-        return sorted(name for name in names if name != "boot")
+        return sorted(name for name in names if name not in ("boot", "log"))
 
     def close(self) -> None:
         """Stop what still runs and let go of everything."""
