@@ -11,14 +11,21 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Final, Literal
 
-__all__ = ["LINE_BYTES", "Lines", "Others", "line_head", "pieces", "when"]
+__all__ = ["LINE_BYTES", "SIGNED", "Lines", "Others", "line_head", "pieces", "when"]
 
 LINE_BYTES: Final = 8 * 1024  # of a text; what is longer is cut into pieces
 HEAD_BYTES: Final = 256  # more than the time, the level and a name of 48 characters take
 CUT: Final = b" [...]", b"[...] "  # at the end of a piece, and at the beginning of the next one
 
 # With the offset: merged lines have to be in order, also on the night when a clock is set back.
-_HEAD: Final = rb"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3}[+-]\d\d:\d\d(?::\d\d)? [A-Za-z]+(?: \d+)? +"
+_TIME: Final = rb"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3}[+-]\d\d:\d\d(?::\d\d)?"
+_LEVEL: Final = rb"[A-Za-z]+(?: \d+)?"  # loguru's "Level 25" too
+_HEAD: Final = _TIME + rb" " + _LEVEL + rb" +"
+# Of one line; its groups are the time, the level, the actor, the pid and the text.
+SIGNED: Final = re.compile(
+    rb"(%s) (%s) +([\w-]+)\[(\d+)\] (.*)" % (_TIME, _LEVEL),
+    re.DOTALL,  # whatever a text holds, but no line end
+)
 
 
 def when(time_us: int) -> datetime:

@@ -23,6 +23,7 @@ __all__ = ["commands", "run"]
 _COMMANDS: Final = {
     "deadletters": "holdfast.cli.deadletters:deadletters",
     "events": "holdfast.cli.events:events",
+    "logs": "holdfast.cli.logs:logs",
     "start": "holdfast.cli.start:start",
     "status": "holdfast.cli.status:status",
     "stop": "holdfast.cli.stop:stop",
