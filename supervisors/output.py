@@ -103,7 +103,7 @@ class ChildOutput:
         self._mailbox = mailbox
         self._clock = clock
         self._given: list[int] = []  # the child's ends, until it has them
-        self._streams: dict[str, int] = {}  # ours
+        self._streams: dict[str, int] = {}  # ours, until it is there
         self._lines: dict[int, Lines] = {}  # of those that are read, by descriptor
 
     def begin(self) -> dict[str, int]:
@@ -133,18 +133,18 @@ class ChildOutput:
                 is_supervisor=self._others is not None,
             )
             self._mailbox.watch(fd, partial(self._read, fd))
+        self._streams.clear()
 
     def end(self) -> None:
         """It is over: take what is there, and wait for no program that holds the pipes still."""
-        for fd in self._streams.values():
-            if fd in self._lines:
-                left = _readable(fd)
-                while left > 0 and (data := self._data(fd)):
-                    left -= len(data)
-                self._finish(fd)
+        for fd in list(self._lines):
+            left = _readable(fd)
+            while left > 0 and (data := self._data(fd)):
+                left -= len(data)
+            self._finish(fd)
+        for fd in self._streams.values():  # of one that never was
             os.close(fd)
         self._streams.clear()
-        self._lines.clear()
 
     def _read(self, fd: int) -> tuple[()]:
         if self._data(fd) == b"":
@@ -163,6 +163,7 @@ class ChildOutput:
 
     def _finish(self, fd: int) -> None:
         self._mailbox.unwatch(fd)
+        os.close(fd)
         self._take(self._lines.pop(fd).finish(when(self._clock.time_us())))
 
     def _take(self, lines: bytes) -> None:

@@ -77,7 +77,14 @@ def start_time(pid: int) -> str:
 class SmallTree:
     """The root of a spec in a process of its own."""
 
-    def __init__(self, folder: Path, *children: ChildSpec, **policy: Any) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *children: ChildSpec,
+        logging: dict[str, Any] = {},  # noqa: B006 - never changed
+        **policy: Any,
+    ) -> None:
+        """``logging`` are fields of the Environment."""
         self.folder = folder
         self.run_dir = folder / "run"
         self.spec = SupervisorSpec(children=children, **policy)
@@ -86,6 +93,7 @@ class SmallTree:
             data_dir=str(folder / "data"),
             run_dir=str(self.run_dir),
             database=str(folder / "data" / "holdfast.db"),
+            **logging,
         )
         self.log: list[str] = []
         self.said: list[str] = []  # what the log says, without time and level
@@ -138,6 +146,11 @@ class SmallTree:
         while self._read(time.monotonic() + TIMEOUT):
             pass
         return self.process.wait(TIMEOUT)
+
+    def kept(self, actor: str) -> list[str]:
+        """The lines in an actor's file, whole."""
+        path = Path(self.environment.log_folder, f"{actor}.log")
+        return path.read_text().splitlines() if path.exists() else []
 
     def count(self, pattern: str) -> int:
         """How many lines so far have the pattern."""
