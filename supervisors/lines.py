@@ -17,8 +17,9 @@ LINE_BYTES: Final = 8 * 1024  # of a text; what is longer is cut into pieces
 HEAD_BYTES: Final = 256  # more than the time, the level and a name of 48 characters take
 CUT: Final = b" [...]", b"[...] "  # at the end of a piece, and at the beginning of the next one
 
-# With the offset: merged lines have to be in order, also on the night when a clock is set back.
-_TIME: Final = rb"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3}[+-]\d\d:\d\d(?::\d\d)?"
+# Merged lines have to be in order.  With the offset, for the night when a clock is set back; in
+# microseconds, since a millisecond is enough for an actor to ask another ten times.
+_TIME: Final = rb"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{6}[+-]\d\d:\d\d(?::\d\d)?"
 _LEVEL: Final = rb"[A-Za-z]+(?: \d+)?"  # loguru's "Level 25" too
 _HEAD: Final = _TIME + rb" " + _LEVEL + rb" +"
 # Of one line; its groups are the time, the level, the actor, the pid and the text.
@@ -35,7 +36,7 @@ def when(time_us: int) -> datetime:
 
 def line_head(time: datetime, level: str, actor: str, pid: int | None) -> str:
     """What comes before the text."""
-    return f"{time.isoformat(' ', 'milliseconds')} {level: <7} {actor}[{pid or 0}] "
+    return f"{time.isoformat(' ', 'microseconds')} {level: <7} {actor}[{pid or 0}] "
 
 
 def pieces(line: bytes, limit: int = LINE_BYTES) -> Iterator[bytes]:

@@ -91,6 +91,9 @@ def logs(
                 show(line)
     except OSError as error:
         raise Failure(f"{error.filename or folder}: cannot be read: {error.strerror}") from None
+    finally:
+        for reader in readers.values():
+            reader.close()
 
 
 class _Period(NamedTuple):

@@ -8,8 +8,8 @@ import pytest
 
 from holdfast.supervisors.lines import LINE_BYTES, SIGNED, Lines, Others, line_head
 
-TIME = datetime.fromisoformat("2026-05-01T12:00:00.123+02:00")
-HEAD = b"2026-05-01 12:00:00.123+02:00 STDOUT  ape[7] "
+TIME = datetime.fromisoformat("2026-05-01T12:00:00.123456+02:00")
+HEAD = b"2026-05-01 12:00:00.123456+02:00 STDOUT  ape[7] "
 
 
 def lines(*, actor: str = "ape", is_supervisor: bool = False) -> Lines:
@@ -83,7 +83,7 @@ def test_a_signed_line_can_be_read_back() -> None:
     signed = SIGNED.fullmatch(f"{head}hello [1] {{}}".encode())
     assert signed is not None
     assert signed.groups() == (
-        b"2026-05-01 12:00:00.123+02:00",
+        b"2026-05-01 12:00:00.123456+02:00",
         b"Level 25",
         b"my-agent_2",
         b"123",
