@@ -85,12 +85,8 @@ class ActorLog:
             data += self._unread()  # written before it was
             with ExitStack() as stack:
                 before = None if self._current is None else os.fstat(self._current.fileno())
-                chain = self._opened(stack)
-                for number, file in enumerate(chain):
-                    if before is not None and os.path.samestat(os.fstat(file.fileno()), before):
-                        chain = chain[number + 1 :]
-                        break
-                data += b"".join(file.read() for file in chain)
+                newer = _after(before, self._opened(stack))
+                data += b"".join(file.read() for file in newer)
         return self._parsed(self._split(data))
 
     def close(self) -> None:
@@ -166,6 +162,22 @@ def _is_at(files: list[BinaryIO], path: Path) -> bool:
     except FileNotFoundError:
         return False
     return any(os.path.samestat(os.fstat(file.fileno()), there) for file in files)
+
+
+def _after(before: os.stat_result | None, chain: list[BinaryIO]) -> list[BinaryIO]:
+    """Those of the files that were written to after the one that ``before`` tells of."""
+    if before is None:
+        return chain
+    infos = [os.fstat(file.fileno()) for file in chain]
+    for number, info in enumerate(infos):
+        if os.path.samestat(info, before):
+            return chain[number + 1 :]
+    # Rotated away, and all the others came later; or moved by somebody, and they came before.
+    return [
+        file
+        for file, info in zip(chain, infos, strict=True)
+        if file is chain[-1] or info.st_mtime_ns > before.st_mtime_ns
+    ]
 
 
 def _start_of_last(file: BinaryIO, size: int, count: int) -> int:
