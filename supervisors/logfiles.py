@@ -49,6 +49,7 @@ class LogFiles:
         self._note = note
         self._tell = tell
         self._lost: dict[str, int] = {}  # lines since a file could be written, by actor
+        self._begun: set[Path] = set()  # files that were written to in this life
 
     def write(self, actor: str, lines: bytes) -> None:
         """Append whole lines; those that cannot be are counted."""
@@ -83,6 +84,8 @@ class LogFiles:
         fd = self._open(path)
         try:
             size = os.fstat(fd).st_size
+            if path not in self._begun and size and os.pread(fd, 1, size - 1) != b"\n":
+                lines = b"\n" + lines  # a SIGKILL can end a write between two pages
             if self._max_bytes and size and size + len(lines) > self._max_bytes:
                 self._rotate(path)
                 os.close(fd)
@@ -91,6 +94,7 @@ class LogFiles:
             if os.write(fd, lines) < len(lines):
                 os.ftruncate(fd, size)  # half a line would spoil the next one
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            self._begun.add(path)
         finally:
             if fd >= 0:
                 os.close(fd)

@@ -33,8 +33,8 @@ STREAMS: Final[Mapping[str, tuple[int, Literal["STDOUT", "STDERR"]]]] = {
     "/stderr": (2, "STDERR"),
 }
 # Bytes of one stream until the others have their turn.  Signed they are up to 50 times as many,
-# if there is a line end in each, and then take 5 ms.
-TURN: Final = 16 * 1024
+# if there is a line end in each, and then take 3 ms.
+TURN: Final = 4 * 1024
 GRACE: Final = 0.5  # seconds at the end for who reads our standard error
 
 

@@ -145,6 +145,14 @@ def test_a_full_disk_leaves_no_half_line(tmp_path: Path) -> None:
     assert told.read().encode() == numbered(0, 3) + missing + numbered(5, 1)
 
 
+def test_a_line_that_a_killed_supervisor_left_unfinished_spoils_no_other(tmp_path: Path) -> None:
+    Told(tmp_path).files.write("a", b"one\ntw")
+    told = Told(tmp_path)
+    told.files.write("a", b"three\n")
+    told.files.write("a", b"four\n")
+    assert told.read() == "one\ntw\nthree\nfour\n"
+
+
 def test_nothing_but_an_ordinary_file_is_written_to(tmp_path: Path) -> None:
     told = Told(tmp_path)
     prepare_log_dir(told.folder)
