@@ -20,7 +20,7 @@ from holdfast.errors import ConfigError
 __all__ = ["LogFiles", "check_log_dir", "prepare_log_dir"]
 
 # Without O_NONBLOCK a named pipe at the place would hold up the supervisor for ever.
-FLAGS: Final = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+FLAGS: Final = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 # Makes a line of the log; the level and the text.
 Note = Callable[[str, str], bytes]
