@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final, get_args
 from loguru import logger
 
 from holdfast.supervisors.lines import line_head, pieces
+from holdfast.supervisors.output import prepare_streams
 from holdfast.supervisors.settings import LogLevel
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ _sink: Final = _Sink()  # a fact about the process, like its standard error
 
 def configure_logging(level: LogLevel) -> None:
     """Begin the log, once, in the root before it forks: this takes as long as a restart may."""
+    prepare_streams()
     logger.remove()
     # Without "diagnose", which would write the values of variables, and so secrets, to the log.
     logger.add(_sink, level=level, format=lambda _: TEXT, backtrace=False, diagnose=False)

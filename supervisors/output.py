@@ -25,7 +25,7 @@ from holdfast.supervisors.linux import buffer_c_output_by_lines
 from holdfast.supervisors.logfiles import LogFiles
 from holdfast.supervisors.spec import ChildSpec, Environment
 
-__all__ = ["ChildOutput", "Output", "take_streams"]
+__all__ = ["ChildOutput", "Output", "prepare_streams", "take_streams"]
 
 # Descriptors of a fork request, by name: no actor can be called so.
 STREAMS: Final[Mapping[str, tuple[int, Literal["STDOUT", "STDERR"]]]] = {
@@ -172,17 +172,29 @@ class ChildOutput:
             self._output.take(self._name, own, lines)
 
 
+def prepare_streams() -> None:
+    """In the root, before it forks: what children print appears at once, and is never refused.
+
+    Done once, since it takes as long as a tenth of a restart may.
+    """
+    while (fd := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass  # else a file of ours would get the number of one that was closed
+    os.close(fd)
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:
+            stream.flush()
+    sys.stdout, sys.stderr = _text_stream(1), _text_stream(2)
+    if sys.__stdout__ is not None:
+        sys.__stdout__.reconfigure(line_buffering=True)
+    buffer_c_output_by_lines()
+
+
 def take_streams(descriptors: dict[str, int]) -> None:
     """In the child, before anything else: the pipes become its standard output and error."""
     for name, (number, _) in STREAMS.items():
         fd = descriptors.pop(name)
         os.dup2(fd, number)
         os.close(fd)
-    # New ones: those that were made for a file or a terminal have noted that they are.
-    sys.stdout, sys.stderr = _text_stream(1), _text_stream(2)
-    if sys.__stdout__ is not None:
-        sys.__stdout__.reconfigure(line_buffering=True)
-    buffer_c_output_by_lines()
 
 
 def _text_stream(fd: int) -> TextIO:
