@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from holdfast.supervisors.spec import MAX_DESCENDANTS
+from holdfast.supervisors.spec import MAX_DESCENDANTS, ChildSpec
 from holdfast.supervisors.zygote import MAX_DESCRIPTORS
 from tests.supervisors.conftest import Grow
 from tests.supervisors.trees import LINE, PROJECT, TIMEOUT, SmallTree, child, nested
@@ -29,6 +29,10 @@ WAYS = {
     "logging": "WARNING",
 }
 ANSWER = 5.0  # seconds; a bound on failure
+
+
+def talker(name: str) -> ChildSpec:
+    return child(name, "talkers:Talker")
 
 
 def say(tree: SmallTree, how: str, what: Any, to: str = "talker") -> int:
@@ -58,7 +62,7 @@ def whole(tree: SmallTree, text: str) -> str:
 
 @pytest.mark.parametrize("how", WAYS)
 def test_what_a_child_says_is_a_line_with_its_name(grow: Grow, how: str) -> None:
-    tree = grow(child("talker", "Talker")).ready()
+    tree = grow(talker("talker")).ready()
     pid = say(tree, how, "hello there")
     line = whole(tree, "hello there")
     found = LINE.match(line)
@@ -69,7 +73,7 @@ def test_what_a_child_says_is_a_line_with_its_name(grow: Grow, how: str) -> None
 
 
 def test_the_last_words_of_a_killed_child_come_before_the_report_of_its_death(grow: Grow) -> None:
-    tree = grow(child("talker", "Talker")).ready()
+    tree = grow(talker("talker")).ready()
     send(tree, "dying", "no line end").join()
     tree.expect("^talker is ready")
     dead = next(n for n, line in enumerate(tree.said) if line.startswith("talker is dead"))
@@ -78,7 +82,7 @@ def test_the_last_words_of_a_killed_child_come_before_the_report_of_its_death(gr
 
 
 def test_every_line_of_a_traceback_has_the_name_and_the_level(grow: Grow) -> None:
-    tree = grow(child("talker", "Talker")).ready()
+    tree = grow(talker("talker")).ready()
     send(tree, "falling", "one\ntwo").join()
     tree.expect("^talker is dead")
     kept = [LINE.match(line) for line in tree.kept("talker")]
@@ -90,7 +94,7 @@ def test_every_line_of_a_traceback_has_the_name_and_the_level(grow: Grow) -> Non
 
 
 def test_bytes_that_are_no_text_and_endless_lines_do_no_harm(grow: Grow) -> None:
-    tree = grow(child("talker", "Talker")).ready()
+    tree = grow(talker("talker")).ready()
     say(tree, "bytes", b"\xff\x00\xc3")
     say(tree, "bytes", b"\n" + b"y" * 100_000)
     say(tree, "bytes", b"\nafter\n")
@@ -102,7 +106,7 @@ def test_bytes_that_are_no_text_and_endless_lines_do_no_harm(grow: Grow) -> None
 
 
 def test_a_child_that_closes_a_stream_goes_on(grow: Grow) -> None:
-    tree = grow(child("talker", "Talker")).ready()
+    tree = grow(talker("talker")).ready()
     say(tree, "bytes", b"unfinished")
     before = descriptors(tree)
     say(tree, "closing", "")
@@ -122,7 +126,7 @@ def descriptors(tree: SmallTree) -> int:
 
 
 def test_a_program_that_holds_the_pipes_delays_nothing(grow: Grow) -> None:
-    tree = grow(child("talker", "Talker")).ready()
+    tree = grow(talker("talker")).ready()
     say(tree, "helper", "from below")
     tree.expect("^from below$")
     before = descriptors(tree)
@@ -136,8 +140,8 @@ def test_a_program_that_holds_the_pipes_delays_nothing(grow: Grow) -> None:
 def test_a_flood_starves_nobody_and_takes_bounded_room(grow: Grow) -> None:
     # Nobody reads the daemon's standard error meanwhile, either.
     tree = grow(
-        child("talker", "Talker"),
-        nested("below", child("deep", "Talker")),
+        talker("talker"),
+        nested("below", talker("deep")),
         logging={"log_max_bytes": 1_000_000, "log_backups": 2},
     ).ready()
     floods = [send(tree, "flooding", 50_000_000, name) for name in ("talker", "deep")]
@@ -159,8 +163,8 @@ def test_a_flood_starves_nobody_and_takes_bounded_room(grow: Grow) -> None:
 
 def test_nobody_has_to_read_the_daemons_standard_error(grow: Grow) -> None:
     tree = grow(
-        child("talker", "Talker"),
-        nested("below", child("deep", "Talker")),
+        talker("talker"),
+        nested("below", talker("deep")),
         max_restarts=1_000,
     ).ready()
     for name in ("talker", "deep"):
@@ -187,7 +191,7 @@ def running_as_another(tree: SmallTree, dead: int) -> bool:
 
 
 def test_lines_from_below_a_nested_supervisor_are_kept_and_shown_once(grow: Grow) -> None:
-    tree = grow(nested("upper", nested("lower", child("deep", "Talker")))).ready()
+    tree = grow(nested("upper", nested("lower", talker("deep")))).ready()
     say(tree, "print", "from the depth", "deep")
     line = whole(tree, "from the depth")
     assert tree.kept("deep") == [line]
@@ -199,7 +203,7 @@ def test_lines_from_below_a_nested_supervisor_are_kept_and_shown_once(grow: Grow
 
 
 def test_lines_are_kept_whoever_is_killed(grow: Grow) -> None:
-    tree = grow(nested("below", child("deep", "Talker"))).ready()
+    tree = grow(nested("below", talker("deep"))).ready()
     for number in range(3):
         say(tree, "print", f"line {number}", "deep")
         tree.expect(f"^line {number}$")  # its supervisor has it
@@ -217,7 +221,7 @@ def test_lines_are_kept_whoever_is_killed(grow: Grow) -> None:
 
 
 def test_a_file_that_cannot_be_written_is_told_and_the_child_goes_on(grow: Grow) -> None:
-    tree = grow(child("talker", "Talker")).ready()
+    tree = grow(talker("talker")).ready()
     path = Path(tree.environment.log_folder, "talker.log")
     path.mkdir()
     say(tree, "print", "one")

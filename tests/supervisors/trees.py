@@ -47,9 +47,13 @@ LINE = re.compile(r"^(\S+ \S+) (\w+) +([\w-]+)\[(\d+)\] (.*)$")
 
 
 def child(name: str, kind: str = "Idle", **policy: Any) -> ChildSpec:
-    """A child that runs a class of agents_for_tests; ``options`` go to it, the rest is policy."""
+    """A child that runs a class of agents_for_tests; ``options`` go to it, the rest is policy.
+
+    ``kind`` "module:Class" is one of another module of this folder.
+    """
+    target = kind if ":" in kind else f"agents_for_tests:{kind}"
     run = AgentSettings(
-        target=f"tests.supervisors.agents_for_tests:{kind}",
+        target=f"tests.supervisors.{target}",
         python_path=(str(PROJECT),),
         options=policy.pop("options", {}),
     )
