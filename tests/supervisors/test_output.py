@@ -74,11 +74,13 @@ def test_what_a_child_says_is_a_line_with_its_name(grow: Grow, how: str) -> None
 
 def test_the_last_words_of_a_killed_child_come_before_the_report_of_its_death(grow: Grow) -> None:
     tree = grow(talker("talker")).ready()
-    send(tree, "dying", "no line end").join()
+    before = ("z" * 99 + "\n") * 600  # nearly all that a pipe holds, and many a turn's worth
+    send(tree, "dying", before + "no line end").join()
     tree.expect("^talker is ready")
     dead = next(n for n, line in enumerate(tree.said) if line.startswith("talker is dead"))
     assert tree.said.index("no line end") < dead
-    assert tree.kept("talker")[0].endswith("] no line end")
+    assert tree.said[:dead].count("z" * 99) == 600
+    assert tree.kept("talker")[-1].endswith("] no line end")
 
 
 def test_every_line_of_a_traceback_has_the_name_and_the_level(grow: Grow) -> None:
