@@ -75,7 +75,11 @@ def test_what_a_child_says_is_a_line_with_its_name(grow: Grow, how: str) -> None
 def test_the_last_words_of_a_killed_child_come_before_the_report_of_its_death(grow: Grow) -> None:
     tree = grow(talker("talker")).ready()
     before = ("z" * 99 + "\n") * 600  # nearly all that a pipe holds, and many a turn's worth
+    pid = tree.pids()["talker"]
+    tree.process.send_signal(signal.SIGSTOP)  # it is to find the words and the death together
     send(tree, "dying", before + "no line end").join()
+    tree.until(lambda: not Path(f"/proc/{pid}").exists())
+    tree.process.send_signal(signal.SIGCONT)
     tree.expect("^talker is ready")
     dead = next(n for n, line in enumerate(tree.said) if line.startswith("talker is dead"))
     assert tree.said.index("no line end") < dead

@@ -113,6 +113,7 @@ class SmallTree:
         self.process = subprocess.Popen(
             [sys.executable, "-m", "tests.supervisors.root", str(spec)],
             cwd=PROJECT,
+            env={key: value for key, value in os.environ.items() if key != "PYTHONUNBUFFERED"},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
