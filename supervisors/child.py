@@ -39,7 +39,8 @@ from holdfast.supervisors.limits import Reserve, apply_limits, is_out_of_memory
 from holdfast.supervisors.linux import adopt_orphans, set_process_name
 from holdfast.supervisors.listeners import Listeners
 from holdfast.supervisors.lives import ACTOR, LIFE, RUN_DIR, Badge, life_below
-from holdfast.supervisors.logs import sign_log
+from holdfast.supervisors.logs import log_to, sign_log
+from holdfast.supervisors.output import Output, take_streams
 from holdfast.supervisors.processes import Processes
 from holdfast.supervisors.reports import Reports
 from holdfast.supervisors.roles import PRELOAD, Records, address_book, make_actor
@@ -82,6 +83,7 @@ def _processes(supervisor: str, zygote: Zygote, mailbox: Mailbox, life: str) -> 
 
 def run_child(payload: bytes, descriptors: dict[str, int]) -> int:
     """Become the actor that ``payload`` describes, until it stops; the exit code."""
+    take_streams(descriptors)
     start = _decode_start(payload)
     is_supervisor = isinstance(start.run, SupervisorSpec)
     badge = _put_on_badge(start)  # before the zygote, whose children wear it too
@@ -101,7 +103,11 @@ def run_child(payload: bytes, descriptors: dict[str, int]) -> int:
         stack.callback(badge.take_off)
         try:
             if zygote is not None:
-                actor = _supervisor(start, lifeline, listeners, zygote, pulse, clock, stack)
+                output = Output(start.name, start.environment, clock=clock)
+                stack.callback(output.close)
+                log_to(output.log)
+                stack.callback(log_to, None)
+                actor = _supervisor(start, lifeline, listeners, zygote, pulse, clock, stack, output)
             else:
                 assert not isinstance(start.run, SupervisorSpec)
                 reserve = apply_limits(start.run)
@@ -170,6 +176,7 @@ def _supervisor(
     pulse: Pulse,
     clock: Clock,
     stack: ExitStack,
+    output: Output,
 ) -> SupervisorActor:
     assert isinstance(start.run, SupervisorSpec)
     adopt_orphans()
@@ -194,17 +201,22 @@ def _supervisor(
         mailbox=mailbox,
         processes=_processes(start.name, zygote, mailbox, os.environ[LIFE]),
         listeners=addresses,
+        output=output,
         reports=Reports.of(start.name, start.environment, mailbox, clock),
-        upward=Upward(
-            ready=lambda: lifeline.send(Ready()),
-            failed=lambda text: lifeline.send(Failed(text[-LONGEST:])),
-            below=lambda added, shutdown: lifeline.send(Below(added, shutdown)),
-        ),
+        upward=_upward(lifeline),
         clock=clock,
         random=random.random,
     )
     return construct(
         SupervisorActor, mailbox=mailbox, supervision=Supervision(given), reply=lifeline.send
+    )
+
+
+def _upward(lifeline: Lifeline[FromParent]) -> Upward:
+    return Upward(
+        ready=lambda: lifeline.send(Ready()),
+        failed=lambda text: lifeline.send(Failed(text[-LONGEST:])),
+        below=lambda *added: lifeline.send(Below(*added)),
     )
 
 

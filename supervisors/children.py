@@ -28,6 +28,7 @@ from holdfast.supervisors.evidence import Evidence
 from holdfast.supervisors.intensity import Backoff
 from holdfast.supervisors.lifeline import Lifeline
 from holdfast.supervisors.linux import process_stat
+from holdfast.supervisors.output import Output
 from holdfast.supervisors.settings import Restart, Shutdown
 from holdfast.supervisors.spec import EXIT_FAILED, EXIT_SHUTDOWN, EXIT_STOPPED, ChildSpec
 
@@ -63,12 +64,19 @@ class Child:
     """A child's spec, the process that runs it now if any, and what happened to those before."""
 
     def __init__(
-        self, spec: ChildSpec, *, backoff: Backoff, mailbox: Mailbox, is_added: bool = False
+        self,
+        spec: ChildSpec,
+        *,
+        backoff: Backoff,
+        mailbox: Mailbox,
+        output: Output,
+        is_added: bool = False,
     ) -> None:
         """``is_added``: by a message, after its supervisor had started."""
         self.spec = spec
         self.is_added = is_added
         self.backoff = backoff
+        self.output = output.child(spec)
         self.evidence = Evidence(spec.id, accuses=not spec.is_supervisor)
         self.state: ChildState = "stopped"
         self.starts = 0  # the incarnation
@@ -136,6 +144,7 @@ class Child:
         # Not before: a child may be ready before the zygote has told its pid.
         assert self._lifeline is not None
         self._home.watch(self._lifeline.fileno(), self._listen)
+        self.output.listen(pid)
         if self._is_doomed:
             self.kill(self._verdict)
 
@@ -271,6 +280,7 @@ class Child:
     def ended(self, status: int | None, at: float) -> LastExit:
         """All of it is over: reaped with ``status``, or it is known that there is none (None)."""
         self._disarm()
+        self.output.end()
         self.exit_status = None
         if self._pidfd >= 0:
             self._home.unwatch(self._pidfd)

@@ -39,6 +39,7 @@ TABLES: Final = ("daemon", "storage", "supervisors", "actors", "agents")
 SUPERVISORS: Final = ("root", "state", "agents")  # always there, in start order
 # Names of actors to come: an agent that took one today would break tomorrow.
 RESERVED: Final = frozenset({"files", "tracker"})
+LOG_LEAST: Final = 64 * 1024  # bytes; two of the longest lines
 
 _Table = TypeVar("_Table", bound=msgspec.Struct)
 
@@ -95,7 +96,7 @@ class _Document:
                 raise self._error(f"{table} = {_shown(content)}", f"a table, [{table}]")
         settings = Settings(
             file=self._file,
-            daemon=self._decode("daemon", self._document.get("daemon", {}), DaemonSettings),
+            daemon=self._daemon(),
             storage=self._decode("storage", self._document.get("storage", {}), StorageSettings),
             supervisors=self.supervisors(),
             actors=self._actors(),
@@ -103,6 +104,13 @@ class _Document:
         )
         self._check_tree(settings)
         return settings
+
+    def _daemon(self) -> DaemonSettings:
+        daemon = self._decode("daemon", self._document.get("daemon", {}), DaemonSettings)
+        if 0 < daemon.log_max_bytes < LOG_LEAST:
+            shown = f"[daemon] log_max_bytes = {daemon.log_max_bytes}"
+            raise self._error(shown, f"bytes >= {LOG_LEAST}, or 0 for files without a bound")
+        return daemon
 
     def supervisors(self) -> dict[str, SupervisorSettings]:
         """The supervisors of the file, and those that are always there."""

@@ -71,6 +71,7 @@ class Launcher:
             names += child.spec.run.descendants()
         descriptors = {name: self._listeners.sockets[name].fileno() for name in names}
         descriptors[LIFELINE] = theirs.fileno()
+        descriptors |= child.output.begin()
         descriptors |= evidence.begin(incarnation)
         self._count += 1
         self._forks[self._count] = child
@@ -81,6 +82,7 @@ class Launcher:
             self._mailbox.deliver(ForkFailed(self._count, f"cannot be forked: {what}"))
         finally:
             theirs.close()
+            child.output.given()
 
     def forked(self, message: Forked) -> None:
         """A process came of it."""

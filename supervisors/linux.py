@@ -12,6 +12,7 @@ __all__ = [
     "ProcessStat",
     "address_space",
     "adopt_orphans",
+    "buffer_c_output_by_lines",
     "children_of_this_process",
     "die_with_parent",
     "process_name",
@@ -23,6 +24,7 @@ __all__ = [
 PR_SET_PDEATHSIG: Final = 1
 PR_SET_NAME: Final = 15
 PR_SET_CHILD_SUBREAPER: Final = 36
+IOLBF: Final = 1
 
 _libc: Final = ctypes.CDLL(None, use_errno=True)
 _page_bytes: Final = os.sysconf("SC_PAGESIZE")
@@ -43,6 +45,15 @@ def die_with_parent(parent: int) -> None:
 def adopt_orphans() -> None:
     """Become the parent of every descendant that loses its own."""
     _prctl(PR_SET_CHILD_SUBREAPER, 1)
+
+
+def buffer_c_output_by_lines() -> None:
+    """Have what C code prints appear at once, though standard output is no terminal.
+
+    The exit of a child would not write out what is left: it is past the C library's own end.
+    """
+    stdout = ctypes.c_void_p.in_dll(_libc, "stdout")
+    _libc.setvbuf(stdout, None, IOLBF, 0)
 
 
 def set_process_name(name: str) -> None:

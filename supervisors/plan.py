@@ -34,6 +34,9 @@ def environment_of(settings: Settings, *, data_dir: Path, run_dir: Path) -> Envi
         sync_interval=settings.storage.sync_interval,
         log_level=settings.daemon.log_level,
         shutdown=settings.supervisors["root"].shutdown,
+        log_dir=str(data_dir / settings.daemon.log_dir),
+        log_max_bytes=settings.daemon.log_max_bytes,
+        log_backups=settings.daemon.log_backups,
         report_to="log",
     )
 

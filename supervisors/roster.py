@@ -12,6 +12,7 @@ from holdfast.actors.mailbox import Mailbox
 from holdfast.errors import ChildError
 from holdfast.supervisors.children import Child
 from holdfast.supervisors.listeners import Listeners
+from holdfast.supervisors.output import Output
 from holdfast.supervisors.restart_limits import RestartLimits
 from holdfast.supervisors.settings import Shutdown
 from holdfast.supervisors.spec import (
@@ -37,6 +38,7 @@ class Roster:
         mailbox: Mailbox,
         limits: RestartLimits,
         listeners: Listeners,
+        output: Output,
         undertaker: Undertaker,
         tell_below: Callable[[dict[str, str], Shutdown], None],
     ) -> None:
@@ -49,6 +51,7 @@ class Roster:
         self._mailbox = mailbox
         self._limits = limits
         self._listeners = listeners
+        self._output = output
         self._undertaker = undertaker
         self._tell_below = tell_below
         self.children: dict[str, Child] = {}
@@ -118,4 +121,10 @@ class Roster:
 
     def _child(self, spec: ChildSpec, *, is_added: bool) -> Child:
         backoff = self._limits.backoff()
-        return Child(spec, backoff=backoff, mailbox=self._mailbox, is_added=is_added)
+        return Child(
+            spec,
+            backoff=backoff,
+            mailbox=self._mailbox,
+            output=self._output,
+            is_added=is_added,
+        )

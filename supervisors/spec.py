@@ -57,7 +57,10 @@ def zygote_name(supervisor: str) -> str:
 
 
 class Environment(msgspec.Struct, frozen=True, kw_only=True):
-    """What all processes of one daemon share; directories are absolute."""
+    """What all processes of one daemon share; directories are absolute.
+
+    ``log_dir`` "" is ``log`` in ``data_dir``.
+    """
 
     daemon: str
     data_dir: str
@@ -67,7 +70,15 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
     sync_interval: float = 1.0
     log_level: LogLevel = "INFO"
     shutdown: Shutdown | Literal["children"] = "children"  # what the stop of the root may take
+    log_dir: str = ""
+    log_max_bytes: int = 10_000_000
+    log_backups: int = 3
     report_to: str | None = None  # the actor that gets the supervisors' reports as events
+
+    @property
+    def log_folder(self) -> str:
+        """Where the lines of all processes are kept."""
+        return self.log_dir or f"{self.data_dir}/log"
 
     @property
     def stop_within(self) -> float | None:

@@ -21,6 +21,7 @@ from holdfast.supervisors.ending import Ending
 from holdfast.supervisors.launcher import Launcher
 from holdfast.supervisors.listeners import Listeners
 from holdfast.supervisors.orders import Orders
+from holdfast.supervisors.output import Output
 from holdfast.supervisors.processes import Gone, Processes
 from holdfast.supervisors.reports import Reports, exit_text
 from holdfast.supervisors.restart_limits import RestartLimits
@@ -66,6 +67,7 @@ class Given(msgspec.Struct, frozen=True, kw_only=True):
     mailbox: Mailbox
     processes: Processes
     listeners: Listeners
+    output: Output
     reports: Reports
     upward: Upward
     clock: Clock
@@ -81,6 +83,7 @@ class Supervision:
         self.exit_code = EXIT_STOPPED
         self.was_ready = False
         self.is_complete = False  # its significant children have ended: that is why it stops
+        given.output.attach(mailbox)
         self.orders = Orders()
         self.undertaker = Undertaker(mailbox=mailbox, listeners=given.listeners)
         self._name, self._spec, self._clock = given.name, spec, clock
@@ -93,6 +96,7 @@ class Supervision:
             mailbox=mailbox,
             limits=self._limits,
             listeners=given.listeners,
+            output=given.output,
             undertaker=self.undertaker,
             tell_below=given.upward.below,
         )

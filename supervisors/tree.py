@@ -36,8 +36,10 @@ from holdfast.supervisors.locks import (
     prepare_data_dir,
     prepare_run_dir,
 )
-from holdfast.supervisors.logs import configure_logging, sign_log
+from holdfast.supervisors.logfiles import check_log_dir, prepare_log_dir
+from holdfast.supervisors.logs import configure_logging, log_to, sign_log
 from holdfast.supervisors.notify import Notifier
+from holdfast.supervisors.output import Output
 from holdfast.supervisors.plan import environment_of, root_spec
 from holdfast.supervisors.processes import Processes
 from holdfast.supervisors.reports import Reports
@@ -101,10 +103,10 @@ def run_root(
         kin = _fork_first(stack)
         signals = SignalPipe([signal.SIGCHLD, signal.SIGINT, signal.SIGTERM])
         stack.callback(signals.close)
-        data_dir, run_dir = Path(environment.data_dir), Path(environment.run_dir)
-        _own(stack, data_dir, run_dir)
-        boot = next_boot(data_dir)
-        listeners = _listeners(stack, run_dir, [ROOT, *spec.descendants()])
+        _own(stack, environment)
+        output = _begin_output(stack, environment)
+        boot = next_boot(Path(environment.data_dir))
+        listeners = _listeners(stack, Path(environment.run_dir), [ROOT, *spec.descendants()])
         actor = _root_actor(
             spec,
             environment,
@@ -112,6 +114,7 @@ def run_root(
             kin=kin,
             signals=signals,
             listeners=listeners,
+            output=output,
             upward=_upward(environment, on_ready, failures, notifier),
             clock=SystemClock(),
         )
@@ -189,16 +192,31 @@ def _listeners(stack: ExitStack, run_dir: Path, names: list[str]) -> Listeners:
     return listeners
 
 
-def _own(stack: ExitStack, data_dir: Path, run_dir: Path) -> None:
-    """Lock both directories, and leave this pid in the run directory."""
+def _own(stack: ExitStack, environment: Environment) -> None:
+    """Lock the directories, and leave this pid in the run directory."""
+    data_dir, run_dir = Path(environment.data_dir), Path(environment.run_dir)
+    log_dir = Path(environment.log_folder)
+    check_log_dir(log_dir)
     prepare_data_dir(data_dir)
     stack.callback(DirectoryLock(data_dir).release)
     prepare_run_dir(run_dir)
     if not run_dir.samefile(data_dir):
         stack.callback(DirectoryLock(run_dir).release)
+    prepare_log_dir(log_dir)
+    if not (log_dir.samefile(data_dir) or log_dir.samefile(run_dir)):
+        stack.callback(DirectoryLock(log_dir).release)
     pid_file = run_dir / PID_FILE
     pid_file.write_text(f"{os.getpid()}\n")
     stack.callback(pid_file.unlink, missing_ok=True)
+
+
+def _begin_output(stack: ExitStack, environment: Environment) -> Output:
+    """From here on nobody who does not read standard error can hold the root up."""
+    output = Output(ROOT, environment, clock=SystemClock())
+    stack.callback(output.close)
+    log_to(output.log_root)
+    stack.callback(log_to, None)
+    return output
 
 
 def _root_actor(
@@ -209,6 +227,7 @@ def _root_actor(
     kin: _Kin,
     signals: SignalPipe,
     listeners: Listeners,
+    output: Output,
     upward: Upward,
     clock: Clock,
 ) -> RootActor:
@@ -230,26 +249,29 @@ def _root_actor(
         mailbox=mailbox,
         processes=kin.processes(mailbox, signals),
         listeners=listeners,
+        output=output,
         reports=Reports.of(ROOT, environment, mailbox, clock),
         upward=upward,
         clock=clock,
         random=random.random,
     )
-    describe = partial(_describe, environment.daemon, clock, clock.monotonic())
     return construct(
         RootActor,
         mailbox=mailbox,
         supervision=Supervision(given),
         boot=boot,
         within=environment.stop_within,
-        describe=describe,
+        describe=partial(_describe, environment, clock, clock.monotonic()),
         signs=recorder.signs,
     )
 
 
-def _describe(daemon: str, clock: Clock, began: float, root: ChildStatus) -> Tree:
+def _describe(environment: Environment, clock: Clock, began: float, root: ChildStatus) -> Tree:
     version, sqlite_version = _versions()
-    return Tree(daemon, version, sqlite_version, clock.monotonic() - began, root)
+    uptime = clock.monotonic() - began
+    return Tree(
+        environment.daemon, version, sqlite_version, uptime, root, str(environment.log_folder)
+    )
 
 
 @cache

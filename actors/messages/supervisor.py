@@ -184,13 +184,14 @@ class GetTree(msgspec.Struct, frozen=True, array_like=True, tag="get_tree"):
 
 
 class Tree(msgspec.Struct, frozen=True, array_like=True, tag="tree"):
-    """The tree; ``uptime`` in seconds."""
+    """The tree; ``uptime`` in seconds, ``log_dir`` where the lines of its processes are."""
 
     name: str
     version: str
     sqlite_version: str
     uptime: float
     root: ChildStatus
+    log_dir: str = ""
 
 
 class StopTree(msgspec.Struct, frozen=True, array_like=True, tag="stop_tree"):

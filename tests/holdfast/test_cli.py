@@ -14,6 +14,7 @@ from tests.holdfast.conftest import Run, environment
 CLIENTS = (
     ("status",),
     ("stop",),
+    ("logs",),
     ("events", "tail"),
     ("events", "query"),
     ("events", "export"),

@@ -15,7 +15,8 @@ from holdfast.supervisors.children import Child
 from holdfast.supervisors.evidence import RECORDER
 from holdfast.supervisors.intensity import Backoff
 from holdfast.supervisors.lifeline import lifeline_pair
-from holdfast.supervisors.spec import SupervisorSpec
+from holdfast.supervisors.output import Output
+from holdfast.supervisors.spec import Environment, SupervisorSpec
 from holdfast.supervisors.watchdog import STACK_WAIT, Hung, Watchdog
 from tests.clock import ManualClock
 from tests.supervisors import trees
@@ -36,7 +37,11 @@ class Kennel:
         backoff = Backoff(
             initial=0, factor=1, maximum=0, jitter=0, stable_after=1, random=lambda: 0.0
         )
-        self.child = Child(spec, backoff=backoff, mailbox=self._mailbox)
+        # It prints nothing, so that no file is ever written.
+        nowhere = Environment(daemon="test", data_dir="", run_dir="", database="")
+        self._output = Output("s", nowhere, clock=self.clock)
+        self._output.attach(self._mailbox)
+        self.child = Child(spec, backoff=backoff, mailbox=self._mailbox, output=self._output)
         lifeline, self._theirs = lifeline_pair()
         self.child.begin(lifeline, self.clock.monotonic())
         self.record = FlightRecorder(self.child.evidence.begin("1.1")[RECORDER])
@@ -72,6 +77,7 @@ class Kennel:
         self.process.communicate()
         self.child.ended(9, 0.0)
         self.child.evidence.ended("", crashed=False)
+        self._output.close()
         self._theirs.close()
         self._mailbox.close()
 

@@ -62,9 +62,13 @@ LINE = re.compile(r"^(\S+ \S+) (\w+) +([\w-]+)\[(\d+)\] (.*)$")
 
 
 def child(name: str, kind: str = "Idle", **policy: Any) -> ChildSpec:
-    """A child that runs a class of agents_for_tests; ``options`` go to it, the rest is policy."""
+    """A child that runs a class of agents_for_tests; ``options`` go to it, the rest is policy.
+
+    ``kind`` "module:Class" is one of another module of this folder.
+    """
+    target = kind if ":" in kind else f"agents_for_tests:{kind}"
     run = AgentSettings(
-        target=f"tests.supervisors.agents_for_tests:{kind}",
+        target=f"tests.supervisors.{target}",
         python_path=(str(PROJECT),),
         options=policy.pop("options", {}),
         handler_timeout=policy.pop("handler_timeout", 0.0),
@@ -118,9 +122,13 @@ class SmallTree:
         folder: Path,
         *children: ChildSpec,
         stop_within: float | Literal["children"] = "children",
+        logging: dict[str, Any] = {},  # noqa: B006 - never changed
         **policy: Any,
     ) -> None:
-        """``policy`` is the root's, and ``stop_within`` what its stop may take."""
+        """``policy`` is the root's, and ``stop_within`` what its stop may take.
+
+        ``logging`` are fields of the Environment.
+        """
         self.folder = folder
         self.run_dir = folder / "run"
         self.spec = SupervisorSpec(children=children, **policy)
@@ -130,6 +138,7 @@ class SmallTree:
             run_dir=str(self.run_dir),
             database=str(folder / "data" / "holdfast.db"),
             shutdown=stop_within,
+            **logging,
         )
         self.log: list[str] = []
         self.said: list[str] = []  # what the log says, without time and level
@@ -146,6 +155,7 @@ class SmallTree:
         self.process = subprocess.Popen(
             [sys.executable, "-m", "tests.supervisors.root", str(spec)],
             cwd=PROJECT,
+            env={key: value for key, value in os.environ.items() if key != "PYTHONUNBUFFERED"},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
@@ -189,6 +199,11 @@ class SmallTree:
         while self._read(time.monotonic()):
             pass
         return self.said
+
+    def kept(self, actor: str) -> list[str]:
+        """The lines in an actor's file, whole."""
+        path = Path(self.environment.log_folder, f"{actor}.log")
+        return path.read_text().splitlines() if path.exists() else []
 
     def count(self, pattern: str) -> int:
         """How many lines so far have the pattern."""
@@ -324,10 +339,10 @@ class SmallTree:
         return self.outcome()
 
     def files(self) -> list[str]:
-        """What is left in the directories, except the database and the boot counter."""
+        """What is left in the directories, except what is to stay: boot counter and logs."""
         folders = (self.run_dir, self.folder / "data")
         names = [path.name for folder in folders for path in folder.iterdir()]
-        return sorted(name for name in names if name != "boot")
+        return sorted(name for name in names if name not in ("boot", "log"))
 
     def close(self) -> None:
         """Stop what still runs and let go of everything."""
