@@ -311,14 +311,17 @@ class SmallTree:
     # -- what is done to it -------------------------------------------------------------------
 
     def pids(self) -> dict[str, int]:
-        """All processes of the tree by name, zygotes as ``zygote:SUPERVISOR``."""
-        found = {}
+        """All processes of the tree by name, zygotes as ``zygote:SUPERVISOR``.
+
+        A fork has the name of its parent until it takes one of its own: the parent counts.
+        """
+        found: dict[str, int] = {}
         waiting = [self.process.pid]
         while waiting:
             pid = waiting.pop()
             with suppress(OSError):
                 name = Path(f"/proc/{pid}/comm").read_text().strip()
-                found["root" if pid == self.process.pid else name] = pid
+                found.setdefault("root" if pid == self.process.pid else name, pid)
                 below = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
                 waiting += map(int, below)
         return found
