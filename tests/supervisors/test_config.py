@@ -36,6 +36,8 @@ BAD = [
     ('[daemon]\nname = "../x"', '[daemon] name = "../x": expected a name of 1 to 48'),
     ('[daemon]\ndata_dir = ""', '[daemon] data_dir = "": expected a text that is not empty'),
     ('[daemon]\nlog_level = "LOUD"', '[daemon] log_level = "LOUD": expected one of "TRACE", '),
+    ("[daemon]\nlog_max_bytes = 9", "log_max_bytes = 9: expected bytes >= 65536, or 0 for files"),
+    ("[daemon]\nlog_backups = -1", "[daemon] log_backups = -1: expected a number, 0 to 1000"),
     ('[storage]\nbackend = "postgresql"', '[storage] backend = "postgresql": expected "sqlite"'),
     ('[storage]\ndurability = "yes"', 'durability = "yes": expected one of "committed", "disk"'),
     ("[storage]\nsync_interval = inf", "[storage] sync_interval = Infinity: expected seconds > 0"),
