@@ -1,6 +1,7 @@
 """An agent that writes down what it handles where its death cannot touch it: in a file.
 
-A line is one ``write`` to a descriptor opened with O_APPEND, so a SIGKILL leaves whole lines.
+A line is one ``write`` to a descriptor opened with O_APPEND, within one page of the file: at the
+end of a page the kernel cuts a write of who is being killed.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Any, NamedTuple
 
 import holdfast
 
-LINE = 22  # bytes of each
+LINE = 32  # bytes of each; as many fill a page exactly
 HUNG = 999  # stands for the sender when the agent hangs
 
 
@@ -28,7 +29,7 @@ class Entry(NamedTuple):
     @property
     def line(self) -> bytes:
         """As it stands in the file."""
-        return b"%03d %07d %d %07d\n" % self
+        return b"%03d %07d %d %017d\n" % self
 
 
 class Scribe(holdfast.Agent):

@@ -126,7 +126,8 @@ class Busy(holdfast.Agent):
             case ["exit", int(code)]:
                 os._exit(code)
             case ["count", int(number)]:
-                os.write(self._handled, f"{number}\n".encode())
+                # Of a length that fills a page exactly: there a kill could cut it.
+                os.write(self._handled, f"{number:7}\n".encode())
         return message
 
 
