@@ -22,6 +22,7 @@ from holdfast.supervisors.lives import marks_of
 __all__ = ["Guardian", "end_life"]
 
 NAME: Final = "guardian"
+OVER: Final = b"over"  # what the root says when it has ended everything itself
 PATIENCE: Final = 1.0  # seconds after the last find; what is in the kernel's hands takes longer
 ROUND: Final = 0.05  # seconds to wait for the ends of those found, before looking again
 # It has to be there when all others are told to go.
@@ -42,9 +43,7 @@ class Guardian:
     def watch(self, session: int) -> None:
         """All below the root is in this session; the one before is empty."""
         self._session = session
-        if self._pipe >= 0:
-            with suppress(BrokenPipeError):  # it was killed: its successor will be told
-                os.write(self._pipe, f"{session}\n".encode())
+        self._tell(b"%d" % session)
 
     def renew(self) -> None:
         """It was reaped: fork another.  Raises OSError; then there is none."""
@@ -54,11 +53,17 @@ class Guardian:
         self.watch(self._session)
 
     def close(self) -> None:
-        """Let it look for what is left, and wait for its end."""
+        """Nothing is left that it could look for: wait for its end."""
+        self._tell(OVER)
         self._hang_up()
         if self.pid > 0:
             with suppress(ChildProcessError):
                 os.waitpid(self.pid, 0)
+
+    def _tell(self, word: bytes) -> None:
+        if self._pipe >= 0:
+            with suppress(BrokenPipeError):  # it was killed: its successor will be told
+                os.write(self._pipe, word + b"\n")
 
     def _hang_up(self) -> None:
         if self._pipe >= 0:
@@ -100,7 +105,10 @@ def _become_guardian(pipe: int, life: str) -> NoReturn:
         gc.freeze()  # a collection would touch, and so copy, every page of the root
         session = 0
         while told := os.read(pipe, select.PIPE_BUF):
-            session = int(told.split()[-1])
+            last = told.split()[-1]
+            if last == OVER:
+                os._exit(0)
+            session = int(last)
         end_life(life, session)
     finally:
         os._exit(0)

@@ -88,20 +88,33 @@ class Marks(msgspec.Struct, frozen=True):
 def marks_of(pid: int) -> Marks | None:
     """The marks of a process; None when it is dying or dead."""
     try:
-        maps = Path(f"/proc/{pid}/maps").read_text(errors="replace")
-        exported = _exported(pid)
+        # In this order: a fork about to run a program has the one until then, the other after.
+        mapped = _mapped(pid)
+        marks = Marks(_exported(pid), mapped)
+        if not marks:
+            _program(pid)  # it has shown nothing, for it has no memory any more
     except PermissionError:
         return Marks()  # another user's, by a set-user-id program
     except OSError:
         return None
-    if not maps:
-        return None
-    mapped = {
+    return marks
+
+
+def _program(pid: int | str) -> str:
+    """What a process runs.  Raises FileNotFoundError when it is dying, and for the kernel's own."""
+    return os.readlink(f"/proc/{pid}/exe")
+
+
+def _mapped(pid: int) -> frozenset[str]:
+    """The lives mapped in its memory, which only what runs the same program can have."""
+    if _program(pid) != _program("self"):
+        return frozenset()
+    maps = Path(f"/proc/{pid}/maps").read_text(errors="replace")
+    return frozenset(
         line.partition(_MAPPED)[2].removesuffix(" (deleted)")
         for line in maps.splitlines()
         if _MAPPED in line
-    }
-    return Marks(exported, frozenset(mapped))
+    )
 
 
 def _exported(pid: int) -> str:
