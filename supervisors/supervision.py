@@ -75,13 +75,12 @@ class Supervision:
         """``listeners`` are those of all descendants, by name."""
         self.phase: Literal["starting", "running", "stopping", "stopped"] = "starting"
         self.exit_code = EXIT_STOPPED
-        self.was_ready = False
-        self.is_complete = False  # its significant children have ended: that is why it stops
+        # Complete: its significant children have ended, that is why it stops.
+        self.was_ready = self.is_complete = False
         self.orders = Orders()
         self.undertaker = Undertaker(mailbox=mailbox, listeners=listeners)
-        self._name, self._spec = name, spec
-        self._mailbox, self._processes = mailbox, processes
-        self._reports, self._upward, self._clock = reports, upward, clock
+        self._name, self._spec, self._upward, self._clock = name, spec, upward, clock
+        self._mailbox, self._processes, self._reports = mailbox, processes, reports
         self._limits = RestartLimits(spec, clock=clock, random=random)
         self.roster = Roster(
             name=name,
@@ -97,29 +96,34 @@ class Supervision:
             mailbox=mailbox, children=self._children, deadline=STATUS_WAIT * spec.height
         )
         self.watches = Watches(name=name, life=incarnation, children=self._children, clock=clock)
-        self._launcher = launcher = Launcher(
+        self.ending = Ending(mailbox=mailbox, children=self._children, clock=clock)
+        self._launcher = self._make_launcher(environment, listeners)
+        self.restarting = self._make_restarting()
+        processes.names = lambda: self.roster.process_names
+        self._bereft: list[Child] | None = None  # without a zygote: who is to be started again
+        self._why_lost = ""
+
+    def _make_launcher(self, environment: Environment, listeners: Listeners) -> Launcher:
+        return Launcher(
             environment=environment,
-            mailbox=mailbox,
-            processes=processes,
+            mailbox=self._mailbox,
+            processes=self._processes,
             listeners=listeners,
             watches=self.watches,
-            clock=clock,
+            clock=self._clock,
         )
-        self.ending = Ending(mailbox=mailbox, children=self._children, clock=clock)
-        self.restarting = Restarting(
-            spec=spec,
+
+    def _make_restarting(self) -> Restarting:
+        return Restarting(
+            spec=self._spec,
             roster=self.roster,
-            launcher=launcher,
+            launcher=self._launcher,
             limits=self._limits,
             orders=self.orders,
             undertaker=self.undertaker,
             watches=self.watches,
             decided=Decided(self._all_up, self._give_up, self._shut_down),
         )
-        processes.names = lambda: self.roster.process_names
-        # Between the loss of a zygote and the next one: the children to start again.
-        self._bereft: list[Child] | None = None
-        self._why_lost = ""
 
     # -- starting -----------------------------------------------------------------------------
 

@@ -99,7 +99,6 @@ def run_root(
         stack.callback(signals.close)
         data_dir, run_dir = Path(environment.data_dir), Path(environment.run_dir)
         _own(stack, data_dir, run_dir)
-        boot = next_boot(data_dir)
         listeners = Listeners(run_dir)
         stack.callback(listeners.close)
         stack.callback(listeners.sweep)
@@ -108,7 +107,7 @@ def run_root(
         actor = _root_actor(
             spec,
             environment,
-            boot=boot,
+            boot=next_boot(data_dir),
             zygote=zygote,
             signals=signals,
             listeners=listeners,
@@ -140,6 +139,19 @@ def _own(stack: ExitStack, data_dir: Path, run_dir: Path) -> None:
     stack.callback(pid_file.unlink, missing_ok=True)
 
 
+def _root_mailbox(
+    incarnation: str, listeners: Listeners, environment: Environment, clock: Clock
+) -> Mailbox:
+    return Mailbox(
+        name=ROOT,
+        incarnation=incarnation,
+        clock=clock,
+        listener=listeners.sockets[ROOT],
+        address=address_book(environment.run_dir),
+        decode=decode_request,
+    )
+
+
 def _root_actor(
     spec: SupervisorSpec,
     environment: Environment,
@@ -151,14 +163,7 @@ def _root_actor(
     upward: Upward,
     clock: Clock,
 ) -> RootActor:
-    mailbox = Mailbox(
-        name=ROOT,
-        incarnation=str(boot),
-        clock=clock,
-        listener=listeners.sockets[ROOT],
-        address=address_book(environment.run_dir),
-        decode=decode_request,
-    )
+    mailbox = _root_mailbox(str(boot), listeners, environment, clock)
     processes = Processes(
         mailbox=mailbox,
         zygote=zygote,
