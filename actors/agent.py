@@ -54,7 +54,7 @@ class Agent(HostedActor):
 
     def _handle_receive(self, message: Any) -> Any:
         # What nearly all messages are: nothing above knows these.
-        if type(message) in PLAIN and self._held is None:
+        if type(message) in PLAIN and self._holdfast_held is None:
             return self.on_receive(message)
         match message:
             case ProxyCall():

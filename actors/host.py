@@ -27,8 +27,9 @@ class HostedActor(pykka.Actor):
     """
 
     mailbox: Mailbox
-    _failure: BaseException | None = None
-    _held: Held | None = None  # since the first tell that was poison
+    # Named so that no attribute of a user's class is in their way.
+    _holdfast_failure: BaseException | None = None
+    _holdfast_held: Held | None = None  # since the first tell that was poison
 
     @staticmethod
     def _create_actor_inbox() -> Any:
@@ -55,29 +56,29 @@ class HostedActor(pykka.Actor):
 
     def _stay_behind(self) -> None:
         """A tell in hand is not acknowledged before the letters that were told before it."""
-        if self._held is not None and self.mailbox.current is not None:
-            self._held.stay_behind(self.mailbox.current)
+        if self._holdfast_held is not None and self.mailbox.current is not None:
+            self._holdfast_held.stay_behind(self.mailbox.current)
 
     def bury(self, poisoned: Poisoned) -> None:
         """Have a message that kills its receiver kept as a dead letter."""
         delivery = poisoned.delivery
         if delivery.kind == "tell" and not delivery.deferred:
-            self._held = self._held or Held()
-            self._held.bury(delivery)
+            self._holdfast_held = self._holdfast_held or Held()
+            self._holdfast_held.bury(delivery)
         bury(self.mailbox, poisoned)
 
     def unburden(self, delivery: Delivery) -> None:
         """The letter is kept: let its sender go on."""
         if delivery.kind == "tell":
-            assert self._held is not None
-            self._held.kept(delivery)
+            assert self._holdfast_held is not None
+            self._holdfast_held.kept(delivery)
         else:
             error = poison_error(self.mailbox, delivery)
             delivery.set_exception((type(error), error, None))
 
     def _stop(self) -> None:
         raised = sys.exc_info()[1]  # pykka stops an actor whose handler raised SystemExit
-        self._failure = raised
+        self._holdfast_failure = raised
         self.mailbox.end(failed=raised is not None)
         super()._stop()
 
@@ -87,7 +88,7 @@ class HostedActor(pykka.Actor):
         exception_value: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._failure = exception_value
+        self._holdfast_failure = exception_value
         self.mailbox.end(failed=True)
         super()._handle_failure(exception_type, exception_value, traceback)
 
@@ -112,4 +113,4 @@ def run(actor: HostedActor) -> BaseException | None:
     """Run pykka's loop here until the actor stops; the exception that killed it, if one did."""
     actor._actor_loop()
     actor.mailbox.close()
-    return actor._failure
+    return actor._holdfast_failure
