@@ -35,7 +35,7 @@ from holdfast.clock import Clock, SystemClock
 from holdfast.errors import ConfigError
 from holdfast.supervisors.launcher import LIFELINE
 from holdfast.supervisors.lifeline import Lifeline, child_end
-from holdfast.supervisors.limits import Reserve, apply_limits, is_out_of_memory
+from holdfast.supervisors.limits import Reserve, apply_limits, is_out_of_memory, widen_descriptors
 from holdfast.supervisors.linux import adopt_orphans, set_process_name
 from holdfast.supervisors.listeners import Listeners
 from holdfast.supervisors.lives import ACTOR, LIFE, RUN_DIR, Badge, life_below
@@ -180,6 +180,7 @@ def _supervisor(
 ) -> SupervisorActor:
     assert isinstance(start.run, SupervisorSpec)
     adopt_orphans()
+    widen_descriptors()
     addresses = Listeners(Path(start.environment.run_dir), listeners)
     stack.callback(addresses.close)
     mailbox = Mailbox(

@@ -16,7 +16,10 @@ from holdfast.errors import ConfigError
 from holdfast.supervisors.linux import address_space
 from holdfast.supervisors.settings import ChildSettings
 
-__all__ = ["Reserve", "apply_limits", "is_out_of_memory"]
+__all__ = ["Reserve", "apply_limits", "is_out_of_memory", "widen_descriptors"]
+
+# The soft limit that the daemon was started with: what its children get.
+_NOFILE: Final = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
 
 # Bytes of address space, not of memory: enough to make a traceback, log it and say farewell.
 RESERVE: Final = 8 * 1024 * 1024
@@ -42,8 +45,13 @@ def apply_limits(run: ChildSettings) -> Reserve:
     """
     if run.nice:
         os.nice(run.nice)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if run.nofile:
         _limit("nofile", resource.RLIMIT_NOFILE, run.nofile)
+    elif (
+        soft != _NOFILE
+    ):  # the zygote is a later one, forked by a supervisor that had widened its own
+        resource.setrlimit(resource.RLIMIT_NOFILE, (_NOFILE, hard))
     if not run.memory_max:
         return Reserve(0)
     taken = address_space() + RESERVE
@@ -55,6 +63,15 @@ def apply_limits(run: ChildSettings) -> Reserve:
     reserve = Reserve(RESERVE)
     _limit("memory_max", resource.RLIMIT_AS, run.memory_max)
     return reserve
+
+
+def widen_descriptors() -> None:
+    """Let this process, a supervisor, have as many descriptors as it may: some eight a child.
+
+    Not its children: a program that uses select(2) breaks above 1,024.
+    """
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def is_out_of_memory(failure: BaseException) -> bool:

@@ -27,6 +27,7 @@ from holdfast.errors import ConfigError, StartError
 from holdfast.supervisors.child import fork_zygote
 from holdfast.supervisors.config import load_settings
 from holdfast.supervisors.guardian import Guardian
+from holdfast.supervisors.limits import widen_descriptors
 from holdfast.supervisors.linux import adopt_orphans, children_of_this_process
 from holdfast.supervisors.listeners import Listeners
 from holdfast.supervisors.lives import Badge, new_life
@@ -181,6 +182,7 @@ def _fork_first(stack: ExitStack) -> _Kin:
     stack.callback(zygote.close)
     guardian.watch(zygote.session)
     adopt_orphans()
+    widen_descriptors()
     return _Kin(life, guardian, zygote)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -140,3 +141,36 @@ def limit(pid: int, name: str) -> list[str]:
         if line.startswith(name):
             return line.removeprefix(name).split()[:2]
     raise AssertionError(name)
+
+
+def test_a_supervisor_has_room_for_many_children_and_they_keep_the_limit_of_the_daemon(
+    grow: Grow, few_descriptors: int
+) -> None:
+    names = [f"c{number}" for number in range(few_descriptors // 4)]
+    tree = grow(*map(child, names), start="parallel", max_restarts=100).ready()
+    assert soft_nofile(tree, "c0") == few_descriptors
+    tree.kill("zygote:root")
+    tree.until(
+        lambda: (
+            all(status.incarnation == 2 for status in tree.which().values())
+            and all(status.state == "running" for status in tree.which().values())
+        )
+    )
+    assert soft_nofile(tree, "c0") == few_descriptors
+    assert soft_nofile(tree, "root") > few_descriptors
+    assert tree.end() == 0
+
+
+@pytest.fixture
+def few_descriptors() -> Iterator[int]:
+    """What the daemon starts with, less than its root needs."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (128, hard))
+    yield 128
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def soft_nofile(tree: SmallTree, name: str) -> int:
+    lines = Path(f"/proc/{tree.pids()[name]}/limits").read_text().splitlines()
+    (line,) = [line for line in lines if line.startswith("Max open files")]
+    return int(line.split()[3])
