@@ -152,18 +152,18 @@ class FailsOnStop(HostedActor):
 
 
 class StopsWhenLet(HostedActor):
-    """Waits in ``on_stop`` until something opens the named pipe ``gate`` to write."""
+    """Waits in ``on_stop`` until something opens the named pipe ``gate``, if there is one."""
 
     def __init__(self, *, gate: str) -> None:
         super().__init__()
-        self._gate = gate
+        self._gate = Path(gate)
 
     def on_receive(self, message: object) -> object:
         return message
 
     def on_stop(self) -> None:
-        with open(self._gate):
-            pass
+        if self._gate.exists():
+            self._gate.open().close()
 
 
 class StaysOn(HostedActor):

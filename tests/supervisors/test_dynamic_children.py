@@ -364,18 +364,15 @@ def test_who_is_to_be_restarted_with_others_is_neither_started_nor_deleted(
 
 def test_an_added_child_has_its_own_time_to_stop(grow: Grow, tmp_path: Path, home: str) -> None:
     """What the children may take is the sum of all there are, not only of those in the config."""
-    gates = [tmp_path / f"gate-{number}" for number in range(2)]
+    gate = tmp_path / "gate"
+    os.mkfifo(gate)
     tree = grow(nested("below")).ready()
-    for number, gate in enumerate(gates):
-        os.mkfifo(gate)
-        options = {"gate": str(gate)}
-        tree.add(f"slow-{number}", "StopsWhenLet", home, options=options, shutdown=5.0)
+    tree.add("slow", "StopsWhenLet", home, options={"gate": str(gate)}, shutdown=5.0)
+    (slow,) = tree.watch(tree.pids()["slow"])
     tree.process.terminate()
-    for number in (1, 0):
-        tree.until(lambda: tree.which(home)[f"slow-{number}"].state == "stopping")  # noqa: B023
-        (pidfd,) = tree.watch(tree.pids()[f"slow-{number}"])
-        assert not wait_for_end(pidfd, timeout=1.2)  # a supervisor without children gets 1 s
-        let_through(gates[number])
+    tree.until(lambda: tree.which(home)["slow"].state == "stopping")
+    assert not wait_for_end(slow, timeout=1.2)  # a supervisor without children gets 1 s
+    let_through(gate)
     assert tree.outcome() == 0
     assert tree.count("did not stop in order") == 0
 

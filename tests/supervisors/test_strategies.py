@@ -183,6 +183,7 @@ def test_a_member_that_dies_on_its_way_down_is_no_further_failure(
     tree.kill("b")  # told to stop by nobody yet
     tree.expect("^b is dead")
     tree.kill("d")  # told to stop
+    gate.unlink()
     settled(tree, *FOUR)
     assert acts(tree) == ["a!", "b!", "d!", "-c", "+a", "+b", "+c", "+d"]
     assert {status.restarts for status in tree.which().values()} == {1}

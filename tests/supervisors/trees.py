@@ -97,7 +97,7 @@ def wait_for_end(pidfd: int, timeout: float = TIMEOUT) -> bool:
 
 
 def let_through(gate: Path) -> None:
-    """Let whoever waits, or is about to, for something to open the named pipe go on."""
+    """Let whoever waits for something to open the named pipe go on, and nobody wait again."""
     deadline = time.monotonic() + TIMEOUT
     while True:
         try:
@@ -106,6 +106,7 @@ def let_through(gate: Path) -> None:
             if error.errno != errno.ENXIO or time.monotonic() > deadline:
                 raise
         else:
+            gate.unlink()
             return
 
 
