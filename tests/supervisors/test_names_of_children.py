@@ -89,16 +89,16 @@ def test_an_ended_child_keeps_its_address_however_many_there_are(grow: Grow) -> 
         assert tree.ask("hello", f"short-{number}") == "hello"
 
 
-@pytest.mark.slow  # 250 processes
-def test_a_supervisor_has_at_most_250_children(grow: Grow) -> None:
+@pytest.mark.slow  # 240 processes
+def test_a_supervisor_has_at_most_240_children(grow: Grow) -> None:
     tree = grow(child("a"), **PATIENT).ready()
-    for number in range(249):
+    for number in range(239):
         tree.add(f"c{number}")
-    assert "is one too many" in tree.refusal(StartChild("c249", table_of()))
-    assert tree.ask(CountChildren()) == ChildCount(250, 250, 0, 250)
+    assert "is one too many" in tree.refusal(StartChild("c239", table_of()))
+    assert tree.ask(CountChildren()) == ChildCount(240, 240, 0, 240)
     tree.ask(TerminateChild("c7"))
     tree.ask(DeleteChild("c7"))
-    assert tree.add("c249").status.state == "running"
+    assert tree.add("c239").status.state == "running"
 
 
 @pytest.mark.parametrize("name", ["a", "b", "below", "deeper", "c"])
