@@ -157,6 +157,7 @@ class RootActor(SupervisorActor):
         self._began = self.mailbox.monotonic()
         # The signal that ended the start, or the second one, which ends everything at once.
         self.interrupted_by: int | None = None
+        self._is_signalled = False
         self._boot = boot
         self._within = within
         self._describe = describe
@@ -186,15 +187,19 @@ class RootActor(SupervisorActor):
         return None
 
     def _interrupt(self, number: int) -> None:
-        """The first signal stops in order; whoever sends another one does not want to wait."""
-        is_first = self.supervision.phase not in ("stopping", "stopped")
-        if not is_first or not self.supervision.was_ready:
-            self.interrupted_by = number
+        """The first signal stops in order; whoever sends another one does not want to wait.
+
+        A StopTree before it is no signal: who runs `holdfast stop` has not lost patience.
+        """
+        is_first, self._is_signalled = not self._is_signalled, True
         if is_first:
+            if not self.supervision.was_ready:
+                self.interrupted_by = number
             self.supervision.stop(EXIT_STOPPED, self._within)
-        else:
-            logger.warning("{} while stopping: killing all", signal.Signals(number).name)
-            self.supervision.abandon()
+            return
+        logger.warning("{} again: killing all", signal.Signals(number).name)
+        self.interrupted_by = number
+        self.supervision.abandon()
 
     def _status(self, children: list[ChildStatus]) -> ChildStatus:
         state: ChildState = (

@@ -149,10 +149,13 @@ def test_a_second_signal_kills_everything_at_once(
     assert tree.files() == []
 
 
-def test_a_signal_after_a_request_to_stop_is_the_second_one(grow: Grow) -> None:
-    # Scenario 22
+def test_the_first_signal_after_a_request_to_stop_hurries_nobody(grow: Grow) -> None:
+    # Scenario 22: whoever asked has not lost patience, the second signal says that somebody has.
     tree = grow(child("a"), child("stays", "StaysOn", shutdown=60.0)).ready()
     tree.ask(StopTree())
+    tree.process.send_signal(signal.SIGTERM)
+    assert tree.until(lambda: tree.which()["stays"].state == "stopping")
+    assert tree.which()["a"].state == "running"
     assert tree.end(signal.SIGINT) == 130
 
 
