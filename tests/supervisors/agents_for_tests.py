@@ -203,6 +203,8 @@ class Works(HostedActor):
         match verb:
             case "waits":
                 threading.Event().wait(argument)
+            case "waits for":  # whoever opens that named pipe to write
+                open(argument).close()
             case "spins":
                 _spins(argument)
             case "waits for itself":

@@ -40,6 +40,15 @@ def is_busy(tree: SmallTree, name: str) -> bool:
     return tree.which()[name].busy > 0
 
 
+def opened(gate: Path) -> bool:
+    """Whether something waited for a named pipe to be opened; it waits no more."""
+    try:
+        os.close(os.open(gate, os.O_WRONLY | os.O_NONBLOCK))
+    except OSError:  # nothing does, or it was stopped meanwhile and is about to wait again
+        return False
+    return True
+
+
 def starts(tree: SmallTree, supervisor: str = "root") -> dict[str, int]:
     return {name: status.incarnation for name, status in tree.which(supervisor).items()}
 
@@ -140,12 +149,14 @@ def test_a_stall_of_the_root_kills_nobody(grow: Grow) -> None:
     assert tree.is_answering("b")
 
 
-def test_a_stall_of_the_whole_tree_kills_nobody(grow: Grow) -> None:
+def test_a_stall_of_the_whole_tree_kills_nobody(grow: Grow, tmp_path: Path) -> None:
     # Scenario 19
+    gate = tmp_path / "gate"
+    os.mkfifo(gate)
     below = nested("below", child("b", "Works"), **PROFILE)
     tree = grow(child("a"), below, child("works", "Works", handler_timeout=2.8), **PROFILE).ready()
     before = tree.pids()
-    with asked(tree, "works", "spins", 0.8) as answers:
+    with asked(tree, "works", "waits for", str(gate)) as answers:
         tree.until(lambda: tree.which()["works"].busy > 0.4)  # the root has looked at it
         for pid in before.values():
             os.kill(pid, signal.SIGSTOP)
@@ -153,7 +164,9 @@ def test_a_stall_of_the_whole_tree_kills_nobody(grow: Grow) -> None:
         assert not wait_for_end(watch, LONG)
         for pid in before.values():
             os.kill(pid, signal.SIGCONT)
-    assert answers == [["spins", 0.8]]
+        tree.expect(r"held up for [23]\.\d s: all deadlines begin anew$")
+        tree.until(lambda: opened(gate))
+    assert answers == [["waits for", str(gate)]]
     assert tree.ask(["waits", LONG], "b")
     assert tree.pids() == before
 
@@ -170,7 +183,7 @@ def test_a_child_that_became_ready_while_its_supervisor_was_stalled_is_not_kille
     tree.kill("root", signal.SIGSTOP)
     (watch,) = tree.watch(tree.pids()["slow"])
     assert not wait_for_end(watch, LONG)
-    os.close(os.open(gate, os.O_WRONLY | os.O_NONBLOCK))
+    tree.until(lambda: opened(gate))
     tree.kill("root", signal.SIGCONT)
     tree.ready()
     assert starts(tree) == {"slow": 1}
@@ -191,7 +204,7 @@ def test_a_child_that_stops_while_its_supervisor_is_stalled_has_stopped_in_order
     assert not wait_for_end(pidfd, LONG)
     tree.kill("root", signal.SIGCONT)
     tree.until(lambda: tree.which()["a"].state == "stopping")
-    os.close(os.open(gate, os.O_WRONLY | os.O_NONBLOCK))
+    tree.until(lambda: opened(gate))
     assert tree.outcome() == 0
     assert tree.count("^a is stopped$") == 1
 
