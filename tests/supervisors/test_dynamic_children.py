@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 from pathlib import Path
 from typing import Any, Final
@@ -150,6 +151,24 @@ def test_a_bad_table_is_refused_by_the_name_of_its_key(grow: Grow) -> None:
         assert "expected" in tree.refusal(StartChild(name, table_of()))
     assert set(tree.which()) == {"a"}
     assert sockets(tree) == {"root", "a"}
+
+
+def test_what_cannot_be_forked_is_told_and_not_kept(grow: Grow) -> None:
+    """Every child takes descriptors of its supervisor, and there may be no more."""
+    tree = grow(child("a"), **PATIENT).ready()
+    root = tree.process.pid
+    opened = len(os.listdir(f"/proc/{root}/fd"))
+    # For the question, the new address and one end of a lifeline.
+    limit = opened + 3
+    before = resource.prlimit(
+        root, resource.RLIMIT_NOFILE, (limit, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
+    )
+    refusal = tree.refusal(StartChild("new", table_of()))
+    assert "did not start: not_forked\ncannot be forked: [Errno 24] Too many open" in refusal
+    resource.prlimit(root, resource.RLIMIT_NOFILE, before)
+    assert set(tree.which()) == {"a"}
+    assert tree.add("new").status.state == "running"
+    assert tree.end() == 0
 
 
 def test_a_restart_that_fails_is_told_and_the_child_kept(
