@@ -118,7 +118,7 @@ class Child:
             return self.childrens_shutdown
         return self.spec.shutdown
 
-    def begin(self, lifeline: Lifeline[FromChild], now: float) -> None:
+    def begin(self, now: float) -> None:
         """Another process is being asked for."""
         self.state = "starting"
         self.restarts += self.starts > 0
@@ -134,8 +134,11 @@ class Child:
         self.dynamic = {}
         self.childrens_shutdown = None
         self._verdict, self._is_doomed = None, False
-        self._lifeline = lifeline
         self._arm(self.spec.start_timeout, "start")
+
+    def tie(self, lifeline: Lifeline[FromChild]) -> None:
+        """What ties the life that begins to this process."""
+        self._lifeline = lifeline
 
     def forked(self, pid: int, pidfd: int) -> None:
         """There is a process."""

@@ -6,6 +6,7 @@ Owns the requests that are not answered; lost with the supervisor, and so are th
 from __future__ import annotations
 
 import errno
+import socket
 
 import msgspec
 
@@ -53,8 +54,19 @@ class Launcher:
 
     def launch(self, child: Child) -> None:
         """Ask for the child's next life; Forked or ForkFailed follows as a message."""
-        lifeline, theirs = lifeline_pair()
-        child.begin(lifeline, self._clock.monotonic())
+        child.begin(self._clock.monotonic())
+        self._count += 1
+        self._forks[self._count] = child
+        try:
+            lifeline, theirs = lifeline_pair()
+            child.tie(lifeline)
+            with theirs:
+                self._ask_for(child, theirs)
+        except OSError as error:  # also of too many open files, here or in the zygote
+            what = "its options are over 200 KB" if error.errno == errno.EMSGSIZE else str(error)
+            self._mailbox.deliver(ForkFailed(self._count, f"cannot be forked: {what}"))
+
+    def _ask_for(self, child: Child, theirs: socket.socket) -> None:
         incarnation = self._watches.life_of(child)
         evidence = child.evidence
         start = ChildStart(
@@ -71,17 +83,11 @@ class Launcher:
             names += child.spec.run.descendants()
         descriptors = {name: self._listeners.sockets[name].fileno() for name in names}
         descriptors[LIFELINE] = theirs.fileno()
-        descriptors |= child.output.begin()
-        descriptors |= evidence.begin(incarnation)
-        self._count += 1
-        self._forks[self._count] = child
         try:
+            descriptors |= child.output.begin()
+            descriptors |= evidence.begin(incarnation)
             self._processes.fork(self._count, _encode_start(start), descriptors)
-        except OSError as error:
-            what = "its options are over 200 KB" if error.errno == errno.EMSGSIZE else str(error)
-            self._mailbox.deliver(ForkFailed(self._count, f"cannot be forked: {what}"))
         finally:
-            theirs.close()
             child.output.given()
 
     def forked(self, message: Forked) -> None:

@@ -178,6 +178,8 @@ def exit_text(last_exit: LastExit | None) -> str:
     """An exit in words."""
     if last_exit is None:
         return "no process"
+    if last_exit.code is None and last_exit.signal is None:
+        return last_exit.kind
     number = f"signal {last_exit.signal}" if last_exit.code is None else f"code {last_exit.code}"
     return number if last_exit.kind == "signal" else f"{last_exit.kind}, {number}"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 from pathlib import Path
 from typing import Any, Final
@@ -152,6 +153,24 @@ def test_a_bad_table_is_refused_by_the_name_of_its_key(grow: Grow) -> None:
     assert sockets(tree) == {"root", "a"}
 
 
+def test_what_cannot_be_forked_is_told_and_not_kept(grow: Grow) -> None:
+    """Every child takes descriptors of its supervisor, and there may be no more."""
+    tree = grow(child("a"), **PATIENT).ready()
+    root = tree.process.pid
+    opened = len(os.listdir(f"/proc/{root}/fd"))
+    # For the question, the new address and one end of a lifeline.
+    limit = opened + 3
+    before = resource.prlimit(
+        root, resource.RLIMIT_NOFILE, (limit, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
+    )
+    refusal = tree.refusal(StartChild("new", table_of()))
+    assert "did not start: not_forked\ncannot be forked: [Errno 24] Too many open" in refusal
+    resource.prlimit(root, resource.RLIMIT_NOFILE, before)
+    assert set(tree.which()) == {"a"}
+    assert tree.add("new").status.state == "running"
+    assert tree.end() == 0
+
+
 def test_a_restart_that_fails_is_told_and_the_child_kept(
     grow: Grow, tmp_path: Path, home: str
 ) -> None:
@@ -278,16 +297,6 @@ def test_while_a_supervisor_stops_nothing_is_started(grow: Grow, home: str) -> N
     assert tree.outcome() == 0
 
 
-def test_an_added_child_goes_up_and_down_with_the_others_of_a_strategy(grow: Grow) -> None:
-    tree = grow(child("a"), child("b"), strategy="one_for_all", **PATIENT).ready()
-    tree.add("new")
-    tree.kill("a")
-    tree.expect("^new is stopped")
-    tree.expect("^b is stopped")
-    for name in ("a", "b", "new"):
-        tree.expect(f"^{name} is ready: .* start 2")
-
-
 def test_a_transient_child_that_ended_is_there_and_can_be_started_or_deleted(
     grow: Grow, home: str
 ) -> None:
@@ -317,49 +326,6 @@ def test_a_child_can_be_terminated_while_it_starts(grow: Grow, home: str) -> Non
     assert "was terminated while it started" in str(start.exception(20))
     # What start_child says of a start that failed holds here as well: the child is not kept.
     assert "stuck" not in tree.which(home)
-
-
-def test_a_temporary_child_whose_start_a_strategy_ends_is_told(grow: Grow) -> None:
-    tree = grow(child("a"), strategy="one_for_all", **PATIENT).ready()
-    start = tree.asking(StartChild("stuck", table_of("NeverStarts", restart="temporary")))
-    tree.until(lambda: "stuck" in tree.pids())
-    tree.kill("a")
-    assert "'stuck' did not start" in str(start.exception(20))
-    tree.expect("^a is ready: .* start 2")
-    assert set(tree.which()) == {"a"}
-
-
-def test_a_start_that_waits_for_others_can_be_terminated(grow: Grow, tmp_path: Path) -> None:
-    gate = tmp_path / "gate"
-    os.mkfifo(gate)
-    slow = child("slow", "StopsWhenLet", options={"gate": str(gate)})
-    tree = grow(slow, child("a"), strategy="one_for_all", **PATIENT).ready()
-    start = tree.asking(StartChild("stuck", table_of("NeverStarts")))
-    tree.until(lambda: "stuck" in tree.pids())
-    tree.kill("a")  # all go down, and ``slow`` takes its time
-    tree.until(lambda: tree.which()["slow"].state == "stopping")
-    assert tree.ask(TerminateChild("stuck")).status.state == "stopped"
-    assert start.exception(20) is not None
-    let_through(gate)
-    tree.expect("^a is ready: .* start 2")
-    assert "stuck" not in tree.pids()
-
-
-def test_who_is_to_be_restarted_with_others_is_neither_started_nor_deleted(
-    grow: Grow, tmp_path: Path
-) -> None:
-    gate = tmp_path / "gate"
-    os.mkfifo(gate)
-    slow = child("slow", "StopsWhenLet", options={"gate": str(gate)})
-    tree = grow(slow, child("a"), child("b"), strategy="one_for_all", **PATIENT).ready()
-    tree.kill("a")
-    tree.until(lambda: tree.which()["slow"].state == "stopping")
-    for name in ("a", "b"):
-        for message in (RestartChild(name), DeleteChild(name)):
-            assert "is about to be restarted" in tree.refusal(message)
-    let_through(gate)
-    for name in ("slow", "a", "b"):
-        tree.expect(f"^{name} is ready: .* start 2")
 
 
 def test_an_added_child_has_its_own_time_to_stop(grow: Grow, tmp_path: Path, home: str) -> None:
