@@ -32,7 +32,7 @@ from holdfast.supervisors.output import Output
 from holdfast.supervisors.settings import Restart, Shutdown
 from holdfast.supervisors.spec import EXIT_FAILED, EXIT_SHUTDOWN, EXIT_STOPPED, ChildSpec
 
-__all__ = ["Child", "ChildSaid", "Overdue", "Verdict", "exit_of", "is_restarted"]
+__all__ = ["LATE", "Child", "ChildSaid", "Overdue", "Verdict", "exit_of", "is_restarted"]
 
 SLACK: Final = 0.5  # seconds; a supervisor below has killed what is left by then
 REAP_GRACE: Final = 1.0  # seconds from a death to its reap, which follows in a millisecond

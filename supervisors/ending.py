@@ -10,7 +10,7 @@ from loguru import logger
 
 from holdfast.actors.mailbox import Mailbox
 from holdfast.clock import Clock
-from holdfast.supervisors.children import Child
+from holdfast.supervisors.children import LATE, Child
 
 __all__ = ["Ending", "StopOverdue"]
 
@@ -26,10 +26,11 @@ class Ending:
         self._mailbox = mailbox
         self._children = children
         self._clock = clock
-        self._deadline = math.inf  # monotonic
+        self._within = self._deadline = math.inf  # seconds; monotonic
 
     def begin(self, within: float) -> None:
         """Nothing is to be left ``within`` seconds: StopOverdue comes then."""
+        self._within = within
         if not math.isinf(within):
             self._deadline = self._clock.monotonic() + within
             self._mailbox.after(within, StopOverdue())
@@ -44,7 +45,10 @@ class Ending:
         return True
 
     def overdue(self) -> None:
-        """Kill what is left."""
+        """Kill what is left, unless it is this supervisor that was held up: then all begins anew."""
+        if self._clock.monotonic() - self._deadline > LATE:
+            self.begin(self._within)
+            return
         left = [child for child in self._children.values() if child.has_process]
         if left:
             names = ", ".join(child.spec.id for child in left)
