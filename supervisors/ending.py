@@ -45,7 +45,7 @@ class Ending:
         return True
 
     def overdue(self) -> None:
-        """Kill what is left, unless it is this supervisor that was held up: then all begins anew."""
+        """Kill what is left; after a stall of this supervisor itself its time begins anew."""
         if self._clock.monotonic() - self._deadline > LATE:
             self.begin(self._within)
             return
