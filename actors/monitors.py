@@ -26,12 +26,11 @@ from holdfast.actors.messages.supervisor import (
     Forget,
     GetChild,
     LastExit,
-    reply_of,
 )
 from holdfast.actors.reactor import Cancellable
 from holdfast.actors.ref import Driver, RemoteRef
-from holdfast.actors.supervision_calls import ROOT, supervisor_of
-from holdfast.errors import ActorDied, DeliveryError, HoldfastError, UnknownActorError
+from holdfast.actors.supervision_calls import ROOT, read_reply, supervisor_of
+from holdfast.errors import ActorDied, HoldfastError, UnknownActorError
 
 __all__ = [
     "Down",
@@ -177,7 +176,7 @@ class Monitor:
         elif isinstance(outcome, HoldfastError):
             self._fail(outcome)
         else:
-            ended = _read(outcome, Ended)
+            ended = read_reply(outcome, Ended)
             self._end(ended.incarnation, ended.exit)
 
     def _probed(self, outcome: Any) -> None:
@@ -188,7 +187,7 @@ class Monitor:
         if isinstance(outcome, HoldfastError):
             self._fail(outcome)
         elif not self.incarnation:
-            self.incarnation = _read(outcome, ChildIs).incarnation
+            self.incarnation = read_reply(outcome, ChildIs).incarnation
             self._changed()
 
     def _unreached(self) -> None:
@@ -299,7 +298,7 @@ def state_of(name: str, timeout: float) -> Steps[ChildStatus]:
     until = time.monotonic() + timeout
     supervisor = yield from supervisor_of(name, timeout)
     rest = max(0.0, until - time.monotonic())
-    return _read((yield Ask(supervisor, GetChild(name), rest)), ChildIs).status
+    return read_reply((yield Ask(supervisor, GetChild(name), rest)), ChildIs).status
 
 
 def run(driver: Driver, steps: Steps[T]) -> T:
@@ -313,16 +312,6 @@ def run(driver: Driver, steps: Steps[T]) -> T:
     except StopIteration as end:
         value: T = end.value
         return value
-
-
-def _read(reply: Any, wanted: type[T]) -> T:
-    try:
-        value = reply_of(reply)
-    except msgspec.ValidationError as error:
-        raise DeliveryError(f"the reply of a supervisor could not be read: {error}") from error
-    if not isinstance(value, wanted):
-        raise DeliveryError(f"a supervisor answered {type(value).__name__}, not {wanted.__name__}")
-    return value
 
 
 def _now(kind: str) -> LastExit:

@@ -34,6 +34,7 @@ __all__ = [
     "ROOT",
     "count_children",
     "delete_child",
+    "read_reply",
     "reports",
     "restart_child",
     "start_child",
@@ -49,12 +50,12 @@ T = TypeVar("T")
 
 def which_children(supervisor: str = ROOT, *, timeout: float = 30.0) -> Steps[list[ChildStatus]]:
     """The direct children of a supervisor, in start order, as it knows them now."""
-    return _read((yield Ask(supervisor, WhichChildren(), timeout)), Children).children
+    return read_reply((yield Ask(supervisor, WhichChildren(), timeout)), Children).children
 
 
 def count_children(supervisor: str = ROOT, *, timeout: float = 30.0) -> Steps[ChildCount]:
     """How many direct children there are: specs, active, supervisors, workers."""
-    return _read((yield Ask(supervisor, CountChildren(), timeout)), ChildCount)
+    return read_reply((yield Ask(supervisor, CountChildren(), timeout)), ChildCount)
 
 
 def start_child(
@@ -75,7 +76,7 @@ def start_child(
     if not isinstance(table, dict):
         raise InvalidInputError(f"table = {table!r}: expected a dict, as {{'class': 'm:Agent'}}")
     order = StartChild(name, table, kind)
-    return _read((yield Ask(supervisor, order, timeout, idempotent=False)), ChildIs).status
+    return read_reply((yield Ask(supervisor, order, timeout, idempotent=False)), ChildIs).status
 
 
 def terminate_child(name: str, *, timeout: float = 60.0) -> Steps[ChildStatus]:
@@ -109,22 +110,23 @@ def reports(
     the supervisor.  Raises AskTimeout when nothing came.
     """
     request = GetReports(-1 if after is None else after)
-    return _read((yield Ask(supervisor, request, timeout)), ReportsAre).reports
+    return read_reply((yield Ask(supervisor, request, timeout)), ReportsAre).reports
 
 
 def supervisor_of(name: str, timeout: float) -> Steps[str]:
     """Whose child an actor is.  Raises UnknownActorError."""
-    return _read((yield Ask(ROOT, Locate(name), timeout)), Located).supervisor
+    return read_reply((yield Ask(ROOT, Locate(name), timeout)), Located).supervisor
 
 
 def _order(name: str, message: object, timeout: float) -> Steps[ChildStatus]:
     began = yield Now()
     supervisor = yield from supervisor_of(name, timeout)
     rest = max(0.0, timeout - ((yield Now()) - began))
-    return _read((yield Ask(supervisor, message, rest, idempotent=False)), ChildIs).status
+    return read_reply((yield Ask(supervisor, message, rest, idempotent=False)), ChildIs).status
 
 
-def _read(reply: Any, wanted: type[T]) -> T:
+def read_reply(reply: Any, wanted: type[T]) -> T:
+    """What a supervisor answered.  Raises DeliveryError if it is no ``wanted``."""
     try:
         value = reply_of(reply)
     except msgspec.ValidationError as error:
