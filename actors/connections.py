@@ -22,6 +22,7 @@ from holdfast.errors import ProtocolError
 __all__ = ["Connections"]
 
 ACCEPTS: Final = 64  # connections taken in a row
+REST: Final = 1.0  # seconds without accepting, when there is no descriptor for another one
 
 
 class Connections:
@@ -41,6 +42,7 @@ class Connections:
         self._open: set[Connection] = set()
         self._dirty: list[Connection] = []  # those that have something to say
         self._listener = listener
+        self._is_full = self._is_closed = False  # no descriptor was left; nobody is accepted again
         receiver.before_greeting = self._take_in_the_rest_of
         if listener is not None:
             listener.setblocking(False)
@@ -67,6 +69,7 @@ class Connections:
 
     def close(self) -> None:
         """Close them all."""
+        self._is_closed = True
         for connection in list(self._open):
             connection.close("the actor stopped")
 
@@ -78,8 +81,9 @@ class Connections:
             except BlockingIOError:
                 return
             except OSError as error:
-                logger.warning("accept failed: {}", error)
+                self._rest(error)
                 return
+            self._is_full = False
             uid = struct.unpack("3i", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[1]
             if uid != os.geteuid():
                 logger.warning("refused a connection of uid {}", uid)
@@ -95,6 +99,19 @@ class Connections:
                 closed=self._forget,
             )
             self._open.add(connection)
+
+    def _rest(self, error: OSError) -> None:
+        """No descriptor is left, most likely: who waits to be accepted would wake us at once."""
+        assert self._listener is not None
+        if not self._is_full:
+            logger.warning("cannot accept a connection, trying again each second: {}", error)
+        self._is_full = True
+        self._reactor.remove(self._listener.fileno())
+        self._reactor.later(REST, self._look_again)
+
+    def _look_again(self) -> None:
+        if self._listener is not None and self._listener.fileno() >= 0 and not self._is_closed:
+            self._reactor.add(self._listener.fileno(), READ, self._accept)
 
     def _dirty_one(self, connection: Connection) -> None:
         self._dirty.append(connection)

@@ -165,7 +165,9 @@ class Child:
 
     def ask_status(self, ident: int) -> bool:
         """Have it say how it is; False when it cannot."""
-        if self.state != "running" or self._lifeline is None:
+        # A supervisor answers while it stops: whom it waits for is what one wants to know then.
+        is_able = self.state == "running" or (self.spec.is_supervisor and self.state == "stopping")
+        if not is_able or self._lifeline is None:
             return False
         self._lifeline.send(GetStatus(ident))
         return True

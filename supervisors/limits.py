@@ -16,7 +16,7 @@ from holdfast.errors import ConfigError
 from holdfast.supervisors.linux import address_space
 from holdfast.supervisors.settings import ChildSettings
 
-__all__ = ["Reserve", "apply_limits", "is_out_of_memory", "widen_descriptors"]
+__all__ = ["Reserve", "apply_limits", "free_descriptors", "is_out_of_memory", "widen_descriptors"]
 
 # The soft limit that the daemon was started with: what its children get.
 _NOFILE: Final = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
@@ -72,6 +72,11 @@ def widen_descriptors() -> None:
     """
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def free_descriptors() -> int:
+    """How many more this process may have."""
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0] - len(os.listdir("/proc/self/fd"))
 
 
 def is_out_of_memory(failure: BaseException) -> bool:

@@ -46,7 +46,7 @@ class Output:
         self._clock = clock
         self._mailbox: Mailbox | None = None
         folder = Path(environment.log_folder)
-        text = "{} lines are not shown here; they are in {}".format
+        text = "{} lines are not shown here; look in {}".format
         self._console = Console(
             2,
             note=lambda count: self._note("WARNING", text(count, folder)),

@@ -167,7 +167,7 @@ class Restarting:
         child.cancel()
         self.answer(child)
         if is_new:
-            self._roster.remove(child)
+            self._roster.discard(child)
         self.proceed()
 
     def answer(self, child: Child) -> None:

@@ -7,10 +7,12 @@ the children of its spec again.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Final
 
 from holdfast.actors.mailbox import Mailbox
 from holdfast.errors import ChildError
 from holdfast.supervisors.children import Child
+from holdfast.supervisors.limits import free_descriptors
 from holdfast.supervisors.listeners import Listeners
 from holdfast.supervisors.output import Output
 from holdfast.supervisors.restart_limits import RestartLimits
@@ -25,6 +27,8 @@ from holdfast.supervisors.undertaker import Undertaker
 from holdfast.supervisors.watches import unknown
 
 __all__ = ["Roster"]
+
+RESERVE: Final = 32  # descriptors kept for the restarts of those that are there
 
 
 class Roster:
@@ -64,7 +68,7 @@ class Roster:
             raise ChildError(spec.id, "already_started" if known.has_process else "already_present")
         if spec.significant and self._spec.auto_shutdown == "never":
             raise ChildError(spec.id, 'cannot be significant where auto_shutdown = "never"')
-        if len(self.children) >= MAX_DESCENDANTS:
+        if len(self.children) >= MAX_DESCENDANTS or free_descriptors() < RESERVE:
             raise ChildError(spec.id, "too_many")
         if self._is_taken(spec.id):
             raise ChildError(spec.id, "name_taken")
@@ -74,6 +78,16 @@ class Roster:
         child = self.children[spec.id] = self._child(spec, is_added=True)
         self.tell_below()
         return child
+
+    def discard(self, child: Child) -> None:
+        """One that never was ready: nobody is told that it is gone, its name is free again."""
+        if not self._listeners.is_own(child.spec.id):
+            self.remove(child)
+            return
+        del self.children[child.spec.id]
+        child.evidence.close()
+        self._listeners.drop(child.spec.id)
+        self.tell_below()
 
     def remove(self, child: Child, how: str | None = None) -> None:
         """It is no child any more: its address answers that it is gone."""

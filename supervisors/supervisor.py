@@ -189,9 +189,11 @@ class RootActor(SupervisorActor):
     def _interrupt(self, number: int) -> None:
         """The first signal stops in order; whoever sends another one does not want to wait.
 
-        A StopTree before it is no signal: who runs `holdfast stop` has not lost patience.
+        A StopTree before it is no signal: who runs `holdfast stop` has not lost patience.  Nor is
+        the SIGHUP of a terminal that goes away, which stops in order, too.
         """
-        is_first, self._is_signalled = not self._is_signalled, True
+        is_first = not self._is_signalled or number == signal.SIGHUP
+        self._is_signalled = self._is_signalled or number != signal.SIGHUP
         if is_first:
             if not self.supervision.was_ready:
                 self.interrupted_by = number

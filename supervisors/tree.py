@@ -102,7 +102,7 @@ def run_root(
     failures: list[str] = []
     with ExitStack() as stack:
         kin = _fork_first(stack)
-        signals = SignalPipe([signal.SIGCHLD, signal.SIGINT, signal.SIGTERM])
+        signals = SignalPipe(_signals())
         stack.callback(signals.close)
         _own(stack, environment)
         output = _begin_output(stack, environment)
@@ -125,6 +125,13 @@ def run_root(
             logger.opt(exception=failure).critical("the root failed")
             raise failure
     return _exit_code(actor, failures)
+
+
+def _signals() -> list[signal.Signals]:
+    """What the root is told by; under nohup the end of the terminal is not among it."""
+    numbers = [signal.SIGCHLD, signal.SIGINT, signal.SIGTERM]
+    is_ignored = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    return numbers if is_ignored else [*numbers, signal.SIGHUP]
 
 
 def _upward(

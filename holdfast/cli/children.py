@@ -14,7 +14,7 @@ import click
 from holdfast.cli.daemon import connected, tree_of, walk
 from holdfast.cli.options import json_option, run_dir_option
 from holdfast.cli.output import Failure, write_line
-from holdfast.errors import AskTimeoutError, UnknownActorError
+from holdfast.errors import AskTimeoutError, ChildError, UnknownActorError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -102,6 +102,8 @@ def _carry_out(
             status = order(hub)
         except UnknownActorError:
             raise Failure(_unknown(hub, child)) from None
+        except ChildError as error:
+            raise Failure(_refused(child, error)) from None
         except AskTimeoutError:
             raise Failure(
                 f"{child!r} is not {done} yet; it goes on: look at `holdfast status`"
@@ -113,6 +115,18 @@ def _carry_out(
     else:
         pid = "" if status.pid is None else f" pid={status.pid}"
         write_line(f"{done} {child}{pid} in {seconds:.1f} s")
+
+
+def _refused(child: str, error: ChildError) -> str:
+    """In words of the command line."""
+    if error.reason == "running":
+        return f"{child!r} runs already: `holdfast restart {child}` starts it anew"
+    if error.reason == "restarting":
+        return (
+            f"{child!r} is about to be restarted: `holdfast restart {child}` does it now, "
+            f"`holdfast stop {child}` keeps it down"
+        )
+    return str(error)
 
 
 def _unknown(hub: Hub, child: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import statistics
 import time
 from collections.abc import Callable, Iterator
@@ -169,3 +170,26 @@ def test_an_agent_that_asks_itself_times_out_and_goes_on(daemon: Daemon) -> None
     answer = ref.ask(["ask", ["puppet", ["echo", 1], 0.2]], timeout=TIMEOUT)
     assert answer == "AskTimeout"
     assert ref.ask(["echo", 2], timeout=TIMEOUT) == 2
+
+
+def test_an_actor_without_descriptors_says_so_once_and_goes_on_when_there_are_some(
+    tmp_path: Path,
+) -> None:
+    limited = (
+        '[agents.one]\nclass = "tests.actors.agents:Puppet"\nnofile = 32\n'
+        f'python_path = ["{ROOT}"]\n'
+    )
+    with Daemon(tmp_path, CONFIG + limited) as daemon:
+        clients = []
+        for _ in range(40):
+            client = socket.socket(socket.AF_UNIX)
+            client.connect(str(daemon.run_dir / "one.sock"))
+            clients.append(client)
+        daemon.until(lambda: "cannot accept a connection" in daemon.log.read_text())
+        before = daemon.child("one").cpu
+        daemon.until(lambda: daemon.child("one").uptime > 3.0)
+        assert daemon.child("one").cpu - before < 0.5  # it does not spin
+        assert daemon.log.read_text().count("cannot accept a connection") == 1
+        for client in clients:
+            client.close()
+        assert daemon.hub.ref("one").ask(["echo", 1], timeout=TIMEOUT) == 1

@@ -176,7 +176,7 @@ def test_one_child_is_stopped_started_and_restarted_from_a_shell(daemon: Daemon,
 
 def test_a_shell_is_told_why_a_child_cannot_be_had(daemon: Daemon, run: Run) -> None:
     for arguments, said in (
-        (("start", "one"), "'one' runs: terminate_child it first"),
+        (("start", "one"), "'one' runs already: `holdfast restart one` starts it anew"),
         (("stop", "on"), "no child 'on'; did you mean one?"),
         (("restart", "root"), "the root is the daemon itself"),
         (("start", "one", "--data-dir", "x"), "--data-dir is of no use with a CHILD"),

@@ -22,6 +22,7 @@ from holdfast.actors.messages.supervisor import (
     StartChild,
     TerminateChild,
 )
+from holdfast.supervisors.roster import RESERVE
 from tests.supervisors.conftest import Grow
 from tests.supervisors.trees import (
     QUICK,
@@ -153,21 +154,37 @@ def test_a_bad_table_is_refused_by_the_name_of_its_key(grow: Grow) -> None:
     assert sockets(tree) == {"root", "a"}
 
 
-def test_what_cannot_be_forked_is_told_and_not_kept(grow: Grow) -> None:
+def test_a_child_that_would_take_the_descriptors_of_restarts_is_refused(grow: Grow) -> None:
     """Every child takes descriptors of its supervisor, and there may be no more."""
     tree = grow(child("a"), **PATIENT).ready()
     root = tree.process.pid
     opened = len(os.listdir(f"/proc/{root}/fd"))
-    # For the question, the new address and one end of a lifeline.
-    limit = opened + 3
+    limit = opened + RESERVE - 5
     before = resource.prlimit(
         root, resource.RLIMIT_NOFILE, (limit, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
     )
-    refusal = tree.refusal(StartChild("new", table_of()))
-    assert "did not start: not_forked\ncannot be forked: [Errno 24] Too many open" in refusal
+    assert "is one too many" in tree.refusal(StartChild("new", table_of()))
+    tree.kill("a")
+    tree.expect("^a is ready")
     resource.prlimit(root, resource.RLIMIT_NOFILE, before)
     assert set(tree.which()) == {"a"}
     assert tree.add("new").status.state == "running"
+    assert tree.end() == 0
+
+
+def test_a_restart_without_descriptors_is_a_failed_start(grow: Grow) -> None:
+    tree = grow(child("a"), **PATIENT).ready()
+    root = tree.process.pid
+    tree.ask(TerminateChild("a"))
+    # For the question and one end of a lifeline.
+    limit = len(os.listdir(f"/proc/{root}/fd")) + 2
+    before = resource.prlimit(
+        root, resource.RLIMIT_NOFILE, (limit, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
+    )
+    refusal = tree.refusal(RestartChild("a"))
+    assert "did not start: not_forked\ncannot be forked: [Errno 24] Too many open" in refusal
+    resource.prlimit(root, resource.RLIMIT_NOFILE, before)
+    assert tree.ask(RestartChild("a")).status.state == "running"
     assert tree.end() == 0
 
 

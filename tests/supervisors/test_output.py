@@ -184,7 +184,7 @@ def test_nobody_has_to_read_the_daemons_standard_error(grow: Grow) -> None:
     assert [line[-8:] for line in tree.kept("talker")][-1] == "nor this"
     assert any("talker is dead" in line for line in tree.kept("root"))
     # Who reads at last is told what is not there, and then sees everything again.
-    told = tree.expect(r"^(\d+) lines are not shown here; they are in (.*)$")
+    told = tree.expect(r"^(\d+) lines are not shown here; look in (.*)$")
     assert int(told[1]) > 1_000
     assert told[2] == tree.environment.log_folder
     say(tree, "print", "seen again")

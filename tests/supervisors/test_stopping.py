@@ -257,3 +257,24 @@ def test_a_child_that_starts_by_request_is_no_hindrance_to_a_stop(grow: Grow) ->
     assert tree.end() == 0
     assert start.exception(20) is not None
     assert stops(tree) == ["stuck is stopped", "a is stopped"]
+
+
+def test_the_end_of_the_terminal_stops_in_order(grow: Grow) -> None:
+    tree = grow(child("a"), child("b")).ready()
+    assert tree.end(signal.SIGHUP) == 0
+    assert tree.count("^[ab] is stopped") == 2
+    assert tree.files() == []
+
+
+def test_a_supervisor_that_stops_shows_whom_it_waits_for(grow: Grow) -> None:
+    tree = grow(nested("below", child("a"), child("stays", "StaysOn", shutdown="infinity"))).ready()
+    tree.ask(StopTree())
+    tree.until(lambda: tree.tree().children[0].state == "stopping")
+
+    def states() -> dict[str, str]:
+        (below,) = tree.tree().children
+        return {each.id: each.state for each in below.children}
+
+    tree.until(lambda: states() == {"a": "running", "stays": "stopping"})
+    tree.process.send_signal(signal.SIGTERM)
+    assert tree.end(signal.SIGTERM) == 143
