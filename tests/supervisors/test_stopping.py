@@ -276,5 +276,6 @@ def test_a_supervisor_that_stops_shows_whom_it_waits_for(grow: Grow) -> None:
         return {each.id: each.state for each in below.children}
 
     tree.until(lambda: states() == {"a": "running", "stays": "stopping"})
+    # Two of a kind could arrive as one.
     tree.process.send_signal(signal.SIGTERM)
-    assert tree.end(signal.SIGTERM) == 143
+    assert tree.end(signal.SIGINT) in (130, 143)
