@@ -75,7 +75,7 @@ def test_programs_started_a_moment_before_a_death_go_too(grow: Grow) -> None:
         with pytest.raises(AssertionError):
             tree.ask("start and die", "a")
         tree.expect("^a is ready")
-        assert len(descendants(tree.process.pid)) == family
+        tree.until(lambda: len(descendants(tree.process.pid)) == family)
     assert tree.end() == 0
 
 
