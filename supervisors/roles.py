@@ -118,7 +118,7 @@ def _writer(start: ChildStart, mailbox: Callable[..., Mailbox], clock: Clock) ->
     environment = start.environment
     return construct(
         WriterActor,
-        mailbox=mailbox(decode=decode_request, batch_limit=BATCH_LIMIT),
+        mailbox=mailbox(decode=decode_request, batch_limit=BATCH_LIMIT, keeps_marks=False),
         open_database=partial(
             SqliteDatabase,
             environment.database,
