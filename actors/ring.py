@@ -150,8 +150,8 @@ class Ring:
                 continue
             seqs = [
                 seq
-                for seq, (time_us, type, source, session) in enumerate(block.mentions(), first)
-                if seq >= oldest and matches(time_us, type, source, session, seq)
+                for seq, mentioned in enumerate(block.mentions(), first)
+                if seq >= oldest and matches(mentioned, seq)
             ]
             if seqs:
                 yield first, block, seqs[::-1] if reverse else seqs
