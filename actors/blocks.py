@@ -56,6 +56,10 @@ class Block:
         bodies = decode_bodies(self.raw)
         return [_decode_one(bodies[index]) for index in indexes]
 
+    def bodies(self) -> list[msgspec.Raw]:
+        """Each of them by itself, still encoded; not kept."""
+        return decode_bodies(self.raw)
+
     def mentions(self) -> list[Mentioned]:
         """What a filter looks at, of each event; kept, at some 100 bytes an event."""
         if self._mentions is None:
