@@ -39,6 +39,11 @@ class Block:
         self.count = array_length(memoryview(raw))
         self._mentions: list[Mentioned] | None = None
 
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        return len(memoryview(self.raw))
+
     @classmethod
     def of(cls, events: Sequence[RawEvent]) -> Block:
         """The block that holds ``events``."""

@@ -10,6 +10,7 @@ are and however much comes.  The busier they are the longer their answers are.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable, Sequence
 from itertools import islice
@@ -50,15 +51,16 @@ class Expire(msgspec.Struct, frozen=True):
 class _Waiting:
     """One fetch."""
 
-    __slots__ = ("after", "deadline", "delivery", "fetch", "interest", "is_over", "key")
+    __slots__ = ("after", "deadline", "delivery", "fetch", "interest", "is_over", "key", "limit")
 
     def __init__(self, key: _Key, fetch: Fetch, delivery: Delivery, deadline: float) -> None:
         self.key = key
         self.fetch = fetch
         self.delivery = delivery
         self.deadline = deadline  # monotonic
-        self.after = fetch.filter.after or 0  # events up to there are not asked for
-        self.interest: Interest[_Waiting] | None = None  # None: has not looked at the ring
+        self.limit = min(fetch.limit, MOST_EVENTS)
+        self.after = fetch.filter.after or 0  # nothing up to there is asked for, or there
+        self.interest: Interest[_Waiting] | None = None  # None: has to look at the ring
         self.is_over = False
 
 
@@ -78,12 +80,11 @@ class Fetches:
         self._monotonic = monotonic
         self._after = after
         self._all: dict[_Key, _Waiting] = {}
-        self._arrived: deque[_Waiting] = deque()  # have not looked at the ring
+        self._arrived: deque[_Waiting] = deque()  # have to look at the ring
         self._interests: Interests[_Waiting] = Interests()
-        self._hit: deque[Interest[_Waiting]] = deque()  # that have events, in order of the first
-        self._looked = 0  # events up to there were offered to all who wait
+        self._called: deque[Interest[_Waiting]] = deque()  # have something for who waits
         self._next = 0.0  # no serving before this (monotonic)
-        self._is_called = False  # a Serve is on its way
+        self._is_due = False  # a Serve is on its way
         self._expires = float("inf")  # when the next Expire comes (monotonic)
         self._bodies: dict[int, list[msgspec.Raw]] = {}  # of blocks, while serving
 
@@ -104,9 +105,8 @@ class Fetches:
         wait = min(max(fetch.wait, 0.0), MOST_WAIT)
         waiting = _Waiting(key, fetch, delivery, self._monotonic() + wait)
         self._all[key] = waiting
-        self._arrived.append(waiting)
         delivery.set_aside()
-        self._call()
+        self._arrive(waiting)
         return LATER
 
     def forget(self, sender: str, incarnation: str) -> None:
@@ -116,48 +116,47 @@ class Fetches:
 
     def grown(self) -> None:
         """There may be more in the ring."""
-        if self._all and self._ring.last_seq > self._looked:
+        if self._all and self._ring.last_seq > self._interests.looked:
             self._call()
 
     def serve(self) -> None:
         """Look at what is new, answer whom it concerns."""
-        self._is_called = False
+        self._is_due = False
         began = self._monotonic()
-        self._look()
+        end = began + SLICE
+        is_done = self._look(end)
         answered = 0
-        while self._hit or self._arrived:
-            if self._hit:
-                answered += self._answer_all(self._hit.popleft())
+        while (self._called or self._arrived) and self._monotonic() < end:
+            if self._called:
+                answered += self._answer_all(self._called.popleft())
             else:
                 answered += self._answer_or_wait(self._arrived.popleft())
-            if self._monotonic() - began > SLICE:
-                break
         self._bodies.clear()
         now = self._monotonic()
         self._next = now + PAUSE * (now - began + answered * COST)
-        if self._hit or self._arrived:
+        if self._called or self._arrived or not is_done:
             self._call()
 
     def expire(self) -> None:
         """Answer who has waited long enough: there was nothing."""
         now = self._monotonic()
-        self._expires = float("inf")
-        next_one = float("inf")
+        self._expires = next_one = float("inf")
         for interest in list(self._interests.waiting()):
-            if interest.hits:
+            if interest.is_called:
                 continue  # about to be answered
             for waiting in list(interest.waiting.values()):
                 if waiting.deadline <= now:
-                    self._end(waiting, self._fetched([], upto=max(waiting.after, self._looked)))
+                    upto = max(waiting.after, self._interests.looked)
+                    self._end(waiting, self._fetched([], upto=upto))
                 else:
                     next_one = min(next_one, waiting.deadline)
         self._expect(next_one)
 
-    # -- inside -------------------------------------------------------------------------------
+    # -- when ---------------------------------------------------------------------------------
 
     def _call(self) -> None:
-        if not self._is_called:
-            self._is_called = True
+        if not self._is_due:
+            self._is_due = True
             self._after(max(0.0, self._next - self._monotonic()), Serve())
 
     def _expect(self, deadline: float) -> None:
@@ -165,75 +164,113 @@ class Fetches:
             self._expires = deadline
             self._after(max(0.0, deadline - self._monotonic()), Expire())
 
-    def _look(self) -> None:
-        """Offer what is new in the ring to those who wait."""
-        ring, looked = self._ring, self._looked
-        self._looked = ring.last_seq
-        if looked + 1 < ring.first_seq:  # more has come at once than the ring holds
-            for interest in list(self._interests.waiting()):
-                if not interest.hits:
-                    for waiting in list(interest.waiting.values()):
-                        self._end(waiting, self._not_covered())
-        if self._interests.count:
-            for first, block in ring.since(looked):
-                self._hit.extend(self._interests.look(first, block, looked))
+    # -- what is new --------------------------------------------------------------------------
+
+    def _look(self, end: float) -> bool:
+        """Offer what is new to those who wait, until then; whether that was all."""
+        ring, interests = self._ring, self._interests
+        if not len(interests):
+            interests.restart(ring.last_seq)
+            return True
+        if interests.looked + 1 < ring.first_seq:  # more has come than the ring holds
+            for interest in list(interests.waiting()):
+                self._answer_all(interest)
+            interests.restart(ring.first_seq - 1)
+        for first, block in ring.since(interests.looked):
+            if self._monotonic() > end:
+                return False
+            self._called.extend(interests.look(first, block))
+        return True
+
+    def _arrive(self, waiting: _Waiting) -> None:
+        """Who comes back in time waits on; all others look for themselves."""
+        interest = self._interests.find(waiting.fetch.filter)
+        if interest is None or interest.since > waiting.after or interest.behind(waiting.after, 1):
+            self._arrived.append(waiting)
+            self._call()
+        else:
+            self._wait(waiting)
+            self.grown()
+
+    def _wait(self, waiting: _Waiting) -> None:
+        waiting.interest = self._interests.wait(waiting.fetch.filter, waiting.key, waiting)
+        self._expect(waiting.deadline)
+
+    # -- answers ------------------------------------------------------------------------------
 
     def _answer_all(self, interest: Interest[_Waiting]) -> int:
-        """Those who wait with a filter that has hits; how many that were."""
-        hits, upto = interest.hits, interest.upto
-        interest.hits, interest.upto = [], None
-        if not hits:
-            return 0
-        upto = self._looked if upto is None else upto
+        """Those who wait with a filter that has something; how many that were."""
+        interest.is_called = False
         all_of_them = list(interest.waiting.values())
         for waiting in all_of_them:
-            found = [seq for seq in hits if seq > waiting.after]
-            self._end(waiting, self._found(found, waiting, upto))
+            self._end(waiting, self._remembered(interest, waiting))
         return len(all_of_them)
 
     def _answer_or_wait(self, waiting: _Waiting) -> int:
-        """One who has just come: what the ring has for it.  Whether it was answered."""
+        """One who has just come; whether it was answered."""
         if waiting.is_over:
             return 0
-        ring, limit = self._ring, min(waiting.fetch.limit, MOST_EVENTS)
-        if waiting.after + 1 < ring.first_seq:
-            self._end(waiting, self._not_covered())
+        filter = waiting.fetch.filter
+        interest = self._interests.find(filter)
+        if interest is not None and interest.since <= waiting.after:
+            answer = self._remembered(interest, waiting)
+        else:
+            answer = self._looked_for(waiting)
+        if answer.seqs or not answer.covered or waiting.fetch.wait <= 0:
+            self._interests.remember(filter)
+            self._end(waiting, answer)
             return 1
-        matching = ring.numbers(waiting.fetch.filter)
-        found = list(islice(matching, limit + 1))
-        if found or waiting.fetch.wait <= 0:
-            self._end(waiting, self._found(found, waiting, ring.last_seq))
-            return 1
-        waiting.after = max(waiting.after, ring.last_seq)
-        waiting.interest = self._interests.wait(waiting.fetch.filter, waiting.key, waiting)
-        self._expect(waiting.deadline)
+        waiting.after = answer.upto
+        self._wait(waiting)
         return 0
+
+    def _remembered(self, interest: Interest[_Waiting], waiting: _Waiting) -> Fetched:
+        """What the interest has noted for one."""
+        if interest.since > waiting.after:
+            return self._looked_for(waiting)
+        found = interest.behind(waiting.after, waiting.limit + 1)
+        return self._found(found, waiting, max(waiting.after, self._interests.looked))
+
+    def _looked_for(self, waiting: _Waiting) -> Fetched:
+        """What the ring has for one."""
+        if waiting.after + 1 < self._ring.first_seq:
+            return self._not_covered()
+        wanted = msgspec.structs.replace(waiting.fetch.filter, after=waiting.after)
+        found = list(islice(self._ring.numbers(wanted), waiting.limit + 1))
+        return self._found(found, waiting, max(waiting.after, self._ring.last_seq))
 
     def _found(self, seqs: list[int], waiting: _Waiting, upto: int) -> Fetched:
         """The first of ``seqs``, as many as fit; ``upto`` if that is all of them."""
-        limit = min(waiting.fetch.limit, MOST_EVENTS)
         if seqs and seqs[0] < self._ring.first_seq:
             return self._not_covered()  # the ring has moved on meanwhile
-        events = self._encoded(seqs[:limit])
+        events = self._encoded(seqs[: waiting.limit])
         taken = seqs[: len(events)]
-        if len(taken) < len(seqs):
-            upto = taken[-1]
-        return self._fetched(taken, events, upto=max(upto, waiting.after))
+        return self._fetched(taken, events, upto=taken[-1] if len(taken) < len(seqs) else upto)
 
     def _encoded(self, seqs: list[int]) -> list[msgspec.Raw]:
         """The events of those numbers as their senders encoded them, up to a bound in bytes."""
         found: list[msgspec.Raw] = []
-        size, at = 0, 0
+        size, at, end = 0, 0, len(seqs)
         if not seqs:
             return found
         for first, block in self._ring.since(seqs[0] - 1):
-            while at < len(seqs) and seqs[at] < first + block.count:
-                body = self._split(block)[seqs[at] - first]
-                found.append(body)
-                at += 1
-                size += len(memoryview(body))
-                if size > MOST_BYTES:
-                    return found
+            upto = bisect_left(seqs, first + block.count, at)
+            if upto == at:
+                continue
+            bodies = self._split(block)
+            wanted = (bodies[seq - first] for seq in seqs[at:upto])
+            if size + block.size <= MOST_BYTES and (upto - at) * 4 > block.count:
+                size += block.size  # at most; to weigh each would take longer than to send it
+                found += wanted
+            else:
+                for body in wanted:
+                    found.append(body)
+                    size += len(memoryview(body))
+                    if size > MOST_BYTES:
+                        return found
+            at = upto
+            if at == end:
+                break
         return found
 
     def _split(self, block: Block) -> list[msgspec.Raw]:
