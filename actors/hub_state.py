@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from holdfast.actors import state_calls, supervision_calls
+from holdfast.actors import checkpoint_calls, session_calls, supervision_calls
 from holdfast.actors.calls import Blocking, blocking
-from holdfast.actors.state_calls import Checkpoint, Session
+from holdfast.actors.checkpoint_calls import Checkpoint
+from holdfast.actors.session_calls import Session
 
 __all__ = ["Checkpoint", "HubCheckpoints", "HubSessions", "HubSupervision", "Session"]
 
@@ -12,18 +13,18 @@ __all__ = ["Checkpoint", "HubCheckpoints", "HubSessions", "HubSupervision", "Ses
 class HubSessions(Blocking):
     """``hub.sessions``."""
 
-    put = blocking(state_calls.put_session)
-    get = blocking(state_calls.get_session)
-    touch = blocking(state_calls.touch_session)
-    delete = blocking(state_calls.delete_session)
+    put = blocking(session_calls.put_session)
+    get = blocking(session_calls.get_session)
+    touch = blocking(session_calls.touch_session)
+    delete = blocking(session_calls.delete_session)
 
 
 class HubCheckpoints(Blocking):
     """``hub.checkpoints``."""
 
-    put = blocking(state_calls.put_checkpoint)
-    get = blocking(state_calls.get_checkpoint)
-    list = blocking(state_calls.list_checkpoints)
+    put = blocking(checkpoint_calls.put_checkpoint)
+    get = blocking(checkpoint_calls.get_checkpoint)
+    list = blocking(checkpoint_calls.list_checkpoints)
 
 
 class HubSupervision(Blocking):

@@ -13,7 +13,12 @@ from heapq import merge
 from operator import itemgetter
 
 from holdfast.actors.blocks import Block
-from holdfast.storage.records import EventFilter, RawEvent, Row, StoredEvent
+from holdfast.storage.records import (
+    EventFilter,
+    RawEvent,
+    Row,
+    StoredEvent,
+)
 
 __all__ = ["Ring"]
 

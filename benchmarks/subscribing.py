@@ -43,7 +43,8 @@ class Subscribers:
     def collect(self, count: int) -> tuple[int, list[int]]:
         """Of ``count`` events: how many did not come as they should; some delays in us."""
         found = asyncio.run_coroutine_threadsafe(self._collect(), self._loop).result(LATE)
-        wrong, lags = 0, []
+        wrong = 0
+        lags: list[int] = []
         for session, (seen, late) in zip(self._sessions, found, strict=True):
             first, step = (0, 1) if session is None else (int(session[1:]), SESSIONS)
             expected = list(range(first, count, step))

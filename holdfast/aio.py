@@ -18,7 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
-from holdfast.actors import calls, event_calls, state_calls, supervision_calls
+from holdfast.actors import calls, event_calls
 from holdfast.actors.calls import Awaited, awaited
 from holdfast.actors.counters import Counters
 from holdfast.actors.event_calls import EventCounters
@@ -30,6 +30,7 @@ from holdfast.actors.plain import decoder_with
 from holdfast.actors.token_bucket import bucket_of
 from holdfast.aio_monitors import AsyncMonitor
 from holdfast.aio_refs import ActorRef
+from holdfast.aio_state import Checkpoints, Sessions, Supervision
 from holdfast.aio_subscriptions import AsyncSubscription
 from holdfast.client import is_there, not_found
 from holdfast.clock import Clock, SystemClock
@@ -274,32 +275,3 @@ class Events(Awaited, EventCounters):
         return self.subscribe(
             types=types, session=session, source=source, start=start, timeout=timeout
         )
-
-
-class Sessions(Awaited):
-    """``hub.sessions``."""
-
-    put = awaited(state_calls.put_session)
-    get = awaited(state_calls.get_session)
-    touch = awaited(state_calls.touch_session)
-    delete = awaited(state_calls.delete_session)
-
-
-class Checkpoints(Awaited):
-    """``hub.checkpoints``."""
-
-    put = awaited(state_calls.put_checkpoint)
-    get = awaited(state_calls.get_checkpoint)
-    list = awaited(state_calls.list_checkpoints)
-
-
-class Supervision(Awaited):
-    """``hub.supervision``."""
-
-    which_children = awaited(supervision_calls.which_children)
-    count_children = awaited(supervision_calls.count_children)
-    start_child = awaited(supervision_calls.start_child)
-    terminate_child = awaited(supervision_calls.terminate_child)
-    restart_child = awaited(supervision_calls.restart_child)
-    delete_child = awaited(supervision_calls.delete_child)
-    reports = awaited(supervision_calls.reports)

@@ -6,7 +6,12 @@ from collections.abc import Callable
 
 import msgspec
 
-from holdfast.storage.records import DeadLetter, Dropped, EventFilter, StoredEvent
+from holdfast.storage.records import (
+    DeadLetter,
+    Dropped,
+    EventFilter,
+    StoredEvent,
+)
 
 __all__ = [
     "CountEvents",

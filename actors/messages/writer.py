@@ -6,12 +6,12 @@ from collections.abc import Callable
 
 import msgspec
 
+from holdfast.storage.checkpoint_records import CheckpointStored, StoreCheckpoint
+from holdfast.storage.commands import Command
 from holdfast.storage.records import (
     AnswerKept,
     Appended,
     AppendEvents,
-    CheckpointStored,
-    Command,
     DeadLetter,
     DeleteDeadLetter,
     Discarded,
@@ -21,12 +21,10 @@ from holdfast.storage.records import (
     Origin,
     Position,
     RawEvent,
-    SessionsStored,
     SkipEvents,
-    StoreCheckpoint,
     StoreDeadLetter,
-    StoreSessions,
 )
+from holdfast.storage.session_records import SessionsStored, StoreSessions
 
 __all__ = [
     "DiscardDeadLetter",
