@@ -6,18 +6,14 @@ before that.  ``Hub.flush`` says when they are safe.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from holdfast.actors import event_calls
 from holdfast.actors.calls import Blocking, Runner, blocking
-from holdfast.actors.event_calls import (
-    FOLLOW_PERIOD,
-    Event,
-    EventCounters,
-    Following,
-)
+from holdfast.actors.event_calls import Event, EventCounters
 from holdfast.actors.event_encoding import EventEncoder
+from holdfast.actors.following import PAGE, Start, following_of
+from holdfast.actors.hub_subscriptions import Subscription
 from holdfast.actors.threaded import ThreadedDriver
+from holdfast.actors.token_bucket import bucket_of
 from holdfast.clock import Clock
 
 __all__ = ["Event", "HubEvents"]
@@ -33,6 +29,7 @@ class HubEvents(Blocking, EventCounters):
         self._driver = driver
         self._wire = driver.open("log", pack=event_calls.pack, omit=event_calls.omit)
         EventCounters.__init__(self, self._wire.link)
+        self._clock = clock
         self._encoder = EventEncoder(source=source, clock=clock)
 
     def emit(
@@ -67,6 +64,37 @@ class HubEvents(Blocking, EventCounters):
     count = blocking(event_calls.count_events)
     tail = blocking(event_calls.tail_events)
 
+    def subscribe(
+        self,
+        *,
+        types: tuple[str, ...] | list[str] | str = (),
+        session: str | None = None,
+        source: str | None = None,
+        start: Start = "now",
+        max_in_flight: int = PAGE,
+        rate: float | None = None,
+        burst: int | None = None,
+        timeout: float = 30.0,
+    ) -> Subscription:
+        """Every committed event that matches: those there are, then those that come.
+
+        Each once and in order, whoever is killed.  ``start`` is "first", "now" (this call), the
+        number of an event (the next one is the first) or a datetime.  Up to ``max_in_flight``
+        events wait here.  ``rate`` is how many are handed out a second, after a quiet time
+        ``burst`` (a second's worth) at once.  ``timeout`` bounds how long the daemon may take to
+        answer, also across restarts; what raises AskTimeout can go on.
+        """
+        bucket = bucket_of(rate, burst, self._clock)
+        following = following_of(
+            types=types,
+            session=session,
+            source=source,
+            start=start,
+            max_in_flight=max_in_flight if bucket is None else min(max_in_flight, bucket.burst),
+            timeout=timeout,
+        )
+        return Subscription(following, driver=self._driver, runner=self._runner, bucket=bucket)
+
     def follow(
         self,
         *,
@@ -75,17 +103,12 @@ class HubEvents(Blocking, EventCounters):
         source: str | None = None,
         after: int | None = None,
         timeout: float = 30.0,
-    ) -> Iterator[Event]:
+    ) -> Subscription:
         """Every committed event that matches, as they come, without end.
 
-        From the event after number ``after``; without it, from now on.  ``timeout`` bounds each
-        look, also across restarts of the log.
+        From the event after number ``after``; without it, from now on.  ``subscribe`` can do more.
         """
-        following = Following(
-            types=types, session=session, source=source, after=after, timeout=timeout
+        start: Start = "now" if after is None else after
+        return self.subscribe(
+            types=types, session=session, source=source, start=start, timeout=timeout
         )
-        while True:
-            page = self._runner.run(following.next_page())
-            yield from page
-            if not page:
-                self._driver.pause(FOLLOW_PERIOD)
