@@ -142,8 +142,8 @@ class Ring:
         matches = wanted.compile()
         oldest = max(self.first_seq, 0 if wanted.after is None else wanted.after + 1)
         for first, block in self.since(oldest - 1):
-            for seq, (time_us, type, source, session) in enumerate(block.mentions(), first):
-                if seq >= oldest and matches(time_us, type, source, session, seq):
+            for seq, mentioned in enumerate(block.mentions(), first):
+                if seq >= oldest and matches(mentioned, seq):
                     yield seq
 
     def count(self, wanted: EventFilter) -> int:
