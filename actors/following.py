@@ -85,7 +85,7 @@ class Following:
     def _from_database(self, position: int, until: int) -> Steps[list[Event]]:
         wanted = msgspec.structs.replace(self._at(position), before=until + 1)
         reply = yield Ask("query", query.QueryEvents(wanted, self._page), self._timeout)
-        page = [readable(event) for event in reply.events]
+        page = [readable(event, reply.epoch) for event in reply.events]
         if len(page) < self._page and not reply.more:
             self.position, self._until = until, None
         else:

@@ -32,6 +32,7 @@ class Ring:
     def __init__(self, *, capacity: int, daemon: str) -> None:
         self.capacity = capacity
         self.last_seq = 0  # the number of the newest committed event
+        self.epoch = 0  # of the database, as far as it is known
         self._daemon = daemon
         self._blocks: deque[Block] = deque()  # each begins where the one before it ends
         self._held = 0  # events in them

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Final, cast
 
 from holdfast.storage.filters import EventFilter, is_glob
-from holdfast.storage.records import Row, StoredEvent
+from holdfast.storage.records import Position, Row, StoredEvent
 from holdfast.storage.sqlite_events import LAST_SEQ
 from holdfast.storage.sqlite_reading import Reading, check_limit
 
@@ -34,6 +34,12 @@ class EventReading(Reading):
     def last_seq(self) -> int:
         """The number of the newest event ever committed; 0 before the first."""
         return self._number(LAST_SEQ)
+
+    def position(self) -> Position:
+        """That, and the epoch of the writer that opened the database last."""
+        sql = f"SELECT ({LAST_SEQ}), (SELECT value FROM meta WHERE name = 'epoch')"
+        last_seq, epoch = cast("tuple[int, int]", self._read(sql)[0])
+        return Position(last_seq, epoch)
 
     def events(self, filter: EventFilter, limit: int, reverse: bool = False) -> list[StoredEvent]:
         """The first ``limit`` events asked for by number, or the last, newest first."""

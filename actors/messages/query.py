@@ -10,6 +10,7 @@ from holdfast.storage.records import (
     DeadLetter,
     Dropped,
     EventFilter,
+    Position,
     StoredEvent,
 )
 
@@ -20,9 +21,11 @@ __all__ = [
     "DroppedAre",
     "Found",
     "GetDeadLetter",
+    "GetPosition",
     "ListDeadLetters",
     "ListDropped",
     "Number",
+    "PositionIs",
     "QueryEvents",
     "Reply",
     "Request",
@@ -43,6 +46,10 @@ class CountEvents(msgspec.Struct, frozen=True, array_like=True, tag="count_event
     """How many events match.  Reply: Number."""
 
     filter: EventFilter
+
+
+class GetPosition(msgspec.Struct, frozen=True, array_like=True, tag="get_position"):
+    """Where does the database stand?  Reply: PositionIs."""
 
 
 class ListDeadLetters(msgspec.Struct, frozen=True, array_like=True, tag="list_dead_letters"):
@@ -67,17 +74,25 @@ class Found(msgspec.Struct, frozen=True, array_like=True, tag="found"):
     """The events asked for, in the order asked for.
 
     They may be fewer than ``limit`` although there are more, when they would not fit in one
-    frame; ``more`` says so, and the last one's number is where to go on.
+    frame; ``more`` says so, and the last one's number is where to go on.  ``epoch`` is that of the
+    database, 0 where there is none yet.
     """
 
     events: list[StoredEvent]
     more: bool = False
+    epoch: int = 0
 
 
 class Number(msgspec.Struct, frozen=True, array_like=True, tag="number"):
     """A count."""
 
     count: int
+
+
+class PositionIs(msgspec.Struct, frozen=True, array_like=True, tag="position"):
+    """The newest number and the epoch; zeroes where there is no database yet."""
+
+    position: Position
 
 
 class DeadLettersAre(msgspec.Struct, frozen=True, array_like=True, tag="dead_letters"):
@@ -100,8 +115,22 @@ class DroppedAre(msgspec.Struct, frozen=True, array_like=True, tag="dropped"):
     count: int
 
 
-Request = QueryEvents | CountEvents | ListDeadLetters | GetDeadLetter | ListDropped
-Reply = Found | Number | DeadLettersAre | DeadLetterIs | DroppedAre
+Request = (
+    QueryEvents
+    | CountEvents
+    | GetPosition
+    | ListDeadLetters
+    | GetDeadLetter
+    | ListDropped
+)  # fmt: skip
+Reply = (
+    Found
+    | Number
+    | PositionIs
+    | DeadLettersAre
+    | DeadLetterIs
+    | DroppedAre
+)  # fmt: skip
 
 decode_request: Callable[[bytes], Request] = msgspec.msgpack.Decoder(Request).decode
 decode_reply: Callable[[bytes], Reply] = msgspec.msgpack.Decoder(Reply).decode
