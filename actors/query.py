@@ -16,10 +16,13 @@ from holdfast.actors.messages.query import (
     GetDeadLetter,
     ListDeadLetters,
     ListDropped,
+    ListSubscribers,
     QueryEvents,
+    ReadOn,
     Reply,
     Request,
 )
+from holdfast.actors.subscriber_answers import answer_subscribers
 from holdfast.storage.ports import NoDatabaseError, Reader
 
 __all__ = ["QueryActor"]
@@ -46,6 +49,8 @@ class QueryActor(HostedActor):
                 return answer_about_events(reader, message)
             case ListDeadLetters() | GetDeadLetter() | ListDropped():
                 return answer_about_losses(reader, message)
+            case ReadOn() | ListSubscribers():
+                return answer_subscribers(reader, message)
             case _:
                 assert_never(message)
 
