@@ -27,7 +27,8 @@ class SubscriberReading(EventReading):
             oldest = self._number("SELECT min(seq) FROM events") or self.last_seq() + 1
             return oldest, self.events(filter, limit)
         finally:
-            self._connection.execute("ROLLBACK")
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
 
     def subscribers(self) -> list[Subscriber]:
         """All named ones, by name."""
