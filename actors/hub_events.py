@@ -6,14 +6,13 @@ before that.  ``Hub.flush`` says when they are safe.
 
 from __future__ import annotations
 
-from holdfast.actors import event_calls
+from holdfast.actors import event_calls, subscriber_calls
 from holdfast.actors.calls import Blocking, Runner, blocking
 from holdfast.actors.event_calls import Event, EventCounters
 from holdfast.actors.event_encoding import EventEncoder
-from holdfast.actors.following import PAGE, Start, following_of
+from holdfast.actors.following import PAGE, OnGap, Start, following_of
 from holdfast.actors.hub_subscriptions import Subscription
 from holdfast.actors.threaded import ThreadedDriver
-from holdfast.actors.token_bucket import bucket_of
 from holdfast.clock import Clock
 
 __all__ = ["Event", "HubEvents"]
@@ -30,6 +29,7 @@ class HubEvents(Blocking, EventCounters):
         self._wire = driver.open("log", pack=event_calls.pack, omit=event_calls.omit)
         EventCounters.__init__(self, self._wire.link)
         self._clock = clock
+        self._source = source
         self._encoder = EventEncoder(source=source, clock=clock)
 
     def emit(
@@ -74,29 +74,43 @@ class HubEvents(Blocking, EventCounters):
         session: str | None = None,
         source: str | None = None,
         start: Start = "now",
+        name: str | None = None,
         max_in_flight: int = PAGE,
         rate: float | None = None,
         burst: int | None = None,
+        on_gap: OnGap | None = None,
+        change_filter: bool = False,
         timeout: float = 30.0,
     ) -> Subscription:
-        """Every committed event that matches: those there are, then those that come.
+        """Every committed event that matches, each once and in order: history, then live.
 
-        Each once and in order, whoever is killed.  ``start`` is "first", "now" (this call), the
-        number of an event (the next one is the first) or a datetime.  Up to ``max_in_flight``
-        events wait here.  ``rate`` is how many are handed out a second, after a quiet time
-        ``burst`` (a second's worth) at once.  ``timeout`` bounds how long the daemon may take to
-        answer, also across restarts; what raises AskTimeout can go on.
+        ``start`` is "first", "now" (this call), the number of an event (the
+        next one is the first) or a datetime.  Under a ``name`` the position is kept in the
+        database: it goes on where acknowledgements end, takes the name over from an earlier
+        consumer, and has at most ``max_in_flight`` events out that are not acknowledged.
+        ``rate`` is how many are handed out a second, ``burst`` (a second's worth) at once.
+        ``on_gap`` is called with a Gap for events that were deleted before they came.
+        ``timeout`` bounds each answer, across restarts too; what raises AskTimeout can go on.
         """
-        bucket = bucket_of(rate, burst, self._clock)
         following = following_of(
             types=types,
             session=session,
             source=source,
             start=start,
-            max_in_flight=max_in_flight if bucket is None else min(max_in_flight, bucket.burst),
+            name=name,
+            change_filter=change_filter,
+            max_in_flight=max_in_flight,
+            rate=rate,
+            burst=burst,
+            on_gap=on_gap,
             timeout=timeout,
+            owner=self._source,
+            clock=self._clock,
         )
-        return Subscription(following, driver=self._driver, runner=self._runner, bucket=bucket)
+        return Subscription(following, driver=self._driver, runner=self._runner)
+
+    subscribers = blocking(subscriber_calls.list_subscribers)
+    unsubscribe = blocking(subscriber_calls.remove_subscriber)
 
     def follow(
         self,

@@ -18,16 +18,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
-from holdfast.actors import calls, event_calls
+from holdfast.actors import calls, event_calls, subscriber_calls
 from holdfast.actors.calls import Awaited, awaited
 from holdfast.actors.counters import Counters
 from holdfast.actors.event_calls import Event, EventCounters
 from holdfast.actors.event_encoding import EventEncoder
-from holdfast.actors.following import PAGE, Start, following_of
+from holdfast.actors.following import PAGE, OnGap, Start, following_of
 from holdfast.actors.looped import LoopDriver
 from holdfast.actors.outbox import OutboxLimits, Policy, limited
 from holdfast.actors.plain import decoder_with
-from holdfast.actors.token_bucket import bucket_of
 from holdfast.aio_monitors import AsyncMonitor
 from holdfast.aio_refs import ActorRef
 from holdfast.aio_state import Checkpoints, Sessions, Supervision
@@ -190,6 +189,7 @@ class Events(Awaited, EventCounters):
         link = driver.link("log", pack=event_calls.pack, omit=event_calls.omit).link
         EventCounters.__init__(self, link)
         self._clock = clock
+        self._source = source
         self._encoder = EventEncoder(source=source, clock=clock)
 
     async def emit(
@@ -235,30 +235,43 @@ class Events(Awaited, EventCounters):
         session: str | None = None,
         source: str | None = None,
         start: Start = "now",
+        name: str | None = None,
         max_in_flight: int = PAGE,
         rate: float | None = None,
         burst: int | None = None,
+        on_gap: OnGap | None = None,
+        change_filter: bool = False,
         timeout: float = 30.0,
     ) -> AsyncSubscription:
-        """Every committed event that matches: those there are, then those that come.
+        """Every committed event that matches, each once and in order: history, then live.
 
-        ``async for`` it.  Each once and in order, whoever is killed.  ``start`` is "first",
-        "now" (its first step, or when it is awaited or entered), the number of an event (the next
-        one is the first) or a datetime.  Up to ``max_in_flight`` events wait here.  ``rate`` is
-        how many are handed out a second, after a quiet time ``burst`` (a second's worth) at once.
-        ``timeout`` bounds how long the daemon may take to answer, also across restarts; what
-        raises AskTimeout can go on.
+        ``start`` is "first", "now" (its first step, or when it is awaited), the number of an
+        event (the next one is the first) or a datetime.  Under a ``name`` the position is kept
+        in the database: it goes on where acknowledgements end, takes the name over from an
+        earlier consumer, and has at most ``max_in_flight`` events out that are not acknowledged.
+        ``rate`` is how many are handed out a second, ``burst`` (a second's worth) at once.
+        ``on_gap`` is called with a Gap for events that were deleted before they came.
+        ``timeout`` bounds each answer, across restarts too; what raises AskTimeout can go on.
         """
-        bucket = bucket_of(rate, burst, self._clock)
         following = following_of(
             types=types,
             session=session,
             source=source,
             start=start,
-            max_in_flight=max_in_flight if bucket is None else min(max_in_flight, bucket.burst),
+            name=name,
+            change_filter=change_filter,
+            max_in_flight=max_in_flight,
+            rate=rate,
+            burst=burst,
+            on_gap=on_gap,
             timeout=timeout,
+            owner=self._source,
+            clock=self._clock,
         )
-        return AsyncSubscription(following, runner=self._driver, bucket=bucket)
+        return AsyncSubscription(following, runner=self._driver)
+
+    subscribers = awaited(subscriber_calls.list_subscribers)
+    unsubscribe = awaited(subscriber_calls.remove_subscriber)
 
     def follow(
         self,

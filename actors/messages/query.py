@@ -13,6 +13,7 @@ from holdfast.storage.records import (
     Position,
     StoredEvent,
 )
+from holdfast.storage.subscriber_records import Subscriber
 
 __all__ = [
     "CountEvents",
@@ -24,11 +25,15 @@ __all__ = [
     "GetPosition",
     "ListDeadLetters",
     "ListDropped",
+    "ListSubscribers",
     "Number",
+    "Page",
     "PositionIs",
     "QueryEvents",
+    "ReadOn",
     "Reply",
     "Request",
+    "SubscribersAre",
     "decode_reply",
     "decode_request",
 ]
@@ -40,6 +45,17 @@ class QueryEvents(msgspec.Struct, frozen=True, array_like=True, tag="query_event
     filter: EventFilter
     limit: int = 100
     reverse: bool = False
+
+
+class ReadOn(msgspec.Struct, frozen=True, array_like=True, tag="read_on"):
+    """The first ``limit`` events that match, for a subscriber behind ``after``.  Reply: Page."""
+
+    filter: EventFilter
+    limit: int
+
+
+class ListSubscribers(msgspec.Struct, frozen=True, array_like=True, tag="list_subscribers"):
+    """The named subscribers.  Reply: SubscribersAre."""
 
 
 class CountEvents(msgspec.Struct, frozen=True, array_like=True, tag="count_events"):
@@ -83,6 +99,22 @@ class Found(msgspec.Struct, frozen=True, array_like=True, tag="found"):
     epoch: int = 0
 
 
+class Page(msgspec.Struct, frozen=True, array_like=True, tag="page"):
+    """As Found; events before number ``oldest`` are not kept (any more)."""
+
+    events: list[StoredEvent]
+    oldest: int
+    more: bool = False
+    epoch: int = 0
+
+
+class SubscribersAre(msgspec.Struct, frozen=True, array_like=True, tag="subscribers"):
+    """All of them, by name; ``last_seq`` is the newest event."""
+
+    subscribers: list[Subscriber]
+    last_seq: int
+
+
 class Number(msgspec.Struct, frozen=True, array_like=True, tag="number"):
     """A count."""
 
@@ -122,6 +154,8 @@ Request = (
     | ListDeadLetters
     | GetDeadLetter
     | ListDropped
+    | ReadOn
+    | ListSubscribers
 )  # fmt: skip
 Reply = (
     Found
@@ -130,6 +164,8 @@ Reply = (
     | DeadLettersAre
     | DeadLetterIs
     | DroppedAre
+    | Page
+    | SubscribersAre
 )  # fmt: skip
 
 decode_request: Callable[[bytes], Request] = msgspec.msgpack.Decoder(Request).decode
