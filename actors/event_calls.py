@@ -6,16 +6,16 @@ Nothing is kept here.
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
 from holdfast.actors.calls import Ask, Steps
 from holdfast.actors.link import Link
 from holdfast.actors.messages import log, query
+from holdfast.actors.opened_events import Event, opened_events
 from holdfast.actors.wire import array_head
 from holdfast.errors import InvalidInputError
-from holdfast.storage import jsontext
 from holdfast.storage.records import EventFilter, StoredEvent
 
 __all__ = [
@@ -36,24 +36,6 @@ FOLLOW_PERIOD: Final = 0.1  # seconds between looks for new events
 _encode = msgspec.msgpack.Encoder().encode
 _NO_EVENTS: Final = array_head(0)
 _EMIT: Final = _encode(log.Emit(msgspec.Raw(_NO_EVENTS))).removesuffix(_NO_EVENTS)
-
-
-class Event(msgspec.Struct, frozen=True):
-    """A committed event; ``data`` is decoded.  ``seq`` is 0 while it is in memory only."""
-
-    seq: int
-    daemon: str
-    time_us: int
-    type: str
-    source: str
-    subject: str | None
-    session: str | None
-    correlation: str | None
-    cause: str | None
-    root: str | None
-    depth: int
-    key: str | None
-    data: Any
 
 
 class EventCounters:
@@ -110,20 +92,24 @@ def query_events(
     limit: int = 100,
     reverse: bool = False,
     visibility: log.Visibility = "committed",
+    payloads: bool = True,
     timeout: float = 30.0,
 ) -> Steps[list[Event]]:
     """The first ``limit`` events that match, in order of their numbers; or the newest first.
 
     ``types`` are globs (``tool:*``); ``since`` is included, ``until`` is not; ``after`` is a
     sequence number, excluded.  Answered from the ring when it reaches back far enough.
+    Without ``payloads`` the data of large events is left out; ``event.payload`` is there.
     """
     wanted = _filter(types, session, source, since, until, after)
     if limit < 1:
         raise InvalidInputError(f"limit = {limit}: expected at least 1")
     reply = yield Ask(_log(visibility), log.Query(wanted, limit, reverse, visibility), timeout)
     if not reply.covered:
-        return (yield from _from_database(wanted, limit, reverse, timeout))
-    return [_readable(event) for event in reply.events]
+        found = yield from _from_database(wanted, limit, reverse, timeout)
+    else:
+        found = reply.events
+    return (yield from opened_events(found, payloads, timeout))
 
 
 def _log(visibility: log.Visibility) -> str:
@@ -136,12 +122,12 @@ def _log(visibility: log.Visibility) -> str:
 
 def _from_database(
     wanted: EventFilter, limit: int, reverse: bool, timeout: float
-) -> Steps[list[Event]]:
-    found: list[Event] = []
+) -> Steps[list[StoredEvent]]:
+    found: list[StoredEvent] = []
     while len(found) < limit:
         page = query.QueryEvents(wanted, min(PAGE, limit - len(found)), reverse)
         reply = yield Ask("query", page, timeout)
-        found += [_readable(event) for event in reply.events]
+        found += reply.events
         if not reply.events or (len(reply.events) < page.limit and not reply.more):
             break
         last = reply.events[-1].seq
@@ -173,11 +159,12 @@ def tail_events(
     limit: int = 100,
     *,
     visibility: log.Visibility = "committed",
+    payloads: bool = True,
     timeout: float = 30.0,
 ) -> Steps[list[Event]]:
     """The newest events, oldest first, at most as many as the ring holds."""
     reply = yield Ask(_log(visibility), log.Tail(limit, visibility), timeout)
-    return [_readable(event) for event in reply.events]
+    return (yield from opened_events(reply.events, payloads, timeout))
 
 
 class Following:
@@ -201,7 +188,7 @@ class Following:
     def next_page(self) -> Steps[list[Event]]:
         """The events that came since; empty when there are none yet."""
         if self._after is None:
-            newest = yield from tail_events(1, timeout=self._timeout)
+            newest = yield from tail_events(1, payloads=False, timeout=self._timeout)
             self._after = newest[-1].seq if newest else 0
         page = yield from query_events(
             types=self._types,
@@ -214,12 +201,6 @@ class Following:
         if page:
             self._after = page[-1].seq
         return page
-
-
-def _readable(event: StoredEvent) -> Event:
-    fields: list[Any] = [*msgspec.structs.astuple(event)]
-    fields[-1] = jsontext.decode(event.data)
-    return Event(*fields)
 
 
 def _filter(

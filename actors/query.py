@@ -14,6 +14,7 @@ from holdfast.actors.loss_answers import answer_about_losses
 from holdfast.actors.messages.query import (
     CountEvents,
     GetDeadLetter,
+    GetPayloads,
     ListDeadLetters,
     ListDropped,
     QueryEvents,
@@ -42,7 +43,7 @@ class QueryActor(HostedActor):
         """Answer at once; how is in a module for each concern."""
         reader = self._opened()
         match message:
-            case QueryEvents() | CountEvents():
+            case QueryEvents() | CountEvents() | GetPayloads():
                 return answer_about_events(reader, message)
             case ListDeadLetters() | GetDeadLetter() | ListDropped():
                 return answer_about_losses(reader, message)

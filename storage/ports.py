@@ -9,7 +9,13 @@ import msgspec
 
 from holdfast.errors import HoldfastError, StorageError
 from holdfast.storage.commands import Command, Outcome
-from holdfast.storage.reader_ports import CheckpointReader, EventReader, LossReader, SessionReader
+from holdfast.storage.reader_ports import (
+    CheckpointReader,
+    EventReader,
+    LossReader,
+    PayloadReader,
+    SessionReader,
+)
 from holdfast.storage.records import Mark, Position
 
 __all__ = ["Database", "Durability", "NoDatabaseError", "Reader", "Wal"]
@@ -81,6 +87,7 @@ class Database(Protocol):
 
 class Reader(
     EventReader,
+    PayloadReader,
     LossReader,
     SessionReader,
     CheckpointReader,

@@ -20,9 +20,11 @@ __all__ = [
     "DroppedAre",
     "Found",
     "GetDeadLetter",
+    "GetPayloads",
     "ListDeadLetters",
     "ListDropped",
     "Number",
+    "PayloadsAre",
     "QueryEvents",
     "Reply",
     "Request",
@@ -63,6 +65,12 @@ class ListDropped(msgspec.Struct, frozen=True, array_like=True, tag="list_droppe
     limit: int = 100
 
 
+class GetPayloads(msgspec.Struct, frozen=True, array_like=True, tag="get_payloads"):
+    """The large data of events, by their references.  Reply: PayloadsAre."""
+
+    refs: list[str]
+
+
 class Found(msgspec.Struct, frozen=True, array_like=True, tag="found"):
     """The events asked for, in the order asked for.
 
@@ -78,6 +86,15 @@ class Number(msgspec.Struct, frozen=True, array_like=True, tag="number"):
     """A count."""
 
     count: int
+
+
+class PayloadsAre(msgspec.Struct, frozen=True, array_like=True, tag="payloads"):
+    """JSON texts, in the order asked for, None for what is not there (any more).
+
+    They may be fewer, when more would not fit in one frame: ask again for the others.
+    """
+
+    payloads: list[str | None]
 
 
 class DeadLettersAre(msgspec.Struct, frozen=True, array_like=True, tag="dead_letters"):
@@ -100,8 +117,8 @@ class DroppedAre(msgspec.Struct, frozen=True, array_like=True, tag="dropped"):
     count: int
 
 
-Request = QueryEvents | CountEvents | ListDeadLetters | GetDeadLetter | ListDropped
-Reply = Found | Number | DeadLettersAre | DeadLetterIs | DroppedAre
+Request = QueryEvents | CountEvents | GetPayloads | ListDeadLetters | GetDeadLetter | ListDropped
+Reply = Found | Number | PayloadsAre | DeadLettersAre | DeadLetterIs | DroppedAre
 
 decode_request: Callable[[bytes], Request] = msgspec.msgpack.Decoder(Request).decode
 decode_reply: Callable[[bytes], Reply] = msgspec.msgpack.Decoder(Reply).decode
