@@ -14,7 +14,7 @@ __all__ = ["EventReading"]
 
 _EVENT: Final = (
     "seq, daemon, time_us, type, source, subject, session, correlation, cause, root, depth, key,"
-    " data"
+    " data, payload"
 )
 
 # Fields that have an index of the rows that have a value; the one that finds the fewest first.
@@ -69,6 +69,14 @@ class EventReading(Reading):
         check_limit(limit)
         sql = f"SELECT {_EVENT} FROM events ORDER BY seq DESC LIMIT ?"
         rows = cast("list[Row]", self._read(sql, (limit,)))
+        rows.reverse()
+        return rows
+
+    def before(self, seq: int, limit: int) -> list[Row]:
+        """The last ``limit`` events of lower numbers, oldest first."""
+        check_limit(limit)
+        sql = f"SELECT {_EVENT} FROM events WHERE seq < ? ORDER BY seq DESC LIMIT ?"
+        rows = cast("list[Row]", self._read(sql, (seq, limit)))
         rows.reverse()
         return rows
 

@@ -22,12 +22,14 @@ __all__ = [
     "DroppedAre",
     "Found",
     "GetDeadLetter",
+    "GetPayloads",
     "GetPosition",
     "ListDeadLetters",
     "ListDropped",
     "ListSubscribers",
     "Number",
     "Page",
+    "PayloadsAre",
     "PositionIs",
     "QueryEvents",
     "ReadOn",
@@ -86,6 +88,12 @@ class ListDropped(msgspec.Struct, frozen=True, array_like=True, tag="list_droppe
     limit: int = 100
 
 
+class GetPayloads(msgspec.Struct, frozen=True, array_like=True, tag="get_payloads"):
+    """The large data of events, by their references.  Reply: PayloadsAre."""
+
+    refs: list[str]
+
+
 class Found(msgspec.Struct, frozen=True, array_like=True, tag="found"):
     """The events asked for, in the order asked for.
 
@@ -127,6 +135,15 @@ class PositionIs(msgspec.Struct, frozen=True, array_like=True, tag="position"):
     position: Position
 
 
+class PayloadsAre(msgspec.Struct, frozen=True, array_like=True, tag="payloads"):
+    """JSON texts, in the order asked for, None for what is not there (any more).
+
+    They may be fewer, when more would not fit in one frame: ask again for the others.
+    """
+
+    payloads: list[str | None]
+
+
 class DeadLettersAre(msgspec.Struct, frozen=True, array_like=True, tag="dead_letters"):
     """As many as fit in one frame; ``more`` says that there are older ones."""
 
@@ -151,6 +168,7 @@ Request = (
     QueryEvents
     | CountEvents
     | GetPosition
+    | GetPayloads
     | ListDeadLetters
     | GetDeadLetter
     | ListDropped
@@ -161,6 +179,7 @@ Reply = (
     Found
     | Number
     | PositionIs
+    | PayloadsAre
     | DeadLettersAre
     | DeadLetterIs
     | DroppedAre
