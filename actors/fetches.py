@@ -126,11 +126,13 @@ class Fetches:
         end = began + SLICE
         is_done = self._look(end)
         answered = 0
-        while (self._called or self._arrived) and self._monotonic() < end:
+        while self._called or self._arrived:
             if self._called:
                 answered += self._answer_all(self._called.popleft())
             else:
                 answered += self._answer_or_wait(self._arrived.popleft())
+            if self._monotonic() > end:
+                break
         self._bodies.clear()
         now = self._monotonic()
         self._next = now + PAUSE * (now - began + answered * COST)
@@ -177,10 +179,10 @@ class Fetches:
                 self._answer_all(interest)
             interests.restart(ring.first_seq - 1)
         for first, block in ring.since(interests.looked):
-            if self._monotonic() > end:
-                return False
             self._called.extend(interests.look(first, block))
-        return True
+            if self._monotonic() > end:
+                break
+        return interests.looked >= ring.last_seq
 
     def _arrive(self, waiting: _Waiting) -> None:
         """Who comes back in time waits on; all others look for themselves."""
