@@ -286,11 +286,14 @@ class Fetches:
         self, seqs: list[int], events: Sequence[msgspec.Raw] = (), *, upto: int
     ) -> Fetched:
         raw = b"".join((array_head(len(events)), *events))
-        return Fetched(seqs, msgspec.Raw(raw), self._daemon, upto, covered=True)
+        return self._answer(seqs, msgspec.Raw(raw), upto, covered=True)
 
     def _not_covered(self) -> Fetched:
         nothing = msgspec.Raw(array_head(0))
-        return Fetched([], nothing, self._daemon, self._ring.last_seq, covered=False)
+        return self._answer([], nothing, self._ring.last_seq, covered=False)
+
+    def _answer(self, seqs: list[int], events: msgspec.Raw, upto: int, *, covered: bool) -> Fetched:
+        return Fetched(seqs, events, self._daemon, upto, covered, self._ring.epoch)
 
     def _end(self, waiting: _Waiting, answer: Fetched) -> None:
         self._drop(waiting.key)

@@ -118,7 +118,7 @@ class Following:
         last = min(until, position + SPAN)
         wanted = msgspec.structs.replace(self._behind(position), before=last + 1)
         reply = yield Ask("query", query.ReadOn(wanted, self._page), self.timeout)
-        page = [readable(event) for event in reply.events]
+        page = [readable(event, reply.epoch) for event in reply.events]
         if len(page) >= self._page or reply.more:
             last = page[-1].seq
         if reply.oldest > position + 1:

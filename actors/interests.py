@@ -112,9 +112,10 @@ class Interests(Generic[W]):
         """Note the events of a block that are new; those that are to be called."""
         hit: list[Interest[W]] = []
         by_session, by_source, of_type = self._by_session, self._by_source, self._of_type
-        for seq, (time_us, type, source, session) in enumerate(block.mentions(), first):
+        for seq, mentioned in enumerate(block.mentions(), first):
             if seq <= self.looked:
                 continue
+            _, type, source, _, session, _ = mentioned
             asked = of_type.get(type)
             found = self._asked_by(type) if asked is None else asked
             if session is not None and session in by_session:
@@ -122,7 +123,7 @@ class Interests(Generic[W]):
             if source in by_source:
                 found = found + by_source[source]
             for interest in found:
-                if interest.rest is None or interest.rest(time_us, type, source, session, seq):
+                if interest.rest is None or interest.rest(mentioned, seq):
                     interest.hits.append(seq)
                     if not interest.is_new:
                         interest.is_new = True

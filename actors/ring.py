@@ -32,6 +32,7 @@ class Ring:
     def __init__(self, *, capacity: int, daemon: str) -> None:
         self.capacity = capacity
         self.last_seq = 0  # the number of the newest committed event
+        self.epoch = 0  # of the database, as far as it is known
         self._daemon = daemon
         self._blocks: deque[Block] = deque()  # each begins where the one before it ends
         self._held = 0  # events in them
@@ -142,8 +143,8 @@ class Ring:
         matches = wanted.compile()
         oldest = max(self.first_seq, 0 if wanted.after is None else wanted.after + 1)
         for first, block in self.since(oldest - 1):
-            for seq, (time_us, type, source, session) in enumerate(block.mentions(), first):
-                if seq >= oldest and matches(time_us, type, source, session, seq):
+            for seq, mentioned in enumerate(block.mentions(), first):
+                if seq >= oldest and matches(mentioned, seq):
                     yield seq
 
     def count(self, wanted: EventFilter) -> int:
@@ -168,8 +169,8 @@ class Ring:
                 continue
             seqs = [
                 seq
-                for seq, (time_us, type, source, session) in enumerate(block.mentions(), first)
-                if seq >= oldest and matches(time_us, type, source, session, seq)
+                for seq, mentioned in enumerate(block.mentions(), first)
+                if seq >= oldest and matches(mentioned, seq)
             ]
             if seqs:
                 yield first, block, seqs[::-1] if reverse else seqs

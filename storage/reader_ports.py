@@ -6,7 +6,7 @@ from typing import Protocol
 
 from holdfast.storage.checkpoint_records import Checkpoint
 from holdfast.storage.filters import EventFilter
-from holdfast.storage.records import DeadLetter, Dropped, Row, StoredEvent
+from holdfast.storage.records import DeadLetter, Dropped, Position, Row, StoredEvent
 from holdfast.storage.session_records import Session
 from holdfast.storage.subscriber_records import Subscriber
 
@@ -18,6 +18,9 @@ class EventReader(Protocol):
 
     def last_seq(self) -> int:
         """The number of the newest event ever committed; 0 before the first."""
+
+    def position(self) -> Position:
+        """That, and the epoch of the writer that opened the database last."""
 
     def events(self, filter: EventFilter, limit: int, reverse: bool = False) -> list[StoredEvent]:
         """The first ``limit`` events asked for by number, or the last, newest first."""

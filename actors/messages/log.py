@@ -135,10 +135,12 @@ class Events(msgspec.Struct, frozen=True, array_like=True, tag="events"):
     """What was asked for; ``seq`` is 0 in events that are not committed yet.
 
     ``covered`` is False when the ring does not reach back far enough to be sure: ask ``query``.
+    ``epoch`` is that of the database, 0 as long as the log does not know it.
     """
 
     events: list[StoredEvent]
     covered: bool
+    epoch: int = 0
 
 
 class Counted(msgspec.Struct, frozen=True, array_like=True, tag="counted"):
@@ -161,6 +163,7 @@ class Fetched(msgspec.Struct, frozen=True, array_like=True, tag="fetched"):
     daemon: str
     upto: int
     covered: bool
+    epoch: int = 0
 
 
 class Passed(msgspec.Struct, frozen=True, array_like=True, tag="passed"):
