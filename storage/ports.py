@@ -11,10 +11,12 @@ from holdfast.errors import HoldfastError, StorageError
 from holdfast.storage.commands import Command, Outcome
 from holdfast.storage.reader_ports import (
     CheckpointReader,
+    CountReader,
     EventReader,
     LossReader,
     SessionReader,
     SubscriberReader,
+    TreeReader,
 )
 from holdfast.storage.records import Mark, Position
 
@@ -91,6 +93,8 @@ class Reader(
     SessionReader,
     CheckpointReader,
     SubscriberReader,
+    TreeReader,
+    CountReader,
     Protocol,
 ):
     """A reading side: sees what is committed, never waits for the writer, never stops it."""

@@ -6,41 +6,26 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import suppress
-from itertools import chain
+from itertools import chain as chained
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import click
 
 from holdfast.cli.daemon import connected
+from holdfast.cli.event_counts import stats
+from holdfast.cli.event_lines import as_json as as_json_line
+from holdfast.cli.event_lines import print_event
+from holdfast.cli.event_trees import chain, tree
 from holdfast.cli.filters import Filters, filter_options, pages
 from holdfast.cli.importing import import_
 from holdfast.cli.options import json_option, run_dir_option
-from holdfast.cli.output import Failure, flush, moment, printable, write_line
-from holdfast.storage import jsontext
+from holdfast.cli.output import Failure, flush, write_line
 
 if TYPE_CHECKING:
-    from holdfast.actors.hub import Event, Hub
+    from holdfast.actors.hub import Hub
 
 __all__ = ["events"]
-
-_SHOWN: Final = 120  # characters of `data` in a line for people
-# JSON may hold these, but many a reader takes them for the end of the line.
-_LINE_ENDS: Final = {ord(c): f"\\u{ord(c):04x}" for c in "\x85\u2028\u2029"}
-_COLUMNS: Final = (
-    "seq",
-    "daemon",
-    "time_us",
-    "type",
-    "source",
-    "subject",
-    "session",
-    "correlation",
-    "cause",
-    "root",
-    "depth",
-    "key",
-)
 
 
 @click.group()
@@ -48,7 +33,8 @@ def events() -> None:
     """Read, follow, import and export events."""
 
 
-events.add_command(import_)
+for command in (import_, chain, tree, stats):
+    events.add_command(command)
 
 
 @events.command()
@@ -61,11 +47,11 @@ def tail(follow: bool, count: int, run_dir: Path, as_json: bool) -> None:
     with connected(run_dir) as hub:
         newest = hub.events.query(limit=max(count, 1), reverse=True)
         for event in reversed(newest[:count]):
-            _print(event, as_json)
+            print_event(event, as_json)
         if follow:
             flush()
             for event in hub.events.follow(after=newest[0].seq if newest else 0):
-                _print(event, as_json)
+                print_event(event, as_json)
                 flush()
 
 
@@ -90,8 +76,8 @@ def query(
             if reverse
             else pages(hub, filters, limit=limit)
         )
-        for event in chain.from_iterable(found):
-            _print(event, as_json)
+        for event in chained.from_iterable(found):
+            print_event(event, as_json)
 
 
 @events.command()
@@ -121,7 +107,7 @@ def _exported(hub: Hub, filters: Filters) -> Iterator[str]:
         for event in page:
             if event.seq > last:
                 return
-            yield _as_json(event)
+            yield as_json_line(event)
 
 
 def _write_file(output: Path, hub: Hub, filters: Filters) -> int:
@@ -139,26 +125,3 @@ def _write_file(output: Path, hub: Hub, filters: Filters) -> int:
             draft.unlink()
         raise
     return number
-
-
-def _print(event: Event, as_json: bool) -> None:
-    write_line(_as_json(event) if as_json else _as_text(event))
-
-
-def _as_json(event: Event) -> str:
-    fields = {column: getattr(event, column) for column in _COLUMNS}
-    head = json.dumps(fields, ensure_ascii=False)
-    # The data goes in as the text that is stored, so that nothing of it changes on the way.
-    line = f'{head[:-1]}, "data": {jsontext.encode(event.data)}}}'
-    return line if line.isascii() else line.translate(_LINE_ENDS)
-
-
-def _as_text(event: Event) -> str:
-    data = jsontext.encode(event.data)
-    if len(data) > _SHOWN:
-        data = data[: _SHOWN - 3] + "..."
-    session = event.session or "-"
-    line = (
-        f"{event.seq:>7} {moment(event.time_us)} {event.type:<20} {event.source} {session} {data}"
-    )
-    return printable(line)
