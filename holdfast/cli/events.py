@@ -14,16 +14,16 @@ import click
 
 from holdfast.cli.daemon import connected
 from holdfast.cli.event_counts import stats
-from holdfast.cli.event_lines import as_json as as_json_line
 from holdfast.cli.event_lines import print_event
 from holdfast.cli.event_trees import chain, tree
+from holdfast.cli.export_formats import FORMATS, Format, formatted
 from holdfast.cli.filters import Filters, filter_options, pages
 from holdfast.cli.importing import import_
 from holdfast.cli.options import json_option, run_dir_option
 from holdfast.cli.output import Failure, flush, write_line
 
 if TYPE_CHECKING:
-    from holdfast.actors.hub import Hub
+    from holdfast.actors.hub import Event, Hub
 
 __all__ = ["events"]
 
@@ -82,24 +82,35 @@ def query(
 
 @events.command()
 @filter_options
+@click.option(
+    "--format",
+    "format_",
+    type=click.Choice(FORMATS),
+    default="jsonl",
+    show_default=True,
+    help="One JSON object a line; as CloudEvents 1.0, one a line or all as a JSON array.",
+)
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="A file, not the terminal.")
 @run_dir_option
 @json_option
-def export(filters: Filters, output: Path | None, run_dir: Path, as_json: bool) -> None:
-    """Write the events that exist now as JSON lines; --json changes nothing."""
+def export(
+    filters: Filters, format_: Format, output: Path | None, run_dir: Path, as_json: bool
+) -> None:
+    """Write the events that exist now as JSON; --json changes nothing."""
     with connected(run_dir) as hub:
+        lines = formatted(_exported(hub, filters), format_)
         if output is None:
-            for line in _exported(hub, filters):
+            for line in lines:
                 write_line(line)
             return
         try:
-            number = _write_file(output, hub, filters)
+            number = _write_file(output, lines)
         except OSError as error:
             raise Failure(f"{output}: cannot be written: {error.strerror}") from None
-    click.echo(f"{number} events written to {output}", err=True)
+    click.echo(f"{number} lines written to {output}", err=True)
 
 
-def _exported(hub: Hub, filters: Filters) -> Iterator[str]:
+def _exported(hub: Hub, filters: Filters) -> Iterator[Event]:
     # Up to the event that is the newest now: a busy daemon would never end otherwise.
     newest = hub.events.query(limit=1, reverse=True)
     last = newest[0].seq if newest else 0
@@ -107,16 +118,16 @@ def _exported(hub: Hub, filters: Filters) -> Iterator[str]:
         for event in page:
             if event.seq > last:
                 return
-            yield as_json_line(event)
+            yield event
 
 
-def _write_file(output: Path, hub: Hub, filters: Filters) -> int:
+def _write_file(output: Path, lines: Iterator[str]) -> int:
     """Write beside the file and rename: whoever opens it finds all of the export or none."""
     number = 0
     draft = output.with_name(f".{output.name}.{os.getpid()}")
     try:
         with draft.open("w", encoding="utf-8") as stream:
-            for line in _exported(hub, filters):
+            for line in lines:
                 stream.write(line + "\n")
                 number += 1
         draft.replace(output)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import re
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +24,10 @@ LINES: list[dict[str, Any]] = [
 
 
 @pytest.fixture
-def told(daemon: Daemon, run: Run) -> Iterator[Run]:
+def told(daemon: Daemon, run: Run) -> Run:
     lines = [line | {"source": "/a", "time_us": n * 60_000_000} for n, line in enumerate(LINES)]
     assert run("events", "import", "-", stdin="\n".join(map(json.dumps, lines))).returncode == 0
-    yield run
+    return run
 
 
 def test_chain_tree_and_stats(daemon: Daemon, told: Run) -> None:
@@ -36,6 +36,7 @@ def test_chain_tree_and_stats(daemon: Daemon, told: Run) -> None:
     check_tree(told)
     check_stats(told)
     check_conditions(daemon, told)
+    check_cloudevents(daemon, told)
 
 
 def check_chain(run: Run) -> None:
@@ -61,15 +62,8 @@ def check_tree(run: Run) -> None:
     drawn = run("events", "tree", "talk").stdout
     assert "\x1b" not in drawn
     lines = drawn.splitlines()
-    assert [
-        next(key for key in ("p1", "p2", "p3", "p4", "p5") if f"[{key}]" in line) for line in lines
-    ] == [
-        "p1",
-        "p2",
-        "p3",
-        "p4",
-        "p5",
-    ]
+    shown = [re.findall(r"\[(p\d)\]", line) for line in lines]
+    assert shown == [["p1"], ["p2"], ["p3"], ["p4"], ["p5"]]
     assert "'lost' not above it" in lines[-1]
     cut = run("events", "tree", "p1", "--depth", "2")
     assert "(+1 below)" in cut.stdout
@@ -93,11 +87,8 @@ def check_stats(run: Run) -> None:
         (240_000_000, "/a", 1),
     ]
     text = run("events", "stats", "--by", "subject", "--source", "/a").stdout
-    assert [line.split() for line in text.splitlines()] == [
-        ["subject", "count"],
-        ["-", "3"],
-        ["ls", "2"],
-    ]
+    rows = [line.split() for line in text.splitlines()]
+    assert rows == [["subject", "count"], ["-", "3"], ["ls", "2"]]
     assert run("events", "stats", "--bucket", "0").returncode == 2
     assert run("events", "stats", "--by", "data").returncode == 2
 
@@ -116,6 +107,50 @@ def check_conditions(daemon: Daemon, run: Run) -> None:
     assert refused.returncode == 2
     assert "another database" in refused.stderr
     assert run("events", "query", "--after", "x").returncode == 2
+
+
+def check_cloudevents(daemon: Daemon, run: Run) -> None:
+    """Out and in again, each once; those of others among them."""
+    ours = ("--source", "/a")
+    told = objects(run("events", "export", "--format", "cloudevents", *ours).stdout)
+    assert [each["id"] for each in told] == ["p1", "p2", "p3", "p4", "p5"]
+    assert told[0]["time"] == "1970-01-01T00:00:00.000000Z"
+    run("events", "export", "--format", "cloudevents-batch", *ours, "-o", "batch.json")
+    assert json.loads((daemon.folder / "batch.json").read_text()) == told
+    again = run("events", "import", "batch.json", "--json")
+    assert objects(again.stdout)[0] | {"rejected": []} == objects(again.stdout)[0]
+    assert objects(again.stdout)[0]["duplicates"] == 5
+
+    moved = [each | {"source": "/moved"} for each in told]
+    lines = [json.dumps(each) for each in moved]
+    foreign = {
+        "specversion": "1.0",
+        "id": "f1",
+        "source": "/moved",
+        "type": "t",
+        "traceparent": "x",
+    }
+    lines[2:2] = [
+        json.dumps(foreign),
+        '{"specversion": "0.3"}',
+        '{"type": "own", "source": "/own"}',
+    ]
+    done = run("events", "import", "-", "--json", stdin="\n".join(lines))
+    (counts,) = objects(done.stdout)
+    assert (done.returncode, counts["committed"]) == (3, 7)
+    assert [(each["line"], each["reason"][:11]) for each in counts["rejected"]] == [
+        (4, "specversion")
+    ]
+    assert counts["ignored"] == {"traceparent": 1}
+    found = objects(run("events", "query", "--source", "/moved", "--json").stdout)
+    before = objects(run("events", "query", *ours, "--json").stdout)
+    kept = ("time_us", "type", "subject", "correlation", "cause", "root", "depth", "key", "data")
+    assert [[each[name] for name in kept] for each in found if each["key"] != "f1"] == [
+        [each[name] for name in kept] for each in before
+    ]
+    strict = run("events", "import", "-", "--format", "cloudevents", stdin='{"type": "own"}')
+    assert strict.returncode == 3
+    assert "line 1: specversion: nothing" in strict.stderr
 
 
 def test_no_event_is_in_the_tree_of_a_name_that_has_none(tmp_path: Path, run: Run) -> None:
