@@ -18,6 +18,7 @@ from holdfast.actors.messages.query import (
     FindBelow,
     GetChain,
     GetDeadLetter,
+    GetPayloads,
     GetPosition,
     ListDeadLetters,
     ListDropped,
@@ -51,7 +52,7 @@ class QueryActor(HostedActor):
         """Answer at once; how is in a module for each concern."""
         reader = self._opened()
         match message:
-            case QueryEvents() | CountEvents() | GetPosition():
+            case QueryEvents() | CountEvents() | GetPosition() | GetPayloads():
                 return answer_about_events(reader, message)
             case GetChain() | FindAround() | FindBelow() | CountGroups():
                 return answer_about_trees(reader, message)

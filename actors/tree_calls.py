@@ -10,7 +10,8 @@ import msgspec
 from holdfast.actors.calls import Ask, Steps
 from holdfast.actors.event_conditions import Conditions, wanted_events
 from holdfast.actors.messages import query
-from holdfast.actors.readable_events import Event, readable
+from holdfast.actors.opened_events import opened_events
+from holdfast.actors.readable_events import Event
 from holdfast.actors.trees import MAX_DEPTH, Tree, tree_of
 from holdfast.errors import InvalidInputError
 
@@ -48,7 +49,7 @@ def chain_of(
         again = 1 if chain else 0  # a later page begins with the last one of the page before it
         ask = query.GetChain(start, min(PAGE, limit - len(chain)) + again)
         reply = yield Ask("query", ask, timeout)
-        page = [readable(each, reply.epoch) for each in reply.events[again:]]
+        page = yield from opened_events(reply.events[again:], reply.epoch, True, timeout)
         new = [each for each in page if each.seq not in seen]
         chain += new
         seen.update(each.seq for each in new)
@@ -96,10 +97,12 @@ def _gather(
     """Add what is found; whether there may be more than the limit allows."""
     while True:
         reply = yield Ask("query", msgspec.structs.replace(ask, limit=PAGE), timeout)
-        for event in reply.events:
-            if event.seq not in found and len(found) >= limit:
-                return True
-            found.setdefault(event.seq, readable(event, reply.epoch))
+        new = [event for event in reply.events if event.seq not in found]
+        room = limit - len(found)
+        for event in (yield from opened_events(new[:room], reply.epoch, True, timeout)):
+            found[event.seq] = event
+        if len(new) > room:
+            return True
         if not reply.more:
             return False
         ask = msgspec.structs.replace(ask, after=reply.events[-1].seq)

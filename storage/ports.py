@@ -14,6 +14,7 @@ from holdfast.storage.reader_ports import (
     CountReader,
     EventReader,
     LossReader,
+    PayloadReader,
     SessionReader,
     SubscriberReader,
     TreeReader,
@@ -89,6 +90,7 @@ class Database(Protocol):
 
 class Reader(
     EventReader,
+    PayloadReader,
     LossReader,
     SessionReader,
     CheckpointReader,

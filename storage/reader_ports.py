@@ -16,6 +16,7 @@ __all__ = [
     "CountReader",
     "EventReader",
     "LossReader",
+    "PayloadReader",
     "SessionReader",
     "SubscriberReader",
     "TreeReader",
@@ -39,6 +40,9 @@ class EventReader(Protocol):
 
     def newest(self, limit: int) -> list[Row]:
         """The last ``limit`` events, oldest first."""
+
+    def before(self, seq: int, limit: int) -> list[Row]:
+        """The last ``limit`` events of lower numbers, oldest first."""
 
     def range(self, after_seq: int, until_seq: int) -> list[Row]:
         """The events with ``after_seq < seq <= until_seq``, in order."""
@@ -66,6 +70,16 @@ class CountReader(Protocol):
         """The events asked for, counted by columns and, with a bucket, by time; in that order.
 
         Raises InvalidInputError for too many groups, too.
+        """
+
+
+class PayloadReader(Protocol):
+    """Large data of events."""
+
+    def payloads(self, refs: Sequence[str], max_bytes: int) -> list[str | None]:
+        """The data, as JSON text, behind each of ``refs``; None where retention deleted it.
+
+        They may be fewer: the one with which they pass ``max_bytes`` is the last.
         """
 
 

@@ -15,7 +15,7 @@ __all__ = ["EVENT", "EventReading"]
 # The columns of a StoredEvent.
 EVENT: Final = (
     "seq, daemon, time_us, type, source, subject, session, correlation, cause, root, depth, key,"
-    " data"
+    " data, payload"
 )
 
 # Events next to where a query begins are read in order, which ends as soon as there are enough
@@ -64,6 +64,14 @@ class EventReading(Reading):
         check_limit(limit)
         sql = f"SELECT {EVENT} FROM events ORDER BY seq DESC LIMIT ?"
         rows = cast("list[Row]", self._read(sql, (limit,)))
+        rows.reverse()
+        return rows
+
+    def before(self, seq: int, limit: int) -> list[Row]:
+        """The last ``limit`` events of lower numbers, oldest first."""
+        check_limit(limit)
+        sql = f"SELECT {EVENT} FROM events WHERE seq < ? ORDER BY seq DESC LIMIT ?"
+        rows = cast("list[Row]", self._read(sql, (seq, limit)))
         rows.reverse()
         return rows
 

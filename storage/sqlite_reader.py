@@ -6,6 +6,7 @@ from holdfast.storage.sqlite_checkpoint_reader import CheckpointReading
 from holdfast.storage.sqlite_count_reader import CountReading
 from holdfast.storage.sqlite_event_reader import EventReading
 from holdfast.storage.sqlite_loss_reader import LossReading
+from holdfast.storage.sqlite_payload_reader import PayloadReading
 from holdfast.storage.sqlite_session_reader import SessionReading
 from holdfast.storage.sqlite_subscriber_reader import SubscriberReading
 from holdfast.storage.sqlite_tree_reader import TreeReading
@@ -18,6 +19,7 @@ class SqliteReader(
     TreeReading,
     CountReading,
     EventReading,
+    PayloadReading,
     LossReading,
     SessionReading,
     CheckpointReading,

@@ -27,6 +27,7 @@ __all__ = [
     "Found",
     "GetChain",
     "GetDeadLetter",
+    "GetPayloads",
     "GetPosition",
     "GroupsAre",
     "ListDeadLetters",
@@ -34,6 +35,7 @@ __all__ = [
     "ListSubscribers",
     "Number",
     "Page",
+    "PayloadsAre",
     "PositionIs",
     "QueryEvents",
     "ReadOn",
@@ -126,6 +128,12 @@ class ListDropped(msgspec.Struct, frozen=True, array_like=True, tag="list_droppe
     limit: int = 100
 
 
+class GetPayloads(msgspec.Struct, frozen=True, array_like=True, tag="get_payloads"):
+    """The large data of events, by their references.  Reply: PayloadsAre."""
+
+    refs: list[str]
+
+
 class Found(msgspec.Struct, frozen=True, array_like=True, tag="found"):
     """The events asked for, in the order asked for.
 
@@ -173,6 +181,15 @@ class GroupsAre(msgspec.Struct, frozen=True, array_like=True, tag="groups"):
     groups: list[Grouped]
 
 
+class PayloadsAre(msgspec.Struct, frozen=True, array_like=True, tag="payloads"):
+    """JSON texts, in the order asked for, None for what is not there (any more).
+
+    They may be fewer, when more would not fit in one frame: ask again for the others.
+    """
+
+    payloads: list[str | None]
+
+
 class DeadLettersAre(msgspec.Struct, frozen=True, array_like=True, tag="dead_letters"):
     """As many as fit in one frame; ``more`` says that there are older ones."""
 
@@ -201,6 +218,7 @@ Request = (
     | FindAround
     | FindBelow
     | CountGroups
+    | GetPayloads
     | ListDeadLetters
     | GetDeadLetter
     | ListDropped
@@ -212,6 +230,7 @@ Reply = (
     | Number
     | PositionIs
     | GroupsAre
+    | PayloadsAre
     | DeadLettersAre
     | DeadLetterIs
     | DroppedAre
