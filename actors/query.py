@@ -13,6 +13,10 @@ from holdfast.actors.host import HostedActor
 from holdfast.actors.loss_answers import answer_about_losses
 from holdfast.actors.messages.query import (
     CountEvents,
+    CountGroups,
+    FindAround,
+    FindBelow,
+    GetChain,
     GetDeadLetter,
     GetPayloads,
     GetPosition,
@@ -25,6 +29,7 @@ from holdfast.actors.messages.query import (
     Request,
 )
 from holdfast.actors.subscriber_answers import answer_subscribers
+from holdfast.actors.tree_answers import answer_about_trees
 from holdfast.storage.ports import NoDatabaseError, Reader
 
 __all__ = ["QueryActor"]
@@ -49,6 +54,8 @@ class QueryActor(HostedActor):
         match message:
             case QueryEvents() | CountEvents() | GetPosition() | GetPayloads():
                 return answer_about_events(reader, message)
+            case GetChain() | FindAround() | FindBelow() | CountGroups():
+                return answer_about_trees(reader, message)
             case ListDeadLetters() | GetDeadLetter() | ListDropped():
                 return answer_about_losses(reader, message)
             case ReadOn() | ListSubscribers():

@@ -11,11 +11,13 @@ from holdfast.errors import HoldfastError, StorageError
 from holdfast.storage.commands import Command, Outcome
 from holdfast.storage.reader_ports import (
     CheckpointReader,
+    CountReader,
     EventReader,
     LossReader,
     PayloadReader,
     SessionReader,
     SubscriberReader,
+    TreeReader,
 )
 from holdfast.storage.records import Mark, Position
 
@@ -93,6 +95,8 @@ class Reader(
     SessionReader,
     CheckpointReader,
     SubscriberReader,
+    TreeReader,
+    CountReader,
     Protocol,
 ):
     """A reading side: sees what is committed, never waits for the writer, never stops it."""
