@@ -15,7 +15,7 @@ import msgspec
 from holdfast.actors.wire import array_length, decode_bodies
 from holdfast.storage.records import Appended, RawEvent, Row
 
-__all__ = ["Block"]
+__all__ = ["Block", "Mentioned"]
 
 FEW: Final = 8  # up to one event in so many is decoded by itself, which takes twice as long each
 
@@ -49,6 +49,11 @@ class Block:
         self.count = array_length(memoryview(raw))
         self._mentions: list[Mentioned] | None = None
 
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        return len(memoryview(self.raw))
+
     @classmethod
     def of(cls, events: Sequence[RawEvent], payloads: Mapping[int, str] = _NO_PAYLOADS) -> Block:
         """The block that holds ``events``."""
@@ -71,6 +76,10 @@ class Block:
             return [events[index] for index in indexes]
         bodies = decode_bodies(self.raw)
         return [_decode_one(bodies[index]) for index in indexes]
+
+    def bodies(self) -> list[msgspec.Raw]:
+        """Each of them by itself, still encoded; not kept."""
+        return decode_bodies(self.raw)
 
     def mentions(self) -> list[Mentioned]:
         """What a filter looks at, of each event; kept, at some 100 bytes an event."""

@@ -17,10 +17,13 @@ from holdfast.actors.messages.query import (
     GetPayloads,
     ListDeadLetters,
     ListDropped,
+    ListSubscribers,
     QueryEvents,
+    ReadOn,
     Reply,
     Request,
 )
+from holdfast.actors.subscriber_answers import answer_subscribers
 from holdfast.storage.ports import NoDatabaseError, Reader
 
 __all__ = ["QueryActor"]
@@ -47,6 +50,8 @@ class QueryActor(HostedActor):
                 return answer_about_events(reader, message)
             case ListDeadLetters() | GetDeadLetter() | ListDropped():
                 return answer_about_losses(reader, message)
+            case ReadOn() | ListSubscribers():
+                return answer_subscribers(reader, message)
             case _:
                 assert_never(message)
 

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from heapq import merge
 from operator import itemgetter
 
-from holdfast.actors.blocks import Block
+from holdfast.actors.blocks import Block, Mentioned
 from holdfast.storage.records import (
     EventFilter,
     RawEvent,
@@ -22,10 +22,10 @@ from holdfast.storage.records import (
     StoredEvent,
 )
 
-__all__ = ["Ring"]
+__all__ = ["Held", "Ring"]
 
 
-class _Held:
+class Held:
     """A block and the numbers of its events, which mostly follow on one another."""
 
     __slots__ = ("block", "seqs")
@@ -35,17 +35,30 @@ class _Held:
         self.seqs = seqs
 
     @classmethod
-    def rows(cls, rows: Sequence[Row]) -> _Held:
+    def rows(cls, rows: Sequence[Row]) -> Held:
         """The rows, of which there are some."""
         first, last = rows[0][0], rows[-1][0]
         whole = last - first + 1 == len(rows)
         seqs = range(first, last + 1) if whole else array("q", (row[0] for row in rows))
         return cls(Block.of_rows(rows), seqs)
 
-    def without(self, indexes: set[int]) -> _Held:
+    def mentions(self) -> Iterator[tuple[int, Mentioned]]:
+        """What a filter looks at, of each event, with its number."""
+        return zip(self.seqs, self.block.mentions(), strict=True)
+
+    def at(self, seqs: Sequence[int]) -> list[int]:
+        """Where in the block those of the numbers are that it has; they are in order."""
+        mine = self.seqs
+        if isinstance(mine, range):
+            first, end = mine.start, mine.stop
+            return [seq - first for seq in seqs if first <= seq < end]
+        places = {seq: index for index, seq in enumerate(mine)}
+        return [places[seq] for seq in seqs if seq in places]
+
+    def without(self, indexes: set[int]) -> Held:
         """The events but for those."""
         seqs = array("q", (seq for at, seq in enumerate(self.seqs) if at not in indexes))
-        return _Held(self.block.without(indexes), seqs)
+        return Held(self.block.without(indexes), seqs)
 
 
 class Ring:
@@ -58,7 +71,7 @@ class Ring:
         self.capacity = capacity
         self.last_seq = 0  # the number of the newest committed event
         self._daemon = daemon
-        self._blocks: deque[_Held] = deque()  # in order; none of them is empty
+        self._blocks: deque[Held] = deque()  # in order; none of them is empty
         self._held = 0  # events in them
         self._floor = 1  # every event from this number on is in them
         # Each with the number of the committed event that it stands behind.
@@ -87,9 +100,9 @@ class Ring:
             block = block.without(set(range(known)))
         first = self.last_seq + 1
         self.last_seq += block.count
-        self._add(_Held(block, range(first, self.last_seq + 1)))
+        self._add(Held(block, range(first, self.last_seq + 1)))
 
-    def _add(self, held: _Held) -> None:
+    def _add(self, held: Held) -> None:
         self._blocks.append(held)
         self._held += len(held.seqs)
         while self._held - len(self._blocks[0].seqs) >= self.capacity:
@@ -119,7 +132,7 @@ class Ring:
         """
         fitting = rows[max(0, len(rows) - self.capacity + self._held) :]
         if fitting:
-            self._blocks.appendleft(_Held.rows(fitting))
+            self._blocks.appendleft(Held.rows(fitting))
             self._held += len(fitting)
             self._floor = fitting[0][0]
         if is_all and len(fitting) == len(rows):
@@ -128,7 +141,7 @@ class Ring:
     def add_rows(self, rows: Sequence[Row], last_seq: int) -> None:
         """Add the rows that follow the newest event, all there are up to ``last_seq``."""
         if rows:
-            self._add(_Held.rows(rows))
+            self._add(Held.rows(rows))
         self.last_seq = max(self.last_seq, last_seq)
 
     def forget(self, first_seq: int, last_seq: int) -> None:
@@ -175,12 +188,30 @@ class Ring:
             found[:0] = self._stored(held, range(len(held.seqs)))
         return found[len(found) - limit :]
 
-    def _stored(self, held: _Held, indexes: Sequence[int]) -> Iterator[StoredEvent]:
+    def _stored(self, held: Held, indexes: Sequence[int]) -> Iterator[StoredEvent]:
         """The events at the indexes, decoded."""
         block, seqs = held.block, held.seqs
         payloads, daemon = block.payloads, self._daemon
         for index, event in zip(indexes, block.some(indexes), strict=True):
             yield StoredEvent(seqs[index], daemon, *event, payloads.get(index))
+
+    def since(self, seq: int) -> list[Held]:
+        """The blocks with events behind a number."""
+        found = []
+        for held in reversed(self._blocks):
+            if held.seqs[-1] <= seq:
+                break
+            found.append(held)
+        return found[::-1]
+
+    def numbers(self, wanted: EventFilter) -> Iterator[int]:
+        """The numbers of the events that match, in order; quick where ``after`` is near."""
+        matches = wanted.compile()
+        oldest = max(self.first_seq, 0 if wanted.after is None else wanted.after + 1)
+        for held in self.since(oldest - 1):
+            for seq, (time_us, type, source, session) in held.mentions():
+                if seq >= oldest and matches(time_us, type, source, session, seq):
+                    yield seq
 
     def count(self, wanted: EventFilter) -> int:
         """How many events match."""
@@ -191,14 +222,14 @@ class Ring:
         for held, indexes in self._matching(wanted, reverse=reverse):
             yield from self._stored(held, indexes)
 
-    def _matching(self, wanted: EventFilter, *, reverse: bool) -> Iterator[tuple[_Held, list[int]]]:
+    def _matching(self, wanted: EventFilter, *, reverse: bool) -> Iterator[tuple[Held, list[int]]]:
         """The blocks with events that match, and where in them those are."""
         matches = wanted.compile()
         oldest = max(self.first_seq, 0 if wanted.after is None else wanted.after + 1)
         for held in reversed(self._blocks) if reverse else self._blocks:
             if held.seqs[-1] < oldest:
                 continue
-            numbered = enumerate(zip(held.seqs, held.block.mentions(), strict=True))
+            numbered = enumerate(held.mentions())
             indexes = [
                 index
                 for index, (seq, (time_us, type, source, session)) in numbered

@@ -15,6 +15,7 @@ from holdfast.storage.reader_ports import (
     LossReader,
     PayloadReader,
     SessionReader,
+    SubscriberReader,
 )
 from holdfast.storage.records import Mark, Position
 
@@ -91,6 +92,7 @@ class Reader(
     LossReader,
     SessionReader,
     CheckpointReader,
+    SubscriberReader,
     Protocol,
 ):
     """A reading side: sees what is committed, never waits for the writer, never stops it."""

@@ -9,8 +9,16 @@ from holdfast.storage.checkpoint_records import Checkpoint
 from holdfast.storage.filters import EventFilter
 from holdfast.storage.records import DeadLetter, Dropped, Row, StoredEvent
 from holdfast.storage.session_records import Session
+from holdfast.storage.subscriber_records import Subscriber
 
-__all__ = ["CheckpointReader", "EventReader", "LossReader", "PayloadReader", "SessionReader"]
+__all__ = [
+    "CheckpointReader",
+    "EventReader",
+    "LossReader",
+    "PayloadReader",
+    "SessionReader",
+    "SubscriberReader",
+]
 
 
 class EventReader(Protocol):
@@ -85,3 +93,13 @@ class CheckpointReader(Protocol):
 
     def checkpoints(self, agent: str, limit: int) -> list[Checkpoint]:
         """The newest ones of an agent, newest first."""
+
+
+class SubscriberReader(Protocol):
+    """Subscribers, named ones and others."""
+
+    def read_on(self, filter: EventFilter, limit: int) -> tuple[int, list[StoredEvent]]:
+        """Of one moment: the oldest number that is kept, and the first events asked for."""
+
+    def subscribers(self) -> list[Subscriber]:
+        """All named ones, by name."""
