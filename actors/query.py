@@ -20,6 +20,7 @@ from holdfast.actors.messages.query import (
     ListSubscribers,
     QueryEvents,
     ReadOn,
+    ReadStream,
     Reply,
     Request,
 )
@@ -46,7 +47,7 @@ class QueryActor(HostedActor):
         """Answer at once; how is in a module for each concern."""
         reader = self._opened()
         match message:
-            case QueryEvents() | CountEvents() | GetPayloads():
+            case QueryEvents() | CountEvents() | GetPayloads() | ReadStream():
                 return answer_about_events(reader, message)
             case ListDeadLetters() | GetDeadLetter() | ListDropped():
                 return answer_about_losses(reader, message)

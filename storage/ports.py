@@ -15,6 +15,7 @@ from holdfast.storage.reader_ports import (
     LossReader,
     PayloadReader,
     SessionReader,
+    StreamReader,
     SubscriberReader,
 )
 from holdfast.storage.records import Mark, Position
@@ -89,6 +90,7 @@ class Database(Protocol):
 class Reader(
     EventReader,
     PayloadReader,
+    StreamReader,
     LossReader,
     SessionReader,
     CheckpointReader,

@@ -30,8 +30,10 @@ __all__ = [
     "PayloadsAre",
     "QueryEvents",
     "ReadOn",
+    "ReadStream",
     "Reply",
     "Request",
+    "StreamIs",
     "SubscribersAre",
     "decode_reply",
     "decode_request",
@@ -87,6 +89,14 @@ class GetPayloads(msgspec.Struct, frozen=True, array_like=True, tag="get_payload
     refs: list[str]
 
 
+class ReadStream(msgspec.Struct, frozen=True, array_like=True, tag="read_stream"):
+    """The first ``limit`` events of a stream behind a version.  Reply: StreamIs."""
+
+    stream: str
+    after_version: int = 0
+    limit: int = 100
+
+
 class Found(msgspec.Struct, frozen=True, array_like=True, tag="found"):
     """The events asked for, in the order asked for.
 
@@ -117,6 +127,14 @@ class Number(msgspec.Struct, frozen=True, array_like=True, tag="number"):
     """A count."""
 
     count: int
+
+
+class StreamIs(msgspec.Struct, frozen=True, array_like=True, tag="stream"):
+    """The stream's version, and events with their own; ``more``: there are some behind them."""
+
+    version: int
+    events: list[tuple[int, StoredEvent]]
+    more: bool = False
 
 
 class PayloadsAre(msgspec.Struct, frozen=True, array_like=True, tag="payloads"):
@@ -152,6 +170,7 @@ Request = (
     QueryEvents
     | CountEvents
     | GetPayloads
+    | ReadStream
     | ListDeadLetters
     | GetDeadLetter
     | ListDropped
@@ -162,6 +181,7 @@ Reply = (
     Found
     | Number
     | PayloadsAre
+    | StreamIs
     | DeadLettersAre
     | DeadLetterIs
     | DroppedAre

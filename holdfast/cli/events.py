@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from holdfast.cli.appending import append
 from holdfast.cli.daemon import connected
 from holdfast.cli.filters import Filters, filter_options, pages
 from holdfast.cli.importing import import_
@@ -49,6 +50,7 @@ def events() -> None:
 
 
 events.add_command(import_)
+events.add_command(append)
 
 
 @events.command()
