@@ -25,6 +25,7 @@ from holdfast.actors.messages.query import (
     ListSubscribers,
     QueryEvents,
     ReadOn,
+    ReadStream,
     Reply,
     Request,
 )
@@ -52,7 +53,7 @@ class QueryActor(HostedActor):
         """Answer at once; how is in a module for each concern."""
         reader = self._opened()
         match message:
-            case QueryEvents() | CountEvents() | GetPosition() | GetPayloads():
+            case QueryEvents() | CountEvents() | GetPosition() | GetPayloads() | ReadStream():
                 return answer_about_events(reader, message)
             case GetChain() | FindAround() | FindBelow() | CountGroups():
                 return answer_about_trees(reader, message)

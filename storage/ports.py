@@ -16,6 +16,7 @@ from holdfast.storage.reader_ports import (
     LossReader,
     PayloadReader,
     SessionReader,
+    StreamReader,
     SubscriberReader,
     TreeReader,
 )
@@ -91,6 +92,7 @@ class Database(Protocol):
 class Reader(
     EventReader,
     PayloadReader,
+    StreamReader,
     LossReader,
     SessionReader,
     CheckpointReader,

@@ -9,6 +9,7 @@ from holdfast.storage.checkpoint_records import Checkpoint
 from holdfast.storage.filters import EventFilter
 from holdfast.storage.records import DeadLetter, Dropped, Grouped, Position, Row, StoredEvent
 from holdfast.storage.session_records import Session
+from holdfast.storage.stream_records import StreamPart
 from holdfast.storage.subscriber_records import Subscriber
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "LossReader",
     "PayloadReader",
     "SessionReader",
+    "StreamReader",
     "SubscriberReader",
     "TreeReader",
 ]
@@ -81,6 +83,13 @@ class PayloadReader(Protocol):
 
         They may be fewer: the one with which they pass ``max_bytes`` is the last.
         """
+
+
+class StreamReader(Protocol):
+    """Streams of events with versions."""
+
+    def stream(self, name: str, after_version: int, limit: int) -> StreamPart:
+        """The stream's version, and its events behind ``after_version`` that are still there."""
 
 
 class LossReader(Protocol):
