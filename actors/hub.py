@@ -19,6 +19,7 @@ from holdfast.actors.hub_events import Event, HubEvents
 from holdfast.actors.hub_state import (
     Checkpoint,
     HubCheckpoints,
+    HubFiles,
     HubSessions,
     HubSupervision,
     Session,
@@ -57,6 +58,7 @@ class Hub(Blocking):
         self.events = HubEvents(self._driver, runner, source=source, clock=clock)
         self.sessions = HubSessions(runner)
         self.checkpoints = HubCheckpoints(runner)
+        self.files = HubFiles(runner)
         self.supervision = HubSupervision(runner)
         for name in EARLY:
             self._driver.open(name)

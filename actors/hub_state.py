@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from holdfast.actors import state_calls, supervision_calls
+from holdfast.actors import file_calls, state_calls, supervision_calls
 from holdfast.actors.calls import Blocking, blocking
 from holdfast.actors.state_calls import Checkpoint, Session
 
-__all__ = ["Checkpoint", "HubCheckpoints", "HubSessions", "HubSupervision", "Session"]
+__all__ = [
+    "Checkpoint",
+    "HubCheckpoints",
+    "HubFiles",
+    "HubSessions",
+    "HubSupervision",
+    "Session",
+]
 
 
 class HubSessions(Blocking):
@@ -36,3 +43,18 @@ class HubSupervision(Blocking):
     restart_child = blocking(supervision_calls.restart_child)
     delete_child = blocking(supervision_calls.delete_child)
     reports = blocking(supervision_calls.reports)
+
+
+class HubFiles(Blocking):
+    """``hub.files``."""
+
+    append = blocking(file_calls.append_record)
+    read = blocking(file_calls.read_records)
+    export = blocking(file_calls.export_log)
+    delete = blocking(file_calls.delete_log)
+    list = blocking(file_calls.list_logs)
+    put_result = blocking(file_calls.put_result)
+    get_result = blocking(file_calls.get_result)
+    delete_result = blocking(file_calls.delete_result)
+    list_results = blocking(file_calls.list_results)
+    stats = blocking(file_calls.files_stats)

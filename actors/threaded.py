@@ -124,7 +124,7 @@ class ThreadedDriver:
         """
         future = RemoteFuture()
         with self._locked():
-            wire = self._wires[to]
+            wire = self._wires.get(to) or self.open(to)
             self._wait_for_room(wire.link, timeout)
             wire.link.command(message, future.set)
             wire.flush()

@@ -5,12 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from holdfast.actors.messages import checkpoints, log, query, sessions, supervisor, writer
+from holdfast.actors.messages import (
+    checkpoints,
+    files,
+    log,
+    query,
+    sessions,
+    supervisor,
+    writer,
+)
 
 __all__ = ["decode_reply_of"]
 
 _TYPED: Final[dict[str, Callable[[bytes], Any]]] = {
     "checkpoints": checkpoints.decode_reply,
+    "files": files.decode_reply,
     "log": log.decode_reply,
     "query": query.decode_reply,
     "root": supervisor.decode_reply,

@@ -20,7 +20,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
-from holdfast.actors import calls, event_calls, state_calls, supervision_calls
+from holdfast.actors import calls, event_calls, file_calls, state_calls, supervision_calls
 from holdfast.actors.calls import AsyncRunner, Awaited, awaited
 from holdfast.actors.counters import Counters
 from holdfast.actors.event_calls import (
@@ -44,6 +44,7 @@ __all__ = [
     "AsyncMonitor",
     "Checkpoints",
     "Events",
+    "Files",
     "Follower",
     "Hub",
     "Sessions",
@@ -135,6 +136,7 @@ class Hub(Awaited):
         self.events = Events(self._driver, source=source, clock=clock)
         self.sessions = Sessions(self._driver)
         self.checkpoints = Checkpoints(self._driver)
+        self.files = Files(self._driver)
         self.supervision = Supervision(self._driver)
 
     flush = awaited(calls.flush)
@@ -300,3 +302,18 @@ class Supervision(Awaited):
     restart_child = awaited(supervision_calls.restart_child)
     delete_child = awaited(supervision_calls.delete_child)
     reports = awaited(supervision_calls.reports)
+
+
+class Files(Awaited):
+    """``hub.files``."""
+
+    append = awaited(file_calls.append_record)
+    read = awaited(file_calls.read_records)
+    export = awaited(file_calls.export_log)
+    delete = awaited(file_calls.delete_log)
+    list = awaited(file_calls.list_logs)
+    put_result = awaited(file_calls.put_result)
+    get_result = awaited(file_calls.get_result)
+    delete_result = awaited(file_calls.delete_result)
+    list_results = awaited(file_calls.list_results)
+    stats = awaited(file_calls.files_stats)

@@ -38,7 +38,7 @@ __all__ = ["load_settings", "parse_agent", "parse_settings", "parse_supervisor"]
 TABLES: Final = ("daemon", "storage", "supervisors", "actors", "agents")
 SUPERVISORS: Final = ("root", "state", "agents")  # always there, in start order
 # Names of actors to come: an agent that took one today would break tomorrow.
-RESERVED: Final = frozenset({"files", "tracker"})
+RESERVED: Final = frozenset({"tracker"})
 LOG_LEAST: Final = 64 * 1024  # bytes; two of the longest lines
 
 _Table = TypeVar("_Table", bound=msgspec.Struct)

@@ -30,6 +30,7 @@ from holdfast.supervisors.settings import (
     AgentSettings,
     CheckpointsSettings,
     ChildSettings,
+    FilesSettings,
     LogSettings,
     QuerySettings,
     SessionsSettings,
@@ -45,6 +46,7 @@ PRELOAD: Final = (
     "cachetools",
     "holdfast.actors.agent",
     "holdfast.actors.checkpoints",
+    "holdfast.actors.files",
     "holdfast.actors.hub",
     "holdfast.actors.log",
     "holdfast.actors.query",
@@ -96,6 +98,8 @@ def make_actor(
             actor = _writer(start, mailbox, clock)
         case QuerySettings() | LogSettings() | SessionsSettings() | CheckpointsSettings():
             actor = _reading_actor(start, run, mailbox, clock)
+        case FilesSettings():
+            actor = _files(start, run, mailbox, clock)
         case AgentSettings():
             return _agent(start, run, mailbox, records.pulse, clock, stack)
         case _:
@@ -191,6 +195,29 @@ def _log(
         capacity=run.capacity,
         daemon=start.environment.daemon,
         thresholds=Thresholds(run.sync_at, run.drop_at, run.flush_at),
+    )
+
+
+def _files(
+    start: ChildStart, run: FilesSettings, mailbox: Callable[..., Mailbox], clock: Clock
+) -> HostedActor:
+    from holdfast.actors.files import FilesActor
+    from holdfast.actors.messages import files
+    from holdfast.storage.file_catalog import Catalog
+    from holdfast.storage.response_logs import Rotation
+
+    environment = start.environment
+    folder = Path(environment.data_dir, run.path)
+    return construct(
+        FilesActor,
+        mailbox=mailbox(decode=files.decode_request),
+        open_catalog=partial(Catalog, folder, max_bytes=run.max_bytes),
+        rotation=Rotation(
+            max_bytes=run.rotate_bytes, daily=run.rotate_daily, open_files=run.open_files
+        ),
+        durability=environment.durability,
+        sync_interval=environment.sync_interval,
+        clock=clock,
     )
 
 

@@ -19,6 +19,7 @@ __all__ = [
     "ChildSettings",
     "DaemonSettings",
     "Durability",
+    "FilesSettings",
     "LogLevel",
     "LogSettings",
     "OutboxPolicy",
@@ -179,6 +180,24 @@ class CheckpointsSettings(ActorSettings, frozen=True, kw_only=True, tag="checkpo
     """``[actors.checkpoints]``."""
 
 
+class FilesSettings(ActorSettings, frozen=True, kw_only=True, tag="files"):
+    """``[actors.files]``; ``path`` is relative to ``data_dir``.
+
+    ``max_bytes`` of all files together; a session's file is rotated at ``rotate_bytes``, and with
+    ``rotate_daily`` on the next UTC day.
+    """
+
+    path: Text = "files"
+    max_bytes: Annotated[
+        int, Meta(ge=1024 * 1024, le=2**53, description="a number of bytes >= 1048576")
+    ] = 1024 * 1024 * 1024
+    rotate_bytes: Annotated[
+        int, Meta(ge=4096, le=256 * 1024 * 1024, description="a number of bytes, 4096 to 268435456")
+    ] = 8 * 1024 * 1024
+    rotate_daily: Flag = True
+    open_files: Annotated[int, Meta(ge=1, le=4096, description="a number, 1 to 4096")] = 64
+
+
 class AgentSettings(ActorSettings, frozen=True, kw_only=True, tag="agent"):
     """``[agents.NAME]``; ``options`` are the keyword arguments of the class.
 
@@ -215,6 +234,7 @@ ChildSettings = (
     | LogSettings
     | SessionsSettings
     | CheckpointsSettings
+    | FilesSettings
     | AgentSettings
 )
 
@@ -225,6 +245,7 @@ ACTORS: Final[dict[str, type[ActorSettings]]] = {
     "log": LogSettings,
     "sessions": SessionsSettings,
     "checkpoints": CheckpointsSettings,
+    "files": FilesSettings,
 }
 
 

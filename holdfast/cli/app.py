@@ -23,6 +23,7 @@ __all__ = ["commands", "run"]
 _COMMANDS: Final = {
     "deadletters": "holdfast.cli.deadletters:deadletters",
     "events": "holdfast.cli.events:events",
+    "files": "holdfast.cli.files:files",
     "logs": "holdfast.cli.logs:logs",
     "restart": "holdfast.cli.children:restart",
     "start": "holdfast.cli.start:start",

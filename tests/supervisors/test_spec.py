@@ -68,7 +68,14 @@ def test_a_nested_supervisor_may_take_as_long_as_its_children_one_after_the_othe
 def test_the_default_tree() -> None:
     root = root_spec(parse_settings("", file="x"))
     assert names(root) == ["state", "agents"]
-    assert names(below(root, "state")) == ["writer", "query", "log", "sessions", "checkpoints"]
+    assert names(below(root, "state")) == [
+        "writer",
+        "query",
+        "log",
+        "sessions",
+        "checkpoints",
+        "files",
+    ]
     assert names(below(root, "agents")) == []
     assert root.height == 2
 
