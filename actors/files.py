@@ -130,10 +130,12 @@ class FilesActor(HostedActor):
         self._arm()
         if append.durability == "committed" and not self._is_always_synced:
             return files.Appended(seq)
+        delivery = self.mailbox.current
+        if delivery is None or delivery.kind == "tell":
+            self._logs.sync(session)  # nobody waits for an answer
+            return None
         if not self._awaiting_disk:
             self.mailbox.deliver(_SyncAsked())  # behind what is ready to be appended as well
-        delivery = self.mailbox.current
-        assert delivery is not None
         self._awaiting_disk.setdefault(session, []).append((delivery, seq))
         return LATER
 

@@ -22,6 +22,7 @@ from holdfast.actors.hub_state import (
     HubFiles,
     HubSessions,
     HubSupervision,
+    HubTracker,
     Session,
 )
 from holdfast.actors.monitors import WaitingMonitor
@@ -59,6 +60,7 @@ class Hub(Blocking):
         self.sessions = HubSessions(runner)
         self.checkpoints = HubCheckpoints(runner)
         self.files = HubFiles(runner)
+        self.tracker = HubTracker(runner)
         self.supervision = HubSupervision(runner)
         for name in EARLY:
             self._driver.open(name)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from holdfast.actors import file_calls, state_calls, supervision_calls
+from holdfast.actors import file_calls, state_calls, supervision_calls, tracker_calls
 from holdfast.actors.calls import Blocking, blocking
 from holdfast.actors.state_calls import Checkpoint, Session
 
@@ -12,6 +12,7 @@ __all__ = [
     "HubFiles",
     "HubSessions",
     "HubSupervision",
+    "HubTracker",
     "Session",
 ]
 
@@ -58,3 +59,20 @@ class HubFiles(Blocking):
     delete_result = blocking(file_calls.delete_result)
     list_results = blocking(file_calls.list_results)
     stats = blocking(file_calls.files_stats)
+
+
+class HubTracker(Blocking):
+    """``hub.tracker``."""
+
+    begin = blocking(tracker_calls.begin)
+    update = blocking(tracker_calls.update)
+    finish = blocking(tracker_calls.finish)
+    fail = blocking(tracker_calls.fail)
+    cancel = blocking(tracker_calls.cancel)
+    get = blocking(tracker_calls.get)
+    list = blocking(tracker_calls.list_requests)
+    interrupted = blocking(tracker_calls.interrupted)
+    take = blocking(tracker_calls.take)
+    acquire = blocking(tracker_calls.acquire)
+    limits = blocking(tracker_calls.limits)
+    stats = blocking(tracker_calls.tracker_stats)

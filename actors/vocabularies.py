@@ -12,6 +12,7 @@ from holdfast.actors.messages import (
     query,
     sessions,
     supervisor,
+    tracker,
     writer,
 )
 
@@ -24,6 +25,7 @@ _TYPED: Final[dict[str, Callable[[bytes], Any]]] = {
     "query": query.decode_reply,
     "root": supervisor.decode_reply,
     "sessions": sessions.decode_reply,
+    "tracker": tracker.decode_reply,
     "writer": writer.decode_reply,
 }
 

@@ -20,7 +20,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
-from holdfast.actors import calls, event_calls, file_calls, state_calls, supervision_calls
+from holdfast.actors import (
+    calls,
+    event_calls,
+    file_calls,
+    state_calls,
+    supervision_calls,
+    tracker_calls,
+)
 from holdfast.actors.calls import AsyncRunner, Awaited, awaited
 from holdfast.actors.counters import Counters
 from holdfast.actors.event_calls import (
@@ -48,6 +55,7 @@ __all__ = [
     "Follower",
     "Hub",
     "Sessions",
+    "Tracker",
     "connect",
 ]
 
@@ -137,6 +145,7 @@ class Hub(Awaited):
         self.sessions = Sessions(self._driver)
         self.checkpoints = Checkpoints(self._driver)
         self.files = Files(self._driver)
+        self.tracker = Tracker(self._driver)
         self.supervision = Supervision(self._driver)
 
     flush = awaited(calls.flush)
@@ -317,3 +326,20 @@ class Files(Awaited):
     delete_result = awaited(file_calls.delete_result)
     list_results = awaited(file_calls.list_results)
     stats = awaited(file_calls.files_stats)
+
+
+class Tracker(Awaited):
+    """``hub.tracker``."""
+
+    begin = awaited(tracker_calls.begin)
+    update = awaited(tracker_calls.update)
+    finish = awaited(tracker_calls.finish)
+    fail = awaited(tracker_calls.fail)
+    cancel = awaited(tracker_calls.cancel)
+    get = awaited(tracker_calls.get)
+    list = awaited(tracker_calls.list_requests)
+    interrupted = awaited(tracker_calls.interrupted)
+    take = awaited(tracker_calls.take)
+    acquire = awaited(tracker_calls.acquire)
+    limits = awaited(tracker_calls.limits)
+    stats = awaited(tracker_calls.tracker_stats)

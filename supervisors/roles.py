@@ -34,6 +34,7 @@ from holdfast.supervisors.settings import (
     LogSettings,
     QuerySettings,
     SessionsSettings,
+    TrackerSettings,
     WriterSettings,
 )
 from holdfast.supervisors.spec import ChildStart
@@ -51,6 +52,7 @@ PRELOAD: Final = (
     "holdfast.actors.log",
     "holdfast.actors.query",
     "holdfast.actors.sessions",
+    "holdfast.actors.tracker",
     "holdfast.actors.writer",
     "holdfast.storage.sqlite",
 )
@@ -100,6 +102,8 @@ def make_actor(
             actor = _reading_actor(start, run, mailbox, clock)
         case FilesSettings():
             actor = _files(start, run, mailbox, clock)
+        case TrackerSettings():
+            actor = _tracker(run, mailbox, clock)
         case AgentSettings():
             return _agent(start, run, mailbox, records.pulse, clock, stack)
         case _:
@@ -219,6 +223,23 @@ def _files(
         sync_interval=environment.sync_interval,
         clock=clock,
     )
+
+
+def _tracker(run: TrackerSettings, mailbox: Callable[..., Mailbox], clock: Clock) -> HostedActor:
+    from holdfast.actors.messages import tracker
+    from holdfast.actors.tracker import TrackerActor, TrackerLimits
+
+    limits = TrackerLimits(
+        max_requests=run.max_requests,
+        max_bytes=run.max_bytes,
+        keep=run.keep,
+        max_kept=run.max_kept,
+        max_limiters=run.max_limiters,
+        max_waiting=run.max_waiting,
+        limits=run.limits,
+    )
+    box = mailbox(decode=tracker.decode_request)
+    return construct(TrackerActor, mailbox=box, limits=limits, clock=clock)
 
 
 def _agent(

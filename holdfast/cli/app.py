@@ -29,6 +29,7 @@ _COMMANDS: Final = {
     "start": "holdfast.cli.start:start",
     "status": "holdfast.cli.status:status",
     "stop": "holdfast.cli.stop:stop",
+    "tracker": "holdfast.cli.tracker:tracker",
 }
 _EXIT_CODES: Final[tuple[tuple[type[HoldfastError], int], ...]] = (
     (ConfigError, 3),

@@ -181,7 +181,15 @@ def test_every_key_says_what_it_accepts() -> None:
 
 def test_the_order_of_actors_is_the_start_order_whatever_the_file_says() -> None:
     settings = parse_settings("[actors.checkpoints]\n[actors.writer]\n", file="x")
-    assert list(settings.actors) == ["writer", "query", "log", "sessions", "checkpoints", "files"]
+    assert list(settings.actors) == [
+        "writer",
+        "query",
+        "log",
+        "sessions",
+        "checkpoints",
+        "files",
+        "tracker",
+    ]
 
 
 def test_more_supervisors_can_be_named() -> None:
