@@ -21,8 +21,9 @@ from holdfast.actors.writer_backed import Greeting, WriterBackedActor
 from holdfast.clock import Clock
 from holdfast.errors import InvalidInputError
 from holdfast.storage import jsontext
+from holdfast.storage.checkpoint_records import CheckpointStored, StoreCheckpoint
 from holdfast.storage.ports import Reader
-from holdfast.storage.records import AnswerKept, CheckpointStored, KeepAnswer, StoreCheckpoint
+from holdfast.storage.records import AnswerKept, KeepAnswer
 
 __all__ = ["CheckpointsActor"]
 

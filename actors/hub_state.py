@@ -1,10 +1,20 @@
-"""Sessions, checkpoints and supervisors as a synchronous program uses them; keeps nothing."""
+"""Sessions, checkpoints, files, trackers and supervisors as a synchronous program uses them.
+
+Keeps nothing.
+"""
 
 from __future__ import annotations
 
-from holdfast.actors import file_calls, state_calls, supervision_calls, tracker_calls
+from holdfast.actors import (
+    checkpoint_calls,
+    file_calls,
+    session_calls,
+    supervision_calls,
+    tracker_calls,
+)
 from holdfast.actors.calls import Blocking, blocking
-from holdfast.actors.state_calls import Checkpoint, Session
+from holdfast.actors.checkpoint_calls import Checkpoint
+from holdfast.actors.session_calls import Session
 
 __all__ = [
     "Checkpoint",
@@ -20,18 +30,18 @@ __all__ = [
 class HubSessions(Blocking):
     """``hub.sessions``."""
 
-    put = blocking(state_calls.put_session)
-    get = blocking(state_calls.get_session)
-    touch = blocking(state_calls.touch_session)
-    delete = blocking(state_calls.delete_session)
+    put = blocking(session_calls.put_session)
+    get = blocking(session_calls.get_session)
+    touch = blocking(session_calls.touch_session)
+    delete = blocking(session_calls.delete_session)
 
 
 class HubCheckpoints(Blocking):
     """``hub.checkpoints``."""
 
-    put = blocking(state_calls.put_checkpoint)
-    get = blocking(state_calls.get_checkpoint)
-    list = blocking(state_calls.list_checkpoints)
+    put = blocking(checkpoint_calls.put_checkpoint)
+    get = blocking(checkpoint_calls.get_checkpoint)
+    list = blocking(checkpoint_calls.list_checkpoints)
 
 
 class HubSupervision(Blocking):

@@ -13,10 +13,10 @@ from typing import Final
 
 import msgspec
 
-from holdfast.actors.messages.tracker import End_, Retry, Status, Tracked
+from holdfast.actors.messages.tracker import End_, Status, Tracked
 from holdfast.errors import CapacityError, Conflict, InvalidInputError
 
-__all__ = ["HeldRequest", "InFlight", "check_retry"]
+__all__ = ["HeldRequest", "InFlight"]
 
 OVERHEAD: Final = 400  # bytes counted for a request besides its texts
 NONE: Final = b"null"  # in a checkpoint, where there is no text
@@ -300,21 +300,6 @@ def _next_at(request: Tracked, now: int) -> int:
     except OverflowError:  # a long series
         wait = retry.backoff_max
     return now + round(wait * 1_000_000)
-
-
-def check_retry(retry: Retry | None) -> None:
-    """Raises InvalidInputError."""
-    if retry is None:
-        return
-    bounds = (
-        ("max_attempts", retry.max_attempts, 1, 1_000),
-        ("backoff", retry.backoff, 0, 86_400),
-        ("factor", retry.factor, 1, 100),
-        ("backoff_max", retry.backoff_max, 0, 86_400),
-    )
-    for name, value, least, most in bounds:
-        if not least <= value <= most:
-            raise InvalidInputError(f"retry.{name} = {value}: expected {least} to {most}")
 
 
 def _check_attempt(request: Tracked, attempt: int) -> None:

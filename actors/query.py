@@ -6,34 +6,30 @@ Owns nothing but a read-only connection and its page cache.  Lost when its proce
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final, assert_never
+from typing import assert_never
 
+from holdfast.actors.event_answers import answer_about_events
 from holdfast.actors.host import HostedActor
+from holdfast.actors.loss_answers import answer_about_losses
 from holdfast.actors.messages.query import (
     CountEvents,
-    DeadLetterIs,
-    DeadLettersAre,
-    DroppedAre,
-    Found,
     GetDeadLetter,
     ListDeadLetters,
     ListDropped,
-    Number,
+    ListSubscribers,
     QueryEvents,
+    ReadOn,
     Reply,
     Request,
 )
-from holdfast.actors.replies import REPLY_BYTES, fitting
-from holdfast.errors import InvalidInputError
+from holdfast.actors.subscriber_answers import answer_subscribers
 from holdfast.storage.ports import NoDatabaseError, Reader
 
 __all__ = ["QueryActor"]
 
-MAX_LIMIT: Final = 10_000  # events read for one reply, so that others are not kept waiting
-
 
 class QueryActor(HostedActor):
-    """Every question is one statement, finished before the next: readers never pin the log."""
+    """Every question is a statement or two, finished before the next: readers never pin the log."""
 
     def __init__(self, *, open_reader: Callable[[], Reader]) -> None:
         super().__init__()
@@ -46,39 +42,17 @@ class QueryActor(HostedActor):
             self._reader.close()
 
     def on_receive(self, message: Request) -> Reply:
-        """Answer at once."""
+        """Answer at once; how is in a module for each concern."""
         reader = self._opened()
         match message:
-            case QueryEvents():
-                return self._found(reader, message)
-            case CountEvents(filter=wanted):
-                return Number(0 if reader is None else reader.count(wanted))
-            case ListDeadLetters(limit=limit):
-                return self._letters(reader, _bounded(limit))
-            case GetDeadLetter(id=id):
-                return DeadLetterIs(None if reader is None else reader.dead_letter(id))
-            case ListDropped(limit=limit):
-                if reader is None:
-                    return DroppedAre([], 0)
-                return DroppedAre(reader.dropped(_bounded(limit)), reader.count_dropped())
+            case QueryEvents() | CountEvents():
+                return answer_about_events(reader, message)
+            case ListDeadLetters() | GetDeadLetter() | ListDropped():
+                return answer_about_losses(reader, message)
+            case ReadOn() | ListSubscribers():
+                return answer_subscribers(reader, message)
             case _:
                 assert_never(message)
-
-    @staticmethod
-    def _found(reader: Reader | None, query: QueryEvents) -> Found:
-        limit = _bounded(query.limit)
-        if reader is None:
-            return Found([])
-        events = reader.events(query.filter, limit, query.reverse)
-        sent = fitting(events)
-        return Found(sent, more=len(sent) < len(events) or limit < query.limit)
-
-    @staticmethod
-    def _letters(reader: Reader | None, limit: int) -> DeadLettersAre:
-        if reader is None:
-            return DeadLettersAre([])
-        letters = reader.dead_letters(limit, REPLY_BYTES // 2)  # the last may be as long again
-        return DeadLettersAre(letters, more=len(letters) < reader.count_dead_letters())
 
     def _opened(self) -> Reader | None:
         """The reader, or None as long as the writer has not made the database."""
@@ -88,9 +62,3 @@ class QueryActor(HostedActor):
             except NoDatabaseError:
                 return None
         return self._reader
-
-
-def _bounded(limit: int) -> int:
-    if limit < 1:
-        raise InvalidInputError(f"limit = {limit}: expected at least 1")
-    return min(limit, MAX_LIMIT)

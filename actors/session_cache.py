@@ -12,7 +12,7 @@ from typing import Any
 from cachetools import TLRUCache
 
 from holdfast.clock import Clock
-from holdfast.storage.records import Session
+from holdfast.storage.session_records import Session
 
 __all__ = ["SessionCache", "SteadyClock"]
 

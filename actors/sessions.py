@@ -25,14 +25,8 @@ from holdfast.clock import Clock
 from holdfast.errors import Conflict, HoldfastError, InvalidInputError
 from holdfast.storage import jsontext
 from holdfast.storage.ports import Reader
-from holdfast.storage.records import (
-    AnswerKept,
-    Event,
-    KeepAnswer,
-    Session,
-    SessionsStored,
-    StoreSessions,
-)
+from holdfast.storage.records import AnswerKept, Event, KeepAnswer
+from holdfast.storage.session_records import Session, SessionsStored, StoreSessions
 
 __all__ = ["SessionsActor"]
 

@@ -122,9 +122,8 @@ class ThreadedDriver:
 
         Raises AskTimeout, and it may be carried out yet; or what the handler raised.
         """
-        future = RemoteFuture()
+        future, wire = RemoteFuture(), self.open(to)
         with self._locked():
-            wire = self._wires.get(to) or self.open(to)
             self._wait_for_room(wire.link, timeout)
             wire.link.command(message, future.set)
             wire.flush()

@@ -15,7 +15,7 @@ from loguru import logger
 
 from holdfast.actors.delivery import Delivery
 from holdfast.actors.host import LATER, HostedActor
-from holdfast.actors.in_flight import HeldRequest, InFlight, check_retry
+from holdfast.actors.in_flight import HeldRequest, InFlight
 from holdfast.actors.mailbox_link import Answered
 from holdfast.actors.messages import barrier, tracker
 from holdfast.actors.messages.tracker import RateLimit, Tracked
@@ -23,15 +23,13 @@ from holdfast.actors.notices import Notices
 from holdfast.actors.owners import Owners, Watching
 from holdfast.actors.rate_limits import HeldLimiter, RateLimits
 from holdfast.actors.reactor import Timer
+from holdfast.actors.request_checks import MAX_NAME, check_name, check_retry, check_text
 from holdfast.actors.session_cache import SteadyClock
 from holdfast.clock import Clock
 from holdfast.errors import CapacityError, InvalidInputError
-from holdfast.storage import jsontext
 
 __all__ = ["TrackerActor", "TrackerLimits"]
 
-MAX_NAME: Final = 1_024  # characters of an id, a kind, an owner, a key
-MAX_TEXT: Final = 256 * 1024  # bytes of a payload, a progress, a result
 MAX_LIMIT: Final = 1_000  # requests in one reply
 MAX_LIMITERS: Final = 10_000  # limiters in one reply
 REPLY_BYTES: Final = 4 * 1024 * 1024
@@ -114,7 +112,7 @@ class TrackerActor(HostedActor):
             case tracker.Begin():
                 return tracker.RequestIs(self._begin(message, now))
             case tracker.Update(id=id, progress=progress, attempt=attempt):
-                _check_text("progress", progress)
+                check_text("progress", progress)
                 return tracker.RequestIs(self._in_flight.update(id, progress, attempt, now))
             case tracker.End():
                 return self._end(message, now)
@@ -148,13 +146,13 @@ class TrackerActor(HostedActor):
 
     def _begin(self, begin: tracker.Begin, now: int) -> Tracked:
         for name, text in (("id", begin.id), ("kind", begin.kind)):
-            _check_name(name, text)
-        _check_text("payload", begin.payload)
+            check_name(name, text)
+        check_text("payload", begin.payload)
         check_retry(begin.retry)
         if begin.deadline is not None and not 0 < begin.deadline <= 10 * 365 * 86_400:
             raise InvalidInputError(f"deadline = {begin.deadline}: expected seconds > 0")
         owner, life = self._owner(begin.owner)
-        _check_name("owner", owner)
+        check_name("owner", owner)
         deadline = 0 if begin.deadline is None else now + round(begin.deadline * 1_000_000)
         request = Tracked(
             id=begin.id,
@@ -180,7 +178,7 @@ class TrackerActor(HostedActor):
         return begun
 
     def _end(self, end: tracker.End, now: int) -> tracker.RequestIs:
-        _check_text("result", end.result)
+        check_text("result", end.result)
         if len(end.reason) > MAX_NAME:
             raise InvalidInputError(f"reason: expected at most {MAX_NAME} characters")
         ended = self._in_flight.end(
@@ -278,7 +276,7 @@ class TrackerActor(HostedActor):
     # -- rate limits --------------------------------------------------------------------------
 
     def _acquire(self, acquire: tracker.Acquire, now: int) -> Any:
-        _check_name("key", acquire.key)
+        check_name("key", acquire.key)
         delivery = self._delivery
         patience = max(0.0, acquire.until - self.mailbox.monotonic())
         if delivery.kind == "tell":
@@ -383,19 +381,3 @@ def _sender(delivery: Delivery) -> tuple[str, str]:
     """Who sent it, by name and life; an agent's hub sends for the agent."""
     name = delivery.sender.removesuffix(".hub")
     return (name, "") if "/" in name else (name, delivery.incarnation)
-
-
-def _check_name(field: str, text: str) -> None:
-    if not text or len(text) > MAX_NAME or "\0" in text:
-        raise InvalidInputError(
-            f"{field} = {text[:80]!r}: expected 1 to {MAX_NAME} characters without NUL"
-        )
-
-
-def _check_text(field: str, text: str) -> None:
-    """JSON text, or "" for none."""
-    size = len(text.encode())
-    if size > MAX_TEXT:
-        raise InvalidInputError(f"{field} of {size} bytes: expected at most {MAX_TEXT}")
-    if text:
-        jsontext.decode(text)

@@ -10,7 +10,8 @@ from typing import Final
 
 import msgspec
 
-from holdfast.storage.records import Event, Session
+from holdfast.storage.records import Event
+from holdfast.storage.session_records import Session
 
 __all__ = ["Batch", "Unwritten"]
 

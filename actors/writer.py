@@ -12,7 +12,10 @@ from typing import Any, Final, assert_never
 import msgspec
 from loguru import logger
 
-from holdfast.actors.host import Delivery, HostedActor
+from holdfast.actors.answers import origin_of, refuse
+from holdfast.actors.burial import poison_error
+from holdfast.actors.delivery import Delivery, Departed, Joined
+from holdfast.actors.host import HostedActor
 from holdfast.actors.mailbox import Answered, Batch
 from holdfast.actors.messages import log
 from holdfast.actors.messages.writer import (
@@ -29,12 +32,13 @@ from holdfast.actors.messages.writer import (
 )
 from holdfast.clock import Clock
 from holdfast.errors import DiskFullError, HoldfastError, StorageError
+from holdfast.storage.commands import Command, Outcome, tells_of_events
 from holdfast.storage.ports import Database
-from holdfast.storage.records import Command, Outcome, SessionsStored
 
 __all__ = ["BATCH_LIMIT", "WriterActor"]
 
 BATCH_LIMIT: Final = 2_000  # events and commands in one transaction: some 20 ms of work
+STREAM: Final = "writer"  # the numbering that senders use towards this actor
 STUCK_WARNING: Final = 2  # blocked attempts in a row to empty the write-ahead log
 
 
@@ -77,6 +81,13 @@ class WriterActor(HostedActor):
         """Leave one file that needs no recovery."""
         self._database.close()
 
+    def unburden(self, delivery: Delivery) -> None:
+        """A command takes its number all the same, or the next one would leave a gap."""
+        origin = origin_of(delivery, STREAM)
+        if origin is not None:
+            self._database.apply([refuse(origin, poison_error(self.mailbox, delivery))])
+        super().unburden(delivery)
+
     def on_receive(self, message: Any) -> Any:
         """A Batch of deliveries, or the timer's message."""
         match message:
@@ -107,12 +118,12 @@ class WriterActor(HostedActor):
     def _commit(self, group: list[Delivery], *, is_last: bool) -> None:
         if not group:
             return
-        outcomes = self._database.apply([delivery.message for delivery in group])
+        outcomes = self._database.apply([_command(delivery) for delivery in group])
         if is_last:  # killed before the answers, it is not by one of these
             self.mailbox.absolve()
         for delivery, outcome in zip(group, outcomes, strict=True):
             _reply(delivery, outcome)
-            if isinstance(outcome, SessionsStored) and outcome.stored:
+            if tells_of_events(outcome):
                 self._own_seq = self._database.last_seq
                 self._announce()
         if any(not isinstance(outcome, StorageError) for outcome in outcomes):
@@ -171,7 +182,8 @@ class WriterActor(HostedActor):
             delivery.set_exception((type(error), error, None))
 
     def _answer_at_once(self, delivery: Delivery) -> None:
-        message: GetMark | GetPosition | Sync | Forget | Stats = delivery.message
+        message: GetMark | GetPosition | Sync | Forget | Stats | Joined | Departed
+        message = delivery.message
         match message:
             case GetMark(sender=sender, incarnation=incarnation, stream=stream):
                 delivery.set(MarkIs(self._database.mark(sender, incarnation, stream)))
@@ -183,11 +195,23 @@ class WriterActor(HostedActor):
             case Forget(sender=sender, incarnation=incarnation):
                 self._database.forget(sender, incarnation)
                 delivery.set(Forgotten())
+            case Joined(sender=sender, incarnation=incarnation):
+                mark = self._database.mark(sender, incarnation, STREAM)
+                delivery.welcome(mark.number, mark.duplicates, mark.dropped)
+            case Departed(sender=sender, incarnation=incarnation):
+                self._database.forget(sender, incarnation)
             case Stats():
                 wal = self._database.wal
                 delivery.set(WriterStats(self._groups, self._commands, wal.frames, wal.stuck))
             case _:
                 assert_never(message)
+
+
+def _command(delivery: Delivery) -> Command:
+    """What a sender numbered towards this actor is told apart from what others pass on."""
+    command: Command = delivery.message
+    origin = origin_of(delivery, STREAM)
+    return command if origin is None else msgspec.structs.replace(command, origin=origin)
 
 
 def _reply(delivery: Delivery, outcome: Outcome | HoldfastError) -> None:

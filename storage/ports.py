@@ -8,19 +8,15 @@ from typing import Literal, Protocol
 import msgspec
 
 from holdfast.errors import HoldfastError, StorageError
-from holdfast.storage.records import (
-    Checkpoint,
-    Command,
-    DeadLetter,
-    Dropped,
-    EventFilter,
-    Mark,
-    Outcome,
-    Position,
-    Row,
-    Session,
-    StoredEvent,
+from holdfast.storage.commands import Command, Outcome
+from holdfast.storage.reader_ports import (
+    CheckpointReader,
+    EventReader,
+    LossReader,
+    SessionReader,
+    SubscriberReader,
 )
+from holdfast.storage.records import Mark, Position
 
 __all__ = ["Database", "Durability", "NoDatabaseError", "Reader", "Wal"]
 
@@ -89,53 +85,15 @@ class Database(Protocol):
         """Leave one file that needs no recovery; give up the lock."""
 
 
-class Reader(Protocol):
+class Reader(
+    EventReader,
+    LossReader,
+    SessionReader,
+    CheckpointReader,
+    SubscriberReader,
+    Protocol,
+):
     """A reading side: sees what is committed, never waits for the writer, never stops it."""
-
-    def last_seq(self) -> int:
-        """The number of the newest event ever committed; 0 before the first."""
-
-    def events(self, filter: EventFilter, limit: int, reverse: bool = False) -> list[StoredEvent]:
-        """The first ``limit`` events asked for by number, or the last, newest first."""
-
-    def count(self, filter: EventFilter) -> int:
-        """How many events are asked for."""
-
-    def newest(self, limit: int) -> list[Row]:
-        """The last ``limit`` events, oldest first."""
-
-    def range(self, after_seq: int, until_seq: int) -> list[Row]:
-        """The events with ``after_seq < seq <= until_seq``, in order."""
-
-    def session(self, id: str) -> Session | None:
-        """As it was last written; it may have expired since."""
-
-    def sessions(self, limit: int) -> list[Session]:
-        """The newest touched ones, newest first."""
-
-    def expired_sessions(self, now_us: int, limit: int) -> list[Session]:
-        """Those whose time is over at ``now_us``, longest over first."""
-
-    def checkpoint(self, agent: str) -> Checkpoint | None:
-        """The newest one of an agent."""
-
-    def checkpoints(self, agent: str, limit: int) -> list[Checkpoint]:
-        """The newest ones of an agent, newest first."""
-
-    def dead_letter(self, id: int) -> DeadLetter | None:
-        """The one of that id."""
-
-    def dead_letters(self, limit: int, max_bytes: int) -> list[DeadLetter]:
-        """The newest ones, newest first; the one whose body passes ``max_bytes`` is the last."""
-
-    def count_dead_letters(self) -> int:
-        """How many there are."""
-
-    def dropped(self, limit: int) -> list[Dropped]:
-        """The newest losses, newest first."""
-
-    def count_dropped(self) -> int:
-        """How many numbers all losses together stand for."""
 
     def shrink(self) -> None:
         """Give up the memory that earlier reads filled; what is read again takes longer once."""

@@ -1,8 +1,10 @@
-"""The records that storage keeps, the commands that change them and their outcomes.
+"""Events and delivery: the records that storage keeps, what changes them, and the outcomes.
+
+The other concerns have theirs in modules of their own; ``commands`` names them all.
 
 The field order of an event is the column order of table ``events``: a row, a frame on the wire
 and an ``Event`` are the same sequence of values.  Times are integer microseconds since 1970 UTC,
-durations seconds.  ``data`` and ``state`` are JSON text (``holdfast.storage.jsontext``).
+durations seconds.  ``data`` is JSON text (``holdfast.storage.jsontext``).
 """
 
 from __future__ import annotations
@@ -17,9 +19,6 @@ __all__ = [
     "AnswerKept",
     "AppendEvents",
     "Appended",
-    "Checkpoint",
-    "CheckpointStored",
-    "Command",
     "DeadLetter",
     "DeleteDeadLetter",
     "Discarded",
@@ -30,16 +29,11 @@ __all__ = [
     "Kept",
     "Mark",
     "Origin",
-    "Outcome",
     "Position",
     "RawEvent",
     "Row",
-    "Session",
-    "SessionsStored",
     "SkipEvents",
-    "StoreCheckpoint",
     "StoreDeadLetter",
-    "StoreSessions",
     "StoredEvent",
 ]
 
@@ -127,28 +121,6 @@ class Origin(msgspec.Struct, frozen=True, array_like=True):
     first: int
     acked: int = 0
     fresh: bool = False
-
-
-class Session(msgspec.Struct, frozen=True, array_like=True):
-    """What an agent knows of one conversation; ``ttl`` and ``max_age`` in seconds."""
-
-    id: str
-    data: str
-    version: str
-    created_us: int
-    touched_us: int
-    expires_us: int
-    ttl: float
-    max_age: float | None = None
-
-
-class Checkpoint(msgspec.Struct, frozen=True, array_like=True):
-    """A state to resume from; ``id`` counts from 1 per agent."""
-
-    agent: str
-    id: int
-    created_us: int
-    state: str
 
 
 class Position(msgspec.Struct, frozen=True, array_like=True):
@@ -241,19 +213,6 @@ class DeleteDeadLetter(msgspec.Struct, frozen=True, array_like=True, tag="delete
     origin: Origin | None = None
 
 
-class StoreSessions(msgspec.Struct, frozen=True, array_like=True, tag="store_sessions"):
-    """Put and delete sessions, and store the events that tell of it.  Outcome: SessionsStored.
-
-    ``answer`` is the caller's own; it comes back in the outcome, and in that of a repeat.
-    """
-
-    origin: Origin | None
-    put: list[Session]
-    delete: list[str]
-    events: list[Event]
-    answer: str = ""
-
-
 class KeepAnswer(msgspec.Struct, frozen=True, array_like=True, tag="keep_answer"):
     """Change nothing but the mark; keep ``answer`` for repeats.  Outcome: AnswerKept.
 
@@ -262,15 +221,6 @@ class KeepAnswer(msgspec.Struct, frozen=True, array_like=True, tag="keep_answer"
 
     origin: Origin
     answer: str
-
-
-class StoreCheckpoint(msgspec.Struct, frozen=True, array_like=True, tag="store_checkpoint"):
-    """Keep a state to resume from.  Outcome: CheckpointStored."""
-
-    origin: Origin | None
-    agent: str
-    created_us: int
-    state: str
 
 
 class Appended(msgspec.Struct, frozen=True, array_like=True, tag="appended"):
@@ -293,24 +243,10 @@ class Appended(msgspec.Struct, frozen=True, array_like=True, tag="appended"):
     dropped: int = 0
 
 
-class SessionsStored(msgspec.Struct, frozen=True, array_like=True, tag="sessions_stored"):
-    """The sessions are committed; ``stored`` events have the numbers from ``first_seq`` on."""
-
-    first_seq: int
-    stored: int
-    answer: str = ""
-
-
 class AnswerKept(msgspec.Struct, frozen=True, array_like=True, tag="answer_kept"):
     """The first answer to the command."""
 
     answer: str
-
-
-class CheckpointStored(msgspec.Struct, frozen=True, array_like=True, tag="checkpoint_stored"):
-    """The checkpoint is committed under this ``id``."""
-
-    id: int
 
 
 class Kept(msgspec.Struct, frozen=True, array_like=True, tag="kept"):
@@ -323,15 +259,3 @@ class Discarded(msgspec.Struct, frozen=True, array_like=True, tag="discarded"):
     """There is no dead letter of that id (any more); ``existed`` says whether there was."""
 
     existed: bool
-
-
-Command = (
-    AppendEvents
-    | SkipEvents
-    | StoreSessions
-    | StoreCheckpoint
-    | KeepAnswer
-    | StoreDeadLetter
-    | DeleteDeadLetter
-)
-Outcome = Appended | SessionsStored | CheckpointStored | AnswerKept | Kept | Discarded

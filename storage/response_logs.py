@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from collections import OrderedDict, deque
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Final
 
 import msgspec
@@ -299,8 +300,7 @@ class ResponseLogs:
         if log is None:
             return 0
         searched = 0
-        texts = (self._active_text(stem, log), *map(read_part, reversed(log.parts)))
-        for text in texts:
+        for text in self._texts_back(stem, log):
             for line in lines_back(text):
                 known = line.sent
                 if known is None or known.sender != sent.sender:
@@ -320,6 +320,13 @@ class ResponseLogs:
                 yield read_part(part)
         yield self._active_text(stem, log)
 
+    def _texts_back(self, stem: str, log: Log) -> Iterator[bytes]:
+        """The active file, then the parts, the newest first; without those that are damaged."""
+        yield self._active_text(stem, log)
+        for part in reversed(log.parts):
+            with suppress(StorageError):
+                yield read_part(part)
+
     def _active_text(self, stem: str, log: Log) -> bytes:
         """Its whole lines; it is not opened for that, so nothing is repaired."""
         file = self._open.get(stem)
@@ -335,7 +342,7 @@ class ResponseLogs:
 
     def _session_of(self, stem: str, log: Log) -> str:
         """The session whose name was too long for a file's: its records have it."""
-        for text in (self._active_text(stem, log), *map(read_part, log.parts)):
+        for text in self._texts_back(stem, log):
             if (line := newest_line(text)) is not None:
                 return line.session
         return stem

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from typing import Final, TypeVar, assert_never
+from typing import Final, TypeVar
 
 import apsw
-import msgspec
 
 from holdfast.clock import Clock
 from holdfast.errors import (
+    Conflict,
     ExpiredError,
     FencedError,
     GapError,
@@ -22,31 +22,26 @@ from holdfast.errors import (
     InvalidInputError,
     StorageError,
 )
+from holdfast.storage.commands import Command, Outcome
 from holdfast.storage.ports import Durability, Wal
 from holdfast.storage.records import (
-    AnswerKept,
     Appended,
     AppendEvents,
-    CheckpointStored,
-    Command,
     DeleteDeadLetter,
     Discarded,
-    KeepAnswer,
     Kept,
     Mark,
-    Outcome,
     Position,
-    SessionsStored,
     SkipEvents,
-    StoreCheckpoint,
     StoreDeadLetter,
-    StoreSessions,
 )
+from holdfast.storage.sqlite_concerns import handlers_of
 from holdfast.storage.sqlite_connection import REFUSALS, open_writing, refused, storage_error
 from holdfast.storage.sqlite_events import EventTable
 from holdfast.storage.sqlite_lock import WriterLock
 from holdfast.storage.sqlite_losses import LossTable
-from holdfast.storage.sqlite_marks import MOST, Marks, Refused
+from holdfast.storage.sqlite_marks import MOST, Marks
+from holdfast.storage.sqlite_once import OnceOnly
 from holdfast.storage.sqlite_reader import SqliteReader
 from holdfast.storage.sqlite_wal import WalKeeper
 
@@ -56,17 +51,6 @@ T = TypeVar("T")
 
 # A row of ``senders`` in memory takes about 600 bytes.
 MAX_SENDERS: Final = 10_000
-
-_PUT_SESSION: Final = """
-INSERT OR REPLACE INTO sessions
-    (id, data, version, created_us, touched_us, expires_us, ttl, max_age)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?)
-"""
-_PUT_CHECKPOINT: Final = """
-INSERT INTO checkpoints (agent, id, created_us, state)
-SELECT ?1, coalesce(max(id), 0) + 1, ?2, ?3 FROM checkpoints WHERE agent = ?1
-RETURNING id
-"""
 
 
 class SqliteDatabase:
@@ -102,6 +86,12 @@ class SqliteDatabase:
             self._events = EventTable(self._connection, daemon=daemon)
             self._marks = Marks(self._connection, limit=max_senders)
             self._losses = LossTable(self._connection)
+            self._once = OnceOnly(
+                self._connection,
+                marks=self._marks,
+                events=self._events,
+                handlers=handlers_of(self._connection, events=self._events, clock=clock),
+            )
         except BaseException as error:
             self._connection.close()
             self._lock.release()
@@ -265,13 +255,11 @@ class SqliteDatabase:
                     return self._append(command)
                 case SkipEvents():
                     return self._skip(command)
-                case StoreSessions() | StoreCheckpoint() | KeepAnswer():
-                    return self._store_once(command)
                 case StoreDeadLetter() | DeleteDeadLetter():
                     return self._store_letter(command)
                 case _:
-                    assert_never(command)
-        except (InvalidInputError, ExpiredError, GapError) as error:
+                    return self._once.run(command)
+        except (InvalidInputError, Conflict, ExpiredError, GapError) as error:
             return error
 
     def _append(self, command: AppendEvents) -> Appended:
@@ -339,61 +327,3 @@ class SqliteDatabase:
             return self._losses.discard(command.id)
         except REFUSALS as error:  # each is one statement, which undoes itself
             raise refused(error, type(command).__name__) from error
-
-    def _store_once(self, command: StoreSessions | StoreCheckpoint | KeepAnswer) -> Outcome:
-        """The outcome, a refusal too, is kept with the data and given again to repeats."""
-        origin = command.origin
-        if origin is None:
-            outcome = self._store(command)
-        else:
-            state = self._marks.state(origin, gaps=True)
-            if origin.first <= state.number:
-                outcome = self._marks.kept(origin)
-            else:
-                outcome = self._store(command)
-                state.number = origin.first
-                self._marks.move(origin, state)
-                self._marks.keep(origin, outcome)
-        if isinstance(outcome, Refused):
-            raise InvalidInputError(outcome.text)
-        return outcome
-
-    def _store(
-        self, command: StoreSessions | StoreCheckpoint | KeepAnswer
-    ) -> SessionsStored | CheckpointStored | AnswerKept | Refused:
-        if isinstance(command, KeepAnswer):
-            return AnswerKept(command.answer)
-        execute, last_seq = self._connection.execute, self._events.last_seq
-        execute("SAVEPOINT command")
-        try:
-            outcome = (
-                self._store_sessions(command)
-                if isinstance(command, StoreSessions)
-                else self._store_checkpoint(command)
-            )
-        except REFUSALS as error:
-            if not self._connection.in_transaction:
-                raise
-            execute("ROLLBACK TO command")
-            execute("RELEASE command")
-            self._events.last_seq = last_seq
-            return Refused(str(refused(error, type(command).__name__)))
-        execute("RELEASE command")
-        return outcome
-
-    def _store_sessions(self, command: StoreSessions) -> SessionsStored:
-        self._connection.executemany(_PUT_SESSION, map(msgspec.structs.astuple, command.put))
-        self._connection.executemany(
-            "DELETE FROM sessions WHERE id = ?", [(id,) for id in command.delete]
-        )
-        stored = self._events.append(command.events)
-        if stored.refused:
-            index, reason = stored.refused[0]
-            raise InvalidInputError(f"events[{index}]: {reason}")
-        return SessionsStored(stored.first_seq, stored.count, command.answer)
-
-    def _store_checkpoint(self, command: StoreCheckpoint) -> CheckpointStored:
-        id = self._connection.execute(
-            _PUT_CHECKPOINT, (command.agent, command.created_us, command.state)
-        ).get
-        return CheckpointStored(id)

@@ -14,7 +14,12 @@ import msgspec
 
 from holdfast.errors import InvalidInputError
 from holdfast.storage import jsontext
-from holdfast.storage.records import DeadLetter, Discarded, Kept, Origin
+from holdfast.storage.records import (
+    DeadLetter,
+    Discarded,
+    Kept,
+    Origin,
+)
 
 __all__ = ["LossTable"]
 

@@ -11,10 +11,11 @@ from typing import Final, cast
 import apsw
 import msgspec
 
-from holdfast.errors import ExpiredError, GapError, InvalidInputError
-from holdfast.storage.records import AnswerKept, CheckpointStored, Mark, Origin, SessionsStored
+from holdfast.errors import Conflict, ExpiredError, GapError, InvalidInputError
+from holdfast.storage.commands import OnceOutcome
+from holdfast.storage.records import Mark, Origin
 
-__all__ = ["MOST", "Kept", "Marks", "Refused", "SenderState"]
+__all__ = ["MOST", "Kept", "Marks", "Refused", "SenderState", "reopened"]
 
 MOST: Final = 2**62  # the highest number, and the most at once: their sum is a number of SQLite's
 
@@ -27,12 +28,16 @@ _WHO: Final = "sender = ? AND incarnation = ? AND stream = ?"
 
 
 class Refused(msgspec.Struct, frozen=True, array_like=True, tag="refused"):
-    """The command was refused for what it says; the text of its InvalidInputError."""
+    """The command was refused for what it says; the text of its InvalidInputError.
+
+    ``conflict``: of its Conflict, then: what, the expected version and the current one.
+    """
 
     text: str
+    conflict: tuple[str, str | int | None, str | int | None] | None = None
 
 
-Kept = SessionsStored | CheckpointStored | AnswerKept | Refused
+Kept = OnceOutcome | Refused
 
 _encode: Final = msgspec.msgpack.Encoder().encode
 _decode: Final = msgspec.msgpack.Decoder(Kept).decode
@@ -169,6 +174,14 @@ class Marks:
             )
         kept: Kept = _decode(result)
         return kept
+
+
+def reopened(refused: Refused) -> InvalidInputError | Conflict:
+    """The error that was kept."""
+    if refused.conflict is None:
+        return InvalidInputError(refused.text)
+    what, expected, current = refused.conflict
+    return Conflict(what, expected=expected, current=current)
 
 
 def _name(origin: Origin) -> str:

@@ -25,6 +25,15 @@ from typing import Final
 import apsw
 
 from holdfast.errors import SchemaError
+from holdfast.storage import (
+    schema_checkpoints,
+    schema_queues,
+    schema_sessions,
+    schema_state,
+    schema_streams,
+    schema_subscribers,
+    schema_trees,
+)
 from holdfast.storage.ports import NoDatabaseError
 
 __all__ = ["APPLICATION_ID", "MIGRATIONS", "VERSION", "check_version", "migrate"]
@@ -177,7 +186,17 @@ CREATE VIEW dead_letters_readable AS
 """
 
 # Step n leads from version n to n + 1.
-MIGRATIONS: Final = (_EVENTS + _STATE + _DELIVERY + _VIEWS, _DEAD_LETTERS)
+MIGRATIONS: Final = (
+    _EVENTS + _STATE + _DELIVERY + _VIEWS,
+    _DEAD_LETTERS,
+    schema_state.MIGRATION,
+    schema_queues.MIGRATION,
+    schema_sessions.MIGRATION,
+    schema_checkpoints.MIGRATION,
+    schema_streams.MIGRATION,
+    schema_trees.MIGRATION,
+    schema_subscribers.MIGRATION,
+)
 VERSION: Final = len(MIGRATIONS)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from holdfast.storage.records import Checkpoint
+from holdfast.storage.checkpoint_records import Checkpoint
 
 __all__ = [
     "CheckpointIs",

@@ -7,7 +7,7 @@ from typing import Literal
 
 import msgspec
 
-from holdfast.storage.records import Session
+from holdfast.storage.session_records import Session
 
 __all__ = [
     "Delete",

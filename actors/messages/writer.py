@@ -6,12 +6,12 @@ from collections.abc import Callable
 
 import msgspec
 
+from holdfast.storage.checkpoint_records import CheckpointStored, StoreCheckpoint
+from holdfast.storage.commands import Command
 from holdfast.storage.records import (
     AnswerKept,
     Appended,
     AppendEvents,
-    CheckpointStored,
-    Command,
     DeadLetter,
     DeleteDeadLetter,
     Discarded,
@@ -21,11 +21,17 @@ from holdfast.storage.records import (
     Origin,
     Position,
     RawEvent,
-    SessionsStored,
     SkipEvents,
-    StoreCheckpoint,
     StoreDeadLetter,
-    StoreSessions,
+)
+from holdfast.storage.session_records import SessionsStored, StoreSessions
+from holdfast.storage.subscriber_records import (
+    AcknowledgeEvents,
+    EventsAcknowledged,
+    RemoveSubscriber,
+    StoreSubscriber,
+    SubscriberRemoved,
+    SubscriberStored,
 )
 
 __all__ = [
@@ -152,6 +158,9 @@ Request = (
     | DiscardDeadLetter
     | StoreSessions
     | StoreCheckpoint
+    | StoreSubscriber
+    | AcknowledgeEvents
+    | RemoveSubscriber
     | KeepAnswer
     | GetMark
     | GetPosition
@@ -163,6 +172,9 @@ Reply = (
     Appended
     | SessionsStored
     | CheckpointStored
+    | SubscriberStored
+    | EventsAcknowledged
+    | SubscriberRemoved
     | AnswerKept
     | Kept
     | Discarded

@@ -12,7 +12,7 @@ from holdfast.actors.hub_events import HubEvents
 from holdfast.actors.hub_state import HubCheckpoints, HubSessions
 from holdfast.actors.messages.sessions import Put, Versioned
 from holdfast.actors.messages.writer import Sync
-from holdfast.actors.state_calls import put_session
+from holdfast.actors.session_calls import put_session
 from holdfast.aio import Events, Sessions
 from holdfast.errors import DiskFullError, InvalidInputError
 

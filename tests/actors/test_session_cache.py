@@ -6,7 +6,7 @@ import pytest
 
 from holdfast.actors.session_cache import SessionCache, SteadyClock
 from holdfast.actors.unwritten import BATCH, Unwritten
-from holdfast.storage.records import Session
+from holdfast.storage.session_records import Session
 from tests.clock import ManualClock
 
 SECOND = 1_000_000

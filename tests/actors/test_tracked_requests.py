@@ -7,8 +7,9 @@ from collections.abc import Callable
 import msgspec
 import pytest
 
-from holdfast.actors.in_flight import HeldRequest, InFlight, check_retry
+from holdfast.actors.in_flight import HeldRequest, InFlight
 from holdfast.actors.messages.tracker import End_, Retry, Tracked
+from holdfast.actors.request_checks import check_retry
 from holdfast.errors import CapacityError, Conflict, InvalidInputError
 
 SECOND = 1_000_000

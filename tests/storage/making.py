@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from holdfast.errors import HoldfastError
+from holdfast.storage.commands import Command, Outcome
 from holdfast.storage.records import (
     Appended,
     AppendEvents,
-    Command,
     Event,
     Origin,
-    Outcome,
     RawEvent,
-    Session,
 )
+from holdfast.storage.session_records import Session
 from holdfast.storage.sqlite import SqliteDatabase
 
 

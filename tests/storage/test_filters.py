@@ -8,7 +8,7 @@ import random
 import pytest
 
 from holdfast.errors import InvalidInputError
-from holdfast.storage import sqlite_reader
+from holdfast.storage import sqlite_event_reader
 from holdfast.storage.filters import MAX_GLOB, MAX_TYPES, EventFilter, glob_matches
 from holdfast.storage.records import StoredEvent
 from holdfast.storage.sqlite import SqliteDatabase, SqliteReader
@@ -75,7 +75,7 @@ def test_ring_and_database_agree(
     near: int,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(sqlite_reader, "NEAR", near)
+    monkeypatch.setattr(sqlite_event_reader, "NEAR", near)
     in_memory = [event for event in stored if asked.matches(event)]
     expected = (in_memory[::-1] if reverse else in_memory)[:limit]
     assert reader.events(asked, limit, reverse) == expected

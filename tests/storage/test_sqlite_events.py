@@ -6,17 +6,14 @@ import apsw
 import pytest
 
 from holdfast.errors import InvalidInputError
+from holdfast.storage.checkpoint_records import Checkpoint, CheckpointStored, StoreCheckpoint
 from holdfast.storage.records import (
     Appended,
     AppendEvents,
-    Checkpoint,
-    CheckpointStored,
     EventFilter,
-    SessionsStored,
-    StoreCheckpoint,
     StoredEvent,
-    StoreSessions,
 )
+from holdfast.storage.session_records import SessionsStored, StoreSessions
 from holdfast.storage.sqlite import SqliteDatabase, SqliteReader
 from tests.storage.conftest import Opener, StillClock
 from tests.storage.making import append, apply_one, as_event, event, events, origin, session

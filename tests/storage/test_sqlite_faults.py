@@ -8,14 +8,9 @@ import apsw
 import pytest
 
 from holdfast.errors import DiskFullError, StorageError
-from holdfast.storage.records import (
-    Appended,
-    AppendEvents,
-    CheckpointStored,
-    Command,
-    Mark,
-    StoreCheckpoint,
-)
+from holdfast.storage.checkpoint_records import CheckpointStored, StoreCheckpoint
+from holdfast.storage.commands import Command
+from holdfast.storage.records import Appended, AppendEvents, Mark
 from tests.storage.conftest import Opener, ReaderOpener
 from tests.storage.faulty_vfs import FaultyDisk
 from tests.storage.making import append, events, origin

@@ -16,8 +16,10 @@ from loguru import logger
 
 from holdfast.errors import AlreadyRunningError, FencedError, SchemaError, StorageError
 from holdfast.storage import sqlite_schema, sqlite_wal
+from holdfast.storage.checkpoint_records import StoreCheckpoint
+from holdfast.storage.commands import Command
 from holdfast.storage.ports import NoDatabaseError
-from holdfast.storage.records import AppendEvents, Command, StoreCheckpoint
+from holdfast.storage.records import AppendEvents
 from holdfast.storage.sqlite import SqliteDatabase, SqliteReader
 from tests.storage.conftest import Opener, ReaderOpener
 from tests.storage.making import append, event, events, origin

@@ -10,10 +10,11 @@ import pytest
 
 from holdfast.errors import ExpiredError, GapError, InvalidInputError, StorageError
 from holdfast.storage import sqlite_schema
+from holdfast.storage.checkpoint_records import StoreCheckpoint
+from holdfast.storage.commands import Command
 from holdfast.storage.records import (
     Appended,
     AppendEvents,
-    Command,
     DeadLetter,
     DeleteDeadLetter,
     Discarded,
@@ -21,7 +22,6 @@ from holdfast.storage.records import (
     Kept,
     Mark,
     SkipEvents,
-    StoreCheckpoint,
     StoreDeadLetter,
 )
 from holdfast.storage.sqlite import SqliteDatabase, SqliteReader

@@ -5,19 +5,17 @@ from __future__ import annotations
 import pytest
 
 from holdfast.errors import ExpiredError, GapError, InvalidInputError
+from holdfast.storage.checkpoint_records import CheckpointStored, StoreCheckpoint
+from holdfast.storage.commands import Command
 from holdfast.storage.records import (
     AnswerKept,
     Appended,
     AppendEvents,
-    CheckpointStored,
-    Command,
     KeepAnswer,
     Mark,
     Origin,
-    SessionsStored,
-    StoreCheckpoint,
-    StoreSessions,
 )
+from holdfast.storage.session_records import SessionsStored, StoreSessions
 from holdfast.storage.sqlite import SqliteDatabase, SqliteReader
 from tests.storage.conftest import Opener
 from tests.storage.making import append, apply_one, as_event, event, events, origin, session

@@ -1,7 +1,4 @@
-"""The calls about sessions and checkpoints: what they send, how the replies read.
-
-Nothing is kept here.
-"""
+"""The calls about sessions: what they send, how the replies read.  Nothing is kept here."""
 
 from __future__ import annotations
 
@@ -10,21 +7,11 @@ from typing import Any
 import msgspec
 
 from holdfast.actors.calls import Ask, Command, Level, Now, Steps
-from holdfast.actors.messages import checkpoints, sessions, writer
+from holdfast.actors.messages import sessions, writer
 from holdfast.errors import InvalidInputError
-from holdfast.storage import jsontext, records
+from holdfast.storage import jsontext, session_records
 
-__all__ = [
-    "Checkpoint",
-    "Session",
-    "delete_session",
-    "get_checkpoint",
-    "get_session",
-    "list_checkpoints",
-    "put_checkpoint",
-    "put_session",
-    "touch_session",
-]
+__all__ = ["Session", "delete_session", "get_session", "put_session", "touch_session"]
 
 
 class Session(msgspec.Struct, frozen=True):
@@ -38,15 +25,6 @@ class Session(msgspec.Struct, frozen=True):
     expires_us: int
     ttl: float
     max_age: float | None
-
-
-class Checkpoint(msgspec.Struct, frozen=True):
-    """A state to resume from; ``state`` is decoded, ``id`` counts from 1 per agent."""
-
-    agent: str
-    id: int
-    created_us: int
-    state: Any
 
 
 def put_session(
@@ -104,28 +82,7 @@ def delete_session(id: str, *, timeout: float = 30.0) -> Steps[bool]:
     return existed
 
 
-def put_checkpoint(agent: str, state: object, *, timeout: float = 30.0) -> Steps[int]:
-    """Keep a state; its id, after COMMIT.  Kept once, whatever is killed meanwhile."""
-    reply = yield Command("checkpoints", checkpoints.Put(agent, jsontext.encode(state)), timeout)
-    id: int = reply.id
-    return id
-
-
-def get_checkpoint(agent: str, *, timeout: float = 30.0) -> Steps[Checkpoint | None]:
-    """The newest one."""
-    reply = yield Ask("checkpoints", checkpoints.Get(agent), timeout)
-    return None if reply.checkpoint is None else _opened(reply.checkpoint)
-
-
-def list_checkpoints(
-    agent: str, limit: int = 100, *, timeout: float = 30.0
-) -> Steps[list[Checkpoint]]:
-    """The newest ones, newest first."""
-    reply = yield Ask("checkpoints", checkpoints.List(agent, limit), timeout)
-    return [_opened(checkpoint) for checkpoint in reply.checkpoints]
-
-
-def _readable(session: records.Session | None) -> Session | None:
+def _readable(session: session_records.Session | None) -> Session | None:
     if session is None:
         return None
     return Session(
@@ -137,10 +94,4 @@ def _readable(session: records.Session | None) -> Session | None:
         session.expires_us,
         session.ttl,
         session.max_age,
-    )
-
-
-def _opened(checkpoint: records.Checkpoint) -> Checkpoint:
-    return Checkpoint(
-        checkpoint.agent, checkpoint.id, checkpoint.created_us, jsontext.decode(checkpoint.state)
     )

@@ -1,0 +1,29 @@
+"""What the query actor answers about events.  No state of its own."""
+
+from __future__ import annotations
+
+from holdfast.actors.messages.query import CountEvents, Found, Number, QueryEvents
+from holdfast.actors.replies import bounded, fitting
+from holdfast.storage.ports import Reader
+
+__all__ = ["answer_about_events"]
+
+
+def answer_about_events(
+    reader: Reader | None, message: QueryEvents | CountEvents
+) -> Found | Number:
+    """``reader`` is None as long as there is no database; then there is nothing."""
+    match message:
+        case QueryEvents():
+            return _found(reader, message)
+        case CountEvents(filter=wanted):
+            return Number(0 if reader is None else reader.count(wanted))
+
+
+def _found(reader: Reader | None, query: QueryEvents) -> Found:
+    limit = bounded(query.limit)
+    if reader is None:
+        return Found([])
+    events = reader.events(query.filter, limit, query.reverse)
+    sent = fitting(events)
+    return Found(sent, more=len(sent) < len(events) or limit < query.limit)

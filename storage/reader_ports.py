@@ -1,0 +1,84 @@
+"""What each reading part of a storage backend does: one port for each concern."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from holdfast.storage.checkpoint_records import Checkpoint
+from holdfast.storage.filters import EventFilter
+from holdfast.storage.records import DeadLetter, Dropped, Row, StoredEvent
+from holdfast.storage.session_records import Session
+from holdfast.storage.subscriber_records import Subscriber
+
+__all__ = ["CheckpointReader", "EventReader", "LossReader", "SessionReader", "SubscriberReader"]
+
+
+class EventReader(Protocol):
+    """Events."""
+
+    def last_seq(self) -> int:
+        """The number of the newest event ever committed; 0 before the first."""
+
+    def events(self, filter: EventFilter, limit: int, reverse: bool = False) -> list[StoredEvent]:
+        """The first ``limit`` events asked for by number, or the last, newest first."""
+
+    def count(self, filter: EventFilter) -> int:
+        """How many events are asked for."""
+
+    def newest(self, limit: int) -> list[Row]:
+        """The last ``limit`` events, oldest first."""
+
+    def range(self, after_seq: int, until_seq: int) -> list[Row]:
+        """The events with ``after_seq < seq <= until_seq``, in order."""
+
+
+class LossReader(Protocol):
+    """Dead letters and losses."""
+
+    def dead_letter(self, id: int) -> DeadLetter | None:
+        """The one of that id."""
+
+    def dead_letters(self, limit: int, max_bytes: int) -> list[DeadLetter]:
+        """The newest ones, newest first; the one whose body passes ``max_bytes`` is the last."""
+
+    def count_dead_letters(self) -> int:
+        """How many there are."""
+
+    def dropped(self, limit: int) -> list[Dropped]:
+        """The newest losses, newest first."""
+
+    def count_dropped(self) -> int:
+        """How many numbers all losses together stand for."""
+
+
+class SessionReader(Protocol):
+    """Sessions."""
+
+    def session(self, id: str) -> Session | None:
+        """As it was last written; it may have expired since."""
+
+    def sessions(self, limit: int) -> list[Session]:
+        """The newest touched ones, newest first."""
+
+    def expired_sessions(self, now_us: int, limit: int) -> list[Session]:
+        """Those whose time is over at ``now_us``, longest over first."""
+
+
+class CheckpointReader(Protocol):
+    """Checkpoints."""
+
+    def checkpoint(self, agent: str) -> Checkpoint | None:
+        """The newest one of an agent."""
+
+    def checkpoints(self, agent: str, limit: int) -> list[Checkpoint]:
+        """The newest ones of an agent, newest first."""
+
+
+class SubscriberReader(Protocol):
+    """Subscribers, named ones and others."""
+
+    def read_on(self, filter: EventFilter, limit: int) -> tuple[int, list[StoredEvent]]:
+        """Of one moment: the oldest number that is kept, and the first events asked for."""
+
+    def subscribers(self) -> list[Subscriber]:
+        """All named ones, by name."""

@@ -1,0 +1,9 @@
+"""Tables: entities, properties and relationships."""
+
+from __future__ import annotations
+
+from typing import Final
+
+__all__ = ["MIGRATION"]
+
+MIGRATION: Final = ""

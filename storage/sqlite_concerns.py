@@ -1,0 +1,37 @@
+"""Which table carries out which command: the one place where the concerns of a database meet."""
+
+from __future__ import annotations
+
+import apsw
+
+from holdfast.clock import Clock
+from holdfast.storage.checkpoint_records import StoreCheckpoint
+from holdfast.storage.session_records import StoreSessions
+from holdfast.storage.sqlite_checkpoints import CheckpointTable
+from holdfast.storage.sqlite_events import EventTable
+from holdfast.storage.sqlite_once import Handler
+from holdfast.storage.sqlite_sessions import SessionTable
+from holdfast.storage.sqlite_subscribers import SubscriberTable
+from holdfast.storage.subscriber_records import (
+    AcknowledgeEvents,
+    RemoveSubscriber,
+    StoreSubscriber,
+)
+
+__all__ = ["handlers_of"]
+
+
+def handlers_of(
+    connection: apsw.Connection, *, events: EventTable, clock: Clock
+) -> dict[type, Handler]:
+    """By type of command.  ``clock`` dates what a command changes without saying when."""
+    sessions = SessionTable(connection, events=events)
+    checkpoints = CheckpointTable(connection)
+    subscribers = SubscriberTable(connection, events=events, clock=clock)
+    return {
+        StoreSessions: sessions.store,
+        StoreCheckpoint: checkpoints.store,
+        StoreSubscriber: subscribers.store,
+        AcknowledgeEvents: subscribers.acknowledge,
+        RemoveSubscriber: subscribers.remove,
+    }
