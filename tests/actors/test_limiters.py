@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from copy import deepcopy
 from fractions import Fraction
+from math import ceil
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from holdfast.actors.limiters import SECOND, Bucket, Window
@@ -61,40 +62,54 @@ def test_a_token_bucket_grants_what_counting_tokens_grants(
             assert bucket.wait(cost, later - 1) == 1
 
 
-@given(steps, st.floats(0.01, 1_000_000), st.integers(1, 8))
+@given(st.floats(0.01, 1_000_000), st.integers(1, 8), st.lists(st.integers(1, 6), min_size=1))
 def test_no_span_of_time_gets_more_than_burst_and_rate(
-    steps: list[tuple[int, int]], rate: float, burst: int
+    rate: float, burst: int, costs: list[int]
 ) -> None:
+    """Whoever asks again at the very moment that it was told gets the most there is."""
     bucket = Bucket(TokenBucket(rate, burst))
-    granted: list[tuple[int, int]] = []
     now = START
-    for step, cost in steps:
-        now += step
-        if bucket.wait(min(cost, burst), now) == 0:
-            bucket.take(min(cost, burst), now)
-            granted.append((now, min(cost, burst)))
-    for index, (begin, _) in enumerate(granted):
-        total = 0
-        for end, cost in granted[index:]:
-            total += cost
-            assert total <= burst + Fraction(rate) * (end - begin) / SECOND
+    total = 0
+    for n in range(150):
+        cost = min(costs[n % len(costs)], burst)
+        now += bucket.wait(cost, now)
+        bucket.take(cost, now)
+        total += cost
+        assert total <= burst + Fraction(rate) * (now - START) / SECOND
+        # Nor much less: a token may come up to a nanosecond late.
+        late = Fraction(rate) * (total + burst) / SECOND
+        assert total + burst + 6 + late >= Fraction(rate) * (now - START) / SECOND
 
 
-@given(steps, st.floats(0.01, 3), st.integers(1, 12))
+# In thousandths of a period: so that grants fall into one hundredth, and close to its ends.
+# None: as soon as it is allowed.
+moments = st.lists(
+    st.tuples(
+        st.one_of(
+            st.none(), st.integers(0, 12), st.integers(0, 1_200), st.sampled_from([990, 1_000])
+        ),
+        st.integers(1, 6),
+    ),
+    max_size=40,
+)
+
+
+@given(moments, st.floats(0.01, 3), st.integers(1, 12))
+@example([(0, 1), (9, 1), (991, 1), (0, 1)], 1.0, 2)
 def test_no_period_of_a_sliding_window_gets_more_than_the_limit(
-    steps: list[tuple[int, int]], period: float, limit: int
+    moments: list[tuple[int | None, int]], period: float, limit: int
 ) -> None:
     window = Window(SlidingWindow(limit, period))
-    length = -int(-period * SECOND // 1)  # rounded up
+    length = ceil(period * SECOND)
     granted: list[tuple[int, int]] = []
     now = START
 
     def used(within: int) -> int:
         return sum(cost for time, cost in granted if time > now - within)
 
-    for step, cost in steps:
-        now += step
+    for step, cost in moments:
         cost = min(cost, limit)
+        now += window.wait(cost, now) if step is None else step * length // 1_000
         wait = window.wait(cost, now)
         if wait == 0:
             assert used(length) + cost <= limit
@@ -106,7 +121,7 @@ def test_no_period_of_a_sliding_window_gets_more_than_the_limit(
             assert deepcopy(window).wait(cost, now + wait) == 0, "it is right about when"
         assert len(window.held()) <= 102
     for now, _ in granted:
-        assert sum(cost for time, cost in granted if now - length < time <= now) <= limit
+        assert used(length) - sum(cost for time, cost in granted if time > now) <= limit
 
 
 @given(steps, st.booleans())

@@ -147,7 +147,9 @@ def test_what_can_never_be_granted_is_refused_by_name(key: str, cost: int) -> No
 def test_times_of_those_who_were_granted_early_do_not_pile_up() -> None:
     rates = Rates()
     for n in range(5_000):
-        rates.acquire(f"a{n}", limit=TokenBucket(1_000, 1), wait=3_600)
-        rates.advance(0.01)
+        limit = TokenBucket(1_000, 1)
+        rates.acquire(limit=limit)
+        assert rates.acquire(f"a{n}", limit=limit, wait=3_600) is None
+        assert rates.advance(0.01) == [(f"a{n}", True)]
     assert len(rates.limits._due) < 2_000
     assert rates.limits.waiting == 0
