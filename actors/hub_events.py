@@ -41,15 +41,16 @@ class HubEvents(Blocking, EventCounters):
         source: str | None = None,
         subject: str | None = None,
         correlation: str | None = None,
-        cause: str | None = None,
+        cause: str | Event | None = None,
         key: str | None = None,
         time_us: int | None = None,
         timeout: float | None = None,
     ) -> None:
         """Hand an event over; it is committed exactly once as long as this process lives.
 
-        ``key`` is unique per source: a second event with it is not stored.  ``cause`` is the key
-        of the event that led to this one.  Waits only when the outbox is full and its policy is
+        ``key`` is unique per source: a second event with it is not stored.  ``cause`` is the event
+        that led to this one, or its key: this one stands below it, and has its ``correlation``
+        unless it is given one.  Waits only when the outbox is full and its policy is
         to wait, at most ``timeout`` seconds (None: those of the policy).  Raises
         InvalidInputError, OutboxFullError; then nothing is queued.
         """
@@ -58,11 +59,13 @@ class HubEvents(Blocking, EventCounters):
         )
         self._driver.offer(self._wire, raw, timeout)
         if key is not None:
-            self._encoder.remember(key, cause)
+            self._encoder.remember(key, cause, correlation)
 
     query = blocking(event_calls.query_events)
     count = blocking(event_calls.count_events)
     tail = blocking(event_calls.tail_events)
+    get = blocking(event_calls.get_event)
+    cursor = blocking(event_calls.cursor_of_newest)
 
     def subscribe(
         self,

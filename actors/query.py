@@ -14,6 +14,8 @@ from holdfast.actors.loss_answers import answer_about_losses
 from holdfast.actors.messages.query import (
     CountEvents,
     GetDeadLetter,
+    GetPayloads,
+    GetPosition,
     ListDeadLetters,
     ListDropped,
     ListSubscribers,
@@ -45,7 +47,7 @@ class QueryActor(HostedActor):
         """Answer at once; how is in a module for each concern."""
         reader = self._opened()
         match message:
-            case QueryEvents() | CountEvents():
+            case QueryEvents() | CountEvents() | GetPosition() | GetPayloads():
                 return answer_about_events(reader, message)
             case ListDeadLetters() | GetDeadLetter() | ListDropped():
                 return answer_about_losses(reader, message)

@@ -21,7 +21,7 @@ from typing import Any, Final, Self
 from holdfast.actors import calls, event_calls, subscriber_calls
 from holdfast.actors.calls import Awaited, awaited
 from holdfast.actors.counters import Counters
-from holdfast.actors.event_calls import EventCounters
+from holdfast.actors.event_calls import Event, EventCounters
 from holdfast.actors.event_encoding import EventEncoder
 from holdfast.actors.following import PAGE, OnGap, Start, following_of
 from holdfast.actors.looped import LoopDriver
@@ -205,15 +205,16 @@ class Events(Awaited, EventCounters):
         source: str | None = None,
         subject: str | None = None,
         correlation: str | None = None,
-        cause: str | None = None,
+        cause: str | Event | None = None,
         key: str | None = None,
         time_us: int | None = None,
         timeout: float | None = None,
     ) -> None:
         """Hand an event over; it is committed exactly once as long as this process lives.
 
-        ``key`` is unique per source: a second event with it is not stored.  ``cause`` is the key
-        of the event that led to this one.  Waits only when the outbox is full and its policy is
+        ``key`` is unique per source: a second event with it is not stored.  ``cause`` is the event
+        that led to this one, or its key: this one stands below it, and has its ``correlation``
+        unless it is given one.  Waits only when the outbox is full and its policy is
         to wait, at most ``timeout`` seconds (None: those of the policy), and now and then for one
         turn of the loop.  The event is queued after that: a cancelled ``emit`` has queued
         nothing.  Raises InvalidInputError, OutboxFullError; then nothing is queued either.
@@ -223,11 +224,13 @@ class Events(Awaited, EventCounters):
         )
         await self._driver.offer("log", raw, timeout)
         if key is not None:
-            self._encoder.remember(key, cause)
+            self._encoder.remember(key, cause, correlation)
 
     query = awaited(event_calls.query_events)
     count = awaited(event_calls.count_events)
     tail = awaited(event_calls.tail_events)
+    get = awaited(event_calls.get_event)
+    cursor = awaited(event_calls.cursor_of_newest)
 
     def subscribe(
         self,

@@ -13,6 +13,7 @@ from holdfast.storage.reader_ports import (
     CheckpointReader,
     EventReader,
     LossReader,
+    PayloadReader,
     SessionReader,
     SubscriberReader,
 )
@@ -87,6 +88,7 @@ class Database(Protocol):
 
 class Reader(
     EventReader,
+    PayloadReader,
     LossReader,
     SessionReader,
     CheckpointReader,

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from holdfast.storage.checkpoint_records import Checkpoint
 from holdfast.storage.filters import EventFilter
-from holdfast.storage.records import DeadLetter, Dropped, Row, StoredEvent
+from holdfast.storage.records import DeadLetter, Dropped, Position, Row, StoredEvent
 from holdfast.storage.session_records import Session
 from holdfast.storage.subscriber_records import Subscriber
 
-__all__ = ["CheckpointReader", "EventReader", "LossReader", "SessionReader", "SubscriberReader"]
+__all__ = [
+    "CheckpointReader",
+    "EventReader",
+    "LossReader",
+    "PayloadReader",
+    "SessionReader",
+    "SubscriberReader",
+]
 
 
 class EventReader(Protocol):
@@ -18,6 +26,9 @@ class EventReader(Protocol):
 
     def last_seq(self) -> int:
         """The number of the newest event ever committed; 0 before the first."""
+
+    def position(self) -> Position:
+        """That, and the epoch of the writer that opened the database last."""
 
     def events(self, filter: EventFilter, limit: int, reverse: bool = False) -> list[StoredEvent]:
         """The first ``limit`` events asked for by number, or the last, newest first."""
@@ -28,8 +39,21 @@ class EventReader(Protocol):
     def newest(self, limit: int) -> list[Row]:
         """The last ``limit`` events, oldest first."""
 
+    def before(self, seq: int, limit: int) -> list[Row]:
+        """The last ``limit`` events of lower numbers, oldest first."""
+
     def range(self, after_seq: int, until_seq: int) -> list[Row]:
         """The events with ``after_seq < seq <= until_seq``, in order."""
+
+
+class PayloadReader(Protocol):
+    """Large data of events."""
+
+    def payloads(self, refs: Sequence[str], max_bytes: int) -> list[str | None]:
+        """The data, as JSON text, behind each of ``refs``; None where retention deleted it.
+
+        They may be fewer: the one with which they pass ``max_bytes`` is the last.
+        """
 
 
 class LossReader(Protocol):

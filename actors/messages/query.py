@@ -10,6 +10,7 @@ from holdfast.storage.records import (
     DeadLetter,
     Dropped,
     EventFilter,
+    Position,
     StoredEvent,
 )
 from holdfast.storage.subscriber_records import Subscriber
@@ -21,11 +22,15 @@ __all__ = [
     "DroppedAre",
     "Found",
     "GetDeadLetter",
+    "GetPayloads",
+    "GetPosition",
     "ListDeadLetters",
     "ListDropped",
     "ListSubscribers",
     "Number",
     "Page",
+    "PayloadsAre",
+    "PositionIs",
     "QueryEvents",
     "ReadOn",
     "Reply",
@@ -61,6 +66,10 @@ class CountEvents(msgspec.Struct, frozen=True, array_like=True, tag="count_event
     filter: EventFilter
 
 
+class GetPosition(msgspec.Struct, frozen=True, array_like=True, tag="get_position"):
+    """Where does the database stand?  Reply: PositionIs."""
+
+
 class ListDeadLetters(msgspec.Struct, frozen=True, array_like=True, tag="list_dead_letters"):
     """The newest ``limit`` dead letters, newest first.  Reply: DeadLettersAre."""
 
@@ -79,15 +88,23 @@ class ListDropped(msgspec.Struct, frozen=True, array_like=True, tag="list_droppe
     limit: int = 100
 
 
+class GetPayloads(msgspec.Struct, frozen=True, array_like=True, tag="get_payloads"):
+    """The large data of events, by their references.  Reply: PayloadsAre."""
+
+    refs: list[str]
+
+
 class Found(msgspec.Struct, frozen=True, array_like=True, tag="found"):
     """The events asked for, in the order asked for.
 
     They may be fewer than ``limit`` although there are more, when they would not fit in one
-    frame; ``more`` says so, and the last one's number is where to go on.
+    frame; ``more`` says so, and the last one's number is where to go on.  ``epoch`` is that of the
+    database, 0 where there is none yet.
     """
 
     events: list[StoredEvent]
     more: bool = False
+    epoch: int = 0
 
 
 class Page(msgspec.Struct, frozen=True, array_like=True, tag="page"):
@@ -96,6 +113,7 @@ class Page(msgspec.Struct, frozen=True, array_like=True, tag="page"):
     events: list[StoredEvent]
     oldest: int
     more: bool = False
+    epoch: int = 0
 
 
 class SubscribersAre(msgspec.Struct, frozen=True, array_like=True, tag="subscribers"):
@@ -109,6 +127,21 @@ class Number(msgspec.Struct, frozen=True, array_like=True, tag="number"):
     """A count."""
 
     count: int
+
+
+class PositionIs(msgspec.Struct, frozen=True, array_like=True, tag="position"):
+    """The newest number and the epoch; zeroes where there is no database yet."""
+
+    position: Position
+
+
+class PayloadsAre(msgspec.Struct, frozen=True, array_like=True, tag="payloads"):
+    """JSON texts, in the order asked for, None for what is not there (any more).
+
+    They may be fewer, when more would not fit in one frame: ask again for the others.
+    """
+
+    payloads: list[str | None]
 
 
 class DeadLettersAre(msgspec.Struct, frozen=True, array_like=True, tag="dead_letters"):
@@ -134,13 +167,25 @@ class DroppedAre(msgspec.Struct, frozen=True, array_like=True, tag="dropped"):
 Request = (
     QueryEvents
     | CountEvents
+    | GetPosition
+    | GetPayloads
     | ListDeadLetters
     | GetDeadLetter
     | ListDropped
     | ReadOn
     | ListSubscribers
-)
-Reply = Found | Number | DeadLettersAre | DeadLetterIs | DroppedAre | Page | SubscribersAre
+)  # fmt: skip
+Reply = (
+    Found
+    | Number
+    | PositionIs
+    | PayloadsAre
+    | DeadLettersAre
+    | DeadLetterIs
+    | DroppedAre
+    | Page
+    | SubscribersAre
+)  # fmt: skip
 
 decode_request: Callable[[bytes], Request] = msgspec.msgpack.Decoder(Request).decode
 decode_reply: Callable[[bytes], Reply] = msgspec.msgpack.Decoder(Reply).decode
