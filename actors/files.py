@@ -79,10 +79,11 @@ class FilesActor(HostedActor):
             logs = self._folder[1]
             try:
                 while logs.is_unsynced:
-                    logs.sync()
+                    logs.sync_next()
             except StorageError as error:
                 logger.error("the stop leaves records that may not be on the disk: {}", error)
             logs.close()
+            self._folder[0].close()
 
     def on_receive(self, message: Any) -> Any:
         """Requests of programs, and timers."""
@@ -186,28 +187,32 @@ class FilesActor(HostedActor):
     def _sync_one(self) -> None:
         self._sync_is_due = False
         try:
-            self._logs.sync()
+            is_more = self._logs.sync_next()
         except StorageError as error:
             logger.error("trying again: {}", error)
-            self._arm()
-            return
-        if self._logs.is_unsynced:
+            is_more = False
+        if is_more:
             self._sync_is_due = True
             self.mailbox.deliver(_SyncDue())
+        else:
+            self._arm()
 
     def _sync_asked(self) -> None:
-        awaiting, self._awaiting_disk = self._awaiting_disk, {}
-        for session, waiting in awaiting.items():
-            failure: HoldfastError | None = None
-            try:
-                self._logs.sync(session)
-            except StorageError as error:
-                failure = error
-            for delivery, seq in waiting:
-                if failure is None:
-                    delivery.set(files.Appended(seq))
-                else:
-                    delivery.set_exception((type(failure), failure, None))
+        """One file at a time, so that the others are served in between."""
+        session = next(iter(self._awaiting_disk))
+        waiting = self._awaiting_disk.pop(session)
+        failure: HoldfastError | None = None
+        try:
+            self._logs.sync(session)
+        except StorageError as error:
+            failure = error
+        for delivery, seq in waiting:
+            if failure is None:
+                delivery.set(files.Appended(seq))
+            else:
+                delivery.set_exception((type(failure), failure, None))
+        if self._awaiting_disk:
+            self.mailbox.deliver(_SyncAsked())
 
     def _pack(self) -> None:
         self._pack_is_due = False

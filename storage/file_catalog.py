@@ -6,6 +6,7 @@ Read from the folder when it is made: the folder is the truth, and one process w
 
 from __future__ import annotations
 
+import fcntl
 import heapq
 import os
 from collections.abc import Iterator
@@ -13,13 +14,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from holdfast.errors import DiskFullError
+from holdfast.errors import AlreadyRunningError, DiskFullError
 from holdfast.storage.atomic_files import DRAFT, disk_errors
 from holdfast.storage.jsonl_file import TORN
 from holdfast.storage.jsonl_parts import PLAIN, Part, part_at
 
 __all__ = ["Catalog", "Log"]
 
+LOCK: Final = "writer.lock"
 RESULTS: Final = "results"
 LOGS: Final = "logs"
 _JSON: Final = ".json"
@@ -43,7 +45,10 @@ class Log:
 
 
 class Catalog:
-    """The folder ``files``: ``logs`` and ``results`` in it.  Raises StorageError."""
+    """The folder ``files``: ``logs`` and ``results`` in it, locked until ``close``.
+
+    Raises StorageError; AlreadyRunningError when another process writes there.
+    """
 
     def __init__(self, folder: Path, *, max_bytes: int) -> None:
         self.logs_folder = folder / LOGS
@@ -55,12 +60,18 @@ class Catalog:
         self.deleted_parts = self.deleted_bytes = 0  # since the process started
         self._oldest: list[Part] = []  # a heap; may name parts that are gone
         with disk_errors(folder):
-            for made in (folder, self.logs_folder, self.results_folder):
+            folder.mkdir(mode=0o700, exist_ok=True)
+            self._lock = _locked(folder)
+            for made in (self.logs_folder, self.results_folder):
                 made.mkdir(mode=0o700, exist_ok=True)
             self._read_logs()
             for path, stat in _files(self.results_folder):
                 if path.name.endswith(_JSON):
                     self.set_result(path.name.removesuffix(_JSON), stat.st_size)
+
+    def close(self) -> None:
+        """Let the next writer in."""
+        os.close(self._lock)
 
     def active_path(self, stem: str) -> Path:
         """The file of a session that is appended to."""
@@ -166,6 +177,21 @@ class Catalog:
                 parts[stem, part.first] = part
         for part in parts.values():
             self.add_part(part)
+
+
+def _locked(folder: Path) -> int:
+    """The descriptor of the folder's lock, which ends with the process."""
+    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+    descriptor = os.open(folder / LOCK, flags, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        raise AlreadyRunningError(
+            f"{folder}: another process writes to it: stop that daemon, or set "
+            "[actors.files] path to another folder"
+        ) from None
+    return descriptor
 
 
 def _files(folder: Path) -> Iterator[tuple[Path, os.stat_result]]:

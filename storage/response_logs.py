@@ -70,6 +70,7 @@ class ResponseLogs:
         self._clock = clock
         self._open: OrderedDict[str, JsonlFile] = OrderedDict()  # by stem, least recent first
         self._unsynced: dict[str, None] = {}  # stems, of what may not be on the disk
+        self._round: deque[str] = deque()  # those of them that ``sync_next`` is going through
         self._to_pack: deque[Part] = deque(catalog.plain_parts())
         self._packing: Compression | None = None
         self._new_names = False  # names in the folder may not be on the disk
@@ -126,13 +127,24 @@ class ResponseLogs:
         self._catalog.forget(stem)
         return True
 
-    def sync(self, session: str | None = None) -> None:
-        """Have what was appended on the disk: of one session, or of the one that waits longest.
+    def sync(self, session: str) -> None:
+        """Have what was appended to it on the disk.  Raises StorageError."""
+        self._sync(stem_of(session))
 
-        Raises StorageError.
+    def sync_next(self) -> bool:
+        """Have one file on the disk, of those that were not when this round began.
+
+        Whether there are more: what is appended meanwhile is for the next round, or rounds under
+        load would never end.  Raises StorageError.
         """
-        stem = next(iter(self._unsynced), None) if session is None else stem_of(session)
-        if stem is None or stem not in self._unsynced:
+        if not self._round:
+            self._round.extend(self._unsynced)
+        if self._round:
+            self._sync(self._round.popleft())
+        return bool(self._round)
+
+    def _sync(self, stem: str) -> None:
+        if stem not in self._unsynced:
             return
         self._opened(stem).sync()
         del self._unsynced[stem]

@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +14,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from holdfast.errors import DiskFullError, StorageError
+from holdfast.errors import AlreadyRunningError, DiskFullError, StorageError
 from holdfast.storage.file_catalog import Catalog
 from holdfast.storage.jsonl_lines import Sent
 from holdfast.storage.response_logs import DAY_US, ResponseLogs, Rotation
 from tests.clock import ManualClock
 
 MANY = 10_000_000
+
+
+OPEN: list[Folder] = []
 
 
 class Folder:
@@ -30,12 +34,21 @@ class Folder:
         self.clock = ManualClock()
         self._rotation = Rotation(max_bytes=rotate, daily=True, open_files=files)
         self._bound = bound
+        self._locked: Catalog | None = None
         self.reopen()
+        OPEN.append(self)
 
     def reopen(self) -> None:
         """As after SIGKILL: nothing but the folder is left."""
-        self.catalog = Catalog(self.folder, max_bytes=self._bound)
+        self.close()
+        self.catalog = self._locked = Catalog(self.folder, max_bytes=self._bound)
         self.logs = ResponseLogs(self.catalog, rotation=self._rotation, clock=self.clock)
+
+    def close(self) -> None:
+        """Its lock goes with a process."""
+        if self._locked is not None:
+            self._locked.close()
+            self._locked = None
 
     def append(self, session: str, value: object, number: int = 0, *, again: bool = False) -> int:
         sent = Sent("planner", "1.1", number) if number else None
@@ -56,6 +69,14 @@ class Folder:
     @property
     def bytes(self) -> int:
         return sum(path.stat().st_size for path in self.folder.rglob("*") if path.is_file())
+
+
+@pytest.fixture(autouse=True)
+def closed() -> Iterator[None]:
+    """Whatever a test opens is closed after it."""
+    yield
+    while OPEN:
+        OPEN.pop().close()
 
 
 @pytest.fixture
@@ -117,6 +138,7 @@ def test_a_file_cut_at_any_byte_keeps_every_whole_record_and_takes_the_next() ->
             assert (aside.read_bytes() if aside.exists() else b"") == (torn and torn + b"\n")
             assert made.logs.torn_lines == bool(torn)
             made.logs.close()
+            made.close()
 
 
 @given(st.binary(max_size=60), st.integers(0, 3))
@@ -133,6 +155,7 @@ def test_whatever_stands_at_the_end_of_a_file_the_next_record_is_intact(
         made.reopen()
         assert made.values("s", after=2) == [RECORDS[2], "next"]
         made.logs.close()
+        made.close()
 
 
 def test_damage_in_the_middle_is_passed_over_and_counted(folder: Folder) -> None:
@@ -311,9 +334,33 @@ def test_so_many_files_are_open_and_no_more(folder: Folder) -> None:
     assert len(os.listdir("/proc/self/fd")) <= before + 4
     assert folder.values("s7") == [7, 27, 47, 67, 87]
     while folder.logs.is_unsynced:
-        folder.logs.sync()
+        folder.logs.sync_next()
     folder.logs.close()
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert len(os.listdir("/proc/self/fd")) <= before, "and those that were open before"
+
+
+def test_a_round_of_fsyncs_ends_however_much_is_appended_meanwhile(folder: Folder) -> None:
+    for session in ("a", "b", "c"):
+        folder.append(session, 1)
+    rounds = []
+    for n in range(6):
+        rounds.append(folder.logs.sync_next())
+        folder.append(f"new {n}", 1)
+        folder.append("a", 2)
+    assert rounds[:3] == [True, True, False]
+    assert folder.logs.is_unsynced
+    folder.append("gone", 1)
+    folder.logs.delete("gone")
+    while folder.logs.is_unsynced:
+        folder.logs.sync_next()
+
+
+def test_a_second_process_on_the_folder_is_refused(folder: Folder, tmp_path: Path) -> None:
+    """Scenario D7: also where two daemons name one folder by mistake."""
+    with pytest.raises(AlreadyRunningError, match="another process"):
+        Catalog(tmp_path / "files", max_bytes=MANY)
+    folder.close()
+    Catalog(tmp_path / "files", max_bytes=MANY).close()
 
 
 def test_every_session_is_listed_once_page_by_page(folder: Folder) -> None:

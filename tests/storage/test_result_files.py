@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,8 @@ from holdfast.storage.jsonl_lines import Sent
 from holdfast.storage.result_files import ResultFiles
 from tests.clock import ManualClock
 
+OPEN: list[Results] = []
+
 
 class Results:
     """The results of a folder, and again after a kill."""
@@ -21,11 +24,20 @@ class Results:
     def __init__(self, folder: Path, bound: int = 1_000_000) -> None:
         self.folder = folder
         self._bound = bound
+        self._locked: Catalog | None = None
         self.reopen()
+        OPEN.append(self)
 
     def reopen(self) -> None:
-        self.catalog = Catalog(self.folder, max_bytes=self._bound)
+        self.close()
+        self.catalog = self._locked = Catalog(self.folder, max_bytes=self._bound)
         self.files = ResultFiles(self.catalog, clock=ManualClock())
+
+    def close(self) -> None:
+        """Its lock goes with a process."""
+        if self._locked is not None:
+            self._locked.close()
+            self._locked = None
 
     def put(
         self,
@@ -44,6 +56,14 @@ class Results:
         found = self.files.get("r")
         assert found is not None
         return bytes(found.value).decode()
+
+
+@pytest.fixture(autouse=True)
+def closed() -> Iterator[None]:
+    """Whatever a test opens is closed after it."""
+    yield
+    while OPEN:
+        OPEN.pop().close()
 
 
 @pytest.fixture
