@@ -19,8 +19,10 @@ from holdfast.actors.hub_events import Event, HubEvents
 from holdfast.actors.hub_state import (
     Checkpoint,
     HubCheckpoints,
+    HubFiles,
     HubSessions,
     HubSupervision,
+    HubTracker,
     Session,
 )
 from holdfast.actors.monitors import WaitingMonitor
@@ -57,6 +59,8 @@ class Hub(Blocking):
         self.events = HubEvents(self._driver, runner, source=source, clock=clock)
         self.sessions = HubSessions(runner)
         self.checkpoints = HubCheckpoints(runner)
+        self.files = HubFiles(runner)
+        self.tracker = HubTracker(runner)
         self.supervision = HubSupervision(runner)
         for name in EARLY:
             self._driver.open(name)

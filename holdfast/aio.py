@@ -30,7 +30,7 @@ from holdfast.actors.plain import decoder_with
 from holdfast.actors.stream_calls import Expected
 from holdfast.aio_monitors import AsyncMonitor
 from holdfast.aio_refs import ActorRef
-from holdfast.aio_state import Checkpoints, Sessions, Supervision
+from holdfast.aio_state import Checkpoints, Files, Sessions, Supervision, Tracker
 from holdfast.aio_subscriptions import AsyncSubscription
 from holdfast.client import is_there, not_found
 from holdfast.clock import Clock, SystemClock
@@ -42,8 +42,10 @@ __all__ = [
     "AsyncSubscription",
     "Checkpoints",
     "Events",
+    "Files",
     "Hub",
     "Sessions",
+    "Tracker",
     "connect",
 ]
 
@@ -132,6 +134,8 @@ class Hub(Awaited):
         self.events = Events(self._driver, source=source, clock=clock)
         self.sessions = Sessions(self._driver)
         self.checkpoints = Checkpoints(self._driver)
+        self.files = Files(self._driver)
+        self.tracker = Tracker(self._driver)
         self.supervision = Supervision(self._driver)
 
     flush = awaited(calls.flush)
