@@ -103,6 +103,8 @@ class SessionRules:
         if put.owner is not None:
             check_id(put.owner, "owner")
         _check_data("data", put.data)
+        if put.ticket and before is not None:
+            return Decision(put.id, before, sessions.Versioned(before.version), is_changed=False)
         current = "" if before is None else before.version
         if put.expected_version is not None and put.expected_version != current:
             raise Conflict(

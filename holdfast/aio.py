@@ -35,7 +35,7 @@ from holdfast.actors.outbox import OutboxLimits, Policy, limited
 from holdfast.actors.plain import decoder_with
 from holdfast.aio_monitors import AsyncMonitor
 from holdfast.aio_refs import ActorRef
-from holdfast.aio_state import Checkpoints, Sessions, Supervision
+from holdfast.aio_state import Cache, Checkpoints, Sessions, Supervision
 from holdfast.client import is_there, not_found
 from holdfast.clock import Clock, SystemClock
 from holdfast.errors import HoldfastError
@@ -135,6 +135,7 @@ class Hub(Awaited):
         super().__init__(self._driver)
         self.events = Events(self._driver, source=source, clock=clock)
         self.sessions = Sessions(self._driver)
+        self.cache = Cache(self._driver)
         self.checkpoints = Checkpoints(self._driver)
         self.supervision = Supervision(self._driver)
 

@@ -56,6 +56,7 @@ class Put(msgspec.Struct, frozen=True, array_like=True, tag="put"):
 
     ``data`` is JSON text; ``ttl`` and ``max_age`` are seconds, None for the configured ttl and
     for no maximum.  ``expected_version`` "" means that there must be none.  ``owner`` claims it.
+    With the ``ticket`` of a load nothing is changed when there is one: its version is the answer.
     """
 
     id: str
@@ -65,6 +66,7 @@ class Put(msgspec.Struct, frozen=True, array_like=True, tag="put"):
     expected_version: str | None = None
     durability: Durability = "memory"
     owner: str | None = None
+    ticket: str = ""
 
 
 class PutMany(msgspec.Struct, frozen=True, array_like=True, tag="put_many"):
