@@ -7,19 +7,19 @@ time.  A plain value; whoever owns it says what is lost with it.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Final, TypeVar, cast
 
 import msgspec
 
 from holdfast.actors.wire import array_length, decode_bodies
+from holdfast.storage.filters import Mentioned
 from holdfast.storage.records import RawEvent
 
 __all__ = ["Block"]
 
-FEW: Final = 8  # up to one event in so many is decoded by itself, which takes twice as long each
+_T = TypeVar("_T")
 
-# What a filter looks at: time_us, type, source, session.
-Mentioned = tuple[int, str, str, str | None]
+FEW: Final = 8  # up to one event in so many is decoded by itself, which takes twice as long each
 
 _decode: Final[Callable[[bytes | msgspec.Raw], list[RawEvent]]] = msgspec.msgpack.Decoder(
     list[RawEvent]
@@ -39,6 +39,11 @@ class Block:
         self.count = array_length(memoryview(raw))
         self._mentions: list[Mentioned] | None = None
 
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        return len(memoryview(self.raw))
+
     @classmethod
     def of(cls, events: Sequence[RawEvent]) -> Block:
         """The block that holds ``events``."""
@@ -56,18 +61,24 @@ class Block:
         bodies = decode_bodies(self.raw)
         return [_decode_one(bodies[index]) for index in indexes]
 
+    def bodies(self) -> list[msgspec.Raw]:
+        """Each of them by itself, still encoded; not kept."""
+        return decode_bodies(self.raw)
+
     def mentions(self) -> list[Mentioned]:
         """What a filter looks at, of each event; kept, at some 100 bytes an event."""
         if self._mentions is None:
             # Names repeat: one copy of each, not one for every event.
-            one: dict[str, str] = {}
-            same = one.setdefault
+            one: dict[str | None, str | None] = {}
+            same = cast(Callable[[_T, _T], _T], one.setdefault)
             self._mentions = [
                 (
                     event[0],
                     same(event[1], event[1]),
                     same(event[2], event[2]),
-                    None if event[4] is None else same(event[4], event[4]),
+                    same(event[3], event[3]),
+                    same(event[4], event[4]),
+                    same(event[5], event[5]),
                 )
                 for event in self.events()
             ]

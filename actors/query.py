@@ -14,12 +14,16 @@ from holdfast.actors.loss_answers import answer_about_losses
 from holdfast.actors.messages.query import (
     CountEvents,
     GetDeadLetter,
+    GetPosition,
     ListDeadLetters,
     ListDropped,
+    ListSubscribers,
     QueryEvents,
+    ReadOn,
     Reply,
     Request,
 )
+from holdfast.actors.subscriber_answers import answer_subscribers
 from holdfast.storage.ports import NoDatabaseError, Reader
 
 __all__ = ["QueryActor"]
@@ -42,10 +46,12 @@ class QueryActor(HostedActor):
         """Answer at once; how is in a module for each concern."""
         reader = self._opened()
         match message:
-            case QueryEvents() | CountEvents():
+            case QueryEvents() | CountEvents() | GetPosition():
                 return answer_about_events(reader, message)
             case ListDeadLetters() | GetDeadLetter() | ListDropped():
                 return answer_about_losses(reader, message)
+            case ReadOn() | ListSubscribers():
+                return answer_subscribers(reader, message)
             case _:
                 assert_never(message)
 

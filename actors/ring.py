@@ -32,6 +32,7 @@ class Ring:
     def __init__(self, *, capacity: int, daemon: str) -> None:
         self.capacity = capacity
         self.last_seq = 0  # the number of the newest committed event
+        self.epoch = 0  # of the database, as far as it is known
         self._daemon = daemon
         self._blocks: deque[Block] = deque()  # each begins where the one before it ends
         self._held = 0  # events in them
@@ -128,6 +129,24 @@ class Ring:
         last_ones = found[len(found) - limit :]
         return [StoredEvent(first + n, self._daemon, *event) for n, event in enumerate(last_ones)]
 
+    def since(self, seq: int) -> list[tuple[int, Block]]:
+        """The blocks with events behind a number, and the number that each begins with."""
+        found = []
+        for first, block in self._numbered(reverse=True):
+            if first + block.count <= seq + 1:
+                break
+            found.append((first, block))
+        return found[::-1]
+
+    def numbers(self, wanted: EventFilter) -> Iterator[int]:
+        """The numbers of the events that match, in order; quick where ``after`` is near."""
+        matches = wanted.compile()
+        oldest = max(self.first_seq, 0 if wanted.after is None else wanted.after + 1)
+        for first, block in self.since(oldest - 1):
+            for seq, mentioned in enumerate(block.mentions(), first):
+                if seq >= oldest and matches(mentioned, seq):
+                    yield seq
+
     def count(self, wanted: EventFilter) -> int:
         """How many events match."""
         return sum(len(seqs) for _, _, seqs in self._matching(wanted, reverse=False))
@@ -150,8 +169,8 @@ class Ring:
                 continue
             seqs = [
                 seq
-                for seq, (time_us, type, source, session) in enumerate(block.mentions(), first)
-                if seq >= oldest and matches(time_us, type, source, session, seq)
+                for seq, mentioned in enumerate(block.mentions(), first)
+                if seq >= oldest and matches(mentioned, seq)
             ]
             if seqs:
                 yield first, block, seqs[::-1] if reverse else seqs

@@ -20,6 +20,14 @@ from holdfast.storage.records import (
     StoreDeadLetter,
 )
 from holdfast.storage.session_records import SessionsStored, StoreSessions
+from holdfast.storage.subscriber_records import (
+    AcknowledgeEvents,
+    EventsAcknowledged,
+    RemoveSubscriber,
+    StoreSubscriber,
+    SubscriberRemoved,
+    SubscriberStored,
+)
 
 __all__ = ["Command", "Once", "OnceOutcome", "Outcome", "tells_of_events"]
 
@@ -28,11 +36,17 @@ Once = (
     KeepAnswer
     | StoreSessions
     | StoreCheckpoint
+    | StoreSubscriber
+    | AcknowledgeEvents
+    | RemoveSubscriber
 )  # fmt: skip
 OnceOutcome = (
     AnswerKept
     | SessionsStored
     | CheckpointStored
+    | SubscriberStored
+    | EventsAcknowledged
+    | SubscriberRemoved
 )  # fmt: skip
 
 Command = AppendEvents | SkipEvents | StoreDeadLetter | DeleteDeadLetter | Once

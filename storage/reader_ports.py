@@ -6,10 +6,11 @@ from typing import Protocol
 
 from holdfast.storage.checkpoint_records import Checkpoint
 from holdfast.storage.filters import EventFilter
-from holdfast.storage.records import DeadLetter, Dropped, Row, StoredEvent
+from holdfast.storage.records import DeadLetter, Dropped, Position, Row, StoredEvent
 from holdfast.storage.session_records import Session, SessionTotals, StoredItem
+from holdfast.storage.subscriber_records import Subscriber
 
-__all__ = ["CheckpointReader", "EventReader", "LossReader", "SessionReader"]
+__all__ = ["CheckpointReader", "EventReader", "LossReader", "SessionReader", "SubscriberReader"]
 
 
 class EventReader(Protocol):
@@ -17,6 +18,9 @@ class EventReader(Protocol):
 
     def last_seq(self) -> int:
         """The number of the newest event ever committed; 0 before the first."""
+
+    def position(self) -> Position:
+        """That, and the epoch of the writer that opened the database last."""
 
     def events(self, filter: EventFilter, limit: int, reverse: bool = False) -> list[StoredEvent]:
         """The first ``limit`` events asked for by number, or the last, newest first."""
@@ -90,3 +94,13 @@ class CheckpointReader(Protocol):
 
     def checkpoints(self, agent: str, limit: int) -> list[Checkpoint]:
         """The newest ones of an agent, newest first."""
+
+
+class SubscriberReader(Protocol):
+    """Subscribers, named ones and others."""
+
+    def read_on(self, filter: EventFilter, limit: int) -> tuple[int, list[StoredEvent]]:
+        """Of one moment: the oldest number that is kept, and the first events asked for."""
+
+    def subscribers(self) -> list[Subscriber]:
+        """All named ones, by name."""

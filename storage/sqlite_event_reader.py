@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Final, cast
 
 from holdfast.storage.filters import EventFilter, is_glob
-from holdfast.storage.records import Row, StoredEvent
+from holdfast.storage.records import Position, Row, StoredEvent
 from holdfast.storage.sqlite_events import LAST_SEQ
 from holdfast.storage.sqlite_reading import Reading, check_limit
 
@@ -16,7 +16,9 @@ _EVENT: Final = (
     "seq, daemon, time_us, type, source, subject, session, correlation, cause, root, depth, key,"
     " data"
 )
-_BY_SESSION: Final = "INDEXED BY events_by_session"
+
+# Fields that have an index of the rows that have a value; the one that finds the fewest first.
+_INDEXED: Final = ("correlation", "subject", "session")
 
 # Events next to where a query begins are read in order, which ends as soon as there are enough
 # and is all that following needs.  Only what is further away is worth an index and a sort.
@@ -33,13 +35,19 @@ class EventReading(Reading):
         """The number of the newest event ever committed; 0 before the first."""
         return self._number(LAST_SEQ)
 
+    def position(self) -> Position:
+        """That, and the epoch of the writer that opened the database last."""
+        sql = f"SELECT ({LAST_SEQ}), (SELECT value FROM meta WHERE name = 'epoch')"
+        last_seq, epoch = cast("tuple[int, int]", self._read(sql)[0])
+        return Position(last_seq, epoch)
+
     def events(self, filter: EventFilter, limit: int, reverse: bool = False) -> list[StoredEvent]:
         """The first ``limit`` events asked for by number, or the last, newest first."""
         filter.check()
         check_limit(limit)
         first, last = self._bounds(filter)
-        if filter.session is not None:
-            rows = self._select(filter, (first, last), limit, reverse, _BY_SESSION)
+        if (how := _index_of(filter)) is not None:
+            rows = self._select(filter, (first, last), limit, reverse, how)
             return [StoredEvent(*row) for row in rows]
         edge = max(first, last - NEAR + 1) if reverse else min(last, first + NEAR - 1)
         near = (edge, last) if reverse else (first, edge)
@@ -53,7 +61,8 @@ class EventReading(Reading):
         """How many events are asked for."""
         filter.check()
         where, values = _join([*_conditions(filter), *_seq_conditions(filter)])
-        return self._number(f"SELECT count(*) FROM events WHERE {where}", values)
+        how = _index_of(filter) or ""
+        return self._number(f"SELECT count(*) FROM events {how} WHERE {where}", values)
 
     def newest(self, limit: int) -> list[Row]:
         """The last ``limit`` events, oldest first."""
@@ -98,6 +107,14 @@ class EventReading(Reading):
         return cast("list[Row]", self._read(sql, (*values, limit, limit)))
 
 
+def _index_of(filter: EventFilter) -> str | None:
+    """The index to use, unless it is the order of numbers or of time that leads to the events."""
+    for field in _INDEXED:
+        if getattr(filter, field) is not None:
+            return f"INDEXED BY events_by_{field}"
+    return None
+
+
 def _is_only_numbers(filter: EventFilter) -> bool:
     return not filter.types and filter.since_us is None and filter.until_us is None
 
@@ -121,8 +138,12 @@ def _conditions(filter: EventFilter) -> list[_Condition]:
         alternatives = [_type_condition(pattern) for pattern in filter.types]
         sql, values = zip(*alternatives, strict=True)
         found.append((f"({' OR '.join(sql)})", values))
+    if filter.subject is not None:
+        found.append(("subject = ?", (filter.subject,)))
     if filter.session is not None:
         found.append(("session = ?", (filter.session,)))
+    if filter.correlation is not None:
+        found.append(("correlation = ?", (filter.correlation,)))
     if filter.source is not None:
         found.append(("source = ?", (filter.source,)))
     if filter.since_us is not None:

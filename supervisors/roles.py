@@ -141,12 +141,13 @@ def _reading_actor(
 
     open_reader = partial(SqliteReader, start.environment.database)
     match run:
-        case QuerySettings():
+        case QuerySettings(statement_timeout=timeout):
             from holdfast.actors.messages import query
             from holdfast.actors.query import QueryActor
 
             box = mailbox(decode=query.decode_request)
-            return construct(QueryActor, mailbox=box, open_reader=open_reader)
+            bounded = partial(open_reader, statement_timeout=timeout)
+            return construct(QueryActor, mailbox=box, open_reader=bounded)
         case LogSettings():
             return _log(start, run, mailbox, open_reader)
         case SessionsSettings():

@@ -151,7 +151,9 @@ class WriterSettings(ActorSettings, frozen=True, kw_only=True, tag="writer"):
 
 
 class QuerySettings(ActorSettings, frozen=True, kw_only=True, tag="query"):
-    """``[actors.query]``."""
+    """``[actors.query]``; a statement that takes longer than ``statement_timeout`` is ended."""
+
+    statement_timeout: Seconds = 30.0
 
 
 class LogSettings(ActorSettings, frozen=True, kw_only=True, tag="log"):

@@ -10,8 +10,10 @@ from holdfast.storage.records import (
     DeadLetter,
     Dropped,
     EventFilter,
+    Position,
     StoredEvent,
 )
+from holdfast.storage.subscriber_records import Subscriber
 
 __all__ = [
     "CountEvents",
@@ -20,12 +22,18 @@ __all__ = [
     "DroppedAre",
     "Found",
     "GetDeadLetter",
+    "GetPosition",
     "ListDeadLetters",
     "ListDropped",
+    "ListSubscribers",
     "Number",
+    "Page",
+    "PositionIs",
     "QueryEvents",
+    "ReadOn",
     "Reply",
     "Request",
+    "SubscribersAre",
     "decode_reply",
     "decode_request",
 ]
@@ -39,10 +47,25 @@ class QueryEvents(msgspec.Struct, frozen=True, array_like=True, tag="query_event
     reverse: bool = False
 
 
+class ReadOn(msgspec.Struct, frozen=True, array_like=True, tag="read_on"):
+    """The first ``limit`` events that match, for a subscriber behind ``after``.  Reply: Page."""
+
+    filter: EventFilter
+    limit: int
+
+
+class ListSubscribers(msgspec.Struct, frozen=True, array_like=True, tag="list_subscribers"):
+    """The named subscribers.  Reply: SubscribersAre."""
+
+
 class CountEvents(msgspec.Struct, frozen=True, array_like=True, tag="count_events"):
     """How many events match.  Reply: Number."""
 
     filter: EventFilter
+
+
+class GetPosition(msgspec.Struct, frozen=True, array_like=True, tag="get_position"):
+    """Where does the database stand?  Reply: PositionIs."""
 
 
 class ListDeadLetters(msgspec.Struct, frozen=True, array_like=True, tag="list_dead_letters"):
@@ -67,17 +90,41 @@ class Found(msgspec.Struct, frozen=True, array_like=True, tag="found"):
     """The events asked for, in the order asked for.
 
     They may be fewer than ``limit`` although there are more, when they would not fit in one
-    frame; ``more`` says so, and the last one's number is where to go on.
+    frame; ``more`` says so, and the last one's number is where to go on.  ``epoch`` is that of the
+    database, 0 where there is none yet.
     """
 
     events: list[StoredEvent]
     more: bool = False
+    epoch: int = 0
+
+
+class Page(msgspec.Struct, frozen=True, array_like=True, tag="page"):
+    """As Found; events before number ``oldest`` are not kept (any more)."""
+
+    events: list[StoredEvent]
+    oldest: int
+    more: bool = False
+    epoch: int = 0
+
+
+class SubscribersAre(msgspec.Struct, frozen=True, array_like=True, tag="subscribers"):
+    """All of them, by name; ``last_seq`` is the newest event."""
+
+    subscribers: list[Subscriber]
+    last_seq: int
 
 
 class Number(msgspec.Struct, frozen=True, array_like=True, tag="number"):
     """A count."""
 
     count: int
+
+
+class PositionIs(msgspec.Struct, frozen=True, array_like=True, tag="position"):
+    """The newest number and the epoch; zeroes where there is no database yet."""
+
+    position: Position
 
 
 class DeadLettersAre(msgspec.Struct, frozen=True, array_like=True, tag="dead_letters"):
@@ -100,8 +147,26 @@ class DroppedAre(msgspec.Struct, frozen=True, array_like=True, tag="dropped"):
     count: int
 
 
-Request = QueryEvents | CountEvents | ListDeadLetters | GetDeadLetter | ListDropped
-Reply = Found | Number | DeadLettersAre | DeadLetterIs | DroppedAre
+Request = (
+    QueryEvents
+    | CountEvents
+    | GetPosition
+    | ListDeadLetters
+    | GetDeadLetter
+    | ListDropped
+    | ReadOn
+    | ListSubscribers
+)  # fmt: skip
+Reply = (
+    Found
+    | Number
+    | PositionIs
+    | DeadLettersAre
+    | DeadLetterIs
+    | DroppedAre
+    | Page
+    | SubscribersAre
+)  # fmt: skip
 
 decode_request: Callable[[bytes], Request] = msgspec.msgpack.Decoder(Request).decode
 decode_reply: Callable[[bytes], Reply] = msgspec.msgpack.Decoder(Reply).decode

@@ -25,6 +25,14 @@ from holdfast.storage.records import (
     StoreDeadLetter,
 )
 from holdfast.storage.session_records import SessionsStored, StoreSessions
+from holdfast.storage.subscriber_records import (
+    AcknowledgeEvents,
+    EventsAcknowledged,
+    RemoveSubscriber,
+    StoreSubscriber,
+    SubscriberRemoved,
+    SubscriberStored,
+)
 
 __all__ = [
     "DiscardDeadLetter",
@@ -150,6 +158,9 @@ Request = (
     | DiscardDeadLetter
     | StoreSessions
     | StoreCheckpoint
+    | StoreSubscriber
+    | AcknowledgeEvents
+    | RemoveSubscriber
     | KeepAnswer
     | GetMark
     | GetPosition
@@ -161,6 +172,9 @@ Reply = (
     Appended
     | SessionsStored
     | CheckpointStored
+    | SubscriberStored
+    | EventsAcknowledged
+    | SubscriberRemoved
     | AnswerKept
     | Kept
     | Discarded

@@ -11,9 +11,18 @@ from typing import Final
 
 import click
 
+from holdfast.errors import InvalidInputError
 from holdfast.jsonlines import iso_microseconds
 
-__all__ = ["RUN_DIR", "TIME", "ask_timeout", "json_option", "run_dir_default", "run_dir_option"]
+__all__ = [
+    "CURSOR",
+    "RUN_DIR",
+    "TIME",
+    "ask_timeout",
+    "json_option",
+    "run_dir_default",
+    "run_dir_option",
+]
 
 RUN_DIR: Final = "HOLDFAST_RUN_DIR"
 _RUN_DIR_ELSE: Final = "var/run"
@@ -30,6 +39,7 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON."
 
 ask_timeout: Final = 10.0  # seconds; a daemon that lives answers in milliseconds
 
+_NUMBER: Final = re.compile(r"[0-9]{1,18}", re.ASCII)
 _SECONDS: Final = re.compile(r"\d+(\.\d+)?")
 _AGO: Final = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d|w)")
 _UNITS: Final = {  # microseconds
@@ -68,4 +78,25 @@ class _Time(click.ParamType[int]):
             self.fail(f"{text!r}: {expected}", param, ctx)
 
 
+class _Cursor(click.ParamType[int | str]):
+    """The number of an event, or a cursor as ``hub.events.cursor()`` gives it."""
+
+    name = "SEQ|CURSOR"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int | str:
+        """Whole numbers are numbers; all else has to be a cursor."""
+        from holdfast.storage.cursors import Cursor
+
+        text = str(value)
+        if _NUMBER.fullmatch(text):
+            return int(text)
+        try:
+            return str(Cursor.parse(text))
+        except InvalidInputError as error:
+            self.fail(str(error), param, ctx)
+
+
 TIME: Final = _Time()
+CURSOR: Final = _Cursor()
