@@ -25,6 +25,7 @@ _COMMANDS: Final = {
     "events": "holdfast.cli.events:events",
     "logs": "holdfast.cli.logs:logs",
     "restart": "holdfast.cli.children:restart",
+    "sessions": "holdfast.cli.sessions:sessions",
     "start": "holdfast.cli.start:start",
     "status": "holdfast.cli.status:status",
     "stop": "holdfast.cli.stop:stop",
