@@ -30,7 +30,7 @@ from holdfast.actors.plain import decoder_with
 from holdfast.actors.stream_calls import Expected
 from holdfast.aio_monitors import AsyncMonitor
 from holdfast.aio_refs import ActorRef
-from holdfast.aio_state import Checkpoints, Files, Sessions, Supervision, Tracker
+from holdfast.aio_state import Cache, Checkpoints, Files, Sessions, Supervision, Tracker
 from holdfast.aio_subscriptions import AsyncSubscription
 from holdfast.client import is_there, not_found
 from holdfast.clock import Clock, SystemClock
@@ -133,6 +133,7 @@ class Hub(Awaited):
         super().__init__(self._driver)
         self.events = Events(self._driver, source=source, clock=clock)
         self.sessions = Sessions(self._driver)
+        self.cache = Cache(self._driver)
         self.checkpoints = Checkpoints(self._driver)
         self.files = Files(self._driver)
         self.tracker = Tracker(self._driver)

@@ -8,7 +8,7 @@ from typing import Protocol
 from holdfast.storage.checkpoint_records import Checkpoint
 from holdfast.storage.filters import EventFilter
 from holdfast.storage.records import DeadLetter, Dropped, Grouped, Position, Row, StoredEvent
-from holdfast.storage.session_records import Session
+from holdfast.storage.session_records import Session, SessionTotals, StoredItem
 from holdfast.storage.stream_records import StreamPart
 from holdfast.storage.subscriber_records import Subscriber
 
@@ -121,7 +121,26 @@ class SessionReader(Protocol):
         """The newest touched ones, newest first."""
 
     def expired_sessions(self, now_us: int, limit: int) -> list[Session]:
-        """Those whose time is over at ``now_us``, longest over first."""
+        """Those whose time is over at ``now_us``, longest over first, without their data."""
+
+    def idle_sessions(self, limit: int) -> list[Session]:
+        """Those not touched for longest, that one first."""
+
+    def list_sessions(
+        self, now_us: int, after: str, prefix: str, owner: str | None, limit: int
+    ) -> list[Session]:
+        """Those that live at ``now_us``, in order of their ids after ``after``, without data."""
+
+    def session_items(
+        self, id: str, after: int, limit: int, reverse: bool = False
+    ) -> list[StoredItem]:
+        """Those with higher numbers than ``after``, in order; or the newest, newest first."""
+
+    def session_item(self, id: str, created_us: int, key: str) -> StoredItem | None:
+        """The item of that key, of the session that was created then."""
+
+    def session_totals(self) -> SessionTotals:
+        """How many sessions there are, and how large."""
 
 
 class CheckpointReader(Protocol):
