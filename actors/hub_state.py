@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from holdfast.actors import checkpoint_calls, session_calls, supervision_calls
+from holdfast.actors import checkpoint_calls, checkpoint_keeping, session_calls, supervision_calls
 from holdfast.actors.calls import Blocking, blocking
 from holdfast.actors.checkpoint_calls import Checkpoint
 from holdfast.actors.session_calls import Session
@@ -25,6 +25,14 @@ class HubCheckpoints(Blocking):
     put = blocking(checkpoint_calls.put_checkpoint)
     get = blocking(checkpoint_calls.get_checkpoint)
     list = blocking(checkpoint_calls.list_checkpoints)
+    claim = blocking(checkpoint_calls.claim_thread)
+    infos = blocking(checkpoint_keeping.list_infos)
+    history = blocking(checkpoint_keeping.checkpoint_history)
+    threads = blocking(checkpoint_keeping.checkpoint_threads)
+    fork = blocking(checkpoint_keeping.fork_checkpoint)
+    pin = blocking(checkpoint_keeping.pin_checkpoint)
+    unpin = blocking(checkpoint_keeping.unpin_checkpoint)
+    prune = blocking(checkpoint_keeping.prune_checkpoints)
 
 
 class HubSupervision(Blocking):

@@ -11,6 +11,7 @@ HoldfastError
 |  |- SchemaError         the file is no holdfast database, or of a newer holdfast
 |  |- FencedError         a newer writer owns the database; this one must end
 |- Conflict               the expected version is not the current one
+|- OwnedError              somebody else writes that thread of checkpoints
 |- DeliveryError          a message was not delivered or not answered
 |  |- ActorDied           the actor died with the request in hand
 |  |  |- ActorGone        it has ended and is not restarted; it was not handled
@@ -48,6 +49,7 @@ __all__ = [
     "HoldfastError",
     "InvalidInputError",
     "OutboxFullError",
+    "OwnedError",
     "PoisonError",
     "ProtocolError",
     "RemoteError",
@@ -130,6 +132,10 @@ class Conflict(HoldfastError):
         self.what = what
         self.expected = expected
         self.current = current
+
+
+class OwnedError(HoldfastError):
+    """Somebody else writes this thread of checkpoints; the message names who, and the ways out."""
 
 
 class DeliveryError(HoldfastError):

@@ -7,7 +7,25 @@ it.
 
 from __future__ import annotations
 
-from holdfast.storage.checkpoint_records import CheckpointStored, StoreCheckpoint
+from holdfast.storage.checkpoint_records import (
+    CheckpointPinned,
+    CheckpointsPruned,
+    CheckpointStored,
+    CheckpointUnpinned,
+    ClaimThread,
+    EnrolParticipant,
+    ForkCheckpoint,
+    ParticipantEnrolled,
+    PartsMissing,
+    PartsStored,
+    PinCheckpoint,
+    PruneCheckpoints,
+    StoreCheckpoint,
+    StoreParts,
+    ThreadClaimed,
+    ThreadOwned,
+    UnpinCheckpoint,
+)
 from holdfast.storage.records import (
     AnswerKept,
     Appended,
@@ -28,11 +46,26 @@ Once = (
     KeepAnswer
     | StoreSessions
     | StoreCheckpoint
+    | StoreParts
+    | ClaimThread
+    | ForkCheckpoint
+    | PinCheckpoint
+    | UnpinCheckpoint
+    | PruneCheckpoints
+    | EnrolParticipant
 )  # fmt: skip
 OnceOutcome = (
     AnswerKept
     | SessionsStored
     | CheckpointStored
+    | PartsMissing
+    | PartsStored
+    | ThreadClaimed
+    | ThreadOwned
+    | CheckpointPinned
+    | CheckpointUnpinned
+    | CheckpointsPruned
+    | ParticipantEnrolled
 )  # fmt: skip
 
 Command = AppendEvents | SkipEvents | StoreDeadLetter | DeleteDeadLetter | Once

@@ -6,7 +6,25 @@ from collections.abc import Callable
 
 import msgspec
 
-from holdfast.storage.checkpoint_records import CheckpointStored, StoreCheckpoint
+from holdfast.storage.checkpoint_records import (
+    CheckpointPinned,
+    CheckpointsPruned,
+    CheckpointStored,
+    CheckpointUnpinned,
+    ClaimThread,
+    EnrolParticipant,
+    ForkCheckpoint,
+    ParticipantEnrolled,
+    PartsMissing,
+    PartsStored,
+    PinCheckpoint,
+    PruneCheckpoints,
+    StoreCheckpoint,
+    StoreParts,
+    ThreadClaimed,
+    ThreadOwned,
+    UnpinCheckpoint,
+)
 from holdfast.storage.commands import Command
 from holdfast.storage.records import (
     AnswerKept,
@@ -150,6 +168,13 @@ Request = (
     | DiscardDeadLetter
     | StoreSessions
     | StoreCheckpoint
+    | ClaimThread
+    | EnrolParticipant
+    | ForkCheckpoint
+    | PinCheckpoint
+    | PruneCheckpoints
+    | StoreParts
+    | UnpinCheckpoint
     | KeepAnswer
     | GetMark
     | GetPosition
@@ -161,6 +186,14 @@ Reply = (
     Appended
     | SessionsStored
     | CheckpointStored
+    | CheckpointPinned
+    | CheckpointsPruned
+    | CheckpointUnpinned
+    | ParticipantEnrolled
+    | PartsMissing
+    | PartsStored
+    | ThreadClaimed
+    | ThreadOwned
     | AnswerKept
     | Kept
     | Discarded
