@@ -11,6 +11,7 @@ from holdfast.actors.calls import Ask, Command, Now, Steps
 from holdfast.actors.messages import checkpoints
 from holdfast.errors import HoldfastError, InvalidInputError, OwnedError, StorageError
 from holdfast.storage import checkpoint_records as records
+from holdfast.storage import jsontext
 from holdfast.storage import parts as parting
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "get_checkpoint",
     "list_checkpoints",
     "put_checkpoint",
+    "to_json",
 ]
 
 MAX_STATE: Final = 256 * 1024 * 1024  # bytes of JSON text: it is in memory here as a whole
@@ -140,6 +142,12 @@ def list_checkpoints(
             if opened is not None:  # pruned meanwhile
                 found.append(opened)
     return found
+
+
+def to_json(checkpoint: Checkpoint) -> str:
+    """A checkpoint as JSON text, its state as ``jsontext`` writes it."""
+    fields = {name: getattr(checkpoint, name) for name in checkpoint.__struct_fields__}
+    return jsontext.encode(fields)
 
 
 def _upload(news: list[records.Part], end: float) -> Steps[list[records.Part]]:
