@@ -20,7 +20,8 @@ from holdfast.storage.checkpoint_records import Part, Piece
 
 __all__ = ["Layout", "assemble", "join", "lay_out", "lay_out_texts", "name_of", "pack", "unpack"]
 
-WHOLE: Final = 4 * 1024  # bytes of a state that is not cut at all
+# Bytes of a state that is not cut: a page of the database.  Its parts would be in several.
+WHOLE: Final = 16 * 1024
 LEAST: Final = 1024  # bytes of a value that is cut; smaller ones stay where they are
 OPENED: Final = 16 * 1024  # bytes of a dict within a state that is opened as well
 DEPTH: Final = 4  # dicts within dicts that are opened

@@ -29,7 +29,7 @@ CREATE TABLE checkpoints (
     parent_agent TEXT,
     parent_id    INTEGER,
     PRIMARY KEY (agent, id)
-) STRICT, WITHOUT ROWID;
+) STRICT;
 INSERT INTO checkpoints
     SELECT agent, id, created_us, state, NULL, length(CAST(state AS BLOB)),
            CASE WHEN id > 1 THEN agent END, CASE WHEN id > 1 THEN id - 1 END

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Final, cast
 
 import msgspec
@@ -80,19 +81,21 @@ class CheckpointReading(Reading):
             " (SELECT id FROM checkpoint_parts WHERE hash = ?)"
         )
         found: list[Part] = []
-        for name in names:
-            rows = cast("list[tuple[int, int, bytes]]", self._read(sql, (name,)))
-            for size, codec, data in rows:
-                max_bytes -= len(data)
-                if max_bytes < 0 and found:
-                    return found
-                found.append(Part(name, size, codec, data))
+        with self._one_snapshot():
+            for name in names:
+                rows = cast("list[tuple[int, int, bytes]]", self._read(sql, (name,)))
+                for size, codec, data in rows:
+                    max_bytes -= len(data)
+                    if max_bytes < 0 and found:
+                        return found
+                    found.append(Part(name, size, codec, data))
         return found
 
     def missing_checkpoint_parts(self, names: Sequence[bytes]) -> list[bytes]:
         """Those that are not there."""
         sql = "SELECT id FROM checkpoint_parts WHERE hash = ?"
-        return [name for name in names if not self._read(sql, (name,))]
+        with self._one_snapshot():
+            return [name for name in names if not self._read(sql, (name,))]
 
     def checkpoint_owner(self, agent: str) -> Owner | None:
         """Who writes a thread."""
@@ -116,6 +119,15 @@ class CheckpointReading(Reading):
         """Who takes part in daemon checkpoints."""
         sql = "SELECT name FROM checkpoint_participants WHERE boot = ? ORDER BY name"
         return [cast(str, name) for (name,) in self._read(sql, (boot,))]
+
+    @contextmanager
+    def _one_snapshot(self) -> Iterator[None]:
+        """Several statements, locked and unlocked for once; ended within the call, too."""
+        self._connection.execute("BEGIN")
+        try:
+            yield
+        finally:
+            self._connection.execute("COMMIT")
 
 
 def _info(row: tuple[object, ...]) -> Info:

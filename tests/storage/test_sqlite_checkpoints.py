@@ -112,9 +112,9 @@ def test_identical_parts_are_kept_once_whoever_puts_them(
 ) -> None:
     """Scenario D11."""
     for agent in ("a", "b", "c"):
-        put(database, agent, {"who": agent, "text": "same " * 2_000})
-    assert rows(path, "SELECT refs FROM checkpoint_parts") == [(3,)] * 2
-    assert len(rows(path, "SELECT 1 FROM checkpoint_data")) == 2
+        put(database, agent, {"who": agent, "text": "same " * 4_000})
+    assert rows(path, "SELECT refs FROM checkpoint_parts") == [(3,)] * 3
+    assert len(rows(path, "SELECT 1 FROM checkpoint_data")) == 3
 
 
 def test_parts_that_neither_came_nor_are_there_are_asked_for(
@@ -153,11 +153,11 @@ def test_a_fork_begins_a_thread_of_its_own_and_copies_nothing(
     database: SqliteDatabase, reader: SqliteReader, path: Path
 ) -> None:
     for n in range(3):
-        put(database, "a", {"n": n, "text": "same " * 2_000})
+        put(database, "a", {"n": n, "text": "same " * 4_000})
     assert apply_one(database, ForkCheckpoint(None, "a", 2, "b")) == CheckpointStored(1)
     assert put(database, "b", {"n": 10}) == 2
-    assert state_of(reader, "b", 1) == {"n": 1, "text": "same " * 2_000}
-    assert len(rows(path, "SELECT 1 FROM checkpoint_data")) == 2
+    assert state_of(reader, "b", 1) == {"n": 1, "text": "same " * 4_000}
+    assert len(rows(path, "SELECT 1 FROM checkpoint_data")) == 3
     history = reader.checkpoint_history("b", 2, 10)
     assert [(info.agent, info.id) for info in history] == [("b", 2), ("b", 1), ("a", 2), ("a", 1)]
     for wrong in (ForkCheckpoint(None, "a", 2, "b"), ForkCheckpoint(None, "a", 9, "c")):
@@ -367,8 +367,8 @@ class Pruning(RuleBasedStateMachine):
             assert found is not None
             for name in {name for piece in found.pieces for name in piece.parts}:
                 names[name] = names.get(name, 0) + 1
-        counted = dict(rows(self.path, "SELECT hash, refs FROM checkpoint_parts"))
-        assert counted == names
+        counted = rows(self.path, "SELECT hash, refs FROM checkpoint_parts")
+        assert {name: refs for name, refs in counted} == names
         data = rows(self.path, "SELECT count(*) FROM checkpoint_data")
         assert data == [(len(names),)]
 
