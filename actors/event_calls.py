@@ -5,25 +5,30 @@ Nothing is kept here.
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import Any, Final
+import random
+from typing import Final, Unpack
 
 import msgspec
 
-from holdfast.actors.calls import Ask, Steps
+from holdfast.actors.calls import Ask, Now, Steps
+from holdfast.actors.event_conditions import Conditions, filter_of, wanted_events
 from holdfast.actors.link import Link
 from holdfast.actors.messages import log, query
+from holdfast.actors.opened_events import fetched_events, opened_events
+from holdfast.actors.readable_events import Event
 from holdfast.actors.wire import array_head
 from holdfast.errors import InvalidInputError
-from holdfast.storage import jsontext
-from holdfast.storage.records import EventFilter, StoredEvent
+from holdfast.storage.cursors import Cursor
+from holdfast.storage.records import EventFilter
 
 __all__ = [
-    "FOLLOW_PERIOD",
+    "LANE",
     "Event",
     "EventCounters",
-    "Following",
     "count_events",
+    "cursor_of_newest",
+    "filter_of",
+    "get_event",
     "omit",
     "pack",
     "query_events",
@@ -31,29 +36,10 @@ __all__ = [
 ]
 
 PAGE: Final = 1000  # events asked for at a time
-FOLLOW_PERIOD: Final = 0.1  # seconds between looks for new events
-
+LANE: Final = "log:follow"  # for what waits, so that queries do not wait behind long answers
 _encode = msgspec.msgpack.Encoder().encode
 _NO_EVENTS: Final = array_head(0)
 _EMIT: Final = _encode(log.Emit(msgspec.Raw(_NO_EVENTS))).removesuffix(_NO_EVENTS)
-
-
-class Event(msgspec.Struct, frozen=True):
-    """A committed event; ``data`` is decoded.  ``seq`` is 0 while it is in memory only."""
-
-    seq: int
-    daemon: str
-    time_us: int
-    type: str
-    source: str
-    subject: str | None
-    session: str | None
-    correlation: str | None
-    cause: str | None
-    root: str | None
-    depth: int
-    key: str | None
-    data: Any
 
 
 class EventCounters:
@@ -101,29 +87,34 @@ def omit(count: int, items: list[bytes]) -> bytes:
 
 def query_events(
     *,
-    types: tuple[str, ...] | list[str] | str = (),
-    session: str | None = None,
-    source: str | None = None,
-    since: int | datetime | None = None,
-    until: int | datetime | None = None,
-    after: int | None = None,
     limit: int = 100,
     reverse: bool = False,
     visibility: log.Visibility = "committed",
+    wait: float = 0.0,
+    payloads: bool = True,
     timeout: float = 30.0,
+    **conditions: Unpack[Conditions],
 ) -> Steps[list[Event]]:
     """The first ``limit`` events that match, in order of their numbers; or the newest first.
 
-    ``types`` are globs (``tool:*``); ``since`` is included, ``until`` is not; ``after`` is a
-    sequence number, excluded.  Answered from the ring when it reaches back far enough.
+    The conditions are ``types`` (globs: ``tool:*``), ``session``, ``source``, ``subject``,
+    ``correlation``, ``since`` (included), ``until`` (not) and ``after`` (a sequence number or a
+    cursor, excluded).  Answered from the ring when it reaches back far enough.  When nothing
+    matches, waits up to ``wait`` seconds until something is committed that does.
+    Without ``payloads`` the data of large events is left out; ``event.payload`` is there.
     """
-    wanted = _filter(types, session, source, since, until, after)
     if limit < 1:
         raise InvalidInputError(f"limit = {limit}: expected at least 1")
+    wanted = yield from wanted_events(conditions, timeout)
     reply = yield Ask(_log(visibility), log.Query(wanted, limit, reverse, visibility), timeout)
     if not reply.covered:
-        return (yield from _from_database(wanted, limit, reverse, timeout))
-    return [_readable(event) for event in reply.events]
+        found = yield from _from_database(wanted, limit, reverse, payloads, timeout)
+    else:
+        found = yield from opened_events(reply.events, reply.epoch, payloads, timeout)
+    if not found and wait > 0:
+        found = yield from _wait_for_events(wanted, limit, payloads, wait=wait, timeout=timeout)
+        return found[::-1] if reverse else found
+    return found
 
 
 def _log(visibility: log.Visibility) -> str:
@@ -135,13 +126,13 @@ def _log(visibility: log.Visibility) -> str:
 
 
 def _from_database(
-    wanted: EventFilter, limit: int, reverse: bool, timeout: float
+    wanted: EventFilter, limit: int, reverse: bool, payloads: bool, timeout: float
 ) -> Steps[list[Event]]:
     found: list[Event] = []
     while len(found) < limit:
         page = query.QueryEvents(wanted, min(PAGE, limit - len(found)), reverse)
         reply = yield Ask("query", page, timeout)
-        found += [_readable(event) for event in reply.events]
+        found += yield from opened_events(reply.events, reply.epoch, payloads, timeout)
         if not reply.events or (len(reply.events) < page.limit and not reply.more):
             break
         last = reply.events[-1].seq
@@ -150,18 +141,32 @@ def _from_database(
     return found
 
 
-def count_events(
-    *,
-    types: tuple[str, ...] | list[str] | str = (),
-    session: str | None = None,
-    source: str | None = None,
-    since: int | datetime | None = None,
-    until: int | datetime | None = None,
-    after: int | None = None,
-    timeout: float = 30.0,
-) -> Steps[int]:
-    """How many committed events match."""
-    wanted = _filter(types, session, source, since, until, after)
+def _wait_for_events(
+    wanted: EventFilter, limit: int, payloads: bool, *, wait: float, timeout: float
+) -> Steps[list[Event]]:
+    """The first events that match, however they got there; empty after ``wait`` seconds."""
+    ident, position = random.getrandbits(48), wanted.after or 0
+    rest, now = wait, (yield Now())
+    deadline = now + wait
+    while rest > 0:
+        at = msgspec.structs.replace(wanted, after=position)
+        reply = yield Ask(LANE, log.Fetch(ident, at, limit, rest), rest + timeout)
+        if reply.seqs:
+            return (yield from fetched_events(reply, payloads, timeout))
+        if not reply.covered:
+            before = reply.upto + 1 if at.before is None else min(at.before, reply.upto + 1)
+            past = msgspec.structs.replace(at, before=before)
+            found = yield Ask("query", query.QueryEvents(past, limit), timeout)
+            if found.events:
+                return (yield from opened_events(found.events, found.epoch, payloads, timeout))
+        position = max(position, reply.upto)
+        rest = deadline - (yield Now())
+    return []
+
+
+def count_events(*, timeout: float = 30.0, **conditions: Unpack[Conditions]) -> Steps[int]:
+    """How many committed events match; the conditions are those of ``query``."""
+    wanted = yield from wanted_events(conditions, timeout)
     reply = yield Ask(_log("committed"), log.Count(wanted), timeout)
     if not reply.covered:
         reply = yield Ask("query", query.CountEvents(wanted), timeout)
@@ -173,74 +178,27 @@ def tail_events(
     limit: int = 100,
     *,
     visibility: log.Visibility = "committed",
+    payloads: bool = True,
     timeout: float = 30.0,
 ) -> Steps[list[Event]]:
     """The newest events, oldest first, at most as many as the ring holds."""
     reply = yield Ask(_log(visibility), log.Tail(limit, visibility), timeout)
-    return [_readable(event) for event in reply.events]
+    return (yield from opened_events(reply.events, reply.epoch, payloads, timeout))
 
 
-class Following:
-    """Where a follower of events stands; it moves on only when a page is there."""
-
-    def __init__(
-        self,
-        *,
-        types: tuple[str, ...] | list[str] | str,
-        session: str | None,
-        source: str | None,
-        after: int | None,
-        timeout: float,
-    ) -> None:
-        self._types = types
-        self._session = session
-        self._source = source
-        self._after = after  # None: from the newest event on, whichever that is at the first look
-        self._timeout = timeout
-
-    def next_page(self) -> Steps[list[Event]]:
-        """The events that came since; empty when there are none yet."""
-        if self._after is None:
-            newest = yield from tail_events(1, timeout=self._timeout)
-            self._after = newest[-1].seq if newest else 0
-        page = yield from query_events(
-            types=self._types,
-            session=self._session,
-            source=self._source,
-            after=self._after,
-            limit=PAGE,
-            timeout=self._timeout,
-        )
-        if page:
-            self._after = page[-1].seq
-        return page
+def get_event(seq: int, *, timeout: float = 30.0) -> Steps[Event | None]:
+    """The committed event of that number; None where there is none (any more)."""
+    if type(seq) is not int or seq < 1:
+        raise InvalidInputError(f"seq = {seq!r}: expected the number of an event, from 1")
+    wanted = EventFilter(after=seq - 1, before=seq + 1)
+    reply = yield Ask(_log("committed"), log.Query(wanted, 1), timeout)
+    if not reply.covered:
+        reply = yield Ask("query", query.QueryEvents(wanted, 1), timeout)
+    found = yield from opened_events(reply.events, reply.epoch, True, timeout)
+    return found[0] if found else None
 
 
-def _readable(event: StoredEvent) -> Event:
-    fields: list[Any] = [*msgspec.structs.astuple(event)]
-    fields[-1] = jsontext.decode(event.data)
-    return Event(*fields)
-
-
-def _filter(
-    types: tuple[str, ...] | list[str] | str,
-    session: str | None,
-    source: str | None,
-    since: int | datetime | None,
-    until: int | datetime | None,
-    after: int | None,
-) -> EventFilter:
-    return EventFilter(
-        types=(types,) if isinstance(types, str) else tuple(types),
-        session=session,
-        source=source,
-        since_us=_microseconds(since),
-        until_us=_microseconds(until),
-        after=after,
-    )
-
-
-def _microseconds(moment: int | datetime | None) -> int | None:
-    if isinstance(moment, datetime):
-        return int(moment.timestamp()) * 1_000_000 + moment.microsecond
-    return moment
+def cursor_of_newest(*, timeout: float = 30.0) -> Steps[str]:
+    """The position behind the newest committed event, as text: what comes later is after it."""
+    reply = yield Ask("query", query.GetPosition(), timeout)
+    return str(Cursor(reply.position.epoch, reply.position.last_seq))

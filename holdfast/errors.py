@@ -3,6 +3,7 @@
 HoldfastError
 |- ConfigError            the config file, a key in it, or a child it names
 |- InvalidInputError      a value that holdfast refuses; nothing was changed
+|  |- CursorError         a stored position is of another database, or of one that was restored
 |- AlreadyRunningError    another daemon owns the data or the run directory
 |- DaemonNotFoundError    no daemon answers at the run directory
 |- StartError             a child did not become ready while the tree was starting
@@ -21,6 +22,7 @@ HoldfastError
 |  |- PoisonError         the message has killed its receiver more than once
 |  |- GapError            a sender's number is not the next one
 |  |- UnknownActorError   no supervisor has a child of that name
+|  |- UnacknowledgedError  a named subscriber has to acknowledge events before it gets more
 |- ProtocolError           the peer speaks something else
 |  |- FrameError          garbage, or a frame over the bound
 |  |- VersionError        another version of the protocol
@@ -39,6 +41,7 @@ __all__ = [
     "ChildError",
     "ConfigError",
     "Conflict",
+    "CursorError",
     "DaemonNotFoundError",
     "DeliveryError",
     "DiskFullError",
@@ -56,6 +59,7 @@ __all__ = [
     "SchemaError",
     "StartError",
     "StorageError",
+    "UnacknowledgedError",
     "UnknownActorError",
     "VersionError",
 ]
@@ -71,6 +75,19 @@ class ConfigError(HoldfastError):
 
 class InvalidInputError(HoldfastError, ValueError):
     """The message names the field, the value and what is accepted."""
+
+
+class CursorError(InvalidInputError):
+    """The database is not, or not any more, the one that the cursor was read from."""
+
+    def __init__(self, cursor: str, *, current: str) -> None:
+        super().__init__(
+            f"cursor {cursor}: the newest event of this database is at {current}; the cursor is "
+            "of another database, or of this one before it was restored from a copy; read from "
+            "the beginning (after=0) or from a time (since=...)"
+        )
+        self.cursor = cursor
+        self.current = current
 
 
 class AlreadyRunningError(HoldfastError):
@@ -187,6 +204,18 @@ class ExpiredError(DeliveryError):
 
 class PoisonError(DeliveryError):
     """The message has killed its receiver more than once; it is a dead letter now."""
+
+
+class UnacknowledgedError(DeliveryError):
+    """``max_in_flight`` events are handed out and not acknowledged; nothing more is."""
+
+    def __init__(self, name: str, in_flight: int, waited: float) -> None:
+        super().__init__(
+            f"subscriber {name!r} has {in_flight} events in flight, for {waited:g} s now: "
+            "acknowledge some with ack(event), or raise max_in_flight"
+        )
+        self.name = name
+        self.in_flight = in_flight
 
 
 class GapError(DeliveryError):

@@ -38,6 +38,14 @@ from holdfast.storage.records import (
     StoreDeadLetter,
 )
 from holdfast.storage.session_records import SessionsStored, StoreSessions
+from holdfast.storage.subscriber_records import (
+    AcknowledgeEvents,
+    EventsAcknowledged,
+    RemoveSubscriber,
+    StoreSubscriber,
+    SubscriberRemoved,
+    SubscriberStored,
+)
 
 __all__ = ["Command", "Once", "OnceOutcome", "Outcome", "tells_of_events"]
 
@@ -53,6 +61,9 @@ Once = (
     | UnpinCheckpoint
     | PruneCheckpoints
     | EnrolParticipant
+    | StoreSubscriber
+    | AcknowledgeEvents
+    | RemoveSubscriber
 )  # fmt: skip
 OnceOutcome = (
     AnswerKept
@@ -66,6 +77,9 @@ OnceOutcome = (
     | CheckpointUnpinned
     | CheckpointsPruned
     | ParticipantEnrolled
+    | SubscriberStored
+    | EventsAcknowledged
+    | SubscriberRemoved
 )  # fmt: skip
 
 Command = AppendEvents | SkipEvents | StoreDeadLetter | DeleteDeadLetter | Once

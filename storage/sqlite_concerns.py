@@ -20,6 +20,12 @@ from holdfast.storage.sqlite_checkpoints import CheckpointTable
 from holdfast.storage.sqlite_events import EventTable
 from holdfast.storage.sqlite_once import Handler
 from holdfast.storage.sqlite_sessions import SessionTable
+from holdfast.storage.sqlite_subscribers import SubscriberTable
+from holdfast.storage.subscriber_records import (
+    AcknowledgeEvents,
+    RemoveSubscriber,
+    StoreSubscriber,
+)
 
 __all__ = ["handlers_of"]
 
@@ -30,6 +36,7 @@ def handlers_of(
     """By type of command.  ``clock`` dates what a command changes without saying when."""
     sessions = SessionTable(connection, events=events)
     checkpoints = CheckpointTable(connection, clock=clock)
+    subscribers = SubscriberTable(connection, events=events, clock=clock)
     return {
         StoreSessions: sessions.store,
         StoreCheckpoint: checkpoints.store,
@@ -40,4 +47,7 @@ def handlers_of(
         UnpinCheckpoint: checkpoints.unpin,
         PruneCheckpoints: checkpoints.prune,
         EnrolParticipant: checkpoints.enrol,
+        StoreSubscriber: subscribers.store,
+        AcknowledgeEvents: subscribers.acknowledge,
+        RemoveSubscriber: subscribers.remove,
     }

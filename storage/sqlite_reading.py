@@ -1,12 +1,13 @@
 """What all reading parts stand on: one connection that cannot write, one statement at a time.
 
 A statement left open would keep the writer's log from being checkpointed: each ends within the
-call.
+call, and one that takes too long is ended.
 """
 
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Sequence
 from typing import Final, cast
 
@@ -18,12 +19,23 @@ from holdfast.storage.sqlite_connection import REFUSALS, open_reading, storage_e
 __all__ = ["Reading", "check_limit"]
 
 
-class Reading:
-    """Raises NoDatabaseError until a writer has made the file, SchemaError, StorageError."""
+# Steps of SQLite's virtual machine between looks at the clock: some 0.3 ms, and no cost to measure.
+STEPS: Final = 10_000
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+
+class Reading:
+    """Raises NoDatabaseError until a writer has made the file, SchemaError, StorageError.
+
+    A statement that takes longer than ``statement_timeout`` seconds is ended; 0 lets all run.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], *, statement_timeout: float = 0.0) -> None:
         self.path: Final = os.path.realpath(path)
         self._connection = open_reading(self.path)
+        self._statement_timeout = statement_timeout
+        self._deadline = 0.0  # of the statement under way
+        if statement_timeout:
+            self._connection.set_progress_handler(self._is_late, STEPS)
 
     def shrink(self) -> None:
         """Give up the page cache; what is read again takes longer once."""
@@ -37,12 +49,21 @@ class Reading:
         self, sql: str, values: tuple[str | int | bytes, ...] = ()
     ) -> Sequence[tuple[apsw.SQLiteValue, ...]]:
         """All rows of one statement; callers know their types, for the tables are STRICT."""
+        self._deadline = time.monotonic() + self._statement_timeout
         try:
             return self._connection.execute(sql, values).fetchall()
         except REFUSALS as error:
             raise InvalidInputError(f"a value that SQLite cannot look for: {error}") from error
+        except apsw.InterruptError as error:
+            raise InvalidInputError(
+                f"the question takes longer than {self._statement_timeout} s to answer: narrow it "
+                "(session, types, since, limit), or raise [actors.query] statement_timeout"
+            ) from error
         except apsw.Error as error:
             raise storage_error(error, self.path) from error
+
+    def _is_late(self) -> bool:
+        return time.monotonic() > self._deadline
 
     def _number(self, sql: str, values: tuple[str | int, ...] = ()) -> int:
         return cast(int, self._read(sql, values)[0][0])

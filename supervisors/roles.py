@@ -129,6 +129,7 @@ def _writer(start: ChildStart, mailbox: Callable[..., Mailbox], clock: Clock) ->
             environment.database,
             daemon=environment.daemon,
             durability=environment.durability,
+            payload_bytes=environment.payload_bytes,
             clock=clock,
         ),
         sync_interval=environment.sync_interval,
@@ -146,12 +147,13 @@ def _reading_actor(
 
     open_reader = partial(SqliteReader, start.environment.database)
     match run:
-        case QuerySettings():
+        case QuerySettings(statement_timeout=timeout):
             from holdfast.actors.messages import query
             from holdfast.actors.query import QueryActor
 
             box = mailbox(decode=query.decode_request)
-            return construct(QueryActor, mailbox=box, open_reader=open_reader)
+            bounded = partial(open_reader, statement_timeout=timeout)
+            return construct(QueryActor, mailbox=box, open_reader=bounded)
         case LogSettings():
             return _log(start, run, mailbox, open_reader)
         case SessionsSettings(ttl=ttl, maxsize=maxsize):

@@ -43,6 +43,14 @@ from holdfast.storage.records import (
     StoreDeadLetter,
 )
 from holdfast.storage.session_records import SessionsStored, StoreSessions
+from holdfast.storage.subscriber_records import (
+    AcknowledgeEvents,
+    EventsAcknowledged,
+    RemoveSubscriber,
+    StoreSubscriber,
+    SubscriberRemoved,
+    SubscriberStored,
+)
 
 __all__ = [
     "DiscardDeadLetter",
@@ -175,6 +183,9 @@ Request = (
     | PruneCheckpoints
     | StoreParts
     | UnpinCheckpoint
+    | StoreSubscriber
+    | AcknowledgeEvents
+    | RemoveSubscriber
     | KeepAnswer
     | GetMark
     | GetPosition
@@ -194,6 +205,9 @@ Reply = (
     | PartsStored
     | ThreadClaimed
     | ThreadOwned
+    | SubscriberStored
+    | EventsAcknowledged
+    | SubscriberRemoved
     | AnswerKept
     | Kept
     | Discarded
