@@ -48,7 +48,12 @@ __all__ = ["Checkpoint", "Counters", "Event", "Hub", "Level", "Session"]
 
 T = TypeVar("T")
 
-EARLY: Final = ("log", "sessions", "checkpoints")  # connected to before they are first needed
+EARLY: Final = (
+    "log",
+    "sessions",
+    "checkpoints",
+    "writer",
+)  # connected to before they are first needed
 
 
 class Hub(Blocking):

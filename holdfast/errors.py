@@ -13,6 +13,8 @@ HoldfastError
 |  |- FencedError         a newer writer owns the database; this one must end
 |- CapacityError          a bound of the configuration is reached; later there may be room
 |- Conflict               the expected version is not the current one
+|- OwnedError              somebody else owns the session or writes the thread of checkpoints
+|- NoSessionError          no session of that id lives
 |- DeliveryError          a message was not delivered or not answered
 |  |- ActorDied           the actor died with the request in hand
 |  |  |- ActorGone        it has ended and is not restarted; it was not handled
@@ -160,10 +162,14 @@ class Conflict(HoldfastError):
 class OwnedError(HoldfastError):
     """Somebody else owns it; nothing was changed.  ``owner`` says who."""
 
-    def __init__(self, what: str, *, owner: str) -> None:
-        super().__init__(
-            f"{what} is owned by {owner!r}: act in that name, or claim it with steal=True"
-        )
+    def __init__(
+        self,
+        what: str,
+        *,
+        owner: str,
+        how: str = "is owned by {}: act in that name, or claim it with steal=True",
+    ) -> None:
+        super().__init__(f"{what} {how.format(owner)}")
         self.what = what
         self.owner = owner
 

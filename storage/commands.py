@@ -7,7 +7,25 @@ it.
 
 from __future__ import annotations
 
-from holdfast.storage.checkpoint_records import CheckpointStored, StoreCheckpoint
+from holdfast.storage.checkpoint_records import (
+    CheckpointPinned,
+    CheckpointsPruned,
+    CheckpointStored,
+    CheckpointUnpinned,
+    ClaimThread,
+    EnrolParticipant,
+    ForkCheckpoint,
+    ParticipantEnrolled,
+    PartsMissing,
+    PartsStored,
+    PinCheckpoint,
+    PruneCheckpoints,
+    StoreCheckpoint,
+    StoreParts,
+    ThreadClaimed,
+    ThreadOwned,
+    UnpinCheckpoint,
+)
 from holdfast.storage.records import (
     AnswerKept,
     Appended,
@@ -38,6 +56,13 @@ Once = (
     | StoreSessions
     | StoreCheckpoint
     | AppendStream
+    | StoreParts
+    | ClaimThread
+    | ForkCheckpoint
+    | PinCheckpoint
+    | UnpinCheckpoint
+    | PruneCheckpoints
+    | EnrolParticipant
     | StoreSubscriber
     | AcknowledgeEvents
     | RemoveSubscriber
@@ -47,6 +72,14 @@ OnceOutcome = (
     | SessionsStored
     | CheckpointStored
     | StreamAppended
+    | PartsMissing
+    | PartsStored
+    | ThreadClaimed
+    | ThreadOwned
+    | CheckpointPinned
+    | CheckpointUnpinned
+    | CheckpointsPruned
+    | ParticipantEnrolled
     | SubscriberStored
     | EventsAcknowledged
     | SubscriberRemoved

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from holdfast.storage.checkpoint_records import Checkpoint
+from holdfast.storage.checkpoint_records import Checkpoint, Info, Owner, Part
 from holdfast.storage.filters import EventFilter
 from holdfast.storage.records import DeadLetter, Dropped, Grouped, Position, Row, StoredEvent
 from holdfast.storage.session_records import Session, SessionTotals, StoredItem
@@ -146,11 +146,32 @@ class SessionReader(Protocol):
 class CheckpointReader(Protocol):
     """Checkpoints."""
 
-    def checkpoint(self, agent: str) -> Checkpoint | None:
-        """The newest one of an agent."""
+    def checkpoint(self, agent: str, id: int = 0, pin: str = "") -> Checkpoint | None:
+        """The one of that id, or of that name, else the newest one of an agent."""
 
-    def checkpoints(self, agent: str, limit: int) -> list[Checkpoint]:
-        """The newest ones of an agent, newest first."""
+    def checkpoints(self, agent: str, limit: int, before: int = 0) -> list[Checkpoint]:
+        """The newest ones of an agent below ``before``, newest first; 0 is no bound."""
+
+    def checkpoint_infos(self, agent: str, limit: int, before: int = 0) -> list[Info]:
+        """Likewise, without their states."""
+
+    def checkpoint_history(self, agent: str, id: int, limit: int) -> list[Info]:
+        """The checkpoint, the one it came after, and so on, as far as they are there."""
+
+    def checkpoint_parts(self, names: Sequence[bytes], max_bytes: int) -> list[Part]:
+        """Of those that are there, the first ones that together have ``max_bytes``, or one."""
+
+    def missing_checkpoint_parts(self, names: Sequence[bytes]) -> list[bytes]:
+        """Those that are not there."""
+
+    def checkpoint_owner(self, agent: str) -> Owner | None:
+        """Who writes a thread."""
+
+    def checkpoint_threads(self, limit: int, after: str = "") -> list[str]:
+        """The names of threads behind ``after``, in order."""
+
+    def checkpoint_participants(self, boot: int) -> list[str]:
+        """Who takes part in daemon checkpoints."""
 
 
 class SubscriberReader(Protocol):

@@ -45,6 +45,7 @@ from holdfast.storage.sqlite_marks import MOST, Marks
 from holdfast.storage.sqlite_once import OnceOnly
 from holdfast.storage.sqlite_payloads import PayloadTable
 from holdfast.storage.sqlite_reader import SqliteReader
+from holdfast.storage.sqlite_threads import release_threads
 from holdfast.storage.sqlite_wal import WalKeeper
 
 __all__ = ["SqliteDatabase", "SqliteReader"]
@@ -160,9 +161,13 @@ class SqliteDatabase:
     def forget(self, sender: str, incarnation: str) -> None:
         """Drop marks and kept results of a sender that is gone for good."""
         try:
-            self._transact(lambda: self._marks.forget(sender, incarnation))
+            self._transact(lambda: self._forget(sender, incarnation))
         except apsw.Error as error:
             raise storage_error(error, self.path) from error
+
+    def _forget(self, sender: str, incarnation: str) -> None:
+        self._marks.forget(sender, incarnation)
+        release_threads(self._connection, sender, incarnation)
 
     def sync(self) -> None:
         """Everything committed so far survives power loss when it returns.

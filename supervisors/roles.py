@@ -55,7 +55,12 @@ PRELOAD: Final = (
     "holdfast.actors.tracker",
     "holdfast.actors.writer",
     "holdfast.storage.sqlite",
+    "zstandard",
 )
+
+
+# The state actors whose part a checkpoint of the daemon has; agents say so themselves.
+PARTICIPANTS: Final[tuple[str, ...]] = ()
 
 
 class Records(msgspec.Struct, frozen=True):
@@ -162,15 +167,28 @@ def _reading_actor(
         case SessionsSettings():
             return _sessions(start, run, mailbox, open_reader, clock)
         case CheckpointsSettings():
-            from holdfast.actors.checkpoints import CheckpointsActor
-            from holdfast.actors.messages import checkpoints
+            return _checkpoints(start, run, mailbox, open_reader)
 
-            return construct(
-                CheckpointsActor,
-                mailbox=mailbox(decode=checkpoints.decode_request, keeps_marks=False),
-                open_reader=open_reader,
-                clock=clock,
-            )
+
+def _checkpoints(
+    start: ChildStart,
+    run: CheckpointsSettings,
+    mailbox: Callable[..., Mailbox],
+    open_reader: Callable[[], Reader],
+) -> HostedActor:
+    from holdfast.actors.checkpoints import CheckpointsActor
+    from holdfast.actors.messages import checkpoints
+
+    return construct(
+        CheckpointsActor,
+        mailbox=mailbox(decode=checkpoints.decode_request, keeps_marks=False),
+        open_reader=open_reader,
+        boot=int(start.incarnation.partition(".")[0]),
+        participants=PARTICIPANTS,
+        interval=run.interval,
+        collect_timeout=run.collect_timeout,
+        keep=run.keep,
+    )
 
 
 def _sessions(

@@ -201,7 +201,17 @@ class SessionsSettings(ActorSettings, frozen=True, kw_only=True, tag="sessions")
 
 
 class CheckpointsSettings(ActorSettings, frozen=True, kw_only=True, tag="checkpoints"):
-    """``[actors.checkpoints]``."""
+    """``[actors.checkpoints]``; what concerns checkpoints of the daemon as a whole.
+
+    One every ``interval`` seconds, 0 for none, and one before the daemon stops, if ``on_stop``.
+    A participant that takes longer than ``collect_timeout`` seconds is missing in it.  ``keep``
+    newest ones stay, and those that are pinned; 0 for all.
+    """
+
+    interval: Seconds = 0.0
+    on_stop: Flag = True
+    collect_timeout: Period = 5.0
+    keep: Count = 10
 
 
 class FilesSettings(ActorSettings, frozen=True, kw_only=True, tag="files"):

@@ -6,7 +6,25 @@ from collections.abc import Callable
 
 import msgspec
 
-from holdfast.storage.checkpoint_records import CheckpointStored, StoreCheckpoint
+from holdfast.storage.checkpoint_records import (
+    CheckpointPinned,
+    CheckpointsPruned,
+    CheckpointStored,
+    CheckpointUnpinned,
+    ClaimThread,
+    EnrolParticipant,
+    ForkCheckpoint,
+    ParticipantEnrolled,
+    PartsMissing,
+    PartsStored,
+    PinCheckpoint,
+    PruneCheckpoints,
+    StoreCheckpoint,
+    StoreParts,
+    ThreadClaimed,
+    ThreadOwned,
+    UnpinCheckpoint,
+)
 from holdfast.storage.commands import Command
 from holdfast.storage.records import (
     AnswerKept,
@@ -160,6 +178,13 @@ Request = (
     | AppendStream
     | StoreSessions
     | StoreCheckpoint
+    | ClaimThread
+    | EnrolParticipant
+    | ForkCheckpoint
+    | PinCheckpoint
+    | PruneCheckpoints
+    | StoreParts
+    | UnpinCheckpoint
     | StoreSubscriber
     | AcknowledgeEvents
     | RemoveSubscriber
@@ -175,6 +200,14 @@ Reply = (
     | StreamAppended
     | SessionsStored
     | CheckpointStored
+    | CheckpointPinned
+    | CheckpointsPruned
+    | CheckpointUnpinned
+    | ParticipantEnrolled
+    | PartsMissing
+    | PartsStored
+    | ThreadClaimed
+    | ThreadOwned
     | SubscriberStored
     | EventsAcknowledged
     | SubscriberRemoved
