@@ -11,6 +11,7 @@ HoldfastError
 |  |- SchemaError         the file is no holdfast database, or of a newer holdfast
 |  |- FencedError         a newer writer owns the database; this one must end
 |- Conflict               the expected version is not the current one
+|- NotFoundError          what is to be changed does not exist
 |- DeliveryError          a message was not delivered or not answered
 |  |- ActorDied           the actor died with the request in hand
 |  |  |- ActorGone        it has ended and is not restarted; it was not handled
@@ -47,6 +48,7 @@ __all__ = [
     "GapError",
     "HoldfastError",
     "InvalidInputError",
+    "NotFoundError",
     "OutboxFullError",
     "PoisonError",
     "ProtocolError",
@@ -130,6 +132,10 @@ class Conflict(HoldfastError):
         self.what = what
         self.expected = expected
         self.current = current
+
+
+class NotFoundError(HoldfastError):
+    """What is to be changed does not exist; nothing was changed."""
 
 
 class DeliveryError(HoldfastError):

@@ -20,6 +20,7 @@ from holdfast.storage.records import (
     StoreDeadLetter,
 )
 from holdfast.storage.session_records import SessionsStored, StoreSessions
+from holdfast.storage.state_records import ChangeState, StateChanged
 
 __all__ = ["Command", "Once", "OnceOutcome", "Outcome", "tells_of_events"]
 
@@ -28,11 +29,13 @@ Once = (
     KeepAnswer
     | StoreSessions
     | StoreCheckpoint
+    | ChangeState
 )  # fmt: skip
 OnceOutcome = (
     AnswerKept
     | SessionsStored
     | CheckpointStored
+    | StateChanged
 )  # fmt: skip
 
 Command = AppendEvents | SkipEvents | StoreDeadLetter | DeleteDeadLetter | Once

@@ -9,7 +9,13 @@ import msgspec
 
 from holdfast.errors import HoldfastError, StorageError
 from holdfast.storage.commands import Command, Outcome
-from holdfast.storage.reader_ports import CheckpointReader, EventReader, LossReader, SessionReader
+from holdfast.storage.reader_ports import (
+    CheckpointReader,
+    EventReader,
+    LossReader,
+    SessionReader,
+    StateReader,
+)
 from holdfast.storage.records import Mark, Position
 
 __all__ = ["Database", "Durability", "NoDatabaseError", "Reader", "Wal"]
@@ -84,6 +90,7 @@ class Reader(
     LossReader,
     SessionReader,
     CheckpointReader,
+    StateReader,
     Protocol,
 ):
     """A reading side: sees what is committed, never waits for the writer, never stops it."""

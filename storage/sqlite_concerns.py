@@ -11,6 +11,8 @@ from holdfast.storage.sqlite_checkpoints import CheckpointTable
 from holdfast.storage.sqlite_events import EventTable
 from holdfast.storage.sqlite_once import Handler
 from holdfast.storage.sqlite_sessions import SessionTable
+from holdfast.storage.sqlite_state import StateTables
+from holdfast.storage.state_records import ChangeState
 
 __all__ = ["handlers_of"]
 
@@ -21,7 +23,9 @@ def handlers_of(
     """By type of command.  ``clock`` dates what a command changes without saying when."""
     sessions = SessionTable(connection, events=events)
     checkpoints = CheckpointTable(connection)
+    state = StateTables(connection, events=events, clock=clock)
     return {
         StoreSessions: sessions.store,
         StoreCheckpoint: checkpoints.store,
+        ChangeState: state.change,
     }

@@ -6,6 +6,7 @@ from holdfast.storage.sqlite_checkpoint_reader import CheckpointReading
 from holdfast.storage.sqlite_event_reader import EventReading
 from holdfast.storage.sqlite_loss_reader import LossReading
 from holdfast.storage.sqlite_session_reader import SessionReading
+from holdfast.storage.sqlite_state_reader import StateReading
 
 __all__ = ["SqliteReader"]
 
@@ -15,5 +16,6 @@ class SqliteReader(
     LossReading,
     SessionReading,
     CheckpointReading,
+    StateReading,
 ):
     """Implements ``holdfast.storage.ports.Reader``: a part for each concern, one connection."""

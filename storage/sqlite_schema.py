@@ -35,6 +35,7 @@ from holdfast.storage import (
     schema_trees,
 )
 from holdfast.storage.ports import NoDatabaseError
+from holdfast.storage.schema_times import as_text as _readable
 
 __all__ = ["APPLICATION_ID", "MIGRATIONS", "VERSION", "check_version", "migrate"]
 
@@ -134,14 +135,6 @@ BEGIN
     UPDATE meta SET value = old.seq WHERE name = 'deleted_seq';
 END;
 """
-
-
-def _readable(column: str) -> str:
-    """SQL for microseconds as ISO time, also before 1970."""
-    rest = f"(({column} % 1000000 + 1000000) % 1000000)"
-    seconds = f"({column} - {rest}) / 1000000"
-    return f"strftime('%Y-%m-%dT%H:%M:%S', {seconds}, 'unixepoch') || printf('.%06dZ', {rest})"
-
 
 _VIEWS: Final = f"""
 CREATE VIEW events_readable AS

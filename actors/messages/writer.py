@@ -25,6 +25,7 @@ from holdfast.storage.records import (
     StoreDeadLetter,
 )
 from holdfast.storage.session_records import SessionsStored, StoreSessions
+from holdfast.storage.state_records import ChangeState, StateChanged
 
 __all__ = [
     "DiscardDeadLetter",
@@ -150,6 +151,7 @@ Request = (
     | DiscardDeadLetter
     | StoreSessions
     | StoreCheckpoint
+    | ChangeState
     | KeepAnswer
     | GetMark
     | GetPosition
@@ -161,6 +163,7 @@ Reply = (
     Appended
     | SessionsStored
     | CheckpointStored
+    | StateChanged
     | AnswerKept
     | Kept
     | Discarded
