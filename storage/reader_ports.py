@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from typing import Protocol
 
 from holdfast.storage.checkpoint_records import Checkpoint
@@ -90,11 +91,14 @@ class CheckpointReader(Protocol):
 class StateReader(Protocol):
     """Entities, relationships and queues.  ``max_bytes`` bounds the texts of a reply."""
 
+    def snapshot(self) -> AbstractContextManager[None]:
+        """Several questions that see the same moment."""
+
     def entity(self, id: str) -> EntityRow | None:
         """As it is."""
 
-    def entities_of(self, ids: Sequence[str], max_bytes: int) -> list[EntityRow]:
-        """Those there are, in order, as many as fit, at least one."""
+    def entities_of(self, ids: Sequence[str], max_bytes: int) -> tuple[list[EntityRow], bool]:
+        """Those there are, in order, as many as fit, at least one; whether there are more."""
 
     def entity_at_version(self, id: str, version: int) -> EntityRow | None:
         """As it was, if that is kept."""
@@ -104,8 +108,8 @@ class StateReader(Protocol):
 
     def history(
         self, id: str, limit: int, max_bytes: int, before: int | None = None
-    ) -> list[HistoryRow]:
-        """What is kept of it, the newest version first, below ``before``."""
+    ) -> tuple[list[HistoryRow], bool]:
+        """What is kept of it, the newest version first, below ``before``; whether there is more."""
 
     def entity_types(self, limit: int) -> list[EntityType]:
         """By name."""
@@ -133,8 +137,9 @@ class StateReader(Protocol):
 
     def relationships(
         self, which: Ends, limit: int, max_bytes: int, after: tuple[str, str, str] | None = None
-    ) -> list[Edge]:
-        """Those with the given start, type and end, in the order of whichever are not given."""
+    ) -> tuple[list[Edge], bool]:
+        """Those with the given start, type and end, in the order of whichever are not given;
+        whether there may be more."""
 
     def count_relationships(self, which: Ends) -> int:
         """How many there are of those."""
@@ -158,8 +163,9 @@ class StateReader(Protocol):
 
     def queue_items(
         self, namespace: str, key: str, now_us: int, limit: int, max_bytes: int, after: int = 0
-    ) -> list[QueueItem]:
-        """From the front, those whose time is not over, after the item of that id."""
+    ) -> tuple[list[QueueItem], bool]:
+        """From the front, those whose time is not over, after the item of that id; whether there
+        may be more."""
 
     def queues(
         self, namespace: str | None, limit: int, after: tuple[str, str] | None = None

@@ -68,7 +68,7 @@ class EntityQuerying(StateRows):
         filter.check()
         check_limit(limit)
         part, after = _position(cursor, order)
-        with self._snapshot():
+        with self.snapshot():
             question = self._question(filter, order)
             places: list[tuple[str, int, list[Any]]] = []
             if part != "missing":
@@ -115,7 +115,7 @@ class EntityQuerying(StateRows):
         """
         filter.check()
         check_limit(limit)
-        with self._snapshot():
+        with self.snapshot():
             question = self._question(filter, Order())
             # Equal values may be written differently: the oldest entity's stands for all.
             sql = joined(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Final, cast
 
 from holdfast.storage.sqlite_entity_query import EntityQuerying
@@ -58,10 +57,6 @@ class StateReading(EntityQuerying, Traversing):
         rows = self._read(_GET, (id,))
         return cast(EntityRow, rows[0]) if rows else None
 
-    def entities_of(self, ids: Sequence[str], max_bytes: int) -> list[EntityRow]:
-        """Those there are, in order, as many as fit, at least one."""
-        return self._entities_of(ids, max_bytes)
-
     def entity_at_version(self, id: str, version: int) -> EntityRow | None:
         """As it was, if that is kept."""
         rows = self._read(_AT_VERSION, (id, version))
@@ -74,12 +69,12 @@ class StateReading(EntityQuerying, Traversing):
 
     def history(
         self, id: str, limit: int, max_bytes: int, before: int | None = None
-    ) -> list[HistoryRow]:
-        """What is kept of it, the newest version first, below ``before``."""
+    ) -> tuple[list[HistoryRow], bool]:
+        """What is kept of it, the newest version first, below ``before``; whether there is more."""
         check_limit(limit)
         values = (id, MOST_VERSION if before is None else before, limit)
-        rows = self._read_until(_HISTORY, values, max_bytes, column=5)
-        return cast("list[HistoryRow]", rows)
+        rows, more = self._read_until(_HISTORY, values, max_bytes, column=5)
+        return cast("list[HistoryRow]", rows), more or len(rows) == limit
 
     def entity_types(self, limit: int) -> list[EntityType]:
         """By name."""
@@ -94,8 +89,9 @@ class StateReading(EntityQuerying, Traversing):
         limit: int,
         max_bytes: int,
         after: tuple[str, str, str] | None = None,
-    ) -> list[Edge]:
-        """Those with the given start, type and end, in the order of whichever are not given."""
+    ) -> tuple[list[Edge], bool]:
+        """Those with the given start, type and end, in the order of whichever are not given;
+        whether there may be more."""
         check_limit(limit)
         given = [(key, value) for key, value in zip(_KEYS, which, strict=True) if value is not None]
         order = [key for key, value in zip(_KEYS, which, strict=True) if value is None]
@@ -108,8 +104,8 @@ class StateReading(EntityQuerying, Traversing):
         where = " AND ".join(conditions) or "true"
         by = ", ".join(order) or "from_id"
         sql = f"SELECT {_EDGE} FROM relationships WHERE {where} ORDER BY {by} LIMIT ?"
-        rows = self._read_until(sql, (*values, limit), max_bytes, column=6)
-        return cast("list[Edge]", rows)
+        rows, more = self._read_until(sql, (*values, limit), max_bytes, column=6)
+        return cast("list[Edge]", rows), more or len(rows) == limit
 
     def count_relationships(self, which: Ends) -> int:
         """How many there are of those."""
@@ -138,8 +134,9 @@ class StateReading(EntityQuerying, Traversing):
 
     def queue_items(
         self, namespace: str, key: str, now_us: int, limit: int, max_bytes: int, after: int = 0
-    ) -> list[QueueItem]:
-        """From the front, those whose time is not over, after the item of that id."""
+    ) -> tuple[list[QueueItem], bool]:
+        """From the front, those whose time is not over, after the item of that id; whether there
+        may be more."""
         check_limit(limit)
         sql = """
             SELECT i.number, i.pushed_us, i.expires_us, i.value FROM queue_items AS i
@@ -148,7 +145,8 @@ class StateReading(EntityQuerying, Traversing):
             ORDER BY i.number LIMIT ?
         """
         values = (namespace, key, after, now_us, limit)
-        return cast("list[QueueItem]", self._read_until(sql, values, max_bytes, column=3))
+        rows, more = self._read_until(sql, values, max_bytes, column=3)
+        return cast("list[QueueItem]", rows), more or len(rows) == limit
 
     def queues(
         self, namespace: str | None, limit: int, after: tuple[str, str] | None = None

@@ -30,7 +30,7 @@ class StateRows(Reading):
     """What the parts that read relational state share."""
 
     @contextmanager
-    def _snapshot(self) -> Iterator[None]:
+    def snapshot(self) -> Iterator[None]:
         """Several statements that see the same; ends with the call, as each of them would."""
         self._read("BEGIN")
         try:
@@ -38,33 +38,37 @@ class StateRows(Reading):
         finally:
             self._read("COMMIT")
 
-    def _entities_in(self, numbers: Sequence[int], max_bytes: int) -> list[EntityRow]:
-        """In the order of ``numbers``, as many as fit, at least one."""
-        return self._until_full(_BY_NUMBER, _json(numbers).decode(), max_bytes)
-
-    def _entities_of(self, ids: Sequence[str], max_bytes: int) -> list[EntityRow]:
-        """In the order of ``ids``, those there are, as many as fit, at least one."""
+    def entities_of(self, ids: Sequence[str], max_bytes: int) -> tuple[list[EntityRow], bool]:
+        """Those there are, in the order of ``ids``, as many as fit, at least one; whether there
+        are more."""
         return self._until_full(_BY_ID, _json(ids).decode(), max_bytes)
 
-    def _until_full(self, sql: str, keys: str, max_bytes: int) -> list[EntityRow]:
+    def _entities_in(self, numbers: Sequence[int], max_bytes: int) -> list[EntityRow]:
+        """In the order of ``numbers``, as many as fit, at least one."""
+        return self._until_full(_BY_NUMBER, _json(numbers).decode(), max_bytes)[0]
+
+    def _until_full(self, sql: str, keys: str, max_bytes: int) -> tuple[list[EntityRow], bool]:
         """All rows at once could be gigabytes: an entity has up to one megabyte."""
-        return cast("list[EntityRow]", self._read_until(sql, (keys,), max_bytes, column=5))
+        rows, more = self._read_until(sql, (keys,), max_bytes, column=5)
+        return cast("list[EntityRow]", rows), more
 
     def _read_until(
         self, sql: str, values: tuple[str | int | float, ...], max_bytes: int, *, column: int
-    ) -> list[tuple[apsw.SQLiteValue, ...]]:
-        """Rows until the texts in a column are ``max_bytes`` together; at least one."""
+    ) -> tuple[list[tuple[apsw.SQLiteValue, ...]], bool]:
+        """Rows until the texts in a column are ``max_bytes`` together, at least one; whether there
+        are more."""
         rows: list[tuple[apsw.SQLiteValue, ...]] = []
-        size = 0
+        size, more = 0, False
         self._deadline = time.monotonic() + self._statement_timeout
         cursor: apsw.Cursor | None = None
         try:
             cursor = self._connection.execute(sql, values)
             for row in cursor:
-                text = cast(str, row[column])
+                text = cast("str | None", row[column]) or ""
                 size += len(text) if text.isascii() else 4 * len(text)
                 size += OVERHEAD
                 if size > max_bytes and rows:
+                    more = True
                     break
                 rows.append(row)
         except (*REFUSALS, apsw.Error) as error:
@@ -72,4 +76,4 @@ class StateRows(Reading):
         finally:
             if cursor is not None:
                 cursor.close()
-        return rows
+        return rows, more

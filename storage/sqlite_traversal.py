@@ -51,7 +51,7 @@ class Traversing(StateRows):
             raise InvalidInputError(text)
         if not 0 <= depth <= MAX_DEPTH:
             raise InvalidInputError(f"depth = {depth}: expected 0 to {MAX_DEPTH}")
-        with self._snapshot():
+        with self.snapshot():
             if not self._read("SELECT 1 FROM entities WHERE id = ?", (start,)):
                 return None
             found = Traversal({start: 0}, [])
