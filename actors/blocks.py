@@ -39,6 +39,11 @@ class Block:
         self.count = array_length(memoryview(raw))
         self._mentions: list[Mentioned] | None = None
 
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        return len(memoryview(self.raw))
+
     @classmethod
     def of(cls, events: Sequence[RawEvent]) -> Block:
         """The block that holds ``events``."""
@@ -55,6 +60,10 @@ class Block:
             return [events[index] for index in indexes]
         bodies = decode_bodies(self.raw)
         return [_decode_one(bodies[index]) for index in indexes]
+
+    def bodies(self) -> list[msgspec.Raw]:
+        """Each of them by itself, still encoded; not kept."""
+        return decode_bodies(self.raw)
 
     def mentions(self) -> list[Mentioned]:
         """What a filter looks at, of each event; kept, at some 100 bytes an event."""

@@ -5,34 +5,38 @@ Nothing is kept here.
 
 from __future__ import annotations
 
+import random
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any, Final
 
 import msgspec
 
-from holdfast.actors.calls import Ask, Steps
+from holdfast.actors.calls import Ask, Now, Steps
 from holdfast.actors.link import Link
 from holdfast.actors.messages import log, query
 from holdfast.actors.wire import array_head
 from holdfast.errors import InvalidInputError
 from holdfast.storage import jsontext
-from holdfast.storage.records import EventFilter, StoredEvent
+from holdfast.storage.records import EventFilter, RawEvent, StoredEvent
 
 __all__ = [
-    "FOLLOW_PERIOD",
+    "LANE",
     "Event",
     "EventCounters",
-    "Following",
     "count_events",
+    "fetched",
+    "filter_of",
     "omit",
     "pack",
     "query_events",
+    "readable",
     "tail_events",
 ]
 
 PAGE: Final = 1000  # events asked for at a time
-FOLLOW_PERIOD: Final = 0.1  # seconds between looks for new events
-
+LANE: Final = "log:follow"  # for what waits, so that queries do not wait behind long answers
+_decode: Callable[[msgspec.Raw], list[RawEvent]] = msgspec.msgpack.Decoder(list[RawEvent]).decode
 _encode = msgspec.msgpack.Encoder().encode
 _NO_EVENTS: Final = array_head(0)
 _EMIT: Final = _encode(log.Emit(msgspec.Raw(_NO_EVENTS))).removesuffix(_NO_EVENTS)
@@ -110,20 +114,27 @@ def query_events(
     limit: int = 100,
     reverse: bool = False,
     visibility: log.Visibility = "committed",
+    wait: float = 0.0,
     timeout: float = 30.0,
 ) -> Steps[list[Event]]:
     """The first ``limit`` events that match, in order of their numbers; or the newest first.
 
     ``types`` are globs (``tool:*``); ``since`` is included, ``until`` is not; ``after`` is a
-    sequence number, excluded.  Answered from the ring when it reaches back far enough.
+    sequence number, excluded.  Answered from the ring when it reaches back far enough.  When
+    nothing matches, waits up to ``wait`` seconds until something is committed that does.
     """
-    wanted = _filter(types, session, source, since, until, after)
+    wanted = filter_of(types, session, source, since, until, after)
     if limit < 1:
         raise InvalidInputError(f"limit = {limit}: expected at least 1")
     reply = yield Ask(_log(visibility), log.Query(wanted, limit, reverse, visibility), timeout)
     if not reply.covered:
-        return (yield from _from_database(wanted, limit, reverse, timeout))
-    return [_readable(event) for event in reply.events]
+        found = yield from _from_database(wanted, limit, reverse, timeout)
+    else:
+        found = [readable(event) for event in reply.events]
+    if not found and wait > 0:
+        found = yield from _wait_for_events(wanted, limit, wait=wait, timeout=timeout)
+        return found[::-1] if reverse else found
+    return found
 
 
 def _log(visibility: log.Visibility) -> str:
@@ -141,13 +152,36 @@ def _from_database(
     while len(found) < limit:
         page = query.QueryEvents(wanted, min(PAGE, limit - len(found)), reverse)
         reply = yield Ask("query", page, timeout)
-        found += [_readable(event) for event in reply.events]
+        found += [readable(event) for event in reply.events]
         if not reply.events or (len(reply.events) < page.limit and not reply.more):
             break
         last = reply.events[-1].seq
         edge = {"before": last} if reverse else {"after": last}
         wanted = msgspec.structs.replace(wanted, **edge)
     return found
+
+
+def _wait_for_events(
+    wanted: EventFilter, limit: int, *, wait: float, timeout: float
+) -> Steps[list[Event]]:
+    """The first events that match, however they got there; empty after ``wait`` seconds."""
+    ident, position = random.getrandbits(48), wanted.after or 0
+    rest, now = wait, (yield Now())
+    deadline = now + wait
+    while rest > 0:
+        at = msgspec.structs.replace(wanted, after=position)
+        reply = yield Ask(LANE, log.Fetch(ident, at, limit, rest), rest + timeout)
+        if reply.seqs:
+            return fetched(reply)
+        if not reply.covered:
+            before = reply.upto + 1 if at.before is None else min(at.before, reply.upto + 1)
+            past = msgspec.structs.replace(at, before=before)
+            found = yield Ask("query", query.QueryEvents(past, limit), timeout)
+            if found.events:
+                return [readable(event) for event in found.events]
+        position = max(position, reply.upto)
+        rest = deadline - (yield Now())
+    return []
 
 
 def count_events(
@@ -161,7 +195,7 @@ def count_events(
     timeout: float = 30.0,
 ) -> Steps[int]:
     """How many committed events match."""
-    wanted = _filter(types, session, source, since, until, after)
+    wanted = filter_of(types, session, source, since, until, after)
     reply = yield Ask(_log("committed"), log.Count(wanted), timeout)
     if not reply.covered:
         reply = yield Ask("query", query.CountEvents(wanted), timeout)
@@ -177,59 +211,33 @@ def tail_events(
 ) -> Steps[list[Event]]:
     """The newest events, oldest first, at most as many as the ring holds."""
     reply = yield Ask(_log(visibility), log.Tail(limit, visibility), timeout)
-    return [_readable(event) for event in reply.events]
+    return [readable(event) for event in reply.events]
 
 
-class Following:
-    """Where a follower of events stands; it moves on only when a page is there."""
-
-    def __init__(
-        self,
-        *,
-        types: tuple[str, ...] | list[str] | str,
-        session: str | None,
-        source: str | None,
-        after: int | None,
-        timeout: float,
-    ) -> None:
-        self._types = types
-        self._session = session
-        self._source = source
-        self._after = after  # None: from the newest event on, whichever that is at the first look
-        self._timeout = timeout
-
-    def next_page(self) -> Steps[list[Event]]:
-        """The events that came since; empty when there are none yet."""
-        if self._after is None:
-            newest = yield from tail_events(1, timeout=self._timeout)
-            self._after = newest[-1].seq if newest else 0
-        page = yield from query_events(
-            types=self._types,
-            session=self._session,
-            source=self._source,
-            after=self._after,
-            limit=PAGE,
-            timeout=self._timeout,
-        )
-        if page:
-            self._after = page[-1].seq
-        return page
-
-
-def _readable(event: StoredEvent) -> Event:
+def readable(event: StoredEvent) -> Event:
+    """As a program sees it."""
     fields: list[Any] = [*msgspec.structs.astuple(event)]
     fields[-1] = jsontext.decode(event.data)
     return Event(*fields)
 
 
-def _filter(
+def fetched(reply: log.Fetched) -> list[Event]:
+    """The events of an answer."""
+    return [
+        Event(seq, reply.daemon, *raw[:-1], jsontext.decode(raw[-1]))
+        for seq, raw in zip(reply.seqs, _decode(reply.events), strict=True)
+    ]
+
+
+def filter_of(
     types: tuple[str, ...] | list[str] | str,
     session: str | None,
     source: str | None,
-    since: int | datetime | None,
-    until: int | datetime | None,
-    after: int | None,
+    since: int | datetime | None = None,
+    until: int | datetime | None = None,
+    after: int | None = None,
 ) -> EventFilter:
+    """What a caller's arguments ask for."""
     return EventFilter(
         types=(types,) if isinstance(types, str) else tuple(types),
         session=session,

@@ -6,17 +6,12 @@ before that.  ``Hub.flush`` says when they are safe.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-from holdfast.actors import event_calls
+from holdfast.actors import event_calls, subscriber_calls
 from holdfast.actors.calls import Blocking, Runner, blocking
-from holdfast.actors.event_calls import (
-    FOLLOW_PERIOD,
-    Event,
-    EventCounters,
-    Following,
-)
+from holdfast.actors.event_calls import Event, EventCounters
 from holdfast.actors.event_encoding import EventEncoder
+from holdfast.actors.following import PAGE, OnGap, Start, following_of
+from holdfast.actors.hub_subscriptions import Subscription
 from holdfast.actors.threaded import ThreadedDriver
 from holdfast.clock import Clock
 
@@ -33,6 +28,8 @@ class HubEvents(Blocking, EventCounters):
         self._driver = driver
         self._wire = driver.open("log", pack=event_calls.pack, omit=event_calls.omit)
         EventCounters.__init__(self, self._wire.link)
+        self._clock = clock
+        self._source = source
         self._encoder = EventEncoder(source=source, clock=clock)
 
     def emit(
@@ -67,6 +64,51 @@ class HubEvents(Blocking, EventCounters):
     count = blocking(event_calls.count_events)
     tail = blocking(event_calls.tail_events)
 
+    def subscribe(
+        self,
+        *,
+        types: tuple[str, ...] | list[str] | str = (),
+        session: str | None = None,
+        source: str | None = None,
+        start: Start = "now",
+        name: str | None = None,
+        max_in_flight: int = PAGE,
+        rate: float | None = None,
+        burst: int | None = None,
+        on_gap: OnGap | None = None,
+        change_filter: bool = False,
+        timeout: float = 30.0,
+    ) -> Subscription:
+        """Every committed event that matches, each once and in order: history, then live.
+
+        ``start`` is "first", "now" (this call), the number of an event (the
+        next one is the first) or a datetime.  Under a ``name`` the position is kept in the
+        database: it goes on where acknowledgements end, takes the name over from an earlier
+        consumer, and has at most ``max_in_flight`` events out that are not acknowledged.
+        ``rate`` is how many are handed out a second, ``burst`` (a second's worth) at once.
+        ``on_gap`` is called with a Gap for events that were deleted before they came.
+        ``timeout`` bounds each answer, across restarts too; what raises AskTimeout can go on.
+        """
+        following = following_of(
+            types=types,
+            session=session,
+            source=source,
+            start=start,
+            name=name,
+            change_filter=change_filter,
+            max_in_flight=max_in_flight,
+            rate=rate,
+            burst=burst,
+            on_gap=on_gap,
+            timeout=timeout,
+            owner=self._source,
+            clock=self._clock,
+        )
+        return Subscription(following, driver=self._driver, runner=self._runner)
+
+    subscribers = blocking(subscriber_calls.list_subscribers)
+    unsubscribe = blocking(subscriber_calls.remove_subscriber)
+
     def follow(
         self,
         *,
@@ -75,17 +117,12 @@ class HubEvents(Blocking, EventCounters):
         source: str | None = None,
         after: int | None = None,
         timeout: float = 30.0,
-    ) -> Iterator[Event]:
+    ) -> Subscription:
         """Every committed event that matches, as they come, without end.
 
-        From the event after number ``after``; without it, from now on.  ``timeout`` bounds each
-        look, also across restarts of the log.
+        From the event after number ``after``; without it, from now on.  ``subscribe`` can do more.
         """
-        following = Following(
-            types=types, session=session, source=source, after=after, timeout=timeout
+        start: Start = "now" if after is None else after
+        return self.subscribe(
+            types=types, session=session, source=source, start=start, timeout=timeout
         )
-        while True:
-            page = self._runner.run(following.next_page())
-            yield from page
-            if not page:
-                self._driver.pause(FOLLOW_PERIOD)

@@ -16,21 +16,21 @@ from loguru import logger
 
 from holdfast.actors.blocks import Block
 from holdfast.actors.delivery import Delivery, Departed, Joined
+from holdfast.actors.fetches import Expire, Fetches, Serve
 from holdfast.actors.heap import give_back
 from holdfast.actors.mailbox import Poisoned
 from holdfast.actors.mailbox_link import Answered
 from holdfast.actors.messages import log, writer
-from holdfast.actors.overload import CALM, Overload, Switch, Thresholds
+from holdfast.actors.overload import Overload, Thresholds
+from holdfast.actors.pressure import LookForCalm, Pressure
 from holdfast.actors.relays import Frame, Relays
 from holdfast.actors.replies import fitting
 from holdfast.actors.ring import Ring
 from holdfast.actors.writer_backed import Greeting, WriterBackedActor
 from holdfast.errors import GapError, HoldfastError, PoisonError, StorageError
-from holdfast.storage import jsontext
 from holdfast.storage.ports import Reader
 from holdfast.storage.records import (
     Appended,
-    Event,
     EventFilter,
     Origin,
     RawEvent,
@@ -52,10 +52,6 @@ class _CatchUp(msgspec.Struct, frozen=True):
 
 class _Retry(msgspec.Struct, frozen=True):
     """Try again what the database refused."""
-
-
-class _LookForCalm(msgspec.Struct, frozen=True):
-    """The mode is not "async": it may be time to let the senders go."""
 
 
 class _FillMore(msgspec.Struct, frozen=True):
@@ -85,15 +81,24 @@ class LogActor(WriterBackedActor):
         self._is_filling = False  # older events are still to be read
         self._ring = Ring(capacity=capacity, daemon=daemon)
         self._daemon = daemon
-        self._overload = Overload(thresholds)
         # Only what was not handed over can be flushed; without flushing nothing is held back.
         held_back = thresholds.sync_at or thresholds.drop_at // 2
         self._relays = Relays(hand_limit=held_back if thresholds.flush_at else 0)
+        self._pressure = Pressure(
+            overload=Overload(thresholds),
+            relays=self._relays,
+            mailbox=self.mailbox,
+            stream=self.STREAM,
+            hand_over=self._hand_over,
+        )
+        self._fetches = Fetches(
+            ring=self._ring,
+            daemon=daemon,
+            monotonic=self.mailbox.monotonic,
+            after=self.mailbox.after,
+        )
         self._poisoned: dict[int, Frame] = {}  # by identity of the delivery
         self._is_refused = False  # the database took nothing the last time
-        self._dropped = 0  # events, in this life
-        self._told = 0  # of them, in notices
-        self._notices = 0  # sent, which numbers them
         self._is_tidy = True  # nothing was settled since the heap was given back
 
     def on_start(self) -> None:
@@ -118,6 +123,8 @@ class LogActor(WriterBackedActor):
             case Answered(context=context, outcome=outcome):
                 self._answered(context, outcome)
             case Joined() | Departed():
+                if isinstance(message, Departed):
+                    self._fetches.forget(message.sender, message.incarnation)
                 self.greet(message)
             case log.Barrier():
                 return log.Passed()
@@ -127,8 +134,14 @@ class LogActor(WriterBackedActor):
             case _Retry():
                 for frame in self._relays.take_refused():
                     self._pass_on(frame)
-            case _LookForCalm():
-                self._look_for_calm()
+            case LookForCalm():
+                self._pressure.look_for_calm()
+            case log.Fetch():
+                return self._fetches.take(message, self.delivery)
+            case Serve():
+                self._fetches.serve()
+            case Expire():
+                self._fetches.expire()
             case _Tidy(settled=settled):
                 self._tidy(settled)
             case _FillMore():
@@ -147,8 +160,8 @@ class LogActor(WriterBackedActor):
         delivery = self.delivery
         relay = writer.Relay(self._origin(delivery), msgspec.Raw(block.raw))
         frame = Frame(relay, delivery.count, block, delivery)
-        if self._overload.is_dropping:
-            self._dropped += frame.count - delivery.skip
+        if self._pressure.is_dropping:
+            self._pressure.dropped += frame.count - delivery.skip
             frame.bury("overload:drop")
         self._add(frame)
 
@@ -164,7 +177,7 @@ class LogActor(WriterBackedActor):
 
     def _add(self, frame: Frame) -> None:
         self._relays.add(frame)
-        self._look()
+        self._pressure.look()
         self._hand_over()
 
     def _hand_over(self) -> None:
@@ -193,47 +206,6 @@ class LogActor(WriterBackedActor):
         elif self._relays.release(frame):
             self._pass_on(frame)
 
-    # -- overload -----------------------------------------------------------------------------
-
-    def _look(self) -> None:
-        switch = self._overload.look(self._relays.load)
-        if switch is not None:
-            self._switched(switch)
-
-    def _look_for_calm(self) -> None:
-        switch = self._overload.look_for_calm(self._relays.load)
-        if switch is not None:
-            self._switched(switch)
-        if self._overload.mode != "async":
-            self.mailbox.after(CALM, _LookForCalm())
-
-    def _switched(self, switch: Switch) -> None:
-        flushed = self._relays.bury_all("overload:flush") if switch.now == "flush" else 0
-        self._dropped += flushed
-        self.mailbox.narrow(switch.now != "async" and self._overload.thresholds.sync_at > 0)
-        if switch.before == "async":
-            self.mailbox.after(CALM, _LookForCalm())
-        logger.warning("overload: {} events wait, mode {}", switch.load, switch.now)
-        lost, self._told = self._dropped - self._told, self._dropped
-        counts = {"load": switch.load, "dropped": lost, "flushed": flushed}
-        self._tell({"mode": switch.now, "before": switch.before, **counts})
-
-    def _tell(self, data: dict[str, object]) -> None:
-        """An event of the log's own, in a numbering of its own; never dropped."""
-        self._notices += 1
-        incarnation = self.mailbox.incarnation
-        event = Event(
-            time_us=self.mailbox.time_us(),
-            type="log:overload",
-            source="log",
-            key=f"overload:{incarnation}:{self._notices}",
-            data=jsontext.encode(data),
-        )
-        block = Block(msgspec.msgpack.encode([event]))
-        origin = Origin("log", incarnation, self.STREAM, self._notices)
-        self._relays.add(Frame(writer.Relay(origin, msgspec.Raw(block.raw)), 1, block, None))
-        self._hand_over()
-
     # -- what the writer answers --------------------------------------------------------------
 
     def _answered(self, context: Frame | Greeting | _CatchUp | None, outcome: Any) -> None:
@@ -243,7 +215,7 @@ class LogActor(WriterBackedActor):
                     self._committed(context, outcome)
                 else:
                     self._not_committed(context, outcome)
-                self._look()
+                self._pressure.look()
                 self._hand_over()
             case Greeting():
                 self.greeted(context, outcome)
@@ -281,6 +253,7 @@ class LogActor(WriterBackedActor):
             left_out.update(range(outcome.skipped))
             self._ring.append(outcome.first_seq, frame.block.without(left_out))
         self._ring.remember(frame.loose)
+        self._fetches.grown()
         for index, reason in outcome.refused:
             logger.warning("event {} of {} refused: {}", index, frame.sender, reason)
         if frame.delivery is not None:
@@ -301,7 +274,7 @@ class LogActor(WriterBackedActor):
             return
         if isinstance(error, PoisonError) and frame.block is not None:
             # It killed the writer, and is a dead letter there; its sender goes on.
-            self._dropped += frame.count - (frame.delivery.skip if frame.delivery else 0)
+            self._pressure.dropped += frame.count - (frame.delivery.skip if frame.delivery else 0)
             self._relays.bury(frame, "poison")
             self._pass_on(frame)
             return
@@ -323,6 +296,7 @@ class LogActor(WriterBackedActor):
             self._ring.add_rows(reader.range(self._ring.last_seq, last_seq))
         if self._ring.last_seq < last_seq:
             self._refill(reader)
+        self._fetches.grown()
 
     def _refill(self, reader: Reader) -> None:
         """Hold the newest events; older ones follow slice by slice, between other messages."""
@@ -359,7 +333,9 @@ class LogActor(WriterBackedActor):
             case log.Stats():
                 ring, relays = self._ring, self._relays
                 filled = (len(ring), ring.capacity, relays.events, ring.last_seq)
-                return log.LogStats(*filled, self._overload.mode, relays.load, self._dropped)
+                return log.LogStats(
+                    *filled, self._pressure.mode, relays.load, self._pressure.dropped
+                )
             case _:
                 assert_never(message)
 

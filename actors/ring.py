@@ -128,6 +128,24 @@ class Ring:
         last_ones = found[len(found) - limit :]
         return [StoredEvent(first + n, self._daemon, *event) for n, event in enumerate(last_ones)]
 
+    def since(self, seq: int) -> list[tuple[int, Block]]:
+        """The blocks with events behind a number, and the number that each begins with."""
+        found = []
+        for first, block in self._numbered(reverse=True):
+            if first + block.count <= seq + 1:
+                break
+            found.append((first, block))
+        return found[::-1]
+
+    def numbers(self, wanted: EventFilter) -> Iterator[int]:
+        """The numbers of the events that match, in order; quick where ``after`` is near."""
+        matches = wanted.compile()
+        oldest = max(self.first_seq, 0 if wanted.after is None else wanted.after + 1)
+        for first, block in self.since(oldest - 1):
+            for seq, (time_us, type, source, session) in enumerate(block.mentions(), first):
+                if seq >= oldest and matches(time_us, type, source, session, seq):
+                    yield seq
+
     def count(self, wanted: EventFilter) -> int:
         """How many events match."""
         return sum(len(seqs) for _, _, seqs in self._matching(wanted, reverse=False))

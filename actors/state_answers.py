@@ -31,6 +31,7 @@ from holdfast.actors.messages.state import (
 from holdfast.actors.replies import REPLY_BYTES, bounded
 from holdfast.errors import InvalidInputError
 from holdfast.storage.ports import Reader
+from holdfast.storage.state_questions import EntityRow
 from holdfast.storage.state_records import check_name
 
 __all__ = ["answer_about_state"]
@@ -158,7 +159,8 @@ def _traversed(reader: Reader | None, question: Traverse) -> Traversed:
         if found is None:
             return Traversed(False)
         ids = list(found.nodes)
-        entities, more = [], False
+        entities: list[EntityRow] = []
+        more = False
         if question.entities:
             entities, more = reader.entities_of(ids, REPLY_BYTES // 2)
     is_complete = found.is_complete and not more

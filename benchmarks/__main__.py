@@ -29,6 +29,7 @@ from benchmarks import (
     restart,
     ring,
     start,
+    subscribers,
     supervision,
     tell,
 )
@@ -49,6 +50,7 @@ BENCHMARKS: Final[dict[str, Callable[[Budget], list[Figure]]]] = {
     "start": start.run,
     "memory": memory.run,
     "ring": ring.run,
+    "subscribers": subscribers.run,
 }
 ASKED_FOR: Final = {"peers"}  # need the extra, which ./run installs when it reads the name
 FULL: Final = Budget(seconds=20.0, kills=40, restarts=1_000, load_seconds=60.0, database=1_000_000)

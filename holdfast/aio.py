@@ -10,32 +10,27 @@ the process dies; a task that is cancelled loses none of it.
 
 from __future__ import annotations
 
-import asyncio
 import os
 import uuid
-from collections import deque
 from collections.abc import Generator
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
-from holdfast.actors import calls, event_calls
-from holdfast.actors.calls import AsyncRunner, Awaited, awaited
+from holdfast.actors import calls, event_calls, subscriber_calls
+from holdfast.actors.calls import Awaited, awaited
 from holdfast.actors.counters import Counters
-from holdfast.actors.event_calls import (
-    FOLLOW_PERIOD,
-    Event,
-    EventCounters,
-    Following,
-)
+from holdfast.actors.event_calls import EventCounters
 from holdfast.actors.event_encoding import EventEncoder
+from holdfast.actors.following import PAGE, OnGap, Start, following_of
 from holdfast.actors.looped import LoopDriver
 from holdfast.actors.outbox import OutboxLimits, Policy, limited
 from holdfast.actors.plain import decoder_with
 from holdfast.aio_monitors import AsyncMonitor
 from holdfast.aio_refs import ActorRef
 from holdfast.aio_state import Checkpoints, Sessions, Supervision
+from holdfast.aio_subscriptions import AsyncSubscription
 from holdfast.client import is_there, not_found
 from holdfast.clock import Clock, SystemClock
 from holdfast.errors import HoldfastError
@@ -43,9 +38,9 @@ from holdfast.errors import HoldfastError
 __all__ = [
     "ActorRef",
     "AsyncMonitor",
+    "AsyncSubscription",
     "Checkpoints",
     "Events",
-    "Follower",
     "Hub",
     "Sessions",
     "connect",
@@ -193,6 +188,8 @@ class Events(Awaited, EventCounters):
         self._driver = driver
         link = driver.link("log", pack=event_calls.pack, omit=event_calls.omit).link
         EventCounters.__init__(self, link)
+        self._clock = clock
+        self._source = source
         self._encoder = EventEncoder(source=source, clock=clock)
 
     async def emit(
@@ -228,6 +225,51 @@ class Events(Awaited, EventCounters):
     count = awaited(event_calls.count_events)
     tail = awaited(event_calls.tail_events)
 
+    def subscribe(
+        self,
+        *,
+        types: tuple[str, ...] | list[str] | str = (),
+        session: str | None = None,
+        source: str | None = None,
+        start: Start = "now",
+        name: str | None = None,
+        max_in_flight: int = PAGE,
+        rate: float | None = None,
+        burst: int | None = None,
+        on_gap: OnGap | None = None,
+        change_filter: bool = False,
+        timeout: float = 30.0,
+    ) -> AsyncSubscription:
+        """Every committed event that matches, each once and in order: history, then live.
+
+        ``start`` is "first", "now" (its first step, or when it is awaited), the number of an
+        event (the next one is the first) or a datetime.  Under a ``name`` the position is kept
+        in the database: it goes on where acknowledgements end, takes the name over from an
+        earlier consumer, and has at most ``max_in_flight`` events out that are not acknowledged.
+        ``rate`` is how many are handed out a second, ``burst`` (a second's worth) at once.
+        ``on_gap`` is called with a Gap for events that were deleted before they came.
+        ``timeout`` bounds each answer, across restarts too; what raises AskTimeout can go on.
+        """
+        following = following_of(
+            types=types,
+            session=session,
+            source=source,
+            start=start,
+            name=name,
+            change_filter=change_filter,
+            max_in_flight=max_in_flight,
+            rate=rate,
+            burst=burst,
+            on_gap=on_gap,
+            timeout=timeout,
+            owner=self._source,
+            clock=self._clock,
+        )
+        return AsyncSubscription(following, runner=self._driver)
+
+    subscribers = awaited(subscriber_calls.list_subscribers)
+    unsubscribe = awaited(subscriber_calls.remove_subscriber)
+
     def follow(
         self,
         *,
@@ -236,39 +278,13 @@ class Events(Awaited, EventCounters):
         source: str | None = None,
         after: int | None = None,
         timeout: float = 30.0,
-    ) -> Follower:
+    ) -> AsyncSubscription:
         """Every committed event that matches, as they come, without end: ``async for`` it.
 
-        From the event after number ``after``; without it, from the first look on.  ``timeout``
-        bounds each look, also across restarts of the log.
+        From the event after number ``after``; without it, from the first step on.  ``subscribe``
+        can do more.
         """
-        following = Following(
-            types=types, session=session, source=source, after=after, timeout=timeout
+        start: Start = "now" if after is None else after
+        return self.subscribe(
+            types=types, session=session, source=source, start=start, timeout=timeout
         )
-        return Follower(self._driver, following)
-
-
-class Follower:
-    """Events as they come.  A cancelled or failed step skips none: the next one goes on there.
-
-    Several tasks may share one; each event goes to one of them.
-    """
-
-    def __init__(self, runner: AsyncRunner, following: Following) -> None:
-        self._runner = runner
-        self._following = following
-        self._page: deque[Event] = deque()  # come and not handed out
-        self._turn = asyncio.Lock()  # one task at a time looks for more
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> Event:
-        if not self._page:
-            async with self._turn:
-                while not self._page:
-                    self._page.extend(await self._runner.run(self._following.next_page()))
-                    if not self._page:
-                        await asyncio.sleep(FOLLOW_PERIOD)
-                return self._page.popleft()
-        return self._page.popleft()

@@ -21,6 +21,7 @@ HoldfastError
 |  |- PoisonError         the message has killed its receiver more than once
 |  |- GapError            a sender's number is not the next one
 |  |- UnknownActorError   no supervisor has a child of that name
+|  |- UnacknowledgedError  a named subscriber has to acknowledge events before it gets more
 |- ProtocolError           the peer speaks something else
 |  |- FrameError          garbage, or a frame over the bound
 |  |- VersionError        another version of the protocol
@@ -56,6 +57,7 @@ __all__ = [
     "SchemaError",
     "StartError",
     "StorageError",
+    "UnacknowledgedError",
     "UnknownActorError",
     "VersionError",
 ]
@@ -187,6 +189,18 @@ class ExpiredError(DeliveryError):
 
 class PoisonError(DeliveryError):
     """The message has killed its receiver more than once; it is a dead letter now."""
+
+
+class UnacknowledgedError(DeliveryError):
+    """``max_in_flight`` events are handed out and not acknowledged; nothing more is."""
+
+    def __init__(self, name: str, in_flight: int, waited: float) -> None:
+        super().__init__(
+            f"subscriber {name!r} has {in_flight} events in flight, for {waited:g} s now: "
+            "acknowledge some with ack(event), or raise max_in_flight"
+        )
+        self.name = name
+        self.in_flight = in_flight
 
 
 class GapError(DeliveryError):

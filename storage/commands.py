@@ -21,6 +21,14 @@ from holdfast.storage.records import (
 )
 from holdfast.storage.session_records import SessionsStored, StoreSessions
 from holdfast.storage.state_records import ChangeState, StateChanged
+from holdfast.storage.subscriber_records import (
+    AcknowledgeEvents,
+    EventsAcknowledged,
+    RemoveSubscriber,
+    StoreSubscriber,
+    SubscriberRemoved,
+    SubscriberStored,
+)
 
 __all__ = ["Command", "Once", "OnceOutcome", "Outcome", "tells_of_events"]
 
@@ -30,12 +38,18 @@ Once = (
     | StoreSessions
     | StoreCheckpoint
     | ChangeState
+    | StoreSubscriber
+    | AcknowledgeEvents
+    | RemoveSubscriber
 )  # fmt: skip
 OnceOutcome = (
     AnswerKept
     | SessionsStored
     | CheckpointStored
     | StateChanged
+    | SubscriberStored
+    | EventsAcknowledged
+    | SubscriberRemoved
 )  # fmt: skip
 
 Command = AppendEvents | SkipEvents | StoreDeadLetter | DeleteDeadLetter | Once

@@ -15,6 +15,7 @@ from holdfast.storage.reader_ports import (
     LossReader,
     SessionReader,
     StateReader,
+    SubscriberReader,
 )
 from holdfast.storage.records import Mark, Position
 
@@ -91,6 +92,7 @@ class Reader(
     SessionReader,
     CheckpointReader,
     StateReader,
+    SubscriberReader,
     Protocol,
 ):
     """A reading side: sees what is committed, never waits for the writer, never stops it."""

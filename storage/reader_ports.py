@@ -23,8 +23,16 @@ from holdfast.storage.state_questions import (
     QueueRow,
     Traversal,
 )
+from holdfast.storage.subscriber_records import Subscriber
 
-__all__ = ["CheckpointReader", "EventReader", "LossReader", "SessionReader", "StateReader"]
+__all__ = [
+    "CheckpointReader",
+    "EventReader",
+    "LossReader",
+    "SessionReader",
+    "StateReader",
+    "SubscriberReader",
+]
 
 
 class EventReader(Protocol):
@@ -171,3 +179,13 @@ class StateReader(Protocol):
         self, namespace: str | None, limit: int, after: tuple[str, str] | None = None
     ) -> list[QueueRow]:
         """Those there are, of one namespace or of all, in order."""
+
+
+class SubscriberReader(Protocol):
+    """Subscribers, named ones and others."""
+
+    def read_on(self, filter: EventFilter, limit: int) -> tuple[int, list[StoredEvent]]:
+        """Of one moment: the oldest number that is kept, and the first events asked for."""
+
+    def subscribers(self) -> list[Subscriber]:
+        """All named ones, by name."""

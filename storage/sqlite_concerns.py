@@ -12,7 +12,13 @@ from holdfast.storage.sqlite_events import EventTable
 from holdfast.storage.sqlite_once import Handler
 from holdfast.storage.sqlite_sessions import SessionTable
 from holdfast.storage.sqlite_state import StateTables
+from holdfast.storage.sqlite_subscribers import SubscriberTable
 from holdfast.storage.state_records import ChangeState
+from holdfast.storage.subscriber_records import (
+    AcknowledgeEvents,
+    RemoveSubscriber,
+    StoreSubscriber,
+)
 
 __all__ = ["handlers_of"]
 
@@ -24,8 +30,12 @@ def handlers_of(
     sessions = SessionTable(connection, events=events)
     checkpoints = CheckpointTable(connection)
     state = StateTables(connection, events=events, clock=clock)
+    subscribers = SubscriberTable(connection, events=events, clock=clock)
     return {
         StoreSessions: sessions.store,
         StoreCheckpoint: checkpoints.store,
         ChangeState: state.change,
+        StoreSubscriber: subscribers.store,
+        AcknowledgeEvents: subscribers.acknowledge,
+        RemoveSubscriber: subscribers.remove,
     }

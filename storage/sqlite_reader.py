@@ -7,11 +7,13 @@ from holdfast.storage.sqlite_event_reader import EventReading
 from holdfast.storage.sqlite_loss_reader import LossReading
 from holdfast.storage.sqlite_session_reader import SessionReading
 from holdfast.storage.sqlite_state_reader import StateReading
+from holdfast.storage.sqlite_subscriber_reader import SubscriberReading
 
 __all__ = ["SqliteReader"]
 
 
 class SqliteReader(
+    SubscriberReading,
     EventReading,
     LossReading,
     SessionReading,

@@ -31,12 +31,16 @@ class StateRows(Reading):
 
     @contextmanager
     def snapshot(self) -> Iterator[None]:
-        """Several statements that see the same; ends with the call, as each of them would."""
+        """Several questions that see the same moment, also within another one."""
+        if self._connection.in_transaction:
+            yield
+            return
         self._read("BEGIN")
         try:
             yield
         finally:
-            self._read("COMMIT")
+            if self._connection.in_transaction:  # a statement that was ended may have ended it
+                self._read("COMMIT")
 
     def entities_of(self, ids: Sequence[str], max_bytes: int) -> tuple[list[EntityRow], bool]:
         """Those there are, in the order of ``ids``, as many as fit, at least one; whether there

@@ -18,6 +18,8 @@ __all__ = [
     "Emit",
     "EmitFrame",
     "Events",
+    "Fetch",
+    "Fetched",
     "LogStats",
     "Mode",
     "Omit",
@@ -100,6 +102,21 @@ class Count(msgspec.Struct, frozen=True, array_like=True, tag="count"):
     filter: EventFilter
 
 
+class Fetch(msgspec.Struct, frozen=True, array_like=True, tag="fetch"):
+    """The next events that match, behind number ``filter.after``.  Reply: Fetched.
+
+    It comes when there is at least one or, without any, after ``wait`` seconds (60 at most).
+    Without a position (``after`` is None) it comes at once, and ``upto`` is the newest event.
+    ``id`` is the sender's number for the subscription: a newer fetch of it takes the place of an
+    older one, which is answered no more.
+    """
+
+    id: int
+    filter: EventFilter
+    limit: int = 500
+    wait: float = 0.0
+
+
 class Barrier(msgspec.Struct, frozen=True, array_like=True, tag="barrier"):
     """Do nothing, after everything this sender told before.  Reply: Passed."""
 
@@ -131,6 +148,21 @@ class Counted(msgspec.Struct, frozen=True, array_like=True, tag="counted"):
     covered: bool
 
 
+class Fetched(msgspec.Struct, frozen=True, array_like=True, tag="fetched"):
+    """Events in order: ``seqs`` are their numbers, ``events`` an array of ``records.Event``.
+
+    No other event up to ``upto`` matches: go on behind that.  ``covered`` is False when the ring
+    does not reach back to the position; then all that matches up to ``upto`` is ``query``'s to
+    tell.
+    """
+
+    seqs: list[int]
+    events: msgspec.Raw
+    daemon: str
+    upto: int
+    covered: bool
+
+
 class Passed(msgspec.Struct, frozen=True, array_like=True, tag="passed"):
     """Everything told before is in the log's memory, or everything committed before in its ring."""
 
@@ -150,8 +182,8 @@ class LogStats(msgspec.Struct, frozen=True, array_like=True, tag="log_stats"):
     dropped: int = 0
 
 
-Request = Emit | Omit | Tail | Query | Count | Barrier | Advance | Stats
-Reply = Events | Counted | Passed | LogStats
+Request = Emit | Omit | Tail | Query | Count | Fetch | Barrier | Advance | Stats
+Reply = Events | Counted | Fetched | Passed | LogStats
 
 _decode_request: Callable[[bytes], Request] = msgspec.msgpack.Decoder(Request).decode
 _decode_events: Callable[[msgspec.Raw], list[RawEvent]] = msgspec.msgpack.Decoder(
@@ -162,7 +194,7 @@ decode_reply: Callable[[bytes], Reply] = msgspec.msgpack.Decoder(Reply).decode
 
 def decode_request(
     body: bytes | msgspec.Raw,
-) -> EmitFrame | OmitFrame | Tail | Query | Count | Barrier | Advance | Stats:
+) -> EmitFrame | OmitFrame | Tail | Query | Count | Fetch | Barrier | Advance | Stats:
     """Raises msgspec's errors, or FrameError when there is no array of events."""
     message = _decode_request(body)
     match message:

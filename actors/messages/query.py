@@ -6,12 +6,14 @@ from collections.abc import Callable
 
 import msgspec
 
+from holdfast.actors.messages.state import StateReply, StateRequest
 from holdfast.storage.records import (
     DeadLetter,
     Dropped,
     EventFilter,
     StoredEvent,
 )
+from holdfast.storage.subscriber_records import Subscriber
 
 __all__ = [
     "CountEvents",
@@ -22,10 +24,14 @@ __all__ = [
     "GetDeadLetter",
     "ListDeadLetters",
     "ListDropped",
+    "ListSubscribers",
     "Number",
+    "Page",
     "QueryEvents",
+    "ReadOn",
     "Reply",
     "Request",
+    "SubscribersAre",
     "decode_reply",
     "decode_request",
 ]
@@ -37,6 +43,17 @@ class QueryEvents(msgspec.Struct, frozen=True, array_like=True, tag="query_event
     filter: EventFilter
     limit: int = 100
     reverse: bool = False
+
+
+class ReadOn(msgspec.Struct, frozen=True, array_like=True, tag="read_on"):
+    """The first ``limit`` events that match, for a subscriber behind ``after``.  Reply: Page."""
+
+    filter: EventFilter
+    limit: int
+
+
+class ListSubscribers(msgspec.Struct, frozen=True, array_like=True, tag="list_subscribers"):
+    """The named subscribers.  Reply: SubscribersAre."""
 
 
 class CountEvents(msgspec.Struct, frozen=True, array_like=True, tag="count_events"):
@@ -74,6 +91,21 @@ class Found(msgspec.Struct, frozen=True, array_like=True, tag="found"):
     more: bool = False
 
 
+class Page(msgspec.Struct, frozen=True, array_like=True, tag="page"):
+    """As Found; events before number ``oldest`` are not kept (any more)."""
+
+    events: list[StoredEvent]
+    oldest: int
+    more: bool = False
+
+
+class SubscribersAre(msgspec.Struct, frozen=True, array_like=True, tag="subscribers"):
+    """All of them, by name; ``last_seq`` is the newest event."""
+
+    subscribers: list[Subscriber]
+    last_seq: int
+
+
 class Number(msgspec.Struct, frozen=True, array_like=True, tag="number"):
     """A count."""
 
@@ -100,8 +132,19 @@ class DroppedAre(msgspec.Struct, frozen=True, array_like=True, tag="dropped"):
     count: int
 
 
-Request = QueryEvents | CountEvents | ListDeadLetters | GetDeadLetter | ListDropped
-Reply = Found | Number | DeadLettersAre | DeadLetterIs | DroppedAre
+Request = (
+    QueryEvents
+    | CountEvents
+    | ListDeadLetters
+    | GetDeadLetter
+    | ListDropped
+    | ReadOn
+    | ListSubscribers
+    | StateRequest
+)
+Reply = (
+    Found | Number | DeadLettersAre | DeadLetterIs | DroppedAre | Page | SubscribersAre | StateReply
+)
 
 decode_request: Callable[[bytes], Request] = msgspec.msgpack.Decoder(Request).decode
 decode_reply: Callable[[bytes], Reply] = msgspec.msgpack.Decoder(Reply).decode

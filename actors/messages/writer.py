@@ -26,6 +26,14 @@ from holdfast.storage.records import (
 )
 from holdfast.storage.session_records import SessionsStored, StoreSessions
 from holdfast.storage.state_records import ChangeState, StateChanged
+from holdfast.storage.subscriber_records import (
+    AcknowledgeEvents,
+    EventsAcknowledged,
+    RemoveSubscriber,
+    StoreSubscriber,
+    SubscriberRemoved,
+    SubscriberStored,
+)
 
 __all__ = [
     "DiscardDeadLetter",
@@ -152,6 +160,9 @@ Request = (
     | StoreSessions
     | StoreCheckpoint
     | ChangeState
+    | StoreSubscriber
+    | AcknowledgeEvents
+    | RemoveSubscriber
     | KeepAnswer
     | GetMark
     | GetPosition
@@ -164,6 +175,9 @@ Reply = (
     | SessionsStored
     | CheckpointStored
     | StateChanged
+    | SubscriberStored
+    | EventsAcknowledged
+    | SubscriberRemoved
     | AnswerKept
     | Kept
     | Discarded

@@ -1,0 +1,302 @@
+"""Fetches: subscribers' questions for the next events, answered when there are some.
+
+A plain data structure but for the deliveries that it answers; the log actor owns one.  Lost with
+its process: nothing.  Where a subscriber stands is the subscriber's to know, it asks again.
+
+New events are looked at in one go, and those who wait are answered in one go; then the log does
+something else for a while, so that subscribers get a bounded share of its time, however many they
+are and however much comes.  The busier they are the longer their answers are.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections import deque
+from collections.abc import Callable, Sequence
+from itertools import islice
+from typing import Final
+
+import msgspec
+
+from holdfast.actors.blocks import Block
+from holdfast.actors.delivery import LATER, Delivery, Later
+from holdfast.actors.interests import Interest, Interests
+from holdfast.actors.messages.log import Fetch, Fetched
+from holdfast.actors.ring import Ring
+from holdfast.actors.wire import array_head
+from holdfast.errors import DeliveryError, InvalidInputError
+
+__all__ = ["Expire", "Fetches", "Serve"]
+
+MOST: Final = 20_000  # that wait; some 20 MB
+MOST_EVENTS: Final = 1_000  # in an answer
+MOST_BYTES: Final = 1024 * 1024  # in an answer, but for its last event
+MOST_WAIT: Final = 60.0  # seconds; bounds how long the fetch of a dead process is kept
+SLICE: Final = 0.003  # seconds of answering in a row
+# The log pauses so many times as long as it has looked and answered: subscribers get a fifth.
+PAUSE: Final = 4.0
+COST: Final = 30e-6  # seconds for what each answer costs besides: reading the ask, sending
+
+_Key = tuple[str, str, int]  # sender, its incarnation, its number for the subscription
+
+
+class Serve(msgspec.Struct, frozen=True):
+    """It is time to look at new events."""
+
+
+class Expire(msgspec.Struct, frozen=True):
+    """Somebody may have waited long enough."""
+
+
+class _Waiting:
+    """One fetch."""
+
+    __slots__ = ("after", "deadline", "delivery", "fetch", "interest", "is_over", "key", "limit")
+
+    def __init__(self, key: _Key, fetch: Fetch, delivery: Delivery, deadline: float) -> None:
+        self.key = key
+        self.fetch = fetch
+        self.delivery = delivery
+        self.deadline = deadline  # monotonic
+        self.limit = min(fetch.limit, MOST_EVENTS)
+        self.after = fetch.filter.after or 0  # nothing up to there is asked for, or there
+        self.interest: Interest[_Waiting] | None = None  # None: has to look at the ring
+        self.is_over = False
+
+
+class Fetches:
+    """``after`` delivers a message to the log later; that is when ``serve`` and ``expire`` run."""
+
+    def __init__(
+        self,
+        *,
+        ring: Ring,
+        daemon: str,
+        monotonic: Callable[[], float],
+        after: Callable[[float, object], object],
+    ) -> None:
+        self._ring = ring
+        self._daemon = daemon
+        self._monotonic = monotonic
+        self._after = after
+        self._all: dict[_Key, _Waiting] = {}
+        self._arrived: deque[_Waiting] = deque()  # have to look at the ring
+        self._interests: Interests[_Waiting] = Interests()
+        self._called: deque[Interest[_Waiting]] = deque()  # have something for who waits
+        self._next = 0.0  # no serving before this (monotonic)
+        self._is_due = False  # a Serve is on its way
+        self._expires = float("inf")  # when the next Expire comes (monotonic)
+        self._bodies: dict[int, list[msgspec.Raw]] = {}  # of blocks, while serving
+
+    def __len__(self) -> int:
+        return len(self._all)
+
+    def take(self, fetch: Fetch, delivery: Delivery) -> Later | Fetched:
+        """Answer soon, or when there is something.  Raises InvalidInputError, DeliveryError."""
+        fetch.filter.check()
+        if fetch.limit < 1:
+            raise InvalidInputError(f"limit = {fetch.limit}: expected at least 1")
+        if fetch.filter.after is None:
+            return self._fetched([], upto=self._ring.last_seq)
+        key = delivery.sender, delivery.incarnation, fetch.id
+        self._drop(key)
+        if len(self._all) >= MOST:
+            raise DeliveryError(f"{MOST} fetches of events wait already: subscribe to fewer")
+        wait = min(max(fetch.wait, 0.0), MOST_WAIT)
+        waiting = _Waiting(key, fetch, delivery, self._monotonic() + wait)
+        self._all[key] = waiting
+        delivery.set_aside()
+        self._arrive(waiting)
+        return LATER
+
+    def forget(self, sender: str, incarnation: str) -> None:
+        """The sender has gone."""
+        for key in [key for key in self._all if key[:2] == (sender, incarnation)]:
+            self._drop(key)
+
+    def grown(self) -> None:
+        """There may be more in the ring."""
+        if self._all and self._ring.last_seq > self._interests.looked:
+            self._call()
+
+    def serve(self) -> None:
+        """Look at what is new, answer whom it concerns."""
+        self._is_due = False
+        began = self._monotonic()
+        end = began + SLICE
+        is_done = self._look(end)
+        answered = 0
+        while (self._called or self._arrived) and self._monotonic() < end:
+            if self._called:
+                answered += self._answer_all(self._called.popleft())
+            else:
+                answered += self._answer_or_wait(self._arrived.popleft())
+        self._bodies.clear()
+        now = self._monotonic()
+        self._next = now + PAUSE * (now - began + answered * COST)
+        if self._called or self._arrived or not is_done:
+            self._call()
+
+    def expire(self) -> None:
+        """Answer who has waited long enough: there was nothing."""
+        now = self._monotonic()
+        self._expires = next_one = float("inf")
+        for interest in list(self._interests.waiting()):
+            if interest.is_called:
+                continue  # about to be answered
+            for waiting in list(interest.waiting.values()):
+                if waiting.deadline <= now:
+                    upto = max(waiting.after, self._interests.looked)
+                    self._end(waiting, self._fetched([], upto=upto))
+                else:
+                    next_one = min(next_one, waiting.deadline)
+        self._expect(next_one)
+
+    # -- when ---------------------------------------------------------------------------------
+
+    def _call(self) -> None:
+        if not self._is_due:
+            self._is_due = True
+            self._after(max(0.0, self._next - self._monotonic()), Serve())
+
+    def _expect(self, deadline: float) -> None:
+        if deadline < self._expires:
+            self._expires = deadline
+            self._after(max(0.0, deadline - self._monotonic()), Expire())
+
+    # -- what is new --------------------------------------------------------------------------
+
+    def _look(self, end: float) -> bool:
+        """Offer what is new to those who wait, until then; whether that was all."""
+        ring, interests = self._ring, self._interests
+        if not len(interests):
+            interests.restart(ring.last_seq)
+            return True
+        if interests.looked + 1 < ring.first_seq:  # more has come than the ring holds
+            for interest in list(interests.waiting()):
+                self._answer_all(interest)
+            interests.restart(ring.first_seq - 1)
+        for first, block in ring.since(interests.looked):
+            if self._monotonic() > end:
+                return False
+            self._called.extend(interests.look(first, block))
+        return True
+
+    def _arrive(self, waiting: _Waiting) -> None:
+        """Who comes back in time waits on; all others look for themselves."""
+        interest = self._interests.find(waiting.fetch.filter)
+        if interest is None or interest.since > waiting.after or interest.behind(waiting.after, 1):
+            self._arrived.append(waiting)
+            self._call()
+        else:
+            self._wait(waiting)
+            self.grown()
+
+    def _wait(self, waiting: _Waiting) -> None:
+        waiting.interest = self._interests.wait(waiting.fetch.filter, waiting.key, waiting)
+        self._expect(waiting.deadline)
+
+    # -- answers ------------------------------------------------------------------------------
+
+    def _answer_all(self, interest: Interest[_Waiting]) -> int:
+        """Those who wait with a filter that has something; how many that were."""
+        interest.is_called = False
+        all_of_them = list(interest.waiting.values())
+        for waiting in all_of_them:
+            self._end(waiting, self._remembered(interest, waiting))
+        return len(all_of_them)
+
+    def _answer_or_wait(self, waiting: _Waiting) -> int:
+        """One who has just come; whether it was answered."""
+        if waiting.is_over:
+            return 0
+        filter = waiting.fetch.filter
+        interest = self._interests.find(filter)
+        if interest is not None and interest.since <= waiting.after:
+            answer = self._remembered(interest, waiting)
+        else:
+            answer = self._looked_for(waiting)
+        if answer.seqs or not answer.covered or waiting.fetch.wait <= 0:
+            self._interests.remember(filter)
+            self._end(waiting, answer)
+            return 1
+        waiting.after = answer.upto
+        self._wait(waiting)
+        return 0
+
+    def _remembered(self, interest: Interest[_Waiting], waiting: _Waiting) -> Fetched:
+        """What the interest has noted for one."""
+        if interest.since > waiting.after:
+            return self._looked_for(waiting)
+        found = interest.behind(waiting.after, waiting.limit + 1)
+        return self._found(found, waiting, max(waiting.after, self._interests.looked))
+
+    def _looked_for(self, waiting: _Waiting) -> Fetched:
+        """What the ring has for one."""
+        if waiting.after + 1 < self._ring.first_seq:
+            return self._not_covered()
+        wanted = msgspec.structs.replace(waiting.fetch.filter, after=waiting.after)
+        found = list(islice(self._ring.numbers(wanted), waiting.limit + 1))
+        return self._found(found, waiting, max(waiting.after, self._ring.last_seq))
+
+    def _found(self, seqs: list[int], waiting: _Waiting, upto: int) -> Fetched:
+        """The first of ``seqs``, as many as fit; ``upto`` if that is all of them."""
+        if seqs and seqs[0] < self._ring.first_seq:
+            return self._not_covered()  # the ring has moved on meanwhile
+        events = self._encoded(seqs[: waiting.limit])
+        taken = seqs[: len(events)]
+        return self._fetched(taken, events, upto=taken[-1] if len(taken) < len(seqs) else upto)
+
+    def _encoded(self, seqs: list[int]) -> list[msgspec.Raw]:
+        """The events of those numbers as their senders encoded them, up to a bound in bytes."""
+        found: list[msgspec.Raw] = []
+        size, at, end = 0, 0, len(seqs)
+        if not seqs:
+            return found
+        for first, block in self._ring.since(seqs[0] - 1):
+            upto = bisect_left(seqs, first + block.count, at)
+            if upto == at:
+                continue
+            bodies = self._split(block)
+            wanted = (bodies[seq - first] for seq in seqs[at:upto])
+            if size + block.size <= MOST_BYTES and (upto - at) * 4 > block.count:
+                size += block.size  # at most; to weigh each would take longer than to send it
+                found += wanted
+            else:
+                for body in wanted:
+                    found.append(body)
+                    size += len(memoryview(body))
+                    if size > MOST_BYTES:
+                        return found
+            at = upto
+            if at == end:
+                break
+        return found
+
+    def _split(self, block: Block) -> list[msgspec.Raw]:
+        """Its events one by one; once for all who are answered together."""
+        bodies = self._bodies.get(id(block))
+        if bodies is None:
+            bodies = self._bodies[id(block)] = block.bodies()
+        return bodies
+
+    def _fetched(
+        self, seqs: list[int], events: Sequence[msgspec.Raw] = (), *, upto: int
+    ) -> Fetched:
+        raw = b"".join((array_head(len(events)), *events))
+        return Fetched(seqs, msgspec.Raw(raw), self._daemon, upto, covered=True)
+
+    def _not_covered(self) -> Fetched:
+        nothing = msgspec.Raw(array_head(0))
+        return Fetched([], nothing, self._daemon, self._ring.last_seq, covered=False)
+
+    def _end(self, waiting: _Waiting, answer: Fetched) -> None:
+        self._drop(waiting.key)
+        waiting.delivery.set(answer)
+
+    def _drop(self, key: _Key) -> None:
+        waiting = self._all.pop(key, None)
+        if waiting is not None:
+            waiting.is_over = True
+            if waiting.interest is not None:
+                self._interests.leave(waiting.interest, key)

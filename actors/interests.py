@@ -1,0 +1,192 @@
+"""What fetches ask for, indexed, so that an event meets only who may want it.
+
+A plain data structure; the log actor owns one.  Lost with its process: nothing, whoever waits asks
+again.
+
+A filter with a session is found by the session, one without by its source, all others by the type
+of the event; verdicts on types are kept until the set of filters changes.  Each filter remembers
+the numbers of the newest events that match, so that who comes back in time need not look again.
+"""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_right
+from collections.abc import Callable, Iterator
+from typing import Final, Generic, TypeVar
+
+import msgspec
+
+from holdfast.actors.blocks import Block
+from holdfast.storage.filters import EventFilter, Predicate, glob_matches
+
+__all__ = ["Interest", "Interests"]
+
+KEPT: Final = 256  # hits of a filter at least; twice as many at most
+MOST_TYPES: Final = 10_000  # verdicts on types that are kept: a program may make up types
+MOST_IDLE: Final = 256  # filters that nobody waits with just now; who asks once asks again
+
+_ANY: Final = EventFilter()
+_replace: Final[Callable[..., EventFilter]] = msgspec.structs.replace
+
+W = TypeVar("W")  # who waits
+
+
+class Interest(Generic[W]):
+    """One filter, who waits with it, and which events came lately."""
+
+    __slots__ = ("filter", "hits", "is_called", "is_new", "rest", "since", "waiting")
+
+    def __init__(self, filter: EventFilter, rest: Predicate | None, since: int) -> None:
+        self.filter = filter  # without the position: that is each waiting one's own
+        self.rest = rest  # what the index has not looked at already
+        self.since = since  # the hits are all there are behind that number
+        self.waiting: dict[object, W] = {}
+        self.is_called = False  # somebody is about to answer those who wait
+        self.is_new = False  # it has a hit in the block that is looked at
+        self.hits: array[int] = array("q")  # numbers, in order
+
+    def trim(self) -> None:
+        """Forget the oldest hits, when there are many."""
+        if len(self.hits) > 2 * KEPT:
+            self.since = self.hits[-KEPT - 1]
+            del self.hits[:-KEPT]
+
+    def behind(self, seq: int, limit: int) -> list[int]:
+        """The first numbers behind one that is not before ``since``."""
+        at = bisect_right(self.hits, seq)
+        return self.hits[at : at + limit].tolist()
+
+
+class Interests(Generic[W]):
+    """The filters that somebody waits with, or did a moment ago."""
+
+    def __init__(self) -> None:
+        self.looked = 0  # events up to there were looked at
+        self._all: dict[EventFilter, Interest[W]] = {}
+        self._by_session: dict[str, list[Interest[W]]] = {}
+        self._by_source: dict[str, list[Interest[W]]] = {}
+        self._others: list[Interest[W]] = []
+        self._of_type: dict[str, list[Interest[W]]] = {}  # of the others
+        self._idle: dict[EventFilter, None] = {}  # nobody waits with them; longest first
+
+    def __len__(self) -> int:
+        return len(self._all)
+
+    def find(self, filter: EventFilter) -> Interest[W] | None:
+        """The filter's, wherever it stands."""
+        return self._all.get(_replace(filter, after=None))
+
+    def wait(self, filter: EventFilter, key: object, who: W) -> Interest[W]:
+        """``who`` waits with a filter from now on."""
+        wanted = _replace(filter, after=None)
+        interest = self._all.get(wanted) or self._add(wanted)
+        self._idle.pop(wanted, None)
+        interest.waiting[key] = who
+        return interest
+
+    def remember(self, filter: EventFilter) -> None:
+        """Somebody may wait with it soon."""
+        wanted = _replace(filter, after=None)
+        if wanted not in self._all:
+            self._rest(self._add(wanted))
+
+    def leave(self, interest: Interest[W], key: object) -> None:
+        """It waits no more."""
+        del interest.waiting[key]
+        if not interest.waiting:
+            self._rest(interest)
+
+    def waiting(self) -> Iterator[Interest[W]]:
+        """Those that somebody waits with."""
+        return (interest for interest in self._all.values() if interest.waiting)
+
+    def restart(self, seq: int) -> None:
+        """Nobody looks at what came up to there."""
+        self.looked = seq
+        for interest in self._all.values():
+            interest.since = seq
+
+    def look(self, first: int, block: Block) -> list[Interest[W]]:
+        """Note the events of a block that are new; those that are to be called."""
+        hit: list[Interest[W]] = []
+        by_session, by_source, of_type = self._by_session, self._by_source, self._of_type
+        for seq, (time_us, type, source, session) in enumerate(block.mentions(), first):
+            if seq <= self.looked:
+                continue
+            asked = of_type.get(type)
+            found = self._asked_by(type) if asked is None else asked
+            if session is not None and session in by_session:
+                found = found + by_session[session]
+            if source in by_source:
+                found = found + by_source[source]
+            for interest in found:
+                if interest.rest is None or interest.rest(time_us, type, source, session, seq):
+                    interest.hits.append(seq)
+                    if not interest.is_new:
+                        interest.is_new = True
+                        hit.append(interest)
+        self.looked = first + block.count - 1
+        return [interest for interest in hit if self._is_to_be_called(interest)]
+
+    @staticmethod
+    def _is_to_be_called(interest: Interest[W]) -> bool:
+        interest.is_new = False
+        interest.trim()
+        if interest.is_called or not interest.waiting:
+            return False
+        interest.is_called = True
+        return True
+
+    def _asked_by(self, type: str) -> list[Interest[W]]:
+        if len(self._of_type) >= MOST_TYPES:
+            self._of_type.clear()
+        self._of_type[type] = asked = [
+            interest
+            for interest in self._others
+            if not interest.filter.types
+            or any(glob_matches(pattern, type) for pattern in interest.filter.types)
+        ]
+        return asked
+
+    def _add(self, wanted: EventFilter) -> Interest[W]:
+        if wanted.session is not None:
+            rest = _replace(wanted, session=None)
+            shelf = self._by_session.setdefault(wanted.session, [])
+        elif wanted.source is not None:
+            rest = _replace(wanted, source=None)
+            shelf = self._by_source.setdefault(wanted.source, [])
+        else:
+            rest, shelf = _replace(wanted, types=()), self._others
+            self._of_type.clear()
+        predicate = None if rest == _ANY else rest.compile()
+        interest: Interest[W] = Interest(wanted, predicate, self.looked)
+        shelf.append(interest)
+        self._all[wanted] = interest
+        return interest
+
+    def _rest(self, interest: Interest[W]) -> None:
+        """Nobody waits with it: keep it for a while, if that costs next to nothing."""
+        self._idle[interest.filter] = None
+        is_on_shelf = interest.filter.session is not None or interest.filter.source is not None
+        if interest.rest is not None and not is_on_shelf:
+            self._remove(interest.filter)
+        elif len(self._idle) > MOST_IDLE:
+            self._remove(next(iter(self._idle)))
+
+    def _remove(self, wanted: EventFilter) -> None:
+        del self._idle[wanted]
+        interest = self._all.pop(wanted)
+        if wanted.session is not None:
+            _take_from(self._by_session, wanted.session, interest)
+        elif wanted.source is not None:
+            _take_from(self._by_source, wanted.source, interest)
+        else:
+            self._others.remove(interest)
+            self._of_type.clear()
+
+
+def _take_from(shelves: dict[str, list[Interest[W]]], name: str, interest: Interest[W]) -> None:
+    shelves[name].remove(interest)
+    if not shelves[name]:
+        del shelves[name]
