@@ -16,6 +16,7 @@ from holdfast.actors.calls import Ask, Blocking, Command, Drain, Level, Now, Ste
 from holdfast.actors.counters import Counters
 from holdfast.actors.failures import AskTimeout
 from holdfast.actors.hub_events import Event, HubEvents
+from holdfast.actors.hub_relational import HubState
 from holdfast.actors.hub_state import (
     Checkpoint,
     HubCheckpoints,
@@ -56,6 +57,7 @@ class Hub(Blocking):
         super().__init__(runner)
         self.events = HubEvents(self._driver, runner, source=source, clock=clock)
         self.sessions = HubSessions(runner)
+        self.state = HubState(runner)
         self.checkpoints = HubCheckpoints(runner)
         self.supervision = HubSupervision(runner)
         for name in EARLY:

@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from holdfast import aio
+    from holdfast import aio, changes
     from holdfast.actors.agent import Agent
     from holdfast.actors.hub import Event, Hub
     from holdfast.actors.monitors import Down
@@ -75,6 +75,7 @@ __all__ = [
     "VersionError",
     "__version__",
     "aio",
+    "changes",
     "connect",
 ]
 
@@ -102,8 +103,8 @@ def __getattr__(name: str) -> object:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     if name == "__version__":
         value: object = _installed_version()
-    elif name == "aio":
-        value = import_module("holdfast.aio")
+    elif name in ("aio", "changes"):
+        value = import_module(f"holdfast.{name}")
     else:
         value = getattr(import_module(_HOMES.get(name, "holdfast.errors")), name)
     globals()[name] = value  # the next look-up is an ordinary one

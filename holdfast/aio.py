@@ -29,6 +29,7 @@ from holdfast.actors.outbox import OutboxLimits, Policy, limited
 from holdfast.actors.plain import decoder_with
 from holdfast.aio_monitors import AsyncMonitor
 from holdfast.aio_refs import ActorRef
+from holdfast.aio_relational import State
 from holdfast.aio_state import Checkpoints, Sessions, Supervision
 from holdfast.aio_subscriptions import AsyncSubscription
 from holdfast.client import is_there, not_found
@@ -43,6 +44,7 @@ __all__ = [
     "Events",
     "Hub",
     "Sessions",
+    "State",
     "connect",
 ]
 
@@ -130,6 +132,7 @@ class Hub(Awaited):
         super().__init__(self._driver)
         self.events = Events(self._driver, source=source, clock=clock)
         self.sessions = Sessions(self._driver)
+        self.state = State(self._driver)
         self.checkpoints = Checkpoints(self._driver)
         self.supervision = Supervision(self._driver)
 
