@@ -102,6 +102,17 @@ steps = st.one_of(
 )
 
 
+# A cycle, a branch, two ways to one end.
+RELATED = [
+    ("a", "knows", "b"),
+    ("b", "knows", "c/../d"),
+    ("c/../d", "knows", "a"),
+    ("a", "owns\\", "e'\"e"),
+    ("b", "owns\\", "e'\"e"),
+    ("e'\"e", "knows", "e'\"e"),
+]
+
+
 @settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     beginning=st.lists(some.properties, min_size=5, max_size=5),
@@ -115,6 +126,13 @@ def test_both_say_the_same_whatever_is_done(
         for id, properties in zip(some.ID_NAMES, beginning, strict=True):
             made = {"type": "agent", "properties": properties, "id": id}
             machine.change(("create", {**made, "on_conflict": "refuse", "expected_version": None}))
+        for from_id, type, to_id in RELATED:
+            machine.state.relate(from_id, type, to_id)
+            machine.model.relate(from_id, type, to_id, {}, on_conflict="refuse")
+        for namespace in some.ID_NAMES:
+            machine.change(
+                ("push", {"namespace": namespace, "key": "in", "value": namespace, "ttl": None})
+            )
         for name, arguments in taken:
             getattr(machine, name)(**arguments)
             machine.check()
