@@ -6,58 +6,40 @@ Nothing is kept here.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
-from datetime import datetime
-from typing import Any, Final
+from typing import Final, Unpack
 
 import msgspec
 
 from holdfast.actors.calls import Ask, Now, Steps
+from holdfast.actors.event_conditions import Conditions, filter_of, wanted_events
 from holdfast.actors.link import Link
 from holdfast.actors.messages import log, query
+from holdfast.actors.opened_events import fetched_events, opened_events
+from holdfast.actors.readable_events import Event
 from holdfast.actors.wire import array_head
 from holdfast.errors import InvalidInputError
-from holdfast.storage import jsontext
-from holdfast.storage.records import EventFilter, RawEvent, StoredEvent
+from holdfast.storage.cursors import Cursor
+from holdfast.storage.records import EventFilter
 
 __all__ = [
     "LANE",
     "Event",
     "EventCounters",
     "count_events",
-    "fetched",
+    "cursor_of_newest",
     "filter_of",
+    "get_event",
     "omit",
     "pack",
     "query_events",
-    "readable",
     "tail_events",
 ]
 
 PAGE: Final = 1000  # events asked for at a time
 LANE: Final = "log:follow"  # for what waits, so that queries do not wait behind long answers
-_decode: Callable[[msgspec.Raw], list[RawEvent]] = msgspec.msgpack.Decoder(list[RawEvent]).decode
 _encode = msgspec.msgpack.Encoder().encode
 _NO_EVENTS: Final = array_head(0)
 _EMIT: Final = _encode(log.Emit(msgspec.Raw(_NO_EVENTS))).removesuffix(_NO_EVENTS)
-
-
-class Event(msgspec.Struct, frozen=True):
-    """A committed event; ``data`` is decoded.  ``seq`` is 0 while it is in memory only."""
-
-    seq: int
-    daemon: str
-    time_us: int
-    type: str
-    source: str
-    subject: str | None
-    session: str | None
-    correlation: str | None
-    cause: str | None
-    root: str | None
-    depth: int
-    key: str | None
-    data: Any
 
 
 class EventCounters:
@@ -105,34 +87,32 @@ def omit(count: int, items: list[bytes]) -> bytes:
 
 def query_events(
     *,
-    types: tuple[str, ...] | list[str] | str = (),
-    session: str | None = None,
-    source: str | None = None,
-    since: int | datetime | None = None,
-    until: int | datetime | None = None,
-    after: int | None = None,
     limit: int = 100,
     reverse: bool = False,
     visibility: log.Visibility = "committed",
     wait: float = 0.0,
+    payloads: bool = True,
     timeout: float = 30.0,
+    **conditions: Unpack[Conditions],
 ) -> Steps[list[Event]]:
     """The first ``limit`` events that match, in order of their numbers; or the newest first.
 
-    ``types`` are globs (``tool:*``); ``since`` is included, ``until`` is not; ``after`` is a
-    sequence number, excluded.  Answered from the ring when it reaches back far enough.  When
-    nothing matches, waits up to ``wait`` seconds until something is committed that does.
+    The conditions are ``types`` (globs: ``tool:*``), ``session``, ``source``, ``subject``,
+    ``correlation``, ``since`` (included), ``until`` (not) and ``after`` (a sequence number or a
+    cursor, excluded).  Answered from the ring when it reaches back far enough.  When nothing
+    matches, waits up to ``wait`` seconds until something is committed that does.
+    Without ``payloads`` the data of large events is left out; ``event.payload`` is there.
     """
-    wanted = filter_of(types, session, source, since, until, after)
     if limit < 1:
         raise InvalidInputError(f"limit = {limit}: expected at least 1")
+    wanted = yield from wanted_events(conditions, timeout)
     reply = yield Ask(_log(visibility), log.Query(wanted, limit, reverse, visibility), timeout)
     if not reply.covered:
-        found = yield from _from_database(wanted, limit, reverse, timeout)
+        found = yield from _from_database(wanted, limit, reverse, payloads, timeout)
     else:
-        found = [readable(event) for event in reply.events]
+        found = yield from opened_events(reply.events, reply.epoch, payloads, timeout)
     if not found and wait > 0:
-        found = yield from _wait_for_events(wanted, limit, wait=wait, timeout=timeout)
+        found = yield from _wait_for_events(wanted, limit, payloads, wait=wait, timeout=timeout)
         return found[::-1] if reverse else found
     return found
 
@@ -146,13 +126,13 @@ def _log(visibility: log.Visibility) -> str:
 
 
 def _from_database(
-    wanted: EventFilter, limit: int, reverse: bool, timeout: float
+    wanted: EventFilter, limit: int, reverse: bool, payloads: bool, timeout: float
 ) -> Steps[list[Event]]:
     found: list[Event] = []
     while len(found) < limit:
         page = query.QueryEvents(wanted, min(PAGE, limit - len(found)), reverse)
         reply = yield Ask("query", page, timeout)
-        found += [readable(event) for event in reply.events]
+        found += yield from opened_events(reply.events, reply.epoch, payloads, timeout)
         if not reply.events or (len(reply.events) < page.limit and not reply.more):
             break
         last = reply.events[-1].seq
@@ -162,7 +142,7 @@ def _from_database(
 
 
 def _wait_for_events(
-    wanted: EventFilter, limit: int, *, wait: float, timeout: float
+    wanted: EventFilter, limit: int, payloads: bool, *, wait: float, timeout: float
 ) -> Steps[list[Event]]:
     """The first events that match, however they got there; empty after ``wait`` seconds."""
     ident, position = random.getrandbits(48), wanted.after or 0
@@ -172,30 +152,21 @@ def _wait_for_events(
         at = msgspec.structs.replace(wanted, after=position)
         reply = yield Ask(LANE, log.Fetch(ident, at, limit, rest), rest + timeout)
         if reply.seqs:
-            return fetched(reply)
+            return (yield from fetched_events(reply, payloads, timeout))
         if not reply.covered:
             before = reply.upto + 1 if at.before is None else min(at.before, reply.upto + 1)
             past = msgspec.structs.replace(at, before=before)
             found = yield Ask("query", query.QueryEvents(past, limit), timeout)
             if found.events:
-                return [readable(event) for event in found.events]
+                return (yield from opened_events(found.events, found.epoch, payloads, timeout))
         position = max(position, reply.upto)
         rest = deadline - (yield Now())
     return []
 
 
-def count_events(
-    *,
-    types: tuple[str, ...] | list[str] | str = (),
-    session: str | None = None,
-    source: str | None = None,
-    since: int | datetime | None = None,
-    until: int | datetime | None = None,
-    after: int | None = None,
-    timeout: float = 30.0,
-) -> Steps[int]:
-    """How many committed events match."""
-    wanted = filter_of(types, session, source, since, until, after)
+def count_events(*, timeout: float = 30.0, **conditions: Unpack[Conditions]) -> Steps[int]:
+    """How many committed events match; the conditions are those of ``query``."""
+    wanted = yield from wanted_events(conditions, timeout)
     reply = yield Ask(_log("committed"), log.Count(wanted), timeout)
     if not reply.covered:
         reply = yield Ask("query", query.CountEvents(wanted), timeout)
@@ -207,48 +178,27 @@ def tail_events(
     limit: int = 100,
     *,
     visibility: log.Visibility = "committed",
+    payloads: bool = True,
     timeout: float = 30.0,
 ) -> Steps[list[Event]]:
     """The newest events, oldest first, at most as many as the ring holds."""
     reply = yield Ask(_log(visibility), log.Tail(limit, visibility), timeout)
-    return [readable(event) for event in reply.events]
+    return (yield from opened_events(reply.events, reply.epoch, payloads, timeout))
 
 
-def readable(event: StoredEvent) -> Event:
-    """As a program sees it."""
-    fields: list[Any] = [*msgspec.structs.astuple(event)]
-    fields[-1] = jsontext.decode(event.data)
-    return Event(*fields)
+def get_event(seq: int, *, timeout: float = 30.0) -> Steps[Event | None]:
+    """The committed event of that number; None where there is none (any more)."""
+    if type(seq) is not int or seq < 1:
+        raise InvalidInputError(f"seq = {seq!r}: expected the number of an event, from 1")
+    wanted = EventFilter(after=seq - 1, before=seq + 1)
+    reply = yield Ask(_log("committed"), log.Query(wanted, 1), timeout)
+    if not reply.covered:
+        reply = yield Ask("query", query.QueryEvents(wanted, 1), timeout)
+    found = yield from opened_events(reply.events, reply.epoch, True, timeout)
+    return found[0] if found else None
 
 
-def fetched(reply: log.Fetched) -> list[Event]:
-    """The events of an answer."""
-    return [
-        Event(seq, reply.daemon, *raw[:-1], jsontext.decode(raw[-1]))
-        for seq, raw in zip(reply.seqs, _decode(reply.events), strict=True)
-    ]
-
-
-def filter_of(
-    types: tuple[str, ...] | list[str] | str,
-    session: str | None,
-    source: str | None,
-    since: int | datetime | None = None,
-    until: int | datetime | None = None,
-    after: int | None = None,
-) -> EventFilter:
-    """What a caller's arguments ask for."""
-    return EventFilter(
-        types=(types,) if isinstance(types, str) else tuple(types),
-        session=session,
-        source=source,
-        since_us=_microseconds(since),
-        until_us=_microseconds(until),
-        after=after,
-    )
-
-
-def _microseconds(moment: int | datetime | None) -> int | None:
-    if isinstance(moment, datetime):
-        return int(moment.timestamp()) * 1_000_000 + moment.microsecond
-    return moment
+def cursor_of_newest(*, timeout: float = 30.0) -> Steps[str]:
+    """The position behind the newest committed event, as text: what comes later is after it."""
+    reply = yield Ask("query", query.GetPosition(), timeout)
+    return str(Cursor(reply.position.epoch, reply.position.last_seq))

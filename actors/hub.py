@@ -20,8 +20,10 @@ from holdfast.actors.hub_relational import HubState
 from holdfast.actors.hub_state import (
     Checkpoint,
     HubCheckpoints,
+    HubFiles,
     HubSessions,
     HubSupervision,
+    HubTracker,
     Session,
 )
 from holdfast.actors.monitors import WaitingMonitor
@@ -59,6 +61,8 @@ class Hub(Blocking):
         self.sessions = HubSessions(runner)
         self.state = HubState(runner)
         self.checkpoints = HubCheckpoints(runner)
+        self.files = HubFiles(runner)
+        self.tracker = HubTracker(runner)
         self.supervision = HubSupervision(runner)
         for name in EARLY:
             self._driver.open(name)

@@ -34,7 +34,6 @@ from holdfast.storage.records import (
     EventFilter,
     Origin,
     RawEvent,
-    Row,
     StoredEvent,
 )
 
@@ -47,7 +46,7 @@ QUIET: Final = 1.0  # seconds without a commit until free memory goes back to th
 
 
 class _CatchUp(msgspec.Struct, frozen=True):
-    """The writer has committed what the log before this one had sent."""
+    """The writer has committed what the log, or the one before it, had sent."""
 
 
 class _Retry(msgspec.Struct, frozen=True):
@@ -98,6 +97,7 @@ class LogActor(WriterBackedActor):
             after=self.mailbox.after,
         )
         self._poisoned: dict[int, Frame] = {}  # by identity of the delivery
+        self._writer_life = ""  # the life of the writer that was asked where it stands
         self._is_refused = False  # the database took nothing the last time
         self._is_tidy = True  # nothing was settled since the heap was given back
 
@@ -106,7 +106,7 @@ class LogActor(WriterBackedActor):
         super().on_start()
         if self.reader is not None:
             self._refill(self.reader)
-        self.writer.ask(writer.GetPosition(), context=_CatchUp())
+        self._catch_up()
 
     def on_stop(self) -> None:
         """Wait for the commits under way, so that senders hear of them; then let go."""
@@ -209,6 +209,8 @@ class LogActor(WriterBackedActor):
     # -- what the writer answers --------------------------------------------------------------
 
     def _answered(self, context: Frame | Greeting | _CatchUp | None, outcome: Any) -> None:
+        if self.writer.link.life != self._writer_life:
+            self._catch_up()  # another life of it, and so another epoch
         match context:
             case Frame():
                 if isinstance(outcome, Appended):
@@ -221,9 +223,10 @@ class LogActor(WriterBackedActor):
                 self.greeted(context, outcome)
             case _CatchUp():
                 if isinstance(outcome, writer.PositionIs):
+                    self._ring.epoch = outcome.position.epoch
                     self._fill_up_to(outcome.position.last_seq)
                 else:
-                    self.writer.ask(writer.GetPosition(), context=context)
+                    self._catch_up()
             case None:
                 pass
             case _:
@@ -249,9 +252,7 @@ class LogActor(WriterBackedActor):
             logger.info("events are committed again")
         self._fill_up_to(outcome.first_seq - 1)
         if frame.block is not None:
-            left_out = {index for index, _ in (*outcome.repeated, *outcome.refused)}
-            left_out.update(range(outcome.skipped))
-            self._ring.append(outcome.first_seq, frame.block.without(left_out))
+            self._ring.append(outcome.first_seq, frame.block.as_stored(outcome))
         self._ring.remember(frame.loose)
         self._fetches.grown()
         for index, reason in outcome.refused:
@@ -293,15 +294,23 @@ class LogActor(WriterBackedActor):
         if reader is None:
             raise StorageError(f"event {last_seq} is committed, but there is no database to read")
         if last_seq - self._ring.last_seq < self._ring.capacity:
-            self._ring.add_rows(reader.range(self._ring.last_seq, last_seq))
-        if self._ring.last_seq < last_seq:
+            self._ring.add_rows(reader.range(self._ring.last_seq, last_seq), last_seq)
+        else:
             self._refill(reader)
         self._fetches.grown()
 
+    def _catch_up(self) -> None:
+        """Learn where the database stands, after all that was sent before."""
+        self._writer_life = self.writer.link.life
+        self.writer.ask(writer.GetPosition(), context=_CatchUp())
+
     def _refill(self, reader: Reader) -> None:
         """Hold the newest events; older ones follow slice by slice, between other messages."""
-        rows = reader.newest(min(SLICE, self._ring.capacity))
-        self._ring.refill(rows, rows[-1][0] if rows else reader.last_seq())
+        limit = min(SLICE, self._ring.capacity)
+        last_seq = reader.last_seq()  # before the rows: retention may have deleted the last ones
+        rows = reader.newest(limit)
+        last_seq = max(last_seq, rows[-1][0]) if rows else last_seq
+        self._ring.refill(rows, last_seq, is_all=len(rows) < limit)
         if not self._is_filling:
             self._is_filling = True
             self.mailbox.after(0.0, _FillMore())
@@ -309,13 +318,11 @@ class LogActor(WriterBackedActor):
     def _fill_more(self) -> None:
         """One slice of older events; the last one when there is no more or no room."""
         ring, reader = self._ring, self.reader
-        rows: list[Row] = []
         if reader is not None and ring.room > 0:
-            newest = ring.first_seq - 1
-            rows = reader.range(newest - min(SLICE, ring.room), newest)
-            ring.prepend(rows)
-        # Events that retention deleted leave a hole, which no row fills.
-        self._is_filling = ring.room > 0 and len(rows) == SLICE
+            limit = min(SLICE, ring.room)
+            rows = reader.before(ring.first_seq, limit)
+            ring.prepend(rows, is_all=len(rows) < limit)
+        self._is_filling = reader is not None and ring.room > 0
         if not self._is_filling and self._is_tidy:
             self._is_tidy = False
             self.mailbox.after(QUIET, _Tidy(self._relays.settled))
@@ -333,9 +340,8 @@ class LogActor(WriterBackedActor):
             case log.Stats():
                 ring, relays = self._ring, self._relays
                 filled = (len(ring), ring.capacity, relays.events, ring.last_seq)
-                return log.LogStats(
-                    *filled, self._pressure.mode, relays.load, self._pressure.dropped
-                )
+                state = (self._pressure.mode, relays.load, self._pressure.dropped)
+                return log.LogStats(*filled, *state, len(self._fetches))
             case _:
                 assert_never(message)
 
@@ -347,7 +353,7 @@ class LogActor(WriterBackedActor):
             merged = self._ring.with_loose(events, EventFilter(), reverse=False)
             events = [*merged, *self._uncommitted()]
         newest_first = fitting(events[-max(1, limit) :][::-1])
-        return log.Events(newest_first[::-1], covered=True)
+        return log.Events(newest_first[::-1], covered=True, epoch=self._ring.epoch)
 
     def _query(self, query: log.Query) -> log.Events:
         wanted, limit = query.filter, max(1, query.limit)
@@ -365,7 +371,8 @@ class LogActor(WriterBackedActor):
             found += waiting[: limit - len(found)]
             covered = self._reaches(wanted)
         sent = fitting(found) if covered else []
-        return log.Events(sent, covered=covered and len(sent) == len(found))
+        covered = covered and len(sent) == len(found)
+        return log.Events(sent, covered=covered, epoch=self._ring.epoch)
 
     def _reaches(self, wanted: EventFilter) -> bool:
         """Whether the ring holds every event that could match."""

@@ -12,25 +12,26 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
-from holdfast.actors import calls, event_calls, subscriber_calls
+from holdfast.actors import calls, event_calls, stream_calls, subscriber_calls, tree_calls
 from holdfast.actors.calls import Awaited, awaited
 from holdfast.actors.counters import Counters
-from holdfast.actors.event_calls import EventCounters
+from holdfast.actors.event_calls import Event, EventCounters
 from holdfast.actors.event_encoding import EventEncoder
 from holdfast.actors.following import PAGE, OnGap, Start, following_of
 from holdfast.actors.looped import LoopDriver
 from holdfast.actors.outbox import OutboxLimits, Policy, limited
 from holdfast.actors.plain import decoder_with
+from holdfast.actors.stream_calls import Expected
 from holdfast.aio_monitors import AsyncMonitor
 from holdfast.aio_refs import ActorRef
 from holdfast.aio_relational import State
-from holdfast.aio_state import Checkpoints, Sessions, Supervision
+from holdfast.aio_state import Checkpoints, Files, Sessions, Supervision, Tracker
 from holdfast.aio_subscriptions import AsyncSubscription
 from holdfast.client import is_there, not_found
 from holdfast.clock import Clock, SystemClock
@@ -42,9 +43,11 @@ __all__ = [
     "AsyncSubscription",
     "Checkpoints",
     "Events",
+    "Files",
     "Hub",
     "Sessions",
     "State",
+    "Tracker",
     "connect",
 ]
 
@@ -134,6 +137,8 @@ class Hub(Awaited):
         self.sessions = Sessions(self._driver)
         self.state = State(self._driver)
         self.checkpoints = Checkpoints(self._driver)
+        self.files = Files(self._driver)
+        self.tracker = Tracker(self._driver)
         self.supervision = Supervision(self._driver)
 
     flush = awaited(calls.flush)
@@ -204,15 +209,16 @@ class Events(Awaited, EventCounters):
         source: str | None = None,
         subject: str | None = None,
         correlation: str | None = None,
-        cause: str | None = None,
+        cause: str | Event | None = None,
         key: str | None = None,
         time_us: int | None = None,
         timeout: float | None = None,
     ) -> None:
         """Hand an event over; it is committed exactly once as long as this process lives.
 
-        ``key`` is unique per source: a second event with it is not stored.  ``cause`` is the key
-        of the event that led to this one.  Waits only when the outbox is full and its policy is
+        ``key`` is unique per source: a second event with it is not stored.  ``cause`` is the event
+        that led to this one, or its key: this one stands below it, and has its ``correlation``
+        unless it is given one.  Waits only when the outbox is full and its policy is
         to wait, at most ``timeout`` seconds (None: those of the policy), and now and then for one
         turn of the loop.  The event is queued after that: a cancelled ``emit`` has queued
         nothing.  Raises InvalidInputError, OutboxFullError; then nothing is queued either.
@@ -222,11 +228,49 @@ class Events(Awaited, EventCounters):
         )
         await self._driver.offer("log", raw, timeout)
         if key is not None:
-            self._encoder.remember(key, cause)
+            self._encoder.remember(key, cause, correlation)
 
+    async def append(
+        self,
+        stream: str,
+        events: Sequence[tuple[str, object]],
+        *,
+        expected_version: Expected = "any",
+        session: str | None = None,
+        source: str | None = None,
+        correlation: str | None = None,
+        cause: str | Event | None = None,
+        timeout: float = 30.0,
+    ) -> int:
+        """Append all of ``(type, data)`` to a stream, or nothing; its new version, after COMMIT.
+
+        ``expected_version`` is the number of events appended to it before, "none" or 0 for a
+        stream that is not there yet, or "any".  Appended exactly once as long as this process
+        lives.  Raises Conflict, with both versions; InvalidInputError.
+        """
+        call = stream_calls.append_stream(
+            self._encoder,
+            stream,
+            events,
+            expected_version,
+            session,
+            source,
+            correlation,
+            cause,
+            timeout,
+        )
+        return await self._runner.run(call)
+
+    read_stream = awaited(stream_calls.read_stream)
+    stream_version = awaited(stream_calls.stream_version)
     query = awaited(event_calls.query_events)
     count = awaited(event_calls.count_events)
     tail = awaited(event_calls.tail_events)
+    get = awaited(event_calls.get_event)
+    cursor = awaited(event_calls.cursor_of_newest)
+    chain = awaited(tree_calls.chain_of)
+    tree = awaited(tree_calls.tree_around)
+    aggregate = awaited(tree_calls.aggregate_events)
 
     def subscribe(
         self,

@@ -21,6 +21,7 @@ from holdfast.storage.records import (
 )
 from holdfast.storage.session_records import SessionsStored, StoreSessions
 from holdfast.storage.state_records import ChangeState, StateChanged
+from holdfast.storage.stream_records import AppendStream, StreamAppended
 from holdfast.storage.subscriber_records import (
     AcknowledgeEvents,
     EventsAcknowledged,
@@ -38,6 +39,7 @@ Once = (
     | StoreSessions
     | StoreCheckpoint
     | ChangeState
+    | AppendStream
     | StoreSubscriber
     | AcknowledgeEvents
     | RemoveSubscriber
@@ -47,6 +49,7 @@ OnceOutcome = (
     | SessionsStored
     | CheckpointStored
     | StateChanged
+    | StreamAppended
     | SubscriberStored
     | EventsAcknowledged
     | SubscriberRemoved

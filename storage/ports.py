@@ -11,11 +11,15 @@ from holdfast.errors import HoldfastError, StorageError
 from holdfast.storage.commands import Command, Outcome
 from holdfast.storage.reader_ports import (
     CheckpointReader,
+    CountReader,
     EventReader,
     LossReader,
+    PayloadReader,
     SessionReader,
     StateReader,
+    StreamReader,
     SubscriberReader,
+    TreeReader,
 )
 from holdfast.storage.records import Mark, Position
 
@@ -88,11 +92,15 @@ class Database(Protocol):
 
 class Reader(
     EventReader,
+    PayloadReader,
+    StreamReader,
     LossReader,
     SessionReader,
     CheckpointReader,
     StateReader,
     SubscriberReader,
+    TreeReader,
+    CountReader,
     Protocol,
 ):
     """A reading side: sees what is committed, never waits for the writer, never stops it."""

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from holdfast.storage.checkpoint_records import Checkpoint
 from holdfast.storage.filters import EventFilter
-from holdfast.storage.records import DeadLetter, Dropped, Row, StoredEvent
+from holdfast.storage.records import DeadLetter, Dropped, Grouped, Position, Row, StoredEvent
 from holdfast.storage.session_records import Session
 from holdfast.storage.state_questions import (
     Direction,
@@ -23,15 +23,20 @@ from holdfast.storage.state_questions import (
     QueueRow,
     Traversal,
 )
+from holdfast.storage.stream_records import StreamPart
 from holdfast.storage.subscriber_records import Subscriber
 
 __all__ = [
     "CheckpointReader",
+    "CountReader",
     "EventReader",
     "LossReader",
+    "PayloadReader",
     "SessionReader",
     "StateReader",
+    "StreamReader",
     "SubscriberReader",
+    "TreeReader",
 ]
 
 
@@ -40,6 +45,9 @@ class EventReader(Protocol):
 
     def last_seq(self) -> int:
         """The number of the newest event ever committed; 0 before the first."""
+
+    def position(self) -> Position:
+        """That, and the epoch of the writer that opened the database last."""
 
     def events(self, filter: EventFilter, limit: int, reverse: bool = False) -> list[StoredEvent]:
         """The first ``limit`` events asked for by number, or the last, newest first."""
@@ -50,8 +58,53 @@ class EventReader(Protocol):
     def newest(self, limit: int) -> list[Row]:
         """The last ``limit`` events, oldest first."""
 
+    def before(self, seq: int, limit: int) -> list[Row]:
+        """The last ``limit`` events of lower numbers, oldest first."""
+
     def range(self, after_seq: int, until_seq: int) -> list[Row]:
         """The events with ``after_seq < seq <= until_seq``, in order."""
+
+
+class TreeReader(Protocol):
+    """What led to an event, and what it led to."""
+
+    def causes(self, start: int | str, limit: int) -> list[StoredEvent]:
+        """An event, by number or name, and what led to it, the first cause last."""
+
+    def around(self, name: str, after: int, limit: int) -> list[StoredEvent]:
+        """The events with this key, root or correlation, in order of their numbers."""
+
+    def below(self, roots: Sequence[str], after: int, limit: int) -> list[StoredEvent]:
+        """The events whose root is one of those, in order of their numbers."""
+
+
+class CountReader(Protocol):
+    """How many events there are, by what and by when."""
+
+    def grouped(
+        self, filter: EventFilter, by: Sequence[str], bucket_us: int | None
+    ) -> list[Grouped]:
+        """The events asked for, counted by columns and, with a bucket, by time; in that order.
+
+        Raises InvalidInputError for too many groups, too.
+        """
+
+
+class PayloadReader(Protocol):
+    """Large data of events."""
+
+    def payloads(self, refs: Sequence[str], max_bytes: int) -> list[str | None]:
+        """The data, as JSON text, behind each of ``refs``; None where retention deleted it.
+
+        They may be fewer: the one with which they pass ``max_bytes`` is the last.
+        """
+
+
+class StreamReader(Protocol):
+    """Streams of events with versions."""
+
+    def stream(self, name: str, after_version: int, limit: int) -> StreamPart:
+        """The stream's version, and its events behind ``after_version`` that are still there."""
 
 
 class LossReader(Protocol):

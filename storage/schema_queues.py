@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from holdfast.storage.schema_times import as_text
+from holdfast.storage.readable import readable
 
 __all__ = ["MIGRATION"]
 
@@ -32,7 +32,7 @@ CREATE INDEX queue_items_by_queue ON queue_items (queue);
 CREATE INDEX queue_items_by_expiry ON queue_items (expires_us) WHERE expires_us IS NOT NULL;
 
 CREATE VIEW queues_readable AS
-    SELECT q.namespace, q.key, i.number AS id, {as_text("i.pushed_us")} AS pushed,
-           {as_text("i.expires_us")} AS expires, i.value
+    SELECT q.namespace, q.key, i.number AS id, {readable("i.pushed_us")} AS pushed,
+           {readable("i.expires_us")} AS expires, i.value
     FROM queues AS q JOIN queue_items AS i ON i.queue = q.number;
 """

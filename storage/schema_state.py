@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from holdfast.storage.schema_times import as_text
+from holdfast.storage.readable import readable
 
 __all__ = ["MIGRATION"]
 
@@ -84,17 +84,17 @@ CREATE INDEX relationships_by_type ON relationships (relation_type, from_id, to_
 INSERT INTO meta (name, value) VALUES ('relationship_version', 0);
 
 CREATE VIEW entities_readable AS
-    SELECT id, type, version, {as_text("created_us")} AS created,
-           {as_text("updated_us")} AS updated, properties
+    SELECT id, type, version, {readable("created_us")} AS created,
+           {readable("updated_us")} AS updated, properties
     FROM entities;
 CREATE VIEW properties_readable AS
     SELECT e.id, e.type, p.key AS name, p.type AS kind, p.value
     FROM entities AS e, json_each(e.properties) AS p;
 CREATE VIEW relationships_readable AS
-    SELECT from_id, relation_type, to_id, {as_text("created_us")} AS created, version, metadata
+    SELECT from_id, relation_type, to_id, {readable("created_us")} AS created, version, metadata
     FROM relationships;
 CREATE VIEW entity_history_readable AS
-    SELECT id, version, type, {as_text("since_us")} AS since, {as_text("until_us")} AS until,
+    SELECT id, version, type, {readable("since_us")} AS since, {readable("until_us")} AS until,
            properties
     FROM entity_history;
 """

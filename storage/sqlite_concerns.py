@@ -12,8 +12,10 @@ from holdfast.storage.sqlite_events import EventTable
 from holdfast.storage.sqlite_once import Handler
 from holdfast.storage.sqlite_sessions import SessionTable
 from holdfast.storage.sqlite_state import StateTables
+from holdfast.storage.sqlite_streams import StreamTable
 from holdfast.storage.sqlite_subscribers import SubscriberTable
 from holdfast.storage.state_records import ChangeState
+from holdfast.storage.stream_records import AppendStream
 from holdfast.storage.subscriber_records import (
     AcknowledgeEvents,
     RemoveSubscriber,
@@ -27,11 +29,13 @@ def handlers_of(
     connection: apsw.Connection, *, events: EventTable, clock: Clock
 ) -> dict[type, Handler]:
     """By type of command.  ``clock`` dates what a command changes without saying when."""
+    streams = StreamTable(connection, events=events)
     sessions = SessionTable(connection, events=events)
     checkpoints = CheckpointTable(connection)
     state = StateTables(connection, events=events, clock=clock)
     subscribers = SubscriberTable(connection, events=events, clock=clock)
     return {
+        AppendStream: streams.append,
         StoreSessions: sessions.store,
         StoreCheckpoint: checkpoints.store,
         ChangeState: state.change,

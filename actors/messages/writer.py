@@ -26,6 +26,7 @@ from holdfast.storage.records import (
 )
 from holdfast.storage.session_records import SessionsStored, StoreSessions
 from holdfast.storage.state_records import ChangeState, StateChanged
+from holdfast.storage.stream_records import AppendStream, StreamAppended
 from holdfast.storage.subscriber_records import (
     AcknowledgeEvents,
     EventsAcknowledged,
@@ -157,6 +158,7 @@ Request = (
     | Skip
     | KeepDeadLetter
     | DiscardDeadLetter
+    | AppendStream
     | StoreSessions
     | StoreCheckpoint
     | ChangeState
@@ -172,6 +174,7 @@ Request = (
 )
 Reply = (
     Appended
+    | StreamAppended
     | SessionsStored
     | CheckpointStored
     | StateChanged

@@ -1,11 +1,11 @@
-"""SQL that shows a time as people read it, for the views."""
+"""Times as people read them, in the views of the database.  Nothing is kept here."""
 
 from __future__ import annotations
 
-__all__ = ["as_text"]
+__all__ = ["readable"]
 
 
-def as_text(column: str) -> str:
+def readable(column: str) -> str:
     """SQL for microseconds as ISO time, also before 1970."""
     rest = f"(({column} % 1000000 + 1000000) % 1000000)"
     seconds = f"({column} - {rest}) / 1000000"
