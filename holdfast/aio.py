@@ -30,6 +30,7 @@ from holdfast.actors.plain import decoder_with
 from holdfast.actors.stream_calls import Expected
 from holdfast.aio_monitors import AsyncMonitor
 from holdfast.aio_refs import ActorRef
+from holdfast.aio_relational import State
 from holdfast.aio_state import Cache, Checkpoints, Files, Sessions, Supervision, Tracker
 from holdfast.aio_subscriptions import AsyncSubscription
 from holdfast.client import is_there, not_found
@@ -45,6 +46,7 @@ __all__ = [
     "Files",
     "Hub",
     "Sessions",
+    "State",
     "Tracker",
     "connect",
 ]
@@ -134,6 +136,7 @@ class Hub(Awaited):
         self.events = Events(self._driver, source=source, clock=clock)
         self.sessions = Sessions(self._driver)
         self.cache = Cache(self._driver)
+        self.state = State(self._driver)
         self.checkpoints = Checkpoints(self._driver)
         self.files = Files(self._driver)
         self.tracker = Tracker(self._driver)

@@ -14,7 +14,8 @@ HoldfastError
 |- CapacityError          a bound of the configuration is reached; later there may be room
 |- Conflict               the expected version is not the current one
 |- OwnedError              somebody else owns the session or writes the thread of checkpoints
-|- NoSessionError          no session of that id lives
+|- NotFoundError           what is to be changed does not exist
+|  |- NoSessionError       no session of that id lives
 |- DeliveryError          a message was not delivered or not answered
 |  |- ActorDied           the actor died with the request in hand
 |  |  |- ActorGone        it has ended and is not restarted; it was not handled
@@ -55,6 +56,7 @@ __all__ = [
     "HoldfastError",
     "InvalidInputError",
     "NoSessionError",
+    "NotFoundError",
     "OutboxFullError",
     "OwnedError",
     "PoisonError",
@@ -159,6 +161,10 @@ class Conflict(HoldfastError):
         self.current = current
 
 
+class NotFoundError(HoldfastError):
+    """What is to be changed does not exist; nothing was changed."""
+
+
 class OwnedError(HoldfastError):
     """Somebody else owns it; nothing was changed.  ``owner`` says who."""
 
@@ -174,7 +180,7 @@ class OwnedError(HoldfastError):
         self.owner = owner
 
 
-class NoSessionError(HoldfastError):
+class NoSessionError(NotFoundError):
     """No session of that id lives: it has ended, or never was."""
 
     def __init__(self, id: str) -> None:

@@ -38,6 +38,7 @@ from holdfast.storage.records import (
     StoreDeadLetter,
 )
 from holdfast.storage.session_records import SessionsStored, StoreSessions
+from holdfast.storage.state_records import ChangeState, StateChanged
 from holdfast.storage.stream_records import AppendStream, StreamAppended
 from holdfast.storage.subscriber_records import (
     AcknowledgeEvents,
@@ -55,6 +56,7 @@ Once = (
     KeepAnswer
     | StoreSessions
     | StoreCheckpoint
+    | ChangeState
     | AppendStream
     | StoreParts
     | ClaimThread
@@ -71,6 +73,7 @@ OnceOutcome = (
     AnswerKept
     | SessionsStored
     | CheckpointStored
+    | StateChanged
     | StreamAppended
     | PartsMissing
     | PartsStored

@@ -3,12 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from typing import Protocol
 
 from holdfast.storage.checkpoint_records import Checkpoint, Info, Owner, Part
 from holdfast.storage.filters import EventFilter
 from holdfast.storage.records import DeadLetter, Dropped, Grouped, Position, Row, StoredEvent
 from holdfast.storage.session_records import Session, SessionTotals, StoredItem
+from holdfast.storage.state_questions import (
+    Direction,
+    Edge,
+    Ends,
+    EntityFilter,
+    EntityRow,
+    EntityType,
+    HistoryRow,
+    Order,
+    QueueItem,
+    QueueRow,
+    Traversal,
+)
 from holdfast.storage.stream_records import StreamPart
 from holdfast.storage.subscriber_records import Subscriber
 
@@ -19,6 +33,7 @@ __all__ = [
     "LossReader",
     "PayloadReader",
     "SessionReader",
+    "StateReader",
     "StreamReader",
     "SubscriberReader",
     "TreeReader",
@@ -172,6 +187,91 @@ class CheckpointReader(Protocol):
 
     def checkpoint_participants(self, boot: int) -> list[str]:
         """Who takes part in daemon checkpoints."""
+
+
+class StateReader(Protocol):
+    """Entities, relationships and queues.  ``max_bytes`` bounds the texts of a reply."""
+
+    def snapshot(self) -> AbstractContextManager[None]:
+        """Several questions that see the same moment."""
+
+    def entity(self, id: str) -> EntityRow | None:
+        """As it is."""
+
+    def entities_of(self, ids: Sequence[str], max_bytes: int) -> tuple[list[EntityRow], bool]:
+        """Those there are, in order, as many as fit, at least one; whether there are more."""
+
+    def entity_at_version(self, id: str, version: int) -> EntityRow | None:
+        """As it was, if that is kept."""
+
+    def entity_at_time(self, id: str, time_us: int) -> EntityRow | None:
+        """As it was at that moment, if that is kept."""
+
+    def history(
+        self, id: str, limit: int, max_bytes: int, before: int | None = None
+    ) -> tuple[list[HistoryRow], bool]:
+        """What is kept of it, the newest version first, below ``before``; whether there is more."""
+
+    def entity_types(self, limit: int) -> list[EntityType]:
+        """By name."""
+
+    def entities(
+        self,
+        filter: EntityFilter,
+        order: Order,
+        limit: int,
+        max_bytes: int,
+        cursor: str | None = None,
+    ) -> tuple[list[EntityRow], str | None]:
+        """The first ones that match, from the cursor on, and the cursor after them."""
+
+    def count_entities(self, filter: EntityFilter) -> int:
+        """How many match."""
+
+    def count_entities_by_type(self, filter: EntityFilter, limit: int) -> list[tuple[str, int]]:
+        """How many of each type match, most first."""
+
+    def count_entities_by(
+        self, filter: EntityFilter, name: str, limit: int
+    ) -> list[tuple[str | None, int]]:
+        """How many of those that match have each value of a property, most first."""
+
+    def relationships(
+        self, which: Ends, limit: int, max_bytes: int, after: tuple[str, str, str] | None = None
+    ) -> tuple[list[Edge], bool]:
+        """Those with the given start, type and end, in the order of whichever are not given;
+        whether there may be more."""
+
+    def count_relationships(self, which: Ends) -> int:
+        """How many there are of those."""
+
+    def count_relationships_by_type(self, which: Ends, limit: int) -> list[tuple[str, int]]:
+        """How many of each type there are of those, most first."""
+
+    def traverse(
+        self,
+        start: str,
+        direction: Direction,
+        types: Sequence[str],
+        depth: int,
+        limit: int,
+        max_bytes: int,
+    ) -> Traversal | None:
+        """What is reached from ``start``, breadth first; None when there is no such entity."""
+
+    def queue_size(self, namespace: str, key: str, now_us: int) -> int:
+        """How many items are in it whose time is not over."""
+
+    def queue_items(
+        self, namespace: str, key: str, now_us: int, limit: int, max_bytes: int, after: int = 0
+    ) -> tuple[list[QueueItem], bool]:
+        """From the front, those whose time is not over, after the item of that id; whether there
+        may be more."""
+
+    def queues(
+        self, namespace: str | None, limit: int, after: tuple[str, str] | None = None
+    ) -> list[QueueRow]:
+        """Those there are, of one namespace or of all, in order."""
 
 
 class SubscriberReader(Protocol):

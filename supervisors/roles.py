@@ -161,7 +161,7 @@ def _reading_actor(
 
             box = mailbox(decode=query.decode_request)
             bounded = partial(open_reader, statement_timeout=timeout)
-            return construct(QueryActor, mailbox=box, open_reader=bounded)
+            return construct(QueryActor, mailbox=box, open_reader=bounded, clock=clock)
         case LogSettings():
             return _log(start, run, mailbox, open_reader)
         case SessionsSettings():

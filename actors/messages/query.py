@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import msgspec
 
+from holdfast.actors.messages.state import StateReply, StateRequest
 from holdfast.storage.records import (
     DeadLetter,
     Dropped,
@@ -244,6 +245,7 @@ Request = (
     | ListDropped
     | ReadOn
     | ListSubscribers
+    | StateRequest
 )  # fmt: skip
 Reply = (
     Found
@@ -257,6 +259,7 @@ Reply = (
     | DroppedAre
     | Page
     | SubscribersAre
+    | StateReply
 )  # fmt: skip
 
 decode_request: Callable[[bytes], Request] = msgspec.msgpack.Decoder(Request).decode

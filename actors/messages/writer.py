@@ -43,6 +43,7 @@ from holdfast.storage.records import (
     StoreDeadLetter,
 )
 from holdfast.storage.session_records import SessionsStored, StoreSessions
+from holdfast.storage.state_records import ChangeState, StateChanged
 from holdfast.storage.stream_records import AppendStream, StreamAppended
 from holdfast.storage.subscriber_records import (
     AcknowledgeEvents,
@@ -185,6 +186,7 @@ Request = (
     | PruneCheckpoints
     | StoreParts
     | UnpinCheckpoint
+    | ChangeState
     | StoreSubscriber
     | AcknowledgeEvents
     | RemoveSubscriber
@@ -208,6 +210,7 @@ Reply = (
     | PartsStored
     | ThreadClaimed
     | ThreadOwned
+    | StateChanged
     | SubscriberStored
     | EventsAcknowledged
     | SubscriberRemoved
