@@ -52,7 +52,9 @@ __all__ = [
     "GapError",
     "HoldfastError",
     "InvalidInputError",
+    "NoSessionError",
     "OutboxFullError",
+    "OwnedError",
     "PoisonError",
     "ProtocolError",
     "RemoteError",
@@ -153,6 +155,25 @@ class Conflict(HoldfastError):
         self.what = what
         self.expected = expected
         self.current = current
+
+
+class OwnedError(HoldfastError):
+    """Somebody else owns it; nothing was changed.  ``owner`` says who."""
+
+    def __init__(self, what: str, *, owner: str) -> None:
+        super().__init__(
+            f"{what} is owned by {owner!r}: act in that name, or claim it with steal=True"
+        )
+        self.what = what
+        self.owner = owner
+
+
+class NoSessionError(HoldfastError):
+    """No session of that id lives: it has ended, or never was."""
+
+    def __init__(self, id: str) -> None:
+        super().__init__(f"session {id!r} has ended or never was: put it first")
+        self.id = id
 
 
 class DeliveryError(HoldfastError):

@@ -159,19 +159,8 @@ def _reading_actor(
             return construct(QueryActor, mailbox=box, open_reader=bounded)
         case LogSettings():
             return _log(start, run, mailbox, open_reader)
-        case SessionsSettings(ttl=ttl, maxsize=maxsize):
-            from holdfast.actors.messages import sessions
-            from holdfast.actors.sessions import SessionsActor
-
-            return construct(
-                SessionsActor,
-                mailbox=mailbox(decode=sessions.decode_request, keeps_marks=False),
-                open_reader=open_reader,
-                ttl=ttl,
-                maxsize=maxsize,
-                incarnation=start.incarnation,
-                clock=clock,
-            )
+        case SessionsSettings():
+            return _sessions(start, run, mailbox, open_reader, clock)
         case CheckpointsSettings():
             from holdfast.actors.checkpoints import CheckpointsActor
             from holdfast.actors.messages import checkpoints
@@ -182,6 +171,28 @@ def _reading_actor(
                 open_reader=open_reader,
                 clock=clock,
             )
+
+
+def _sessions(
+    start: ChildStart,
+    run: SessionsSettings,
+    mailbox: Callable[..., Mailbox],
+    open_reader: Callable[[], Reader],
+    clock: Clock,
+) -> HostedActor:
+    from holdfast.actors.messages import sessions
+    from holdfast.actors.sessions import SessionLimits, SessionsActor
+
+    return construct(
+        SessionsActor,
+        mailbox=mailbox(decode=sessions.decode_request, keeps_marks=False),
+        open_reader=open_reader,
+        limits=SessionLimits(
+            **{name: getattr(run, name) for name in SessionLimits.__struct_fields__}
+        ),
+        incarnation=start.incarnation,
+        clock=clock,
+    )
 
 
 def _log(

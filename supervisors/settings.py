@@ -48,6 +48,7 @@ Seconds = Annotated[float, Meta(ge=0, description="seconds >= 0")]
 Period = Annotated[float, Meta(gt=0, description="seconds > 0")]
 Count = Annotated[int, Meta(ge=0, le=2**53, description="a whole number >= 0")]
 Flag = Annotated[bool, Meta(description="a boolean")]
+Fraction = Annotated[float, Meta(ge=0, lt=1, description="a fraction, 0 to less than 1")]
 Limit = Annotated[int, Meta(ge=1, le=2**53, description="a whole number >= 1")]
 
 Most = Annotated[int, Meta(ge=1, le=100_000, description="a number, 1 to 100000")]
@@ -178,13 +179,25 @@ class LogSettings(ActorSettings, frozen=True, kw_only=True, tag="log"):
 
 
 class SessionsSettings(ActorSettings, frozen=True, kw_only=True, tag="sessions"):
-    """``[actors.sessions]``; ``maxsize`` in sessions."""
+    """``[actors.sessions]``; ``maxsize`` in sessions, ``max_bytes`` of memory.
+
+    ``ttl_jitter`` is the fraction of a ttl that may be taken off.  ``store_...`` bound what the
+    database holds, 0 is any.  ``cache_...`` are of the other cache, of metadata.
+    """
 
     backend: Annotated[
         Literal["memory"], Meta(description='"memory", the only one of this version')
     ] = "memory"
     ttl: Period = 7200.0
+    ttl_jitter: Fraction = 0.0
     maxsize: Limit = 100_000
+    max_bytes: Limit = 256 * 1024 * 1024
+    store_max_sessions: Count = 0
+    store_max_bytes: Count = 0
+    cache_ttl: Period = 1800.0
+    cache_maxsize: Limit = 10_000
+    cache_max_bytes: Limit = 64 * 1024 * 1024
+    cache_refresh_ahead: Fraction = 0.1
 
 
 class CheckpointsSettings(ActorSettings, frozen=True, kw_only=True, tag="checkpoints"):

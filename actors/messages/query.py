@@ -10,6 +10,7 @@ from holdfast.storage.records import (
     DeadLetter,
     Dropped,
     EventFilter,
+    Grouped,
     Position,
     StoredEvent,
 )
@@ -17,13 +18,18 @@ from holdfast.storage.subscriber_records import Subscriber
 
 __all__ = [
     "CountEvents",
+    "CountGroups",
     "DeadLetterIs",
     "DeadLettersAre",
     "DroppedAre",
+    "FindAround",
+    "FindBelow",
     "Found",
+    "GetChain",
     "GetDeadLetter",
     "GetPayloads",
     "GetPosition",
+    "GroupsAre",
     "ListDeadLetters",
     "ListDropped",
     "ListSubscribers",
@@ -33,8 +39,10 @@ __all__ = [
     "PositionIs",
     "QueryEvents",
     "ReadOn",
+    "ReadStream",
     "Reply",
     "Request",
+    "StreamIs",
     "SubscribersAre",
     "decode_reply",
     "decode_request",
@@ -70,6 +78,40 @@ class GetPosition(msgspec.Struct, frozen=True, array_like=True, tag="get_positio
     """Where does the database stand?  Reply: PositionIs."""
 
 
+class GetChain(msgspec.Struct, frozen=True, array_like=True, tag="get_chain"):
+    """An event, by number or name, and what led to it, the first cause last.  Reply: Found."""
+
+    start: int | str
+    limit: int = 100
+
+
+class FindAround(msgspec.Struct, frozen=True, array_like=True, tag="find_around"):
+    """Events with this key, root or correlation, in order, behind a number.  Reply: Found."""
+
+    name: str
+    after: int = 0
+    limit: int = 100
+
+
+class FindBelow(msgspec.Struct, frozen=True, array_like=True, tag="find_below"):
+    """Events with one of these roots, in order, behind a number.  Reply: Found."""
+
+    roots: list[str]
+    after: int = 0
+    limit: int = 100
+
+
+class CountGroups(msgspec.Struct, frozen=True, array_like=True, tag="count_groups"):
+    """How many events match, by columns and by time.  Reply: GroupsAre.
+
+    A bucket of time begins at a multiple of ``bucket_us`` since 1970.
+    """
+
+    filter: EventFilter
+    by: list[str]
+    bucket_us: int | None = None
+
+
 class ListDeadLetters(msgspec.Struct, frozen=True, array_like=True, tag="list_dead_letters"):
     """The newest ``limit`` dead letters, newest first.  Reply: DeadLettersAre."""
 
@@ -92,6 +134,14 @@ class GetPayloads(msgspec.Struct, frozen=True, array_like=True, tag="get_payload
     """The large data of events, by their references.  Reply: PayloadsAre."""
 
     refs: list[str]
+
+
+class ReadStream(msgspec.Struct, frozen=True, array_like=True, tag="read_stream"):
+    """The first ``limit`` events of a stream behind a version.  Reply: StreamIs."""
+
+    stream: str
+    after_version: int = 0
+    limit: int = 100
 
 
 class Found(msgspec.Struct, frozen=True, array_like=True, tag="found"):
@@ -135,6 +185,21 @@ class PositionIs(msgspec.Struct, frozen=True, array_like=True, tag="position"):
     position: Position
 
 
+class GroupsAre(msgspec.Struct, frozen=True, array_like=True, tag="groups"):
+    """Those that have events, by time and then by the columns in the order asked for."""
+
+    groups: list[Grouped]
+
+
+class StreamIs(msgspec.Struct, frozen=True, array_like=True, tag="stream"):
+    """The stream's version, and events with their own; ``more``: there are some behind them."""
+
+    version: int
+    events: list[tuple[int, StoredEvent]]
+    more: bool = False
+    epoch: int = 0
+
+
 class PayloadsAre(msgspec.Struct, frozen=True, array_like=True, tag="payloads"):
     """JSON texts, in the order asked for, None for what is not there (any more).
 
@@ -168,7 +233,12 @@ Request = (
     QueryEvents
     | CountEvents
     | GetPosition
+    | GetChain
+    | FindAround
+    | FindBelow
+    | CountGroups
     | GetPayloads
+    | ReadStream
     | ListDeadLetters
     | GetDeadLetter
     | ListDropped
@@ -179,7 +249,9 @@ Reply = (
     Found
     | Number
     | PositionIs
+    | GroupsAre
     | PayloadsAre
+    | StreamIs
     | DeadLettersAre
     | DeadLetterIs
     | DroppedAre

@@ -26,6 +26,7 @@ _COMMANDS: Final = {
     "files": "holdfast.cli.files:files",
     "logs": "holdfast.cli.logs:logs",
     "restart": "holdfast.cli.children:restart",
+    "sessions": "holdfast.cli.sessions:sessions",
     "start": "holdfast.cli.start:start",
     "status": "holdfast.cli.status:status",
     "stop": "holdfast.cli.stop:stop",
