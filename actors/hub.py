@@ -31,8 +31,10 @@ from holdfast.actors.hub_state import (
     Checkpoint,
     HubCache,
     HubCheckpoints,
+    HubFiles,
     HubSessions,
     HubSupervision,
+    HubTracker,
     Session,
 )
 from holdfast.actors.monitors import WaitingMonitor
@@ -71,6 +73,8 @@ class Hub(Blocking):
         self.sessions = HubSessions(runner, self._driver)
         self.cache = HubCache(runner)
         self.checkpoints = HubCheckpoints(runner)
+        self.files = HubFiles(runner)
+        self.tracker = HubTracker(runner)
         self.supervision = HubSupervision(runner)
         for name in EARLY:
             self._driver.open(name)

@@ -1,15 +1,34 @@
-"""Sessions, checkpoints and supervisors as a synchronous program uses them; keeps nothing."""
+"""Sessions, checkpoints, files, trackers and supervisors as a synchronous program uses them.
+
+Keeps nothing.
+"""
 
 from __future__ import annotations
 
-from holdfast.actors import checkpoint_calls, load_calls, session_calls, supervision_calls
+from holdfast.actors import (
+    checkpoint_calls,
+    file_calls,
+    load_calls,
+    session_calls,
+    supervision_calls,
+    tracker_calls,
+)
 from holdfast.actors.calls import Blocking, Runner, blocking
 from holdfast.actors.checkpoint_calls import Checkpoint
 from holdfast.actors.holdings import Hold, Holding
 from holdfast.actors.renewals import Driver
 from holdfast.actors.session_calls import Session
 
-__all__ = ["Checkpoint", "HubCache", "HubCheckpoints", "HubSessions", "HubSupervision", "Session"]
+__all__ = [
+    "Checkpoint",
+    "HubCache",
+    "HubCheckpoints",
+    "HubFiles",
+    "HubSessions",
+    "HubSupervision",
+    "HubTracker",
+    "Session",
+]
 
 
 class HubSessions(Blocking):
@@ -74,3 +93,35 @@ class HubSupervision(Blocking):
     restart_child = blocking(supervision_calls.restart_child)
     delete_child = blocking(supervision_calls.delete_child)
     reports = blocking(supervision_calls.reports)
+
+
+class HubFiles(Blocking):
+    """``hub.files``."""
+
+    append = blocking(file_calls.append_record)
+    read = blocking(file_calls.read_records)
+    export = blocking(file_calls.export_log)
+    delete = blocking(file_calls.delete_log)
+    list = blocking(file_calls.list_logs)
+    put_result = blocking(file_calls.put_result)
+    get_result = blocking(file_calls.get_result)
+    delete_result = blocking(file_calls.delete_result)
+    list_results = blocking(file_calls.list_results)
+    stats = blocking(file_calls.files_stats)
+
+
+class HubTracker(Blocking):
+    """``hub.tracker``."""
+
+    begin = blocking(tracker_calls.begin)
+    update = blocking(tracker_calls.update)
+    finish = blocking(tracker_calls.finish)
+    fail = blocking(tracker_calls.fail)
+    cancel = blocking(tracker_calls.cancel)
+    get = blocking(tracker_calls.get)
+    list = blocking(tracker_calls.list_requests)
+    interrupted = blocking(tracker_calls.interrupted)
+    take = blocking(tracker_calls.take)
+    acquire = blocking(tracker_calls.acquire)
+    limits = blocking(tracker_calls.limits)
+    stats = blocking(tracker_calls.tracker_stats)

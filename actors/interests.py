@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_right
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final, Generic, TypeVar
 
 import msgspec
@@ -106,12 +106,13 @@ class Interests(Generic[W]):
         self.looked = seq
         for interest in self._all.values():
             interest.since = seq
+            del interest.hits[:]
 
-    def look(self, first: int, block: Block) -> list[Interest[W]]:
+    def look(self, seqs: Sequence[int], block: Block) -> list[Interest[W]]:
         """Note the events of a block that are new; those that are to be called."""
         hit: list[Interest[W]] = []
         by_session, by_source, of_type = self._by_session, self._by_source, self._of_type
-        for seq, mentioned in enumerate(block.mentions(), first):
+        for seq, mentioned in zip(seqs, block.mentions(), strict=True):
             if seq <= self.looked:
                 continue
             _, type, source, _, session, _ = mentioned
@@ -127,7 +128,7 @@ class Interests(Generic[W]):
                     if not interest.is_new:
                         interest.is_new = True
                         hit.append(interest)
-        self.looked = first + block.count - 1
+        self.looked = seqs[-1]
         return [interest for interest in hit if self._is_to_be_called(interest)]
 
     @staticmethod

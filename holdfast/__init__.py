@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from holdfast import aio
     from holdfast.actors.agent import Agent
     from holdfast.actors.hub import Event, Hub
+    from holdfast.actors.messages.tracker import Retry, SlidingWindow, TokenBucket
     from holdfast.actors.monitors import Down
     from holdfast.client import connect
     from holdfast.errors import (
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
         ActorGone,
         AlreadyRunningError,
         AskTimeoutError,
+        CapacityError,
         ChildError,
         ConfigError,
         Conflict,
@@ -52,6 +54,7 @@ __all__ = [
     "Agent",
     "AlreadyRunningError",
     "AskTimeoutError",
+    "CapacityError",
     "ChildError",
     "ConfigError",
     "Conflict",
@@ -72,9 +75,12 @@ __all__ = [
     "OwnedError",
     "ProtocolError",
     "RemoteError",
+    "Retry",
     "SchemaError",
+    "SlidingWindow",
     "StartError",
     "StorageError",
+    "TokenBucket",
     "UnknownActorError",
     "VersionError",
     "__version__",
@@ -88,6 +94,9 @@ _HOMES = {
     "Down": "holdfast.actors.monitors",
     "Event": "holdfast.actors.hub",
     "Hub": "holdfast.actors.hub",
+    "Retry": "holdfast.actors.messages.tracker",
+    "SlidingWindow": "holdfast.actors.messages.tracker",
+    "TokenBucket": "holdfast.actors.messages.tracker",
     "connect": "holdfast.client",
 }
 

@@ -11,6 +11,7 @@ HoldfastError
 |  |- DiskFullError       there was no room for it; it may be tried again
 |  |- SchemaError         the file is no holdfast database, or of a newer holdfast
 |  |- FencedError         a newer writer owns the database; this one must end
+|- CapacityError          a bound of the configuration is reached; later there may be room
 |- Conflict               the expected version is not the current one
 |- DeliveryError          a message was not delivered or not answered
 |  |- ActorDied           the actor died with the request in hand
@@ -37,6 +38,7 @@ __all__ = [
     "ActorGone",
     "AlreadyRunningError",
     "AskTimeoutError",
+    "CapacityError",
     "ChildError",
     "ConfigError",
     "Conflict",
@@ -139,6 +141,10 @@ class SchemaError(StorageError):
 
 class FencedError(StorageError):
     """A writer with a higher epoch owns the database."""
+
+
+class CapacityError(HoldfastError):
+    """A bound of the configuration is reached; nothing was changed.  The message names the key."""
 
 
 class Conflict(HoldfastError):

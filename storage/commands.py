@@ -20,6 +20,7 @@ from holdfast.storage.records import (
     StoreDeadLetter,
 )
 from holdfast.storage.session_records import SessionsStored, StoreSessions
+from holdfast.storage.stream_records import AppendStream, StreamAppended
 from holdfast.storage.subscriber_records import (
     AcknowledgeEvents,
     EventsAcknowledged,
@@ -36,6 +37,7 @@ Once = (
     KeepAnswer
     | StoreSessions
     | StoreCheckpoint
+    | AppendStream
     | StoreSubscriber
     | AcknowledgeEvents
     | RemoveSubscriber
@@ -44,6 +46,7 @@ OnceOutcome = (
     AnswerKept
     | SessionsStored
     | CheckpointStored
+    | StreamAppended
     | SubscriberStored
     | EventsAcknowledged
     | SubscriberRemoved

@@ -11,10 +11,14 @@ from holdfast.errors import HoldfastError, StorageError
 from holdfast.storage.commands import Command, Outcome
 from holdfast.storage.reader_ports import (
     CheckpointReader,
+    CountReader,
     EventReader,
     LossReader,
+    PayloadReader,
     SessionReader,
+    StreamReader,
     SubscriberReader,
+    TreeReader,
 )
 from holdfast.storage.records import Mark, Position
 
@@ -87,10 +91,14 @@ class Database(Protocol):
 
 class Reader(
     EventReader,
+    PayloadReader,
+    StreamReader,
     LossReader,
     SessionReader,
     CheckpointReader,
     SubscriberReader,
+    TreeReader,
+    CountReader,
     Protocol,
 ):
     """A reading side: sees what is committed, never waits for the writer, never stops it."""

@@ -11,7 +11,9 @@ from holdfast.storage.sqlite_checkpoints import CheckpointTable
 from holdfast.storage.sqlite_events import EventTable
 from holdfast.storage.sqlite_once import Handler
 from holdfast.storage.sqlite_sessions import SessionTable
+from holdfast.storage.sqlite_streams import StreamTable
 from holdfast.storage.sqlite_subscribers import SubscriberTable
+from holdfast.storage.stream_records import AppendStream
 from holdfast.storage.subscriber_records import (
     AcknowledgeEvents,
     RemoveSubscriber,
@@ -25,10 +27,12 @@ def handlers_of(
     connection: apsw.Connection, *, events: EventTable, clock: Clock
 ) -> dict[type, Handler]:
     """By type of command.  ``clock`` dates what a command changes without saying when."""
+    streams = StreamTable(connection, events=events)
     sessions = SessionTable(connection, events=events)
     checkpoints = CheckpointTable(connection)
     subscribers = SubscriberTable(connection, events=events, clock=clock)
     return {
+        AppendStream: streams.append,
         StoreSessions: sessions.store,
         StoreCheckpoint: checkpoints.store,
         StoreSubscriber: subscribers.store,

@@ -30,9 +30,11 @@ from holdfast.supervisors.settings import (
     AgentSettings,
     CheckpointsSettings,
     ChildSettings,
+    FilesSettings,
     LogSettings,
     QuerySettings,
     SessionsSettings,
+    TrackerSettings,
     WriterSettings,
 )
 from holdfast.supervisors.spec import ChildStart
@@ -45,10 +47,12 @@ PRELOAD: Final = (
     "cachetools",
     "holdfast.actors.agent",
     "holdfast.actors.checkpoints",
+    "holdfast.actors.files",
     "holdfast.actors.hub",
     "holdfast.actors.log",
     "holdfast.actors.query",
     "holdfast.actors.sessions",
+    "holdfast.actors.tracker",
     "holdfast.actors.writer",
     "holdfast.storage.sqlite",
 )
@@ -96,6 +100,10 @@ def make_actor(
             actor = _writer(start, mailbox, clock)
         case QuerySettings() | LogSettings() | SessionsSettings() | CheckpointsSettings():
             actor = _reading_actor(start, run, mailbox, clock)
+        case FilesSettings():
+            actor = _files(start, run, mailbox, clock)
+        case TrackerSettings():
+            actor = _tracker(run, mailbox, clock)
         case AgentSettings():
             return _agent(start, run, mailbox, records.pulse, clock, stack)
         case _:
@@ -124,6 +132,7 @@ def _writer(start: ChildStart, mailbox: Callable[..., Mailbox], clock: Clock) ->
             environment.database,
             daemon=environment.daemon,
             durability=environment.durability,
+            payload_bytes=environment.payload_bytes,
             clock=clock,
         ),
         sync_interval=environment.sync_interval,
@@ -204,6 +213,46 @@ def _log(
         daemon=start.environment.daemon,
         thresholds=Thresholds(run.sync_at, run.drop_at, run.flush_at),
     )
+
+
+def _files(
+    start: ChildStart, run: FilesSettings, mailbox: Callable[..., Mailbox], clock: Clock
+) -> HostedActor:
+    from holdfast.actors.files import FilesActor
+    from holdfast.actors.messages import files
+    from holdfast.storage.file_catalog import Catalog
+    from holdfast.storage.response_logs import Rotation
+
+    environment = start.environment
+    folder = Path(environment.data_dir, run.path)
+    return construct(
+        FilesActor,
+        mailbox=mailbox(decode=files.decode_request),
+        open_catalog=partial(Catalog, folder, max_bytes=run.max_bytes),
+        rotation=Rotation(
+            max_bytes=run.rotate_bytes, daily=run.rotate_daily, open_files=run.open_files
+        ),
+        durability=environment.durability,
+        sync_interval=environment.sync_interval,
+        clock=clock,
+    )
+
+
+def _tracker(run: TrackerSettings, mailbox: Callable[..., Mailbox], clock: Clock) -> HostedActor:
+    from holdfast.actors.messages import tracker
+    from holdfast.actors.tracker import TrackerActor, TrackerLimits
+
+    limits = TrackerLimits(
+        max_requests=run.max_requests,
+        max_bytes=run.max_bytes,
+        keep=run.keep,
+        max_kept=run.max_kept,
+        max_limiters=run.max_limiters,
+        max_waiting=run.max_waiting,
+        limits=run.limits,
+    )
+    box = mailbox(decode=tracker.decode_request)
+    return construct(TrackerActor, mailbox=box, limits=limits, clock=clock)
 
 
 def _agent(

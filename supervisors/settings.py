@@ -11,6 +11,8 @@ from typing import Annotated, Final, Literal
 import msgspec
 from msgspec import Meta
 
+from holdfast.actors.messages.tracker import RateLimit
+
 __all__ = [
     "ACTORS",
     "ActorSettings",
@@ -19,6 +21,7 @@ __all__ = [
     "ChildSettings",
     "DaemonSettings",
     "Durability",
+    "FilesSettings",
     "LogLevel",
     "LogSettings",
     "OutboxPolicy",
@@ -30,6 +33,7 @@ __all__ = [
     "StorageSettings",
     "Strategy",
     "SupervisorSettings",
+    "TrackerSettings",
     "WriterSettings",
 ]
 
@@ -46,6 +50,8 @@ Count = Annotated[int, Meta(ge=0, le=2**53, description="a whole number >= 0")]
 Flag = Annotated[bool, Meta(description="a boolean")]
 Fraction = Annotated[float, Meta(ge=0, lt=1, description="a fraction, 0 to less than 1")]
 Limit = Annotated[int, Meta(ge=1, le=2**53, description="a whole number >= 1")]
+
+Most = Annotated[int, Meta(ge=1, le=100_000, description="a number, 1 to 100000")]
 
 Restart = Literal["permanent", "transient", "temporary"]
 Strategy = Literal["one_for_one", "one_for_all", "rest_for_one"]
@@ -79,7 +85,10 @@ class DaemonSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StorageSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """``[storage]``; ``path`` is relative to ``data_dir``."""
+    """``[storage]``; ``path`` is relative to ``data_dir``.
+
+    ``payload_bytes`` of JSON text: more of it in an event is stored apart; 0 is never.
+    """
 
     backend: Annotated[
         Literal["sqlite"], Meta(description='"sqlite", the only one of this version')
@@ -87,6 +96,7 @@ class StorageSettings(msgspec.Struct, frozen=True, kw_only=True):
     path: Text = "holdfast.db"
     durability: Durability = "committed"
     sync_interval: Period = 1.0
+    payload_bytes: Count = 8_192
 
 
 class SupervisorSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -194,6 +204,45 @@ class CheckpointsSettings(ActorSettings, frozen=True, kw_only=True, tag="checkpo
     """``[actors.checkpoints]``."""
 
 
+class FilesSettings(ActorSettings, frozen=True, kw_only=True, tag="files"):
+    """``[actors.files]``; ``path`` is relative to ``data_dir``.
+
+    ``max_bytes`` of all files together; a session's file is rotated at ``rotate_bytes``, and with
+    ``rotate_daily`` on the next UTC day.
+    """
+
+    path: Text = "files"
+    max_bytes: Annotated[int, Meta(ge=2**20, le=2**53, description="a number >= 1048576")] = 2**30
+    rotate_bytes: Annotated[
+        int, Meta(ge=4096, le=256 * 1024 * 1024, description="a number, 4096 to 268435456")
+    ] = 8 * 1024 * 1024
+    rotate_daily: Flag = True
+    open_files: Annotated[int, Meta(ge=1, le=4096, description="a number, 1 to 4096")] = 64
+
+
+class TrackerSettings(ActorSettings, frozen=True, kw_only=True, tag="tracker"):
+    """``[actors.tracker]``; ``max_bytes`` of the texts of requests, ``keep`` in seconds.
+
+    The state has to fit in one message, when a checkpoint asks for it.
+    """
+
+    max_requests: Most = 10_000
+    max_bytes: Annotated[
+        int, Meta(ge=4096, le=6 * 1024 * 1024, description="a number, 4096 to 6291456")
+    ] = 4 * 1024 * 1024
+    keep: Seconds = 300.0
+    max_kept: Count = 1_000
+    max_limiters: Most = 10_000
+    max_waiting: Count = 1_000
+    limits: Annotated[
+        dict[str, RateLimit],
+        Meta(
+            description='a table of rate limits: { kind = "token_bucket", rate = 10.0, burst = 20 '
+            '} or { kind = "sliding_window", limit = 100, period = 60.0 }'
+        ),
+    ] = {}
+
+
 class AgentSettings(ActorSettings, frozen=True, kw_only=True, tag="agent"):
     """``[agents.NAME]``; ``options`` are the keyword arguments of the class.
 
@@ -230,6 +279,8 @@ ChildSettings = (
     | LogSettings
     | SessionsSettings
     | CheckpointsSettings
+    | FilesSettings
+    | TrackerSettings
     | AgentSettings
 )
 
@@ -240,6 +291,8 @@ ACTORS: Final[dict[str, type[ActorSettings]]] = {
     "log": LogSettings,
     "sessions": SessionsSettings,
     "checkpoints": CheckpointsSettings,
+    "files": FilesSettings,
+    "tracker": TrackerSettings,
 }
 
 

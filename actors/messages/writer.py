@@ -25,6 +25,7 @@ from holdfast.storage.records import (
     StoreDeadLetter,
 )
 from holdfast.storage.session_records import SessionsStored, StoreSessions
+from holdfast.storage.stream_records import AppendStream, StreamAppended
 from holdfast.storage.subscriber_records import (
     AcknowledgeEvents,
     EventsAcknowledged,
@@ -156,6 +157,7 @@ Request = (
     | Skip
     | KeepDeadLetter
     | DiscardDeadLetter
+    | AppendStream
     | StoreSessions
     | StoreCheckpoint
     | StoreSubscriber
@@ -170,6 +172,7 @@ Request = (
 )
 Reply = (
     Appended
+    | StreamAppended
     | SessionsStored
     | CheckpointStored
     | SubscriberStored
