@@ -28,6 +28,7 @@ from benchmarks import (
     peers,
     restart,
     ring,
+    sessions,
     start,
     subscribers,
     supervision,
@@ -50,6 +51,7 @@ BENCHMARKS: Final[dict[str, Callable[[Budget], list[Figure]]]] = {
     "start": start.run,
     "memory": memory.run,
     "ring": ring.run,
+    "sessions": sessions.run,
     "subscribers": subscribers.run,
 }
 ASKED_FOR: Final = {"peers"}  # need the extra, which ./run installs when it reads the name
