@@ -27,8 +27,10 @@ from holdfast.actors.messages.query import (
     ReadOn,
     Reply,
     Request,
+    SearchText,
 )
 from holdfast.actors.subscriber_answers import answer_subscribers
+from holdfast.actors.text_answers import answer_search
 from holdfast.actors.tree_answers import answer_about_trees
 from holdfast.storage.ports import NoDatabaseError, Reader
 
@@ -56,6 +58,8 @@ class QueryActor(HostedActor):
                 return answer_about_events(reader, message)
             case GetChain() | FindAround() | FindBelow() | CountGroups():
                 return answer_about_trees(reader, message)
+            case SearchText():
+                return answer_search(reader, message)
             case ListDeadLetters() | GetDeadLetter() | ListDropped():
                 return answer_about_losses(reader, message)
             case ReadOn() | ListSubscribers():

@@ -9,6 +9,7 @@ from holdfast.storage.sqlite_loss_reader import LossReading
 from holdfast.storage.sqlite_payload_reader import PayloadReading
 from holdfast.storage.sqlite_session_reader import SessionReading
 from holdfast.storage.sqlite_subscriber_reader import SubscriberReading
+from holdfast.storage.sqlite_text_reader import TextReading
 from holdfast.storage.sqlite_tree_reader import TreeReading
 
 __all__ = ["SqliteReader"]
@@ -18,6 +19,7 @@ class SqliteReader(
     SubscriberReading,
     TreeReading,
     CountReading,
+    TextReading,
     EventReading,
     PayloadReading,
     LossReading,
