@@ -124,11 +124,13 @@ class Fetches:
         end = began + SLICE
         is_done = self._look(end)
         answered = 0
-        while (self._called or self._arrived) and self._monotonic() < end:
+        while self._called or self._arrived:
             if self._called:
                 answered += self._answer_all(self._called.popleft())
             else:
                 answered += self._answer_or_wait(self._arrived.popleft())
+            if self._monotonic() > end:
+                break
         self._pages.forget()
         now = self._monotonic()
         self._next = now + PAUSE * (now - began + answered * COST)
@@ -175,9 +177,10 @@ class Fetches:
                 self._answer_all(interest)
             interests.restart(ring.first_seq - 1)
         for held in ring.since(interests.looked):
+            self._called.extend(interests.look(held.seqs, held.block))
             if self._monotonic() > end:
                 return False
-            self._called.extend(interests.look(held.seqs, held.block))
+        interests.looked = ring.last_seq  # the newest numbers may be of events deleted since
         return True
 
     def _arrive(self, waiting: _Waiting) -> None:

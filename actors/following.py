@@ -137,9 +137,10 @@ class Following:
             self._on_gap(gap)
 
     def _position_at(self, moment_us: int) -> Steps[int]:
-        """Before the first event of that time or a later one; else the newest one."""
+        """Before the first event asked for of that time or a later one; else the newest one."""
         newest = yield from self._newest()
-        wanted = EventFilter(since_us=moment_us, after=0, before=newest + 1)
+        conditions = {"since_us": moment_us, "after": 0, "before": newest + 1}
+        wanted = msgspec.structs.replace(self._wanted, **conditions)
         found = yield Ask("query", query.QueryEvents(wanted, 1), self.timeout)
         return found.events[0].seq - 1 if found.events else newest
 

@@ -106,6 +106,7 @@ class Interests(Generic[W]):
         self.looked = seq
         for interest in self._all.values():
             interest.since = seq
+            del interest.hits[:]
 
     def look(self, seqs: Sequence[int], block: Block) -> list[Interest[W]]:
         """Note the events of a block that are new; those that are to be called."""

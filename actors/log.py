@@ -340,9 +340,8 @@ class LogActor(WriterBackedActor):
             case log.Stats():
                 ring, relays = self._ring, self._relays
                 filled = (len(ring), ring.capacity, relays.events, ring.last_seq)
-                return log.LogStats(
-                    *filled, self._pressure.mode, relays.load, self._pressure.dropped
-                )
+                state = (self._pressure.mode, relays.load, self._pressure.dropped)
+                return log.LogStats(*filled, *state, len(self._fetches))
             case _:
                 assert_never(message)
 

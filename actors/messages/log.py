@@ -176,7 +176,8 @@ class Passed(msgspec.Struct, frozen=True, array_like=True, tag="passed"):
 class LogStats(msgspec.Struct, frozen=True, array_like=True, tag="log_stats"):
     """Events in the ring, of how many it holds; waiting for their commit; the newest number.
 
-    ``load`` counts all that senders wait for, ``dropped`` what this life of the log did not keep.
+    ``load`` counts all that senders wait for, ``dropped`` what this life of the log did not keep,
+    ``fetches`` the subscribers that wait for events.
     """
 
     ring: int
@@ -186,6 +187,7 @@ class LogStats(msgspec.Struct, frozen=True, array_like=True, tag="log_stats"):
     mode: Mode = "async"
     load: int = 0
     dropped: int = 0
+    fetches: int = 0
 
 
 Request = Emit | Omit | Tail | Query | Count | Fetch | Barrier | Advance | Stats
