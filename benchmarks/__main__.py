@@ -26,6 +26,7 @@ from benchmarks import (
     load,
     memory,
     peers,
+    queries,
     restart,
     ring,
     start,
@@ -50,6 +51,7 @@ BENCHMARKS: Final[dict[str, Callable[[Budget], list[Figure]]]] = {
     "start": start.run,
     "memory": memory.run,
     "ring": ring.run,
+    "queries": queries.run,
     "subscribers": subscribers.run,
 }
 ASKED_FOR: Final = {"peers"}  # need the extra, which ./run installs when it reads the name
