@@ -89,7 +89,7 @@ def _reading(viewer: apsw.Connection, where: str) -> Callable[[], Round]:
     sql = f"SELECT {COLUMNS} FROM events WHERE {where} LIMIT {LIMIT}"
 
     def read() -> None:
-        rows = viewer.execute(sql).fetchall()
+        rows: list[Any] = viewer.execute(sql).fetchall()
         assert len([msgspec.json.decode(row[12]) for row in rows]) == LIMIT
 
     return lambda: [microseconds / 1000 for microseconds in timed(CALLS, read)]
@@ -167,7 +167,10 @@ def _costs(budget: Budget) -> list[Figure]:
             _writing(with_places, placed),
             _writing(with_text, plain),
         )
-        sizes = [Path(name, each, "holdfast.db").stat().st_size for each in ("plain", "text")]
+        names = ("plain", "text")
+        for database in (bare, with_text):
+            database.close()  # which leaves all of it in the file
+        sizes = [Path(name, each, "holdfast.db").stat().st_size for each in names]
     grown = [[sizes[1] / sizes[0]]]
     return [
         compare("writer: with subject, correlation, root", "1/s", ours, floor, better="higher"),
