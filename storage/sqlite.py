@@ -20,6 +20,7 @@ from holdfast.errors import (
     GapError,
     HoldfastError,
     InvalidInputError,
+    NotFoundError,
     StorageError,
 )
 from holdfast.storage.commands import Command, Outcome
@@ -46,6 +47,7 @@ from holdfast.storage.sqlite_once import OnceOnly
 from holdfast.storage.sqlite_payloads import PayloadTable
 from holdfast.storage.sqlite_reader import SqliteReader
 from holdfast.storage.sqlite_text import TextIndex
+from holdfast.storage.sqlite_threads import release_threads
 from holdfast.storage.sqlite_wal import WalKeeper
 
 __all__ = ["SqliteDatabase", "SqliteReader"]
@@ -167,9 +169,13 @@ class SqliteDatabase:
     def forget(self, sender: str, incarnation: str) -> None:
         """Drop marks and kept results of a sender that is gone for good."""
         try:
-            self._transact(lambda: self._marks.forget(sender, incarnation))
+            self._transact(lambda: self._forget(sender, incarnation))
         except apsw.Error as error:
             raise storage_error(error, self.path) from error
+
+    def _forget(self, sender: str, incarnation: str) -> None:
+        self._marks.forget(sender, incarnation)
+        release_threads(self._connection, sender, incarnation)
 
     def sync(self) -> None:
         """Everything committed so far survives power loss when it returns.
@@ -284,7 +290,7 @@ class SqliteDatabase:
                     return self._store_letter(command)
                 case _:
                     return self._once.run(command)
-        except (InvalidInputError, Conflict, ExpiredError, GapError) as error:
+        except (InvalidInputError, Conflict, NotFoundError, ExpiredError, GapError) as error:
             return error
 
     def _append(self, command: AppendEvents) -> Appended:

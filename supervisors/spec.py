@@ -75,6 +75,7 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
     log_dir: str = ""
     log_max_bytes: int = 10_000_000
     log_backups: int = 3
+    farewell: float = 0.0  # seconds for a checkpoint before the stop; 0 = none is made
     report_to: str | None = None  # the actor that gets the supervisors' reports as events
 
     @property
