@@ -8,7 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from holdfast.actors import event_calls, stream_calls, subscriber_calls, tree_calls
+from holdfast.actors import (
+    event_calls,
+    stream_calls,
+    subscriber_calls,
+    text_calls,
+    tree_calls,
+)
 from holdfast.actors.calls import Blocking, Runner, blocking
 from holdfast.actors.event_calls import Event, EventCounters
 from holdfast.actors.event_encoding import EventEncoder
@@ -105,6 +111,7 @@ class HubEvents(Blocking, EventCounters):
     chain = blocking(tree_calls.chain_of)
     tree = blocking(tree_calls.tree_around)
     aggregate = blocking(tree_calls.aggregate_events)
+    search = blocking(text_calls.search_events)
 
     def subscribe(
         self,

@@ -26,6 +26,7 @@ from benchmarks import (
     load,
     memory,
     peers,
+    queries,
     restart,
     ring,
     sessions,
@@ -52,6 +53,7 @@ BENCHMARKS: Final[dict[str, Callable[[Budget], list[Figure]]]] = {
     "memory": memory.run,
     "ring": ring.run,
     "sessions": sessions.run,
+    "queries": queries.run,
     "subscribers": subscribers.run,
 }
 ASKED_FOR: Final = {"peers"}  # need the extra, which ./run installs when it reads the name

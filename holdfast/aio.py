@@ -18,7 +18,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
-from holdfast.actors import calls, event_calls, stream_calls, subscriber_calls, tree_calls
+from holdfast.actors import (
+    calls,
+    event_calls,
+    stream_calls,
+    subscriber_calls,
+    text_calls,
+    tree_calls,
+)
 from holdfast.actors.calls import Awaited, awaited
 from holdfast.actors.counters import Counters
 from holdfast.actors.event_calls import Event, EventCounters
@@ -272,6 +279,7 @@ class Events(Awaited, EventCounters):
     chain = awaited(tree_calls.chain_of)
     tree = awaited(tree_calls.tree_around)
     aggregate = awaited(tree_calls.aggregate_events)
+    search = awaited(text_calls.search_events)
 
     def subscribe(
         self,

@@ -16,6 +16,7 @@ from holdfast.cli.appending import append
 from holdfast.cli.daemon import connected
 from holdfast.cli.event_counts import stats
 from holdfast.cli.event_lines import print_event
+from holdfast.cli.event_search import search
 from holdfast.cli.event_trees import chain, tree
 from holdfast.cli.export_formats import FORMATS, Format, formatted
 from holdfast.cli.filters import Filters, filter_options, pages
@@ -34,7 +35,7 @@ def events() -> None:
     """Read, follow, import and export events."""
 
 
-for command in (import_, append, chain, tree, stats):
+for command in (import_, append, chain, tree, stats, search):
     events.add_command(command)
 
 
