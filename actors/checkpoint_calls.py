@@ -178,10 +178,11 @@ def _evictable(owned: records.ThreadOwned, end: float) -> Steps[int]:
 
 def _owned(owned: records.ThreadOwned) -> OwnedError:
     owner = owned.owner
-    how = "writes" if owner.is_present else "took over"
+    verb = "is written by" if owner.is_present else "was taken over by"
     return OwnedError(
-        f"{owner.sender} (life {owner.incarnation}) {how} thread {owned.agent!r}: fork it, or "
-        "take it over with takeover=True, and that one is refused"
+        f"thread {owned.agent!r} of checkpoints",
+        owner=f"{owner.sender} (life {owner.incarnation})",
+        how=f"{verb} {{}}: fork it, or take it over with takeover=True, and that one is refused",
     )
 
 

@@ -6,16 +6,28 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any, Final, get_args
 
-from holdfast.actors.messages import barrier, checkpoints, log, query, sessions, supervisor, writer
+from holdfast.actors.messages import (
+    barrier,
+    checkpoints,
+    files,
+    log,
+    query,
+    sessions,
+    supervisor,
+    tracker,
+    writer,
+)
 
 __all__ = ["decode_reply_of", "takes_part"]
 
 _TYPED: Final[dict[str, Callable[[bytes], Any]]] = {
     "checkpoints": checkpoints.decode_reply,
+    "files": files.decode_reply,
     "log": log.decode_reply,
     "query": query.decode_reply,
     "root": supervisor.decode_reply,
     "sessions": sessions.decode_reply,
+    "tracker": tracker.decode_reply,
     "writer": writer.decode_reply,
 }
 

@@ -10,9 +10,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from holdfast import aio
+    from holdfast import aio, changes
     from holdfast.actors.agent import Agent
     from holdfast.actors.hub import Event, Hub
+    from holdfast.actors.messages.tracker import Retry, SlidingWindow, TokenBucket
     from holdfast.actors.monitors import Down
     from holdfast.client import connect
     from holdfast.errors import (
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
         ActorGone,
         AlreadyRunningError,
         AskTimeoutError,
+        CapacityError,
         ChildError,
         ConfigError,
         Conflict,
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
         FrameError,
         HoldfastError,
         InvalidInputError,
+        NoSessionError,
+        NotFoundError,
         OutboxFullError,
         OwnedError,
         ProtocolError,
@@ -51,6 +55,7 @@ __all__ = [
     "Agent",
     "AlreadyRunningError",
     "AskTimeoutError",
+    "CapacityError",
     "ChildError",
     "ConfigError",
     "Conflict",
@@ -66,17 +71,23 @@ __all__ = [
     "HoldfastError",
     "Hub",
     "InvalidInputError",
+    "NoSessionError",
+    "NotFoundError",
     "OutboxFullError",
     "OwnedError",
     "ProtocolError",
     "RemoteError",
+    "Retry",
     "SchemaError",
+    "SlidingWindow",
     "StartError",
     "StorageError",
+    "TokenBucket",
     "UnknownActorError",
     "VersionError",
     "__version__",
     "aio",
+    "changes",
     "connect",
 ]
 
@@ -86,6 +97,9 @@ _HOMES = {
     "Down": "holdfast.actors.monitors",
     "Event": "holdfast.actors.hub",
     "Hub": "holdfast.actors.hub",
+    "Retry": "holdfast.actors.messages.tracker",
+    "SlidingWindow": "holdfast.actors.messages.tracker",
+    "TokenBucket": "holdfast.actors.messages.tracker",
     "connect": "holdfast.client",
 }
 
@@ -104,8 +118,8 @@ def __getattr__(name: str) -> object:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     if name == "__version__":
         value: object = _installed_version()
-    elif name == "aio":
-        value = import_module("holdfast.aio")
+    elif name in ("aio", "changes"):
+        value = import_module(f"holdfast.{name}")
     else:
         value = getattr(import_module(_HOMES.get(name, "holdfast.errors")), name)
     globals()[name] = value  # the next look-up is an ordinary one

@@ -38,6 +38,8 @@ from holdfast.storage.records import (
     StoreDeadLetter,
 )
 from holdfast.storage.session_records import SessionsStored, StoreSessions
+from holdfast.storage.state_records import ChangeState, StateChanged
+from holdfast.storage.stream_records import AppendStream, StreamAppended
 from holdfast.storage.subscriber_records import (
     AcknowledgeEvents,
     EventsAcknowledged,
@@ -54,6 +56,8 @@ Once = (
     KeepAnswer
     | StoreSessions
     | StoreCheckpoint
+    | ChangeState
+    | AppendStream
     | StoreParts
     | ClaimThread
     | ForkCheckpoint
@@ -69,6 +73,8 @@ OnceOutcome = (
     AnswerKept
     | SessionsStored
     | CheckpointStored
+    | StateChanged
+    | StreamAppended
     | PartsMissing
     | PartsStored
     | ThreadClaimed

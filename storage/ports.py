@@ -16,6 +16,8 @@ from holdfast.storage.reader_ports import (
     LossReader,
     PayloadReader,
     SessionReader,
+    StateReader,
+    StreamReader,
     SubscriberReader,
     TreeReader,
 )
@@ -91,9 +93,11 @@ class Database(Protocol):
 class Reader(
     EventReader,
     PayloadReader,
+    StreamReader,
     LossReader,
     SessionReader,
     CheckpointReader,
+    StateReader,
     SubscriberReader,
     TreeReader,
     CountReader,

@@ -20,6 +20,7 @@ from holdfast.errors import (
     GapError,
     HoldfastError,
     InvalidInputError,
+    NotFoundError,
     StorageError,
 )
 from holdfast.storage.commands import Command, Outcome
@@ -268,7 +269,7 @@ class SqliteDatabase:
                     return self._store_letter(command)
                 case _:
                     return self._once.run(command)
-        except (InvalidInputError, Conflict, ExpiredError, GapError) as error:
+        except (InvalidInputError, Conflict, NotFoundError, ExpiredError, GapError) as error:
             return error
 
     def _append(self, command: AppendEvents) -> Appended:

@@ -20,7 +20,11 @@ from holdfast.storage.sqlite_checkpoints import CheckpointTable
 from holdfast.storage.sqlite_events import EventTable
 from holdfast.storage.sqlite_once import Handler
 from holdfast.storage.sqlite_sessions import SessionTable
+from holdfast.storage.sqlite_state import StateTables
+from holdfast.storage.sqlite_streams import StreamTable
 from holdfast.storage.sqlite_subscribers import SubscriberTable
+from holdfast.storage.state_records import ChangeState
+from holdfast.storage.stream_records import AppendStream
 from holdfast.storage.subscriber_records import (
     AcknowledgeEvents,
     RemoveSubscriber,
@@ -34,10 +38,13 @@ def handlers_of(
     connection: apsw.Connection, *, events: EventTable, clock: Clock
 ) -> dict[type, Handler]:
     """By type of command.  ``clock`` dates what a command changes without saying when."""
+    streams = StreamTable(connection, events=events)
     sessions = SessionTable(connection, events=events)
     checkpoints = CheckpointTable(connection, clock=clock)
+    state = StateTables(connection, events=events, clock=clock)
     subscribers = SubscriberTable(connection, events=events, clock=clock)
     return {
+        AppendStream: streams.append,
         StoreSessions: sessions.store,
         StoreCheckpoint: checkpoints.store,
         StoreParts: checkpoints.store_parts,
@@ -47,6 +54,7 @@ def handlers_of(
         UnpinCheckpoint: checkpoints.unpin,
         PruneCheckpoints: checkpoints.prune,
         EnrolParticipant: checkpoints.enrol,
+        ChangeState: state.change,
         StoreSubscriber: subscribers.store,
         AcknowledgeEvents: subscribers.acknowledge,
         RemoveSubscriber: subscribers.remove,

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import msgspec
 
+from holdfast.actors.messages.state import StateReply, StateRequest
 from holdfast.storage.records import (
     DeadLetter,
     Dropped,
@@ -39,8 +40,10 @@ __all__ = [
     "PositionIs",
     "QueryEvents",
     "ReadOn",
+    "ReadStream",
     "Reply",
     "Request",
+    "StreamIs",
     "SubscribersAre",
     "decode_reply",
     "decode_request",
@@ -134,6 +137,14 @@ class GetPayloads(msgspec.Struct, frozen=True, array_like=True, tag="get_payload
     refs: list[str]
 
 
+class ReadStream(msgspec.Struct, frozen=True, array_like=True, tag="read_stream"):
+    """The first ``limit`` events of a stream behind a version.  Reply: StreamIs."""
+
+    stream: str
+    after_version: int = 0
+    limit: int = 100
+
+
 class Found(msgspec.Struct, frozen=True, array_like=True, tag="found"):
     """The events asked for, in the order asked for.
 
@@ -181,6 +192,15 @@ class GroupsAre(msgspec.Struct, frozen=True, array_like=True, tag="groups"):
     groups: list[Grouped]
 
 
+class StreamIs(msgspec.Struct, frozen=True, array_like=True, tag="stream"):
+    """The stream's version, and events with their own; ``more``: there are some behind them."""
+
+    version: int
+    events: list[tuple[int, StoredEvent]]
+    more: bool = False
+    epoch: int = 0
+
+
 class PayloadsAre(msgspec.Struct, frozen=True, array_like=True, tag="payloads"):
     """JSON texts, in the order asked for, None for what is not there (any more).
 
@@ -219,11 +239,13 @@ Request = (
     | FindBelow
     | CountGroups
     | GetPayloads
+    | ReadStream
     | ListDeadLetters
     | GetDeadLetter
     | ListDropped
     | ReadOn
     | ListSubscribers
+    | StateRequest
 )  # fmt: skip
 Reply = (
     Found
@@ -231,11 +253,13 @@ Reply = (
     | PositionIs
     | GroupsAre
     | PayloadsAre
+    | StreamIs
     | DeadLettersAre
     | DeadLetterIs
     | DroppedAre
     | Page
     | SubscribersAre
+    | StateReply
 )  # fmt: skip
 
 decode_request: Callable[[bytes], Request] = msgspec.msgpack.Decoder(Request).decode

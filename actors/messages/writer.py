@@ -43,6 +43,8 @@ from holdfast.storage.records import (
     StoreDeadLetter,
 )
 from holdfast.storage.session_records import SessionsStored, StoreSessions
+from holdfast.storage.state_records import ChangeState, StateChanged
+from holdfast.storage.stream_records import AppendStream, StreamAppended
 from holdfast.storage.subscriber_records import (
     AcknowledgeEvents,
     EventsAcknowledged,
@@ -174,6 +176,7 @@ Request = (
     | Skip
     | KeepDeadLetter
     | DiscardDeadLetter
+    | AppendStream
     | StoreSessions
     | StoreCheckpoint
     | ClaimThread
@@ -183,6 +186,7 @@ Request = (
     | PruneCheckpoints
     | StoreParts
     | UnpinCheckpoint
+    | ChangeState
     | StoreSubscriber
     | AcknowledgeEvents
     | RemoveSubscriber
@@ -195,6 +199,7 @@ Request = (
 )
 Reply = (
     Appended
+    | StreamAppended
     | SessionsStored
     | CheckpointStored
     | CheckpointPinned
@@ -205,6 +210,7 @@ Reply = (
     | PartsStored
     | ThreadClaimed
     | ThreadOwned
+    | StateChanged
     | SubscriberStored
     | EventsAcknowledged
     | SubscriberRemoved

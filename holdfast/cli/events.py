@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from holdfast.cli.appending import append
 from holdfast.cli.daemon import connected
 from holdfast.cli.event_counts import stats
 from holdfast.cli.event_lines import print_event
@@ -33,7 +34,7 @@ def events() -> None:
     """Read, follow, import and export events."""
 
 
-for command in (import_, chain, tree, stats):
+for command in (import_, append, chain, tree, stats):
     events.add_command(command)
 
 

@@ -139,7 +139,9 @@ def test_a_second_process_is_refused_and_one_that_was_taken_over_too(daemon: Dae
         with pytest.raises(OwnedError, match=f"client/{first.pid}-.*takeover=True"):
             daemon.hub.checkpoints.put("shared", "second")
         assert daemon.hub.checkpoints.put("shared", "second", takeover=True) == 2
-        assert f"OwnedError: client/{os.getpid()}-" in say(first)
+        line = say(first)
+        assert line.startswith("OwnedError: thread 'shared'"), line
+        assert f" by client/{os.getpid()}-" in line
         say(first)
     assert daemon.hub.checkpoints.put("shared", "third") == 3
     assert [each.state for each in daemon.hub.checkpoints.list("shared")] == [
