@@ -17,6 +17,7 @@ from holdfast.cli.filters import Filters, filter_options, pages
 from holdfast.cli.importing import import_
 from holdfast.cli.options import json_option, run_dir_option
 from holdfast.cli.output import Failure, flush, moment, printable, write_line
+from holdfast.cli.subscribers import subscribers, unsubscribe
 from holdfast.storage import jsontext
 
 if TYPE_CHECKING:
@@ -45,10 +46,12 @@ _COLUMNS: Final = (
 
 @click.group()
 def events() -> None:
-    """Read, follow, import and export events."""
+    """Read, follow, import and export events; who subscribes to them."""
 
 
 events.add_command(import_)
+events.add_command(subscribers)
+events.add_command(unsubscribe)
 
 
 @events.command()
@@ -64,7 +67,7 @@ def tail(follow: bool, count: int, run_dir: Path, as_json: bool) -> None:
             _print(event, as_json)
         if follow:
             flush()
-            for event in hub.events.follow(after=newest[0].seq if newest else 0):
+            for event in hub.events.subscribe(start=newest[0].seq if newest else "first"):
                 _print(event, as_json)
                 flush()
 
