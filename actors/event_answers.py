@@ -5,12 +5,14 @@ from __future__ import annotations
 from holdfast.actors.messages.query import (
     CountEvents,
     Found,
+    GetPayloads,
     GetPosition,
     Number,
+    PayloadsAre,
     PositionIs,
     QueryEvents,
 )
-from holdfast.actors.replies import bounded, fitting
+from holdfast.actors.replies import REPLY_BYTES, bounded, fitting
 from holdfast.storage.ports import Reader
 from holdfast.storage.records import Position
 
@@ -18,8 +20,8 @@ __all__ = ["answer_about_events"]
 
 
 def answer_about_events(
-    reader: Reader | None, message: QueryEvents | CountEvents | GetPosition
-) -> Found | Number | PositionIs:
+    reader: Reader | None, message: QueryEvents | CountEvents | GetPosition | GetPayloads
+) -> Found | Number | PositionIs | PayloadsAre:
     """``reader`` is None as long as there is no database; then there is nothing."""
     match message:
         case QueryEvents():
@@ -28,6 +30,11 @@ def answer_about_events(
             return Number(0 if reader is None else reader.count(wanted))
         case GetPosition():
             return PositionIs(Position(0, 0) if reader is None else reader.position())
+        case GetPayloads(refs=refs):
+            if reader is None:
+                return PayloadsAre([None] * len(refs))
+            # The last may be as long again.
+            return PayloadsAre(reader.payloads(refs, REPLY_BYTES // 2))
 
 
 def _found(reader: Reader | None, query: QueryEvents) -> Found:

@@ -14,7 +14,8 @@ from holdfast.actors.calls import Ask, Now, Steps
 from holdfast.actors.event_conditions import Conditions, filter_of, wanted_events
 from holdfast.actors.link import Link
 from holdfast.actors.messages import log, query
-from holdfast.actors.readable_events import Event, fetched, readable
+from holdfast.actors.opened_events import fetched_events, opened_events
+from holdfast.actors.readable_events import Event
 from holdfast.actors.wire import array_head
 from holdfast.errors import InvalidInputError
 from holdfast.storage.cursors import Cursor
@@ -26,13 +27,11 @@ __all__ = [
     "EventCounters",
     "count_events",
     "cursor_of_newest",
-    "fetched",
     "filter_of",
     "get_event",
     "omit",
     "pack",
     "query_events",
-    "readable",
     "tail_events",
 ]
 
@@ -92,6 +91,7 @@ def query_events(
     reverse: bool = False,
     visibility: log.Visibility = "committed",
     wait: float = 0.0,
+    payloads: bool = True,
     timeout: float = 30.0,
     **conditions: Unpack[Conditions],
 ) -> Steps[list[Event]]:
@@ -101,17 +101,18 @@ def query_events(
     ``correlation``, ``since`` (included), ``until`` (not) and ``after`` (a sequence number or a
     cursor, excluded).  Answered from the ring when it reaches back far enough.  When nothing
     matches, waits up to ``wait`` seconds until something is committed that does.
+    Without ``payloads`` the data of large events is left out; ``event.payload`` is there.
     """
     if limit < 1:
         raise InvalidInputError(f"limit = {limit}: expected at least 1")
     wanted = yield from wanted_events(conditions, timeout)
     reply = yield Ask(_log(visibility), log.Query(wanted, limit, reverse, visibility), timeout)
     if not reply.covered:
-        found = yield from _from_database(wanted, limit, reverse, timeout)
+        found = yield from _from_database(wanted, limit, reverse, payloads, timeout)
     else:
-        found = [readable(event, reply.epoch) for event in reply.events]
+        found = yield from opened_events(reply.events, reply.epoch, payloads, timeout)
     if not found and wait > 0:
-        found = yield from _wait_for_events(wanted, limit, wait=wait, timeout=timeout)
+        found = yield from _wait_for_events(wanted, limit, payloads, wait=wait, timeout=timeout)
         return found[::-1] if reverse else found
     return found
 
@@ -125,13 +126,13 @@ def _log(visibility: log.Visibility) -> str:
 
 
 def _from_database(
-    wanted: EventFilter, limit: int, reverse: bool, timeout: float
+    wanted: EventFilter, limit: int, reverse: bool, payloads: bool, timeout: float
 ) -> Steps[list[Event]]:
     found: list[Event] = []
     while len(found) < limit:
         page = query.QueryEvents(wanted, min(PAGE, limit - len(found)), reverse)
         reply = yield Ask("query", page, timeout)
-        found += [readable(event, reply.epoch) for event in reply.events]
+        found += yield from opened_events(reply.events, reply.epoch, payloads, timeout)
         if not reply.events or (len(reply.events) < page.limit and not reply.more):
             break
         last = reply.events[-1].seq
@@ -141,7 +142,7 @@ def _from_database(
 
 
 def _wait_for_events(
-    wanted: EventFilter, limit: int, *, wait: float, timeout: float
+    wanted: EventFilter, limit: int, payloads: bool, *, wait: float, timeout: float
 ) -> Steps[list[Event]]:
     """The first events that match, however they got there; empty after ``wait`` seconds."""
     ident, position = random.getrandbits(48), wanted.after or 0
@@ -151,13 +152,13 @@ def _wait_for_events(
         at = msgspec.structs.replace(wanted, after=position)
         reply = yield Ask(LANE, log.Fetch(ident, at, limit, rest), rest + timeout)
         if reply.seqs:
-            return fetched(reply)
+            return (yield from fetched_events(reply, payloads, timeout))
         if not reply.covered:
             before = reply.upto + 1 if at.before is None else min(at.before, reply.upto + 1)
             past = msgspec.structs.replace(at, before=before)
             found = yield Ask("query", query.QueryEvents(past, limit), timeout)
             if found.events:
-                return [readable(event, found.epoch) for event in found.events]
+                return (yield from opened_events(found.events, found.epoch, payloads, timeout))
         position = max(position, reply.upto)
         rest = deadline - (yield Now())
     return []
@@ -177,11 +178,12 @@ def tail_events(
     limit: int = 100,
     *,
     visibility: log.Visibility = "committed",
+    payloads: bool = True,
     timeout: float = 30.0,
 ) -> Steps[list[Event]]:
     """The newest events, oldest first, at most as many as the ring holds."""
     reply = yield Ask(_log(visibility), log.Tail(limit, visibility), timeout)
-    return [readable(event, reply.epoch) for event in reply.events]
+    return (yield from opened_events(reply.events, reply.epoch, payloads, timeout))
 
 
 def get_event(seq: int, *, timeout: float = 30.0) -> Steps[Event | None]:
@@ -192,7 +194,8 @@ def get_event(seq: int, *, timeout: float = 30.0) -> Steps[Event | None]:
     reply = yield Ask(_log("committed"), log.Query(wanted, 1), timeout)
     if not reply.covered:
         reply = yield Ask("query", query.QueryEvents(wanted, 1), timeout)
-    return readable(reply.events[0], reply.epoch) if reply.events else None
+    found = yield from opened_events(reply.events, reply.epoch, True, timeout)
+    return found[0] if found else None
 
 
 def cursor_of_newest(*, timeout: float = 30.0) -> Steps[str]:

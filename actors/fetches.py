@@ -10,18 +10,17 @@ are and however much comes.  The busier they are the longer their answers are.
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from itertools import islice
 from typing import Final
 
 import msgspec
 
-from holdfast.actors.blocks import Block
 from holdfast.actors.delivery import LATER, Delivery, Later
 from holdfast.actors.interests import Interest, Interests
 from holdfast.actors.messages.log import Fetch, Fetched
+from holdfast.actors.pages import Page, Pages
 from holdfast.actors.ring import Ring
 from holdfast.actors.wire import array_head
 from holdfast.errors import DeliveryError, InvalidInputError
@@ -30,7 +29,6 @@ __all__ = ["Expire", "Fetches", "Serve"]
 
 MOST: Final = 20_000  # that wait; some 20 MB
 MOST_EVENTS: Final = 1_000  # in an answer
-MOST_BYTES: Final = 1024 * 1024  # in an answer, but for its last event
 MOST_WAIT: Final = 60.0  # seconds; bounds how long the fetch of a dead process is kept
 SLICE: Final = 0.003  # seconds of answering in a row
 # The log pauses so many times as long as it has looked and answered: subscribers get a fifth.
@@ -86,7 +84,7 @@ class Fetches:
         self._next = 0.0  # no serving before this (monotonic)
         self._is_due = False  # a Serve is on its way
         self._expires = float("inf")  # when the next Expire comes (monotonic)
-        self._bodies: dict[int, list[msgspec.Raw]] = {}  # of blocks, while serving
+        self._pages = Pages(ring)
 
     def __len__(self) -> int:
         return len(self._all)
@@ -97,7 +95,7 @@ class Fetches:
         if fetch.limit < 1:
             raise InvalidInputError(f"limit = {fetch.limit}: expected at least 1")
         if fetch.filter.after is None:
-            return self._fetched([], upto=self._ring.last_seq)
+            return self._fetched(Page(), upto=self._ring.last_seq)
         key = delivery.sender, delivery.incarnation, fetch.id
         self._drop(key)
         if len(self._all) >= MOST:
@@ -133,7 +131,7 @@ class Fetches:
                 answered += self._answer_or_wait(self._arrived.popleft())
             if self._monotonic() > end:
                 break
-        self._bodies.clear()
+        self._pages.forget()
         now = self._monotonic()
         self._next = now + PAUSE * (now - began + answered * COST)
         if self._called or self._arrived or not is_done:
@@ -149,7 +147,7 @@ class Fetches:
             for waiting in list(interest.waiting.values()):
                 if waiting.deadline <= now:
                     upto = max(waiting.after, self._interests.looked)
-                    self._end(waiting, self._fetched([], upto=upto))
+                    self._end(waiting, self._fetched(Page(), upto=upto))
                 else:
                     next_one = min(next_one, waiting.deadline)
         self._expect(next_one)
@@ -178,11 +176,12 @@ class Fetches:
             for interest in list(interests.waiting()):
                 self._answer_all(interest)
             interests.restart(ring.first_seq - 1)
-        for first, block in ring.since(interests.looked):
-            self._called.extend(interests.look(first, block))
+        for held in ring.since(interests.looked):
+            self._called.extend(interests.look(held.seqs, held.block))
             if self._monotonic() > end:
-                break
-        return interests.looked >= ring.last_seq
+                return False
+        interests.looked = ring.last_seq  # the newest numbers may be of events deleted since
+        return True
 
     def _arrive(self, waiting: _Waiting) -> None:
         """Who comes back in time waits on; all others look for themselves."""
@@ -245,55 +244,18 @@ class Fetches:
         """The first of ``seqs``, as many as fit; ``upto`` if that is all of them."""
         if seqs and seqs[0] < self._ring.first_seq:
             return self._not_covered()  # the ring has moved on meanwhile
-        events = self._encoded(seqs[: waiting.limit])
-        taken = seqs[: len(events)]
-        return self._fetched(taken, events, upto=taken[-1] if len(taken) < len(seqs) else upto)
+        page = self._pages.page(seqs[: waiting.limit])
+        is_all = not seqs or (page.upto >= seqs[-1] and len(seqs) <= waiting.limit)
+        return self._fetched(page, upto=upto if is_all else page.upto)
 
-    def _encoded(self, seqs: list[int]) -> list[msgspec.Raw]:
-        """The events of those numbers as their senders encoded them, up to a bound in bytes."""
-        found: list[msgspec.Raw] = []
-        size, at, end = 0, 0, len(seqs)
-        if not seqs:
-            return found
-        for first, block in self._ring.since(seqs[0] - 1):
-            upto = bisect_left(seqs, first + block.count, at)
-            if upto == at:
-                continue
-            bodies = self._split(block)
-            wanted = (bodies[seq - first] for seq in seqs[at:upto])
-            if size + block.size <= MOST_BYTES and (upto - at) * 4 > block.count:
-                size += block.size  # at most; to weigh each would take longer than to send it
-                found += wanted
-            else:
-                for body in wanted:
-                    found.append(body)
-                    size += len(memoryview(body))
-                    if size > MOST_BYTES:
-                        return found
-            at = upto
-            if at == end:
-                break
-        return found
-
-    def _split(self, block: Block) -> list[msgspec.Raw]:
-        """Its events one by one; once for all who are answered together."""
-        bodies = self._bodies.get(id(block))
-        if bodies is None:
-            bodies = self._bodies[id(block)] = block.bodies()
-        return bodies
-
-    def _fetched(
-        self, seqs: list[int], events: Sequence[msgspec.Raw] = (), *, upto: int
-    ) -> Fetched:
-        raw = b"".join((array_head(len(events)), *events))
-        return self._answer(seqs, msgspec.Raw(raw), upto, covered=True)
+    def _fetched(self, page: Page, *, upto: int) -> Fetched:
+        raw = msgspec.Raw(b"".join((array_head(len(page.events)), *page.events)))
+        epoch, payloads = self._ring.epoch, page.payloads
+        return Fetched(page.seqs, raw, self._daemon, upto, True, epoch, payloads)
 
     def _not_covered(self) -> Fetched:
         nothing = msgspec.Raw(array_head(0))
-        return self._answer([], nothing, self._ring.last_seq, covered=False)
-
-    def _answer(self, seqs: list[int], events: msgspec.Raw, upto: int, *, covered: bool) -> Fetched:
-        return Fetched(seqs, events, self._daemon, upto, covered, self._ring.epoch)
+        return Fetched([], nothing, self._daemon, self._ring.last_seq, False, self._ring.epoch)
 
     def _end(self, waiting: _Waiting, answer: Fetched) -> None:
         self._drop(waiting.key)

@@ -21,7 +21,8 @@ from holdfast.actors.calls import Ask, Steps
 from holdfast.actors.event_calls import LANE
 from holdfast.actors.event_conditions import Types, filter_of, position_of
 from holdfast.actors.messages import log, query
-from holdfast.actors.readable_events import Event, fetched, readable
+from holdfast.actors.opened_events import fetched_events, opened_events
+from holdfast.actors.readable_events import Event
 from holdfast.actors.subscriber_calls import Acknowledging
 from holdfast.actors.token_bucket import TokenBucket, bucket_of
 from holdfast.clock import Clock
@@ -116,8 +117,9 @@ class Following:
             fetch = log.Fetch(self._id, self._behind(position), self._page, self._wait)
             reply = yield Ask(LANE, fetch, self.timeout)
             if reply.covered:
-                self._position, self._is_idle = reply.upto, not reply.seqs
-                return fetched(reply)
+                page = yield from fetched_events(reply, True, self.timeout)
+                self._position, self._is_idle = reply.upto, not page
+                return page
             self._until = max(position, reply.upto)
         return (yield from self._from_database(position, self._until))
 
@@ -125,7 +127,7 @@ class Following:
         last = min(until, position + SPAN)
         wanted = msgspec.structs.replace(self._behind(position), before=last + 1)
         reply = yield Ask("query", query.ReadOn(wanted, self._page), self.timeout)
-        page = [readable(event, reply.epoch) for event in reply.events]
+        page = yield from opened_events(reply.events, reply.epoch, True, self.timeout)
         if len(page) >= self._page or reply.more:
             last = page[-1].seq
         if reply.oldest > position + 1:

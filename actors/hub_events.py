@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Unpack
 
-from holdfast.actors import event_calls, subscriber_calls
+from holdfast.actors import event_calls, subscriber_calls, tree_calls
 from holdfast.actors.calls import Blocking, Runner, blocking
 from holdfast.actors.event_calls import Event, EventCounters
 from holdfast.actors.event_conditions import Selection
@@ -69,6 +69,9 @@ class HubEvents(Blocking, EventCounters):
     tail = blocking(event_calls.tail_events)
     get = blocking(event_calls.get_event)
     cursor = blocking(event_calls.cursor_of_newest)
+    chain = blocking(tree_calls.chain_of)
+    tree = blocking(tree_calls.tree_around)
+    aggregate = blocking(tree_calls.aggregate_events)
 
     def subscribe(
         self,

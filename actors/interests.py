@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_right
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final, Generic, TypeVar
 
 import msgspec
@@ -111,12 +111,12 @@ class Interests(Generic[W]):
             interest.since = seq
             del interest.hits[:]
 
-    def look(self, first: int, block: Block) -> list[Interest[W]]:
+    def look(self, seqs: Sequence[int], block: Block) -> list[Interest[W]]:
         """Note the events of a block that are new; those that are to be called."""
         hit: list[Interest[W]] = []
         of_type = self._of_type
         shelves = [(at, shelf) for at, shelf in self._shelves.items() if shelf]
-        for seq, mentioned in enumerate(block.mentions(), first):
+        for seq, mentioned in zip(seqs, block.mentions(), strict=True):
             if seq <= self.looked:
                 continue
             type = mentioned[1]
@@ -131,7 +131,7 @@ class Interests(Generic[W]):
                     if not interest.is_new:
                         interest.is_new = True
                         hit.append(interest)
-        self.looked = first + block.count - 1
+        self.looked = seqs[-1]
         return [interest for interest in hit if self._is_to_be_called(interest)]
 
     @staticmethod

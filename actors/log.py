@@ -34,7 +34,6 @@ from holdfast.storage.records import (
     EventFilter,
     Origin,
     RawEvent,
-    Row,
     StoredEvent,
 )
 
@@ -253,9 +252,7 @@ class LogActor(WriterBackedActor):
             logger.info("events are committed again")
         self._fill_up_to(outcome.first_seq - 1)
         if frame.block is not None:
-            left_out = {index for index, _ in (*outcome.repeated, *outcome.refused)}
-            left_out.update(range(outcome.skipped))
-            self._ring.append(outcome.first_seq, frame.block.without(left_out))
+            self._ring.append(outcome.first_seq, frame.block.as_stored(outcome))
         self._ring.remember(frame.loose)
         self._fetches.grown()
         for index, reason in outcome.refused:
@@ -297,8 +294,8 @@ class LogActor(WriterBackedActor):
         if reader is None:
             raise StorageError(f"event {last_seq} is committed, but there is no database to read")
         if last_seq - self._ring.last_seq < self._ring.capacity:
-            self._ring.add_rows(reader.range(self._ring.last_seq, last_seq))
-        if self._ring.last_seq < last_seq:
+            self._ring.add_rows(reader.range(self._ring.last_seq, last_seq), last_seq)
+        else:
             self._refill(reader)
         self._fetches.grown()
 
@@ -309,8 +306,11 @@ class LogActor(WriterBackedActor):
 
     def _refill(self, reader: Reader) -> None:
         """Hold the newest events; older ones follow slice by slice, between other messages."""
-        rows = reader.newest(min(SLICE, self._ring.capacity))
-        self._ring.refill(rows, rows[-1][0] if rows else reader.last_seq())
+        limit = min(SLICE, self._ring.capacity)
+        last_seq = reader.last_seq()  # before the rows: retention may have deleted the last ones
+        rows = reader.newest(limit)
+        last_seq = max(last_seq, rows[-1][0]) if rows else last_seq
+        self._ring.refill(rows, last_seq, is_all=len(rows) < limit)
         if not self._is_filling:
             self._is_filling = True
             self.mailbox.after(0.0, _FillMore())
@@ -318,13 +318,11 @@ class LogActor(WriterBackedActor):
     def _fill_more(self) -> None:
         """One slice of older events; the last one when there is no more or no room."""
         ring, reader = self._ring, self.reader
-        rows: list[Row] = []
         if reader is not None and ring.room > 0:
-            newest = ring.first_seq - 1
-            rows = reader.range(newest - min(SLICE, ring.room), newest)
-            ring.prepend(rows)
-        # Events that retention deleted leave a hole, which no row fills.
-        self._is_filling = ring.room > 0 and len(rows) == SLICE
+            limit = min(SLICE, ring.room)
+            rows = reader.before(ring.first_seq, limit)
+            ring.prepend(rows, is_all=len(rows) < limit)
+        self._is_filling = reader is not None and ring.room > 0
         if not self._is_filling and self._is_tidy:
             self._is_tidy = False
             self.mailbox.after(QUIET, _Tidy(self._relays.settled))

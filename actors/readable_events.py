@@ -1,30 +1,25 @@
-"""Events as programs read them: data decoded, with an id and a cursor.  Nothing is kept here."""
+"""An event as programs read it: data decoded, with an id and a cursor."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 
-from holdfast.actors.messages import log
 from holdfast.errors import InvalidInputError
-from holdfast.storage import jsontext
 from holdfast.storage.cursors import Cursor
-from holdfast.storage.records import RawEvent, StoredEvent
+from holdfast.storage.payloads import Payload
 
-__all__ = ["Event", "fetched", "readable"]
-
-_decode: Final[Callable[[msgspec.Raw], list[RawEvent]]] = msgspec.msgpack.Decoder(
-    list[RawEvent]
-).decode
+__all__ = ["Event"]
 
 
 class Event(msgspec.Struct, frozen=True):
     """A committed event; ``data`` is decoded.  ``seq`` is 0 while it is in memory only.
 
     ``epoch`` is that of the database when it was read, 0 for unknown; it makes no difference
-    between two events.
+    between two events.  ``payload`` says what the data is that is stored apart because it is
+    large; ``data`` holds it all the same, or None where it was asked not to, or where retention
+    deleted the event since it was found.
     """
 
     seq: int
@@ -41,6 +36,7 @@ class Event(msgspec.Struct, frozen=True):
     key: str | None
     data: Any
     epoch: int = 0
+    payload: Payload | None = None
 
     @property
     def id(self) -> str:
@@ -66,22 +62,12 @@ class Event(msgspec.Struct, frozen=True):
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Event):
             return NotImplemented
-        return msgspec.structs.astuple(self)[:-1] == msgspec.structs.astuple(other)[:-1]
+        return _compared(self) == _compared(other)
 
     def __hash__(self) -> int:
         return hash((self.daemon, self.seq, self.time_us))
 
 
-def readable(event: StoredEvent, epoch: int = 0) -> Event:
-    """As a program sees it."""
-    fields: list[Any] = [*msgspec.structs.astuple(event), epoch]
-    fields[-2] = jsontext.decode(event.data)
-    return Event(*fields)
-
-
-def fetched(reply: log.Fetched) -> list[Event]:
-    """The events of an answer."""
-    return [
-        Event(seq, reply.daemon, *raw[:-1], jsontext.decode(raw[-1]), reply.epoch)
-        for seq, raw in zip(reply.seqs, _decode(reply.events), strict=True)
-    ]
+def _compared(event: Event) -> tuple[Any, ...]:
+    *fields, _epoch, payload = msgspec.structs.astuple(event)
+    return (*fields, payload)

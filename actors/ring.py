@@ -1,12 +1,14 @@
 """The newest events in memory: committed ones by sequence number, and loose ones between them.
 
-A plain data structure; the log actor owns one.  Committed events are without a gap, so that one
-number, the last, says where each of them stands.  Loose ones will never be committed; they stand
-behind the event that was the newest when they came, and leave with it.
+A plain data structure; the log actor owns one.  It holds every committed event from one number
+on; numbers may be missing, of events that retention deleted.  Loose events will never be
+committed; they stand behind the event that was the newest when they came, and leave with it.
 """
 
 from __future__ import annotations
 
+from array import array
+from bisect import bisect_left, bisect_right
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from heapq import merge
@@ -20,7 +22,38 @@ from holdfast.storage.records import (
     StoredEvent,
 )
 
-__all__ = ["Ring"]
+__all__ = ["Held", "Ring"]
+
+
+class Held:
+    """A block and the numbers of its events, which mostly follow on one another."""
+
+    __slots__ = ("block", "seqs")
+
+    def __init__(self, block: Block, seqs: Sequence[int]) -> None:
+        self.block = block
+        self.seqs = seqs
+
+    @classmethod
+    def rows(cls, rows: Sequence[Row]) -> Held:
+        """The rows, of which there are some."""
+        first, last = rows[0][0], rows[-1][0]
+        whole = last - first + 1 == len(rows)
+        seqs = range(first, last + 1) if whole else array("q", (row[0] for row in rows))
+        return cls(Block.of_rows(rows), seqs)
+
+    def indexes(self, seqs: Sequence[int]) -> list[int]:
+        """Where those of the numbers, which are in order, are that it has."""
+        own = self.seqs
+        if isinstance(own, range):
+            return [seq - own.start for seq in seqs if seq in own]
+        found = ((bisect_left(own, seq), seq) for seq in seqs)
+        return [at for at, seq in found if at < len(own) and own[at] == seq]
+
+    def without(self, indexes: set[int]) -> Held:
+        """The events but for those."""
+        seqs = array("q", (seq for at, seq in enumerate(self.seqs) if at not in indexes))
+        return Held(self.block.without(indexes), seqs)
 
 
 class Ring:
@@ -34,8 +67,9 @@ class Ring:
         self.last_seq = 0  # the number of the newest committed event
         self.epoch = 0  # of the database, as far as it is known
         self._daemon = daemon
-        self._blocks: deque[Block] = deque()  # each begins where the one before it ends
+        self._blocks: deque[Held] = deque()  # in order; none of them is empty
         self._held = 0  # events in them
+        self._floor = 1  # every event from this number on is in them
         # Each with the number of the committed event that it stands behind.
         self._loose: deque[tuple[int, RawEvent]] = deque(maxlen=capacity)
 
@@ -44,8 +78,9 @@ class Ring:
 
     @property
     def first_seq(self) -> int:
-        """The number of the oldest event held; one above the last when there is none."""
-        return self.last_seq - len(self) + 1
+        """Every event that exists from this number on is held; one above the last when none is."""
+        excess = self._held - self.capacity
+        return self._floor if excess <= 0 else self._blocks[0].seqs[excess]
 
     def append(self, first_seq: int, block: Block) -> None:
         """Add events that were committed as ``first_seq``, ``first_seq + 1``, ...
@@ -54,45 +89,67 @@ class Ring:
         """
         known = self.last_seq + 1 - first_seq
         if known < 0:
-            raise ValueError(f"event {first_seq} after {self.last_seq}: the ring has no gaps")
+            raise ValueError(f"event {first_seq} after {self.last_seq}: it lacks those between")
         if known >= block.count:
             return
         if known:
             block = block.without(set(range(known)))
-        self._blocks.append(block)
-        self._held += block.count
+        first = self.last_seq + 1
         self.last_seq += block.count
-        while self._held - self._blocks[0].count >= self.capacity:
-            self._held -= self._blocks.popleft().count
+        self._add(Held(block, range(first, self.last_seq + 1)))
 
-    def refill(self, rows: Sequence[Row], last_seq: int) -> None:
-        """Hold exactly the newest rows of the database, whose newest number is ``last_seq``."""
+    def _add(self, held: Held) -> None:
+        self._blocks.append(held)
+        self._held += len(held.seqs)
+        while self._held - len(self._blocks[0].seqs) >= self.capacity:
+            self._held -= len(self._blocks.popleft().seqs)
+            self._floor = self._blocks[0].seqs[0]
+
+    def refill(self, rows: Sequence[Row], last_seq: int, *, is_all: bool) -> None:
+        """Hold exactly the newest rows of the database, whose newest number is ``last_seq``.
+
+        ``is_all``: it has no others.
+        """
         self._blocks.clear()
         self._held = 0
         self.last_seq = last_seq
-        self.prepend(rows)
+        self._floor = last_seq + 1
+        self.prepend(rows, is_all=is_all)
 
     @property
     def room(self) -> int:
         """How many older events it could hold, if there are any."""
-        return min(self.capacity - len(self), self.first_seq - 1)
+        return max(0, self.capacity - self._held) if self._floor > 1 else 0
 
-    def prepend(self, rows: Sequence[Row]) -> None:
-        """Add rows that precede the oldest event, the newest of them as there is room."""
-        rows = rows[max(0, len(rows) - self.capacity + self._held) :]
+    def prepend(self, rows: Sequence[Row], *, is_all: bool) -> None:
+        """Add the rows that precede the oldest event, the newest of them as there is room.
+
+        ``is_all``: there are no others before those.
+        """
+        fitting = rows[max(0, len(rows) - self.capacity + self._held) :]
+        if fitting:
+            self._blocks.appendleft(Held.rows(fitting))
+            self._held += len(fitting)
+            self._floor = fitting[0][0]
+        if is_all and len(fitting) == len(rows):
+            self._floor = 1
+
+    def add_rows(self, rows: Sequence[Row], last_seq: int) -> None:
+        """Add the rows that follow the newest event, all there are up to ``last_seq``."""
         if rows:
-            self._blocks.appendleft(Block.of([row[2:] for row in rows]))
-            self._held += len(rows)
+            self._add(Held.rows(rows))
+        self.last_seq = max(self.last_seq, last_seq)
 
-    def add_rows(self, rows: Iterable[Row]) -> None:
-        """Add rows that follow the newest event, up to a gap in their numbers."""
-        events: list[RawEvent] = []
-        for row in rows:
-            if row[0] != self.last_seq + 1 + len(events):
-                break
-            events.append(row[2:])
-        if events:
-            self.append(self.last_seq + 1, Block.of(events))
+    def forget(self, first_seq: int, last_seq: int) -> None:
+        """Hold no event with a number from ``first_seq`` to ``last_seq`` any more."""
+        if not self._blocks or last_seq < self._blocks[0].seqs[0]:
+            return
+        for at, held in enumerate(self._blocks):
+            gone = range(bisect_left(held.seqs, first_seq), bisect_right(held.seqs, last_seq))
+            if gone:
+                self._blocks[at] = held.without(set(gone))
+                self._held -= len(gone)
+        self._blocks = deque(held for held in self._blocks if held.seqs)
 
     def remember(self, events: Iterable[RawEvent]) -> None:
         """Add events that are kept here and nowhere else."""
@@ -120,69 +177,59 @@ class Ring:
     def newest(self, limit: int) -> list[StoredEvent]:
         """The last ``limit`` events, oldest first."""
         limit = min(limit, len(self))
-        found: list[RawEvent] = []
-        for block in reversed(self._blocks):
+        found: list[StoredEvent] = []
+        for held in reversed(self._blocks):
             if len(found) >= limit:
                 break
-            found[:0] = block.events()
-        first = self.last_seq - limit + 1
-        last_ones = found[len(found) - limit :]
-        return [StoredEvent(first + n, self._daemon, *event) for n, event in enumerate(last_ones)]
+            found[:0] = self._stored(held, range(len(held.seqs)))
+        return found[len(found) - limit :]
 
-    def since(self, seq: int) -> list[tuple[int, Block]]:
-        """The blocks with events behind a number, and the number that each begins with."""
+    def _stored(self, held: Held, indexes: Sequence[int]) -> Iterator[StoredEvent]:
+        """The events at the indexes, decoded."""
+        block, seqs = held.block, held.seqs
+        payloads, daemon = block.payloads, self._daemon
+        for index, event in zip(indexes, block.some(indexes), strict=True):
+            yield StoredEvent(seqs[index], daemon, *event, payloads.get(index))
+
+    def since(self, seq: int) -> list[Held]:
+        """The blocks with events behind a number, in order."""
         found = []
-        for first, block in self._numbered(reverse=True):
-            if first + block.count <= seq + 1:
+        for held in reversed(self._blocks):
+            if held.seqs[-1] <= seq:
                 break
-            found.append((first, block))
+            found.append(held)
         return found[::-1]
 
     def numbers(self, wanted: EventFilter) -> Iterator[int]:
         """The numbers of the events that match, in order; quick where ``after`` is near."""
         matches = wanted.compile()
         oldest = max(self.first_seq, 0 if wanted.after is None else wanted.after + 1)
-        for first, block in self.since(oldest - 1):
-            for seq, mentioned in enumerate(block.mentions(), first):
+        for held in self.since(oldest - 1):
+            for seq, mentioned in zip(held.seqs, held.block.mentions(), strict=True):
                 if seq >= oldest and matches(mentioned, seq):
                     yield seq
 
     def count(self, wanted: EventFilter) -> int:
         """How many events match."""
-        return sum(len(seqs) for _, _, seqs in self._matching(wanted, reverse=False))
+        return sum(len(indexes) for _, indexes in self._matching(wanted, reverse=False))
 
     def matching(self, wanted: EventFilter, *, reverse: bool) -> Iterator[StoredEvent]:
         """The events that match, in order of their numbers or newest first."""
-        for first, block, seqs in self._matching(wanted, reverse=reverse):
-            events = block.some([seq - first for seq in seqs])
-            for seq, event in zip(seqs, events, strict=True):
-                yield StoredEvent(seq, self._daemon, *event)
+        for held, indexes in self._matching(wanted, reverse=reverse):
+            yield from self._stored(held, indexes)
 
-    def _matching(
-        self, wanted: EventFilter, *, reverse: bool
-    ) -> Iterator[tuple[int, Block, list[int]]]:
-        """The blocks with events that match: their first numbers, and the numbers that match."""
+    def _matching(self, wanted: EventFilter, *, reverse: bool) -> Iterator[tuple[Held, list[int]]]:
+        """The blocks with events that match, and where in them those are."""
         matches = wanted.compile()
         oldest = max(self.first_seq, 0 if wanted.after is None else wanted.after + 1)
-        for first, block in self._numbered(reverse=reverse):
-            if first + block.count <= oldest:
+        for held in reversed(self._blocks) if reverse else self._blocks:
+            if held.seqs[-1] < oldest:
                 continue
-            seqs = [
-                seq
-                for seq, mentioned in enumerate(block.mentions(), first)
+            numbered = enumerate(zip(held.seqs, held.block.mentions(), strict=True))
+            indexes = [
+                index
+                for index, (seq, mentioned) in numbered
                 if seq >= oldest and matches(mentioned, seq)
             ]
-            if seqs:
-                yield first, block, seqs[::-1] if reverse else seqs
-
-    def _numbered(self, *, reverse: bool) -> Iterator[tuple[int, Block]]:
-        if reverse:
-            first = self.last_seq + 1
-            for block in reversed(self._blocks):
-                first -= block.count
-                yield first, block
-        else:
-            first = self.last_seq + 1 - self._held
-            for block in self._blocks:
-                yield first, block
-                first += block.count
+            if indexes:
+                yield held, indexes[::-1] if reverse else indexes

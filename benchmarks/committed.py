@@ -19,6 +19,7 @@ from benchmarks.material import DATA, SESSION, TYPE, raw_events
 from benchmarks.measure import Budget, CpuMeter, Figure, Round, compare, interleave
 from holdfast.storage.sqlite_connection import open_writing
 from holdfast.storage.sqlite_events import EventTable
+from holdfast.storage.sqlite_payloads import PayloadTable
 from holdfast.storage.sqlite_wal import CHECKPOINT_FRAMES
 
 __all__ = ["run", "run_disk"]
@@ -151,7 +152,9 @@ def _insert_statement(connection: apsw.Connection) -> str:
 
     connection.exec_trace = watch
     connection.execute("BEGIN")
-    EventTable(connection, daemon="bench").append(raw_events(2, first=1, keyed=False))  # type: ignore[arg-type]  # rows without their types
+    payloads = PayloadTable(connection, limit=0)
+    events = EventTable(connection, daemon="bench", payloads=payloads)
+    events.append(raw_events(2, first=1, keyed=False))  # type: ignore[arg-type]  # without types
     connection.exec_trace = None
     connection.execute("ROLLBACK")
     return next(statement for statement in seen if "INSERT INTO events" in statement)

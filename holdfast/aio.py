@@ -18,7 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self, Unpack
 
-from holdfast.actors import calls, event_calls, subscriber_calls
+from holdfast.actors import calls, event_calls, subscriber_calls, tree_calls
 from holdfast.actors.calls import Awaited, awaited
 from holdfast.actors.counters import Counters
 from holdfast.actors.event_calls import Event, EventCounters
@@ -228,6 +228,9 @@ class Events(Awaited, EventCounters):
     tail = awaited(event_calls.tail_events)
     get = awaited(event_calls.get_event)
     cursor = awaited(event_calls.cursor_of_newest)
+    chain = awaited(tree_calls.chain_of)
+    tree = awaited(tree_calls.tree_around)
+    aggregate = awaited(tree_calls.aggregate_events)
 
     def subscribe(
         self,

@@ -11,10 +11,13 @@ from holdfast.errors import HoldfastError, StorageError
 from holdfast.storage.commands import Command, Outcome
 from holdfast.storage.reader_ports import (
     CheckpointReader,
+    CountReader,
     EventReader,
     LossReader,
+    PayloadReader,
     SessionReader,
     SubscriberReader,
+    TreeReader,
 )
 from holdfast.storage.records import Mark, Position
 
@@ -87,10 +90,13 @@ class Database(Protocol):
 
 class Reader(
     EventReader,
+    PayloadReader,
     LossReader,
     SessionReader,
     CheckpointReader,
     SubscriberReader,
+    TreeReader,
+    CountReader,
     Protocol,
 ):
     """A reading side: sees what is committed, never waits for the writer, never stops it."""

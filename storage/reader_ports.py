@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from holdfast.storage.checkpoint_records import Checkpoint
 from holdfast.storage.filters import EventFilter
-from holdfast.storage.records import DeadLetter, Dropped, Position, Row, StoredEvent
+from holdfast.storage.records import DeadLetter, Dropped, Grouped, Position, Row, StoredEvent
 from holdfast.storage.session_records import Session
 from holdfast.storage.subscriber_records import Subscriber
 
-__all__ = ["CheckpointReader", "EventReader", "LossReader", "SessionReader", "SubscriberReader"]
+__all__ = [
+    "CheckpointReader",
+    "CountReader",
+    "EventReader",
+    "LossReader",
+    "PayloadReader",
+    "SessionReader",
+    "SubscriberReader",
+    "TreeReader",
+]
 
 
 class EventReader(Protocol):
@@ -31,8 +41,46 @@ class EventReader(Protocol):
     def newest(self, limit: int) -> list[Row]:
         """The last ``limit`` events, oldest first."""
 
+    def before(self, seq: int, limit: int) -> list[Row]:
+        """The last ``limit`` events of lower numbers, oldest first."""
+
     def range(self, after_seq: int, until_seq: int) -> list[Row]:
         """The events with ``after_seq < seq <= until_seq``, in order."""
+
+
+class TreeReader(Protocol):
+    """What led to an event, and what it led to."""
+
+    def causes(self, start: int | str, limit: int) -> list[StoredEvent]:
+        """An event, by number or name, and what led to it, the first cause last."""
+
+    def around(self, name: str, after: int, limit: int) -> list[StoredEvent]:
+        """The events with this key, root or correlation, in order of their numbers."""
+
+    def below(self, roots: Sequence[str], after: int, limit: int) -> list[StoredEvent]:
+        """The events whose root is one of those, in order of their numbers."""
+
+
+class CountReader(Protocol):
+    """How many events there are, by what and by when."""
+
+    def grouped(
+        self, filter: EventFilter, by: Sequence[str], bucket_us: int | None
+    ) -> list[Grouped]:
+        """The events asked for, counted by columns and, with a bucket, by time; in that order.
+
+        Raises InvalidInputError for too many groups, too.
+        """
+
+
+class PayloadReader(Protocol):
+    """Large data of events."""
+
+    def payloads(self, refs: Sequence[str], max_bytes: int) -> list[str | None]:
+        """The data, as JSON text, behind each of ``refs``; None where retention deleted it.
+
+        They may be fewer: the one with which they pass ``max_bytes`` is the last.
+        """
 
 
 class LossReader(Protocol):

@@ -25,6 +25,7 @@ __all__ = [
     "Dropped",
     "Event",
     "EventFilter",
+    "Grouped",
     "KeepAnswer",
     "Kept",
     "Mark",
@@ -52,7 +53,7 @@ RawEvent = tuple[
     str,
 ]
 
-# A StoredEvent likewise: seq and daemon in front of the same fields.
+# A StoredEvent likewise: seq and daemon in front of the same fields, the payload behind them.
 Row = tuple[
     int,
     str,
@@ -67,6 +68,7 @@ Row = tuple[
     int,
     str | None,
     str,
+    str | None,
 ]
 
 
@@ -90,7 +92,11 @@ class Event(msgspec.Struct, frozen=True, array_like=True):
 
 
 class StoredEvent(msgspec.Struct, frozen=True, array_like=True):
-    """A committed event: ``(daemon, seq)`` names it for ever."""
+    """A committed event: ``(daemon, seq)`` names it for ever.
+
+    ``payload`` is where its data is when that is large (``holdfast.storage.payloads``); ``data``
+    is ``null`` then.
+    """
 
     seq: int
     daemon: str
@@ -105,6 +111,7 @@ class StoredEvent(msgspec.Struct, frozen=True, array_like=True):
     depth: int = 0
     key: str | None = None
     data: str = "null"
+    payload: str | None = None
 
 
 class Origin(msgspec.Struct, frozen=True, array_like=True):
@@ -128,6 +135,14 @@ class Position(msgspec.Struct, frozen=True, array_like=True):
 
     last_seq: int
     epoch: int
+
+
+class Grouped(msgspec.Struct, frozen=True, array_like=True):
+    """How many events have these values, in the time from ``start_us`` on (None: at any)."""
+
+    start_us: int | None
+    values: tuple[str | None, ...]
+    count: int
 
 
 class Mark(msgspec.Struct, frozen=True, array_like=True):
@@ -230,7 +245,8 @@ class Appended(msgspec.Struct, frozen=True, array_like=True, tag="appended"):
     frame, leaving out the ``skipped`` leading ones (at or below the mark), the ``repeated`` ones
     (index, sequence number of the first) and the ``refused`` ones (index, reason; each has its
     row in ``dropped``).  ``mark`` is 0 without an origin; ``duplicates`` and ``dropped`` count the
-    repeated keys and the losses of this (sender, incarnation, stream) so far.
+    repeated keys and the losses of this (sender, incarnation, stream) so far.  ``payloads`` are
+    the events whose data is stored apart (index, where).
     """
 
     mark: int
@@ -241,6 +257,7 @@ class Appended(msgspec.Struct, frozen=True, array_like=True, tag="appended"):
     repeated: list[tuple[int, int]] = []
     refused: list[tuple[int, str]] = []
     dropped: int = 0
+    payloads: list[tuple[int, str]] = []
 
 
 class AnswerKept(msgspec.Struct, frozen=True, array_like=True, tag="answer_kept"):

@@ -19,11 +19,13 @@ CREATE INDEX events_by_subject ON events (subject) WHERE subject IS NOT NULL;
 CREATE INDEX events_by_correlation ON events (correlation) WHERE correlation IS NOT NULL;
 CREATE INDEX events_by_root ON events (root) WHERE root IS NOT NULL;
 
+-- A payload that is not compressed is shown; of the others, what it is and how long.
 DROP VIEW events_readable;
 CREATE VIEW events_readable AS
     SELECT seq, {readable("time_us")} AS time, type, source, session, subject, correlation, cause,
-           key, data
-    FROM events;
+           key, CASE codec WHEN 'plain' THEN CAST(body AS TEXT) ELSE data END AS data,
+           payload, payloads.bytes AS payload_bytes
+    FROM events LEFT JOIN payloads ON payload = ref;
 CREATE VIEW event_links AS
     SELECT effect.seq, effect.type, effect.source, effect.depth, effect.root,
            effect.cause, cause.seq AS cause_seq, cause.type AS cause_type,

@@ -23,6 +23,7 @@ from holdfast.errors import (
     StorageError,
 )
 from holdfast.storage.commands import Command, Outcome
+from holdfast.storage.payloads import PAYLOAD_BYTES
 from holdfast.storage.ports import Durability, Wal
 from holdfast.storage.records import (
     Appended,
@@ -42,6 +43,7 @@ from holdfast.storage.sqlite_lock import WriterLock
 from holdfast.storage.sqlite_losses import LossTable
 from holdfast.storage.sqlite_marks import MOST, Marks
 from holdfast.storage.sqlite_once import OnceOnly
+from holdfast.storage.sqlite_payloads import PayloadTable
 from holdfast.storage.sqlite_reader import SqliteReader
 from holdfast.storage.sqlite_wal import WalKeeper
 
@@ -68,6 +70,7 @@ class SqliteDatabase:
         durability: Durability,
         clock: Clock,
         max_senders: int = MAX_SENDERS,
+        payload_bytes: int = PAYLOAD_BYTES,
         vfs: str | None = None,
     ) -> None:
         # Two names of one file must be one lock.
@@ -83,7 +86,8 @@ class SqliteDatabase:
         try:
             self._wal = WalKeeper(self._connection, path=self.path)
             self._epoch = self._raise_epoch()
-            self._events = EventTable(self._connection, daemon=daemon)
+            payloads = PayloadTable(self._connection, limit=payload_bytes)
+            self._events = EventTable(self._connection, daemon=daemon, payloads=payloads)
             self._marks = Marks(self._connection, limit=max_senders)
             self._losses = LossTable(self._connection)
             self._once = OnceOnly(
@@ -278,6 +282,7 @@ class SqliteDatabase:
                 stored.repeated,
                 stored.refused,
                 lost,
+                stored.payloads,
             )
         state = self._marks.state(origin)
         skipped = min(state.number - origin.first + 1, len(events))
@@ -296,6 +301,7 @@ class SqliteDatabase:
             [(index + skipped, seq) for index, seq in stored.repeated],
             [(index + skipped, reason) for index, reason in stored.refused],
             state.dropped,
+            [(index + skipped, ref) for index, ref in stored.payloads],
         )
 
     def _skip(self, command: SkipEvents) -> Appended:

@@ -16,6 +16,7 @@ from msgspec.structs import astuple
 
 from holdfast.storage.records import Event, RawEvent
 from holdfast.storage.sqlite_connection import REFUSALS
+from holdfast.storage.sqlite_payloads import PayloadTable
 
 __all__ = ["LAST_SEQ", "EventTable", "Stored"]
 
@@ -28,7 +29,12 @@ INSERT INTO events (seq, daemon, time_us, type, source, subject, session, correl
                     root, depth, key, data)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
-_INSERT_ONCE: Final = _INSERT + "ON CONFLICT (source, key) WHERE key IS NOT NULL DO NOTHING"
+_INSERT_APART: Final = """
+INSERT INTO events (seq, daemon, time_us, type, source, subject, session, correlation, cause,
+                    root, depth, key, data, payload)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+"""
+_ONCE: Final = "ON CONFLICT (source, key) WHERE key IS NOT NULL DO NOTHING"
 
 
 class Stored(msgspec.Struct, frozen=True):
@@ -38,14 +44,16 @@ class Stored(msgspec.Struct, frozen=True):
     count: int
     repeated: list[tuple[int, int]] = []
     refused: list[tuple[int, str]] = []
+    payloads: list[tuple[int, str]] = []
 
 
 class EventTable:
     """Appends within the caller's transaction; ``last_seq`` is ahead of the file until COMMIT."""
 
-    def __init__(self, connection: apsw.Connection, *, daemon: str) -> None:
+    def __init__(self, connection: apsw.Connection, *, daemon: str, payloads: PayloadTable) -> None:
         self._connection = connection
         self._daemon = daemon
+        self._payloads = payloads
         self.last_seq = 0
         self.load()
 
@@ -72,10 +80,14 @@ class EventTable:
         daemon, first = self._daemon, self.last_seq + 1
         execute = self._connection.execute
         execute("SAVEPOINT frame")
+        apart: list[tuple[int, str]] = []
         try:
-            self._connection.executemany(
-                _INSERT, [(seq, daemon, *row) for seq, row in enumerate(rows, first)]
-            )
+            if self._payloads.is_any_large(rows):
+                apart = self._insert_apart(rows)
+            else:
+                self._connection.executemany(
+                    _INSERT, [(seq, daemon, *row) for seq, row in enumerate(rows, first)]
+                )
         except REFUSALS:
             if not self._connection.in_transaction:
                 raise
@@ -84,24 +96,55 @@ class EventTable:
             return None
         execute("RELEASE frame")
         self.last_seq += len(rows)
-        return Stored(first, len(rows))
+        return Stored(first, len(rows), payloads=apart)
+
+    def _insert_apart(self, rows: Sequence[RawEvent]) -> list[tuple[int, str]]:
+        """Insert all, the data of the large ones apart; which those are, and where it is."""
+        apart: list[tuple[int, str]] = []
+        whole: list[tuple[object, ...]] = []
+        for index, row in enumerate(rows):
+            payload = self._payloads.taken_from(row)
+            values: tuple[object, ...] = (*row, None)
+            if payload is not None:
+                self._payloads.keep(payload)
+                apart.append((index, payload.ref))
+                values = (*row[:-1], "null", payload.ref)
+            whole.append((self.last_seq + 1 + index, self._daemon, *values))
+        self._connection.executemany(_INSERT_APART, whole)
+        return apart
 
     def _append_singly(self, rows: Sequence[RawEvent]) -> Stored:
         """An INSERT of one row undoes itself when it fails: no savepoints are needed."""
         first = self.last_seq + 1
         repeated: list[tuple[int, int]] = []
         refused: list[tuple[int, str]] = []
+        apart: list[tuple[int, str]] = []
         for index, row in enumerate(rows):
             try:
-                self._connection.execute(_INSERT_ONCE, (self.last_seq + 1, self._daemon, *row))
+                ref = self._insert_one(row)
             except REFUSALS as error:
                 refused.append((index, str(error)))
                 continue
-            if self._connection.changes():
-                self.last_seq += 1
-            else:
+            if ref is None:
                 repeated.append((index, self._seq_of(source=row[2], key=row[9])))
-        return Stored(first, self.last_seq + 1 - first, repeated, refused)
+                continue
+            self.last_seq += 1
+            if ref:
+                apart.append((index, ref))
+        return Stored(first, self.last_seq + 1 - first, repeated, refused, apart)
+
+    def _insert_one(self, row: RawEvent) -> str | None:
+        """None when its key is there already; where its data is, "" for in the row itself."""
+        head = (self.last_seq + 1, self._daemon)
+        payload = self._payloads.taken_from(row)
+        if payload is None:
+            self._connection.execute(_INSERT + _ONCE, (*head, *row))
+            return "" if self._connection.changes() else None
+        self._connection.execute(_INSERT_APART + _ONCE, (*head, *row[:-1], "null", payload.ref))
+        if not self._connection.changes():
+            return None
+        self._payloads.keep(payload)  # not before: without the event nothing would point at it
+        return payload.ref
 
     def _seq_of(self, *, source: str, key: str | None) -> int:
         """The number of the event that has the key."""

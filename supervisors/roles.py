@@ -124,6 +124,7 @@ def _writer(start: ChildStart, mailbox: Callable[..., Mailbox], clock: Clock) ->
             environment.database,
             daemon=environment.daemon,
             durability=environment.durability,
+            payload_bytes=environment.payload_bytes,
             clock=clock,
         ),
         sync_interval=environment.sync_interval,

@@ -78,7 +78,10 @@ class DaemonSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StorageSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """``[storage]``; ``path`` is relative to ``data_dir``."""
+    """``[storage]``; ``path`` is relative to ``data_dir``.
+
+    ``payload_bytes`` of JSON text: more of it in an event is stored apart; 0 is never.
+    """
 
     backend: Annotated[
         Literal["sqlite"], Meta(description='"sqlite", the only one of this version')
@@ -86,6 +89,7 @@ class StorageSettings(msgspec.Struct, frozen=True, kw_only=True):
     path: Text = "holdfast.db"
     durability: Durability = "committed"
     sync_interval: Period = 1.0
+    payload_bytes: Count = 8_192
 
 
 class SupervisorSettings(msgspec.Struct, frozen=True, kw_only=True):

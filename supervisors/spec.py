@@ -68,6 +68,7 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
     database: str
     durability: Durability = "committed"
     sync_interval: float = 1.0
+    payload_bytes: int = 8_192
     log_level: LogLevel = "INFO"
     shutdown: Shutdown | Literal["children"] = "children"  # what the stop of the root may take
     log_dir: str = ""

@@ -153,6 +153,8 @@ class Counted(msgspec.Struct, frozen=True, array_like=True, tag="counted"):
 class Fetched(msgspec.Struct, frozen=True, array_like=True, tag="fetched"):
     """Events in order: ``seqs`` are their numbers, ``events`` an array of ``records.Event``.
 
+    ``payloads``: by index, where the data is of those whose data is not there.
+
     No other event up to ``upto`` matches: go on behind that.  ``covered`` is False when the ring
     does not reach back to the position; then all that matches up to ``upto`` is ``query``'s to
     tell.
@@ -164,6 +166,7 @@ class Fetched(msgspec.Struct, frozen=True, array_like=True, tag="fetched"):
     upto: int
     covered: bool
     epoch: int = 0
+    payloads: dict[int, str] = {}
 
 
 class Passed(msgspec.Struct, frozen=True, array_like=True, tag="passed"):

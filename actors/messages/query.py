@@ -10,6 +10,7 @@ from holdfast.storage.records import (
     DeadLetter,
     Dropped,
     EventFilter,
+    Grouped,
     Position,
     StoredEvent,
 )
@@ -17,17 +18,24 @@ from holdfast.storage.subscriber_records import Subscriber
 
 __all__ = [
     "CountEvents",
+    "CountGroups",
     "DeadLetterIs",
     "DeadLettersAre",
     "DroppedAre",
+    "FindAround",
+    "FindBelow",
     "Found",
+    "GetChain",
     "GetDeadLetter",
+    "GetPayloads",
     "GetPosition",
+    "GroupsAre",
     "ListDeadLetters",
     "ListDropped",
     "ListSubscribers",
     "Number",
     "Page",
+    "PayloadsAre",
     "PositionIs",
     "QueryEvents",
     "ReadOn",
@@ -68,6 +76,40 @@ class GetPosition(msgspec.Struct, frozen=True, array_like=True, tag="get_positio
     """Where does the database stand?  Reply: PositionIs."""
 
 
+class GetChain(msgspec.Struct, frozen=True, array_like=True, tag="get_chain"):
+    """An event, by number or name, and what led to it, the first cause last.  Reply: Found."""
+
+    start: int | str
+    limit: int = 100
+
+
+class FindAround(msgspec.Struct, frozen=True, array_like=True, tag="find_around"):
+    """Events with this key, root or correlation, in order, behind a number.  Reply: Found."""
+
+    name: str
+    after: int = 0
+    limit: int = 100
+
+
+class FindBelow(msgspec.Struct, frozen=True, array_like=True, tag="find_below"):
+    """Events with one of these roots, in order, behind a number.  Reply: Found."""
+
+    roots: list[str]
+    after: int = 0
+    limit: int = 100
+
+
+class CountGroups(msgspec.Struct, frozen=True, array_like=True, tag="count_groups"):
+    """How many events match, by columns and by time.  Reply: GroupsAre.
+
+    A bucket of time begins at a multiple of ``bucket_us`` since 1970.
+    """
+
+    filter: EventFilter
+    by: list[str]
+    bucket_us: int | None = None
+
+
 class ListDeadLetters(msgspec.Struct, frozen=True, array_like=True, tag="list_dead_letters"):
     """The newest ``limit`` dead letters, newest first.  Reply: DeadLettersAre."""
 
@@ -84,6 +126,12 @@ class ListDropped(msgspec.Struct, frozen=True, array_like=True, tag="list_droppe
     """The newest ``limit`` losses, newest first.  Reply: DroppedAre."""
 
     limit: int = 100
+
+
+class GetPayloads(msgspec.Struct, frozen=True, array_like=True, tag="get_payloads"):
+    """The large data of events, by their references.  Reply: PayloadsAre."""
+
+    refs: list[str]
 
 
 class Found(msgspec.Struct, frozen=True, array_like=True, tag="found"):
@@ -127,6 +175,21 @@ class PositionIs(msgspec.Struct, frozen=True, array_like=True, tag="position"):
     position: Position
 
 
+class GroupsAre(msgspec.Struct, frozen=True, array_like=True, tag="groups"):
+    """Those that have events, by time and then by the columns in the order asked for."""
+
+    groups: list[Grouped]
+
+
+class PayloadsAre(msgspec.Struct, frozen=True, array_like=True, tag="payloads"):
+    """JSON texts, in the order asked for, None for what is not there (any more).
+
+    They may be fewer, when more would not fit in one frame: ask again for the others.
+    """
+
+    payloads: list[str | None]
+
+
 class DeadLettersAre(msgspec.Struct, frozen=True, array_like=True, tag="dead_letters"):
     """As many as fit in one frame; ``more`` says that there are older ones."""
 
@@ -151,6 +214,11 @@ Request = (
     QueryEvents
     | CountEvents
     | GetPosition
+    | GetChain
+    | FindAround
+    | FindBelow
+    | CountGroups
+    | GetPayloads
     | ListDeadLetters
     | GetDeadLetter
     | ListDropped
@@ -161,6 +229,8 @@ Reply = (
     Found
     | Number
     | PositionIs
+    | GroupsAre
+    | PayloadsAre
     | DeadLettersAre
     | DeadLetterIs
     | DroppedAre

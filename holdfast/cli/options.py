@@ -16,6 +16,7 @@ from holdfast.jsonlines import iso_microseconds
 
 __all__ = [
     "CURSOR",
+    "PERIOD",
     "RUN_DIR",
     "TIME",
     "ask_timeout",
@@ -98,5 +99,23 @@ class _Cursor(click.ParamType[int | str]):
             self.fail(str(error), param, ctx)
 
 
+class _Period(click.ParamType[float]):
+    """A span of time, in seconds."""
+
+    name = "SECONDS"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Read seconds, or a number with its unit."""
+        text = str(value)
+        if _SECONDS.fullmatch(text) and float(text) > 0:
+            return float(text)
+        if (span := _AGO.fullmatch(text)) and float(span[1]) > 0:
+            return float(Decimal(span[1]) * _UNITS[span[2]] / 1_000_000)
+        self.fail(f"{text!r}: expected seconds > 0, or such as 500ms, 10m, 2h, 1d", param, ctx)
+
+
 TIME: Final = _Time()
+PERIOD: Final = _Period()
 CURSOR: Final = _Cursor()

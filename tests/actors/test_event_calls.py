@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from holdfast import CursorError, Event, Hub, InvalidInputError, connect
+from holdfast import CursorError, Event, Hub, InvalidInputError, aio, connect
+from holdfast.actors.trees import Tree
 from tests.daemon import CONFIG, TIMEOUT, Daemon
 
 # A ring that holds a few: older ones come from the database.
@@ -155,3 +157,108 @@ def test_an_effect_of_an_effect_that_has_a_key_inherits_too(hub: Hub) -> None:
     ]
     (unknown,) = hub.events.query(types="d")
     assert (unknown.root, unknown.depth, unknown.correlation) == ("unheard of", 1, None)
+
+
+def test_chain_and_tree_hold_across_processes(daemon: Daemon, hub: Hub) -> None:
+    """The last knew its cause by name only: neither root nor depth nor correlation."""
+    hub.events.emit("plan", key="p1", correlation="talk 2")
+    hub.events.emit("call", key="p2", cause="p1")
+    with connect(daemon.run_dir, source="another") as other:
+        hub.flush()
+        (call,) = other.events.query(types="call", correlation="talk 2")
+        other.events.emit("result", key="p3", cause=call)
+        other.flush()
+    with connect(daemon.run_dir, source="a third one") as other:
+        other.events.emit("note", key="p4", cause="p3")
+        other.events.emit("aside", cause="p4")
+        other.flush()
+    (aside,) = hub.events.query(types="aside")
+    for start in (aside, aside.seq):
+        chain = hub.events.chain(start)
+        assert [event.type for event in chain] == ["plan", "call", "result", "note", "aside"]
+    assert [event.key for event in hub.events.chain("p3")] == ["p1", "p2", "p3"]
+    assert [event.key for event in hub.events.chain("p3", limit=2)] == ["p2", "p3"]
+    assert hub.events.chain("nobody") == []
+    for of in ("talk 2", "p1", call):
+        tree = hub.events.tree(of)
+        assert line_of(tree) == ["plan", "call", "result", "note", "aside"]
+        assert (tree.count, tree.is_complete) == (5, True)
+    cut = hub.events.tree("talk 2", depth=2)
+    assert line_of(cut) == ["plan", "call"]
+    assert (cut.count, cut.is_complete, cut.roots[0].children[0].hidden) == (5, False, 3)
+    short = hub.events.tree("talk 2", limit=2)
+    assert (short.count, short.is_complete) == (2, False)
+    assert hub.events.tree("nobody").roots == []
+
+
+def line_of(tree: Tree) -> list[str]:
+    """The types of a tree without branches, from the top."""
+    types, level = [], tree.roots
+    while level:
+        (node,) = level
+        assert not node.is_orphan
+        types.append(node.event.type)
+        level = node.children
+    return types
+
+
+def test_a_chain_longer_than_a_page_comes_whole(hub: Hub) -> None:
+    hub.events.emit("link", key="link 0")
+    for n in range(1, 1_200):
+        hub.events.emit("link", key=f"link {n}", cause=f"link {n - 1}")
+    hub.flush()
+    chain = hub.events.chain("link 1199", limit=5_000)
+    assert [event.key for event in chain] == [f"link {n}" for n in range(1_200)]
+    assert len(hub.events.chain("link 1199", limit=700)) == 700
+    tree = hub.events.tree("link 0", depth=200)
+    assert (tree.count, tree.is_complete) == (1_200, False)
+
+
+def test_events_are_counted_by_type_and_time(hub: Hub) -> None:
+    start = hub.events.cursor()
+    for n in range(10):
+        kind = "even" if n % 2 == 0 else "odd"
+        hub.events.emit(kind, session=f"s{n % 3}", time_us=1_000_000 * n)
+    hub.flush()
+    by_type = hub.events.aggregate(after=start)
+    assert [(each.start_us, each.type, each.count) for each in by_type] == [
+        (None, "even", 5),
+        (None, "odd", 5),
+    ]
+    by_time = hub.events.aggregate("type", bucket=4, after=start, types="even")
+    assert [(each.start_us, each.count) for each in by_time] == [
+        (0, 2),
+        (4_000_000, 2),
+        (8_000_000, 1),
+    ]
+    both = hub.events.aggregate(["session", "type"], after=start, until=5_000_000)
+    assert [(each.session, each.type, each.count) for each in both] == [
+        ("s0", "even", 1),
+        ("s0", "odd", 1),
+        ("s1", "even", 1),
+        ("s1", "odd", 1),
+        ("s2", "even", 1),
+    ]
+    (everything,) = hub.events.aggregate((), after=start)
+    assert everything.count == 10
+    with pytest.raises(InvalidInputError, match="by = 'data'"):
+        hub.events.aggregate("data")
+
+
+def test_asyncio_has_the_same_calls(daemon: Daemon) -> None:
+    asyncio.run(ask_in_a_loop(daemon))
+
+
+async def ask_in_a_loop(daemon: Daemon) -> None:
+    async with aio.connect(daemon.run_dir) as hub:
+        start = await hub.events.cursor()
+        await hub.events.emit("first", key="async 1", correlation="async")
+        await hub.events.emit("second", key="async 2", cause="async 1")
+        await hub.flush()
+        (second,) = await hub.events.query(types="second", after=start)
+        await hub.events.emit("third", cause=second)
+        await hub.flush()
+        assert [event.type for event in await hub.events.chain("async 2")] == ["first", "second"]
+        assert (await hub.events.tree("async")).count == 3
+        assert len(await hub.events.aggregate(correlation="async")) == 3
+        assert await hub.events.get(second.seq) == second

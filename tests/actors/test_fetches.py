@@ -12,9 +12,10 @@ import pytest
 
 from holdfast.actors.blocks import Block
 from holdfast.actors.delivery import LATER
-from holdfast.actors.fetches import COST, MOST_BYTES, PAUSE, SLICE, Expire, Fetches, Serve
+from holdfast.actors.fetches import COST, PAUSE, SLICE, Expire, Fetches, Serve
 from holdfast.actors.interests import KEPT, MOST_IDLE
 from holdfast.actors.messages.log import Fetch, Fetched
+from holdfast.actors.pages import MOST_BYTES
 from holdfast.actors.ring import Ring
 from holdfast.errors import InvalidInputError
 from holdfast.storage.records import EventFilter, RawEvent

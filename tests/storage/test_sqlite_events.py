@@ -27,7 +27,7 @@ def test_an_event_comes_back_field_by_field(database: SqliteDatabase, reader: Sq
     raw = (7, "t", "src", "sub", "ses", "cor", "cau", "roo", 3, "k", '{"a": "\\u0000"}')
     assert append(database, [raw]).first_seq == 1
     assert reader.events(EventFilter(), 10) == [StoredEvent(1, "d", *raw)]
-    assert reader.newest(10) == reader.range(0, 1) == [(1, "d", *raw)]
+    assert reader.newest(10) == reader.range(0, 1) == [(1, "d", *raw, None)]
 
 
 def test_structs_and_rows_are_stored_alike(database: SqliteDatabase, reader: SqliteReader) -> None:
