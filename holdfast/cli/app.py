@@ -27,6 +27,7 @@ _COMMANDS: Final = {
     "logs": "holdfast.cli.logs:logs",
     "restart": "holdfast.cli.children:restart",
     "start": "holdfast.cli.start:start",
+    "state": "holdfast.cli.state:state",
     "status": "holdfast.cli.status:status",
     "stop": "holdfast.cli.stop:stop",
     "tracker": "holdfast.cli.tracker:tracker",
