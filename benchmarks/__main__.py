@@ -29,6 +29,7 @@ from benchmarks import (
     queries,
     restart,
     ring,
+    sessions,
     start,
     subscribers,
     supervision,
@@ -51,6 +52,7 @@ BENCHMARKS: Final[dict[str, Callable[[Budget], list[Figure]]]] = {
     "start": start.run,
     "memory": memory.run,
     "ring": ring.run,
+    "sessions": sessions.run,
     "queries": queries.run,
     "subscribers": subscribers.run,
 }
