@@ -38,6 +38,7 @@ if TYPE_CHECKING:
         SchemaError,
         StartError,
         StorageError,
+        UnacknowledgedError,
         UnknownActorError,
         VersionError,
     )
@@ -62,6 +63,7 @@ __all__ = [
     "ExpiredError",
     "FencedError",
     "FrameError",
+    "Gap",
     "HoldfastError",
     "Hub",
     "InvalidInputError",
@@ -71,6 +73,7 @@ __all__ = [
     "SchemaError",
     "StartError",
     "StorageError",
+    "UnacknowledgedError",
     "UnknownActorError",
     "VersionError",
     "__version__",
@@ -83,6 +86,7 @@ _HOMES = {
     "Agent": "holdfast.actors.agent",
     "Down": "holdfast.actors.monitors",
     "Event": "holdfast.actors.hub",
+    "Gap": "holdfast.actors.following",
     "Hub": "holdfast.actors.hub",
     "connect": "holdfast.client",
 }
