@@ -11,6 +11,8 @@ from holdfast.actors.messages.query import (
     PayloadsAre,
     PositionIs,
     QueryEvents,
+    ReadStream,
+    StreamIs,
 )
 from holdfast.actors.replies import REPLY_BYTES, bounded, fitting
 from holdfast.storage.ports import Reader
@@ -20,8 +22,9 @@ __all__ = ["answer_about_events"]
 
 
 def answer_about_events(
-    reader: Reader | None, message: QueryEvents | CountEvents | GetPosition | GetPayloads
-) -> Found | Number | PositionIs | PayloadsAre:
+    reader: Reader | None,
+    message: QueryEvents | CountEvents | GetPosition | GetPayloads | ReadStream,
+) -> Found | Number | PositionIs | PayloadsAre | StreamIs:
     """``reader`` is None as long as there is no database; then there is nothing."""
     match message:
         case QueryEvents():
@@ -35,6 +38,13 @@ def answer_about_events(
                 return PayloadsAre([None] * len(refs))
             # The last may be as long again.
             return PayloadsAre(reader.payloads(refs, REPLY_BYTES // 2))
+        case ReadStream(stream=name, after_version=version, limit=limit):
+            if reader is None:
+                return StreamIs(0, [])
+            part = reader.stream(name, version, bounded(limit))
+            sent = len(fitting([event for _, event in part.events]))
+            more = sent < len(part.events)
+            return StreamIs(part.version, part.events[:sent], more, reader.position().epoch)
 
 
 def _found(reader: Reader | None, query: QueryEvents) -> Found:

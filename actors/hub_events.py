@@ -6,15 +6,23 @@ before that.  ``Hub.flush`` says when they are safe.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Unpack
 
-from holdfast.actors import event_calls, subscriber_calls, tree_calls
+from holdfast.actors import (
+    event_calls,
+    stream_calls,
+    subscriber_calls,
+    text_calls,
+    tree_calls,
+)
 from holdfast.actors.calls import Blocking, Runner, blocking
 from holdfast.actors.event_calls import Event, EventCounters
 from holdfast.actors.event_conditions import Selection
 from holdfast.actors.event_encoding import EventEncoder
 from holdfast.actors.following import PAGE, OnGap, Start, following_of
 from holdfast.actors.hub_subscriptions import Subscription
+from holdfast.actors.stream_calls import Expected
 from holdfast.actors.threaded import ThreadedDriver
 from holdfast.clock import Clock
 
@@ -64,6 +72,39 @@ class HubEvents(Blocking, EventCounters):
         if key is not None:
             self._encoder.remember(key, cause, correlation)
 
+    def append(
+        self,
+        stream: str,
+        events: Sequence[tuple[str, object]],
+        *,
+        expected_version: Expected = "any",
+        session: str | None = None,
+        source: str | None = None,
+        correlation: str | None = None,
+        cause: str | Event | None = None,
+        timeout: float = 30.0,
+    ) -> int:
+        """Append all of ``(type, data)`` to a stream, or nothing; its new version, after COMMIT.
+
+        ``expected_version`` is the number of events appended to it before, "none" or 0 for a
+        stream that is not there yet, or "any".  Appended exactly once as long as this process
+        lives.  Raises Conflict, with both versions; InvalidInputError.
+        """
+        call = stream_calls.append_stream(
+            self._encoder,
+            stream,
+            events,
+            expected_version,
+            session,
+            source,
+            correlation,
+            cause,
+            timeout,
+        )
+        return self._runner.run(call)
+
+    read_stream = blocking(stream_calls.read_stream)
+    stream_version = blocking(stream_calls.stream_version)
     query = blocking(event_calls.query_events)
     count = blocking(event_calls.count_events)
     tail = blocking(event_calls.tail_events)
@@ -72,6 +113,7 @@ class HubEvents(Blocking, EventCounters):
     chain = blocking(tree_calls.chain_of)
     tree = blocking(tree_calls.tree_around)
     aggregate = blocking(tree_calls.aggregate_events)
+    search = blocking(text_calls.search_events)
 
     def subscribe(
         self,

@@ -10,9 +10,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from holdfast import aio
+    from holdfast import aio, changes
     from holdfast.actors.agent import Agent
     from holdfast.actors.hub import Event, Hub
+    from holdfast.actors.messages.tracker import Retry, SlidingWindow, TokenBucket
     from holdfast.actors.monitors import Down
     from holdfast.client import connect
     from holdfast.errors import (
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
         ActorGone,
         AlreadyRunningError,
         AskTimeoutError,
+        CapacityError,
         ChildError,
         ConfigError,
         Conflict,
@@ -32,7 +34,10 @@ if TYPE_CHECKING:
         FrameError,
         HoldfastError,
         InvalidInputError,
+        NoSessionError,
+        NotFoundError,
         OutboxFullError,
+        OwnedError,
         ProtocolError,
         RemoteError,
         SchemaError,
@@ -51,6 +56,7 @@ __all__ = [
     "Agent",
     "AlreadyRunningError",
     "AskTimeoutError",
+    "CapacityError",
     "ChildError",
     "ConfigError",
     "Conflict",
@@ -67,17 +73,24 @@ __all__ = [
     "HoldfastError",
     "Hub",
     "InvalidInputError",
+    "NoSessionError",
+    "NotFoundError",
     "OutboxFullError",
+    "OwnedError",
     "ProtocolError",
     "RemoteError",
+    "Retry",
     "SchemaError",
+    "SlidingWindow",
     "StartError",
     "StorageError",
+    "TokenBucket",
     "UnacknowledgedError",
     "UnknownActorError",
     "VersionError",
     "__version__",
     "aio",
+    "changes",
     "connect",
 ]
 
@@ -88,6 +101,9 @@ _HOMES = {
     "Event": "holdfast.actors.hub",
     "Gap": "holdfast.actors.following",
     "Hub": "holdfast.actors.hub",
+    "Retry": "holdfast.actors.messages.tracker",
+    "SlidingWindow": "holdfast.actors.messages.tracker",
+    "TokenBucket": "holdfast.actors.messages.tracker",
     "connect": "holdfast.client",
 }
 
@@ -106,8 +122,8 @@ def __getattr__(name: str) -> object:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     if name == "__version__":
         value: object = _installed_version()
-    elif name == "aio":
-        value = import_module("holdfast.aio")
+    elif name in ("aio", "changes"):
+        value = import_module(f"holdfast.{name}")
     else:
         value = getattr(import_module(_HOMES.get(name, "holdfast.errors")), name)
     globals()[name] = value  # the next look-up is an ordinary one

@@ -12,13 +12,20 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self, Unpack
 
-from holdfast.actors import calls, event_calls, subscriber_calls, tree_calls
+from holdfast.actors import (
+    calls,
+    event_calls,
+    stream_calls,
+    subscriber_calls,
+    text_calls,
+    tree_calls,
+)
 from holdfast.actors.calls import Awaited, awaited
 from holdfast.actors.counters import Counters
 from holdfast.actors.event_calls import Event, EventCounters
@@ -28,9 +35,11 @@ from holdfast.actors.following import PAGE, OnGap, Start, following_of
 from holdfast.actors.looped import LoopDriver
 from holdfast.actors.outbox import OutboxLimits, Policy, limited
 from holdfast.actors.plain import decoder_with
+from holdfast.actors.stream_calls import Expected
 from holdfast.aio_monitors import AsyncMonitor
 from holdfast.aio_refs import ActorRef
-from holdfast.aio_state import Checkpoints, Sessions, Supervision
+from holdfast.aio_relational import State
+from holdfast.aio_state import Cache, Checkpoints, Files, Sessions, Supervision, Tracker
 from holdfast.aio_subscriptions import AsyncSubscription
 from holdfast.client import is_there, not_found
 from holdfast.clock import Clock, SystemClock
@@ -42,8 +51,11 @@ __all__ = [
     "AsyncSubscription",
     "Checkpoints",
     "Events",
+    "Files",
     "Hub",
     "Sessions",
+    "State",
+    "Tracker",
     "connect",
 ]
 
@@ -131,7 +143,11 @@ class Hub(Awaited):
         super().__init__(self._driver)
         self.events = Events(self._driver, source=source, clock=clock)
         self.sessions = Sessions(self._driver)
+        self.cache = Cache(self._driver)
+        self.state = State(self._driver)
         self.checkpoints = Checkpoints(self._driver)
+        self.files = Files(self._driver)
+        self.tracker = Tracker(self._driver)
         self.supervision = Supervision(self._driver)
 
     flush = awaited(calls.flush)
@@ -223,6 +239,39 @@ class Events(Awaited, EventCounters):
         if key is not None:
             self._encoder.remember(key, cause, correlation)
 
+    async def append(
+        self,
+        stream: str,
+        events: Sequence[tuple[str, object]],
+        *,
+        expected_version: Expected = "any",
+        session: str | None = None,
+        source: str | None = None,
+        correlation: str | None = None,
+        cause: str | Event | None = None,
+        timeout: float = 30.0,
+    ) -> int:
+        """Append all of ``(type, data)`` to a stream, or nothing; its new version, after COMMIT.
+
+        ``expected_version`` is the number of events appended to it before, "none" or 0 for a
+        stream that is not there yet, or "any".  Appended exactly once as long as this process
+        lives.  Raises Conflict, with both versions; InvalidInputError.
+        """
+        call = stream_calls.append_stream(
+            self._encoder,
+            stream,
+            events,
+            expected_version,
+            session,
+            source,
+            correlation,
+            cause,
+            timeout,
+        )
+        return await self._runner.run(call)
+
+    read_stream = awaited(stream_calls.read_stream)
+    stream_version = awaited(stream_calls.stream_version)
     query = awaited(event_calls.query_events)
     count = awaited(event_calls.count_events)
     tail = awaited(event_calls.tail_events)
@@ -231,6 +280,7 @@ class Events(Awaited, EventCounters):
     chain = awaited(tree_calls.chain_of)
     tree = awaited(tree_calls.tree_around)
     aggregate = awaited(tree_calls.aggregate_events)
+    search = awaited(text_calls.search_events)
 
     def subscribe(
         self,

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import msgspec
 
+from holdfast.actors.messages.state import StateReply, StateRequest
 from holdfast.storage.records import (
     DeadLetter,
     Dropped,
@@ -39,8 +40,11 @@ __all__ = [
     "PositionIs",
     "QueryEvents",
     "ReadOn",
+    "ReadStream",
     "Reply",
     "Request",
+    "SearchText",
+    "StreamIs",
     "SubscribersAre",
     "decode_reply",
     "decode_request",
@@ -99,6 +103,19 @@ class FindBelow(msgspec.Struct, frozen=True, array_like=True, tag="find_below"):
     limit: int = 100
 
 
+class SearchText(msgspec.Struct, frozen=True, array_like=True, tag="search_text"):
+    """The newest ``limit`` events that match and whose data has the text in it.  Reply: Found.
+
+    ``text`` as FTS5 reads it.  Refused while older events are not indexed, unless ``partial``.
+    """
+
+    text: str
+    filter: EventFilter
+    limit: int = 100
+    reverse: bool = True
+    partial: bool = False
+
+
 class CountGroups(msgspec.Struct, frozen=True, array_like=True, tag="count_groups"):
     """How many events match, by columns and by time.  Reply: GroupsAre.
 
@@ -132,6 +149,14 @@ class GetPayloads(msgspec.Struct, frozen=True, array_like=True, tag="get_payload
     """The large data of events, by their references.  Reply: PayloadsAre."""
 
     refs: list[str]
+
+
+class ReadStream(msgspec.Struct, frozen=True, array_like=True, tag="read_stream"):
+    """The first ``limit`` events of a stream behind a version.  Reply: StreamIs."""
+
+    stream: str
+    after_version: int = 0
+    limit: int = 100
 
 
 class Found(msgspec.Struct, frozen=True, array_like=True, tag="found"):
@@ -181,6 +206,15 @@ class GroupsAre(msgspec.Struct, frozen=True, array_like=True, tag="groups"):
     groups: list[Grouped]
 
 
+class StreamIs(msgspec.Struct, frozen=True, array_like=True, tag="stream"):
+    """The stream's version, and events with their own; ``more``: there are some behind them."""
+
+    version: int
+    events: list[tuple[int, StoredEvent]]
+    more: bool = False
+    epoch: int = 0
+
+
 class PayloadsAre(msgspec.Struct, frozen=True, array_like=True, tag="payloads"):
     """JSON texts, in the order asked for, None for what is not there (any more).
 
@@ -218,12 +252,15 @@ Request = (
     | FindAround
     | FindBelow
     | CountGroups
+    | SearchText
     | GetPayloads
+    | ReadStream
     | ListDeadLetters
     | GetDeadLetter
     | ListDropped
     | ReadOn
     | ListSubscribers
+    | StateRequest
 )  # fmt: skip
 Reply = (
     Found
@@ -231,11 +268,13 @@ Reply = (
     | PositionIs
     | GroupsAre
     | PayloadsAre
+    | StreamIs
     | DeadLettersAre
     | DeadLetterIs
     | DroppedAre
     | Page
     | SubscribersAre
+    | StateReply
 )  # fmt: skip
 
 decode_request: Callable[[bytes], Request] = msgspec.msgpack.Decoder(Request).decode

@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING
 
 import click
 
+from holdfast.cli.appending import append
 from holdfast.cli.daemon import connected
 from holdfast.cli.event_counts import stats
 from holdfast.cli.event_lines import print_event
+from holdfast.cli.event_search import search
 from holdfast.cli.event_trees import chain, tree
 from holdfast.cli.export_formats import FORMATS, Format, formatted
 from holdfast.cli.filters import Filters, filter_options, pages
@@ -34,7 +36,7 @@ def events() -> None:
     """Read, follow, import and export events; who subscribes to them."""
 
 
-for command in (import_, chain, tree, stats, subscribers, unsubscribe):
+for command in (import_, append, chain, tree, stats, search, subscribers, unsubscribe):
     events.add_command(command)
 
 
