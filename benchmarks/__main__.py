@@ -20,12 +20,14 @@ import holdfast
 from benchmarks import (
     aio,
     ask,
+    checkpoints,
     committed,
     emit,
     fan_in,
     load,
     memory,
     peers,
+    queries,
     restart,
     ring,
     sessions,
@@ -41,6 +43,7 @@ BENCHMARKS: Final[dict[str, Callable[[Budget], list[Figure]]]] = {
     "aio": aio.run,
     "tell": tell.run,
     "fan-in": fan_in.run,
+    "checkpoints": checkpoints.run,
     "committed": committed.run,
     "disk": committed.run_disk,
     "restart": restart.run,
@@ -52,6 +55,7 @@ BENCHMARKS: Final[dict[str, Callable[[Budget], list[Figure]]]] = {
     "memory": memory.run,
     "ring": ring.run,
     "sessions": sessions.run,
+    "queries": queries.run,
     "subscribers": subscribers.run,
 }
 ASKED_FOR: Final = {"peers"}  # need the extra, which ./run installs when it reads the name

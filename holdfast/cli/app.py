@@ -21,6 +21,7 @@ from holdfast.errors import ConfigError, DaemonNotFoundError, HoldfastError, Inv
 __all__ = ["commands", "run"]
 
 _COMMANDS: Final = {
+    "checkpoints": "holdfast.cli.checkpoints:checkpoints",
     "deadletters": "holdfast.cli.deadletters:deadletters",
     "events": "holdfast.cli.events:events",
     "files": "holdfast.cli.files:files",
