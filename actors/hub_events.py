@@ -7,6 +7,7 @@ before that.  ``Hub.flush`` says when they are safe.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Unpack
 
 from holdfast.actors import (
     event_calls,
@@ -15,9 +16,6 @@ from holdfast.actors import (
     text_calls,
     tree_calls,
 )
-from typing import Unpack
-
-from holdfast.actors import event_calls, subscriber_calls, tree_calls
 from holdfast.actors.calls import Blocking, Runner, blocking
 from holdfast.actors.event_calls import Event, EventCounters
 from holdfast.actors.event_conditions import Selection
