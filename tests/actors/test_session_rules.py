@@ -103,15 +103,40 @@ def test_a_maximum_age_ends_what_is_touched_and_what_is_held(start: Start) -> No
     assert ends(rig) == [("a", "age")]
 
 
+def test_who_has_a_session_in_use_keeps_it_from_becoming_idle(start: Start) -> None:
+    """Scenario D10: each holder for itself, across a death of the actor, no longer than a lease."""
+    rig = start()
+    put(rig, "a", ttl=2.0)
+    rig.call(sessions.Hold("a", "x", 20.0))
+    rig.call(sessions.Hold("a", "y", 10.0))
+    rig.advance(5.0)
+    rig.kill()
+    rig.call(sessions.Unhold("a", "x"))
+    rig.advance(4.9)
+    assert rig.call(sessions.Get("a")).session is not None
+    rig.advance(1.1)
+    assert ends(rig) == [("a", "idle")]
+
+
+def test_who_lets_go_of_a_session_starts_its_idle_time_anew(start: Start) -> None:
+    rig = start()
+    put(rig, "a", ttl=2.0)
+    rig.call(sessions.Hold("a", "x", 60.0))
+    rig.advance(30.0)
+    rig.call(sessions.Unhold("a", "x"))
+    rig.advance(1.9)
+    assert rig.call(sessions.Get("a")).session is not None
+    rig.advance(1.1)
+    assert ends(rig) == [("a", "idle")]
+
+
 def test_jitter_spreads_the_ends_of_what_was_made_at_once(start: Start) -> None:
     rig = start(ttl_jitter=0.5)
     puts = [sessions.Put(str(n), "1", 100.0) for n in range(1000)]
     rig.call(sessions.PutMany(puts))
     now = rig.actor._now_us()
-    lives = [(s.expires_us - now) / 1e6 for s in rig.reader.sessions(1000) or ()]
-    if not lives:
-        rig.advance(1.1)
-        lives = [(s.expires_us - now) / 1e6 for s in rig.reader.sessions(1000)]
+    rig.advance(1.1)
+    lives = [(s.expires_us - now) / 1e6 for s in rig.reader.sessions(1000)]
     assert min(lives) >= 50.0
     assert max(lives) <= 100.0
     assert len({round(life) for life in lives}) > 40
