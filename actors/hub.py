@@ -12,13 +12,25 @@ from types import TracebackType
 from typing import Any, Final, Self, TypeVar, assert_never
 
 from holdfast.actors import calls
-from holdfast.actors.calls import Ask, Blocking, Command, Drain, Level, Now, Step, Steps, blocking
+from holdfast.actors.calls import (
+    Ask,
+    Blocking,
+    Command,
+    Drain,
+    Level,
+    Now,
+    Step,
+    Steps,
+    Work,
+    blocking,
+)
 from holdfast.actors.counters import Counters
 from holdfast.actors.failures import AskTimeout
 from holdfast.actors.hub_events import Event, HubEvents
 from holdfast.actors.hub_relational import HubState
 from holdfast.actors.hub_state import (
     Checkpoint,
+    HubCache,
     HubCheckpoints,
     HubFiles,
     HubSessions,
@@ -29,6 +41,7 @@ from holdfast.actors.hub_state import (
 from holdfast.actors.monitors import WaitingMonitor
 from holdfast.actors.outbox import OutboxLimits
 from holdfast.actors.ref import RemoteRef
+from holdfast.actors.renewals import renewed
 from holdfast.actors.threaded import ThreadedDriver
 from holdfast.clock import Clock
 
@@ -36,7 +49,12 @@ __all__ = ["Checkpoint", "Counters", "Event", "Hub", "Level", "Session"]
 
 T = TypeVar("T")
 
-EARLY: Final = ("log", "sessions", "checkpoints")  # connected to before they are first needed
+EARLY: Final = (
+    "log",
+    "sessions",
+    "checkpoints",
+    "writer",
+)  # connected to before they are first needed
 
 
 class Hub(Blocking):
@@ -58,7 +76,8 @@ class Hub(Blocking):
         runner = _ThreadRunner(self._driver, clock=clock)
         super().__init__(runner)
         self.events = HubEvents(self._driver, runner, source=source, clock=clock)
-        self.sessions = HubSessions(runner)
+        self.sessions = HubSessions(runner, self._driver)
+        self.cache = HubCache(runner)
         self.state = HubState(runner)
         self.checkpoints = HubCheckpoints(runner)
         self.files = HubFiles(runner)
@@ -155,6 +174,9 @@ class _ThreadRunner:
                 return self._drain(step.timeout)
             case Now():
                 return self._clock.monotonic()
+            case Work():
+                with renewed(self._driver, step):
+                    return step.finish(step.function())
             case _:
                 assert_never(step)
 

@@ -40,11 +40,18 @@ __all__ = ["BATCH_LIMIT", "WriterActor"]
 
 BATCH_LIMIT: Final = 2_000  # events and commands in one transaction: some 20 ms of work
 STREAM: Final = "writer"  # the numbering that senders use towards this actor
+# Seconds.  Commits wait for a slice and what it has to write, and get the rest of the time.
+CHORE_SLICE: Final = 0.004
+CHORE_PAUSE: Final = 0.016
 STUCK_WARNING: Final = 2  # blocked attempts in a row to empty the write-ahead log
 
 
 class _SyncDue(msgspec.Struct, frozen=True):
     """What was committed ``sync_interval`` ago has to reach the disk."""
+
+
+class _ChoreDue(msgspec.Struct, frozen=True):
+    """There is something that has time, and has been some time for it."""
 
 
 class _Announced(msgspec.Struct, frozen=True):
@@ -79,6 +86,7 @@ class WriterActor(HostedActor):
         self._database = self._open_database()
         self._expiry = Expiry(after=self.mailbox.after, clock=self._clock)
         self._expiry.look_in(0.0)
+        self._chores_later()
 
     def on_stop(self) -> None:
         """Leave one file that needs no recovery."""
@@ -102,6 +110,8 @@ class WriterActor(HostedActor):
             case ItemsDue():
                 if self._expiry.is_due(message):
                     self._expire()
+            case _ChoreDue():
+                self._do_chores()
             case Answered(context=_Announced(last_seq=last_seq)):
                 self._is_announcing = False
                 if last_seq < self._own_seq:
@@ -154,6 +164,20 @@ class WriterActor(HostedActor):
             self._is_announcing = True
             announced = _Announced(self._own_seq)
             self.mailbox.link("log").ask(log.Advance(self._own_seq), context=announced)
+
+    def _chores_later(self) -> None:
+        if self._database.has_chores:
+            self.mailbox.after(CHORE_PAUSE, _ChoreDue())
+
+    def _do_chores(self) -> None:
+        """A slice of what has time, and what follows every commit."""
+        try:
+            self._database.work_off(CHORE_SLICE)
+        except DiskFullError as error:
+            self._warn_of_full_disk(error)
+        self._sync_later()
+        self._look_after_wal()
+        self._chores_later()
 
     def _sync(self) -> None:
         """Put everything on the disk, or try again as long as the barrier has no room there."""

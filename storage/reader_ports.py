@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
-from holdfast.storage.checkpoint_records import Checkpoint
+from holdfast.storage.checkpoint_records import Checkpoint, Info, Owner, Part
 from holdfast.storage.filters import EventFilter
 from holdfast.storage.records import DeadLetter, Dropped, Grouped, Position, Row, StoredEvent
-from holdfast.storage.session_records import Session
+from holdfast.storage.session_records import Session, SessionTotals, StoredItem
 from holdfast.storage.state_questions import (
     Direction,
     Edge,
@@ -36,6 +36,7 @@ __all__ = [
     "StateReader",
     "StreamReader",
     "SubscriberReader",
+    "TextReader",
     "TreeReader",
 ]
 
@@ -76,6 +77,21 @@ class TreeReader(Protocol):
 
     def below(self, roots: Sequence[str], after: int, limit: int) -> list[StoredEvent]:
         """The events whose root is one of those, in order of their numbers."""
+
+
+class TextReader(Protocol):
+    """Full-text search."""
+
+    def text_from(self) -> int | None:
+        """Events from that number on can be searched; None when there is no index."""
+
+    def search(
+        self, text: str, filter: EventFilter, limit: int, reverse: bool = True
+    ) -> list[StoredEvent]:
+        """Events whose data matches, in order of their numbers or the newest first.
+
+        Raises InvalidInputError for a text that is no search.
+        """
 
 
 class CountReader(Protocol):
@@ -136,17 +152,57 @@ class SessionReader(Protocol):
         """The newest touched ones, newest first."""
 
     def expired_sessions(self, now_us: int, limit: int) -> list[Session]:
-        """Those whose time is over at ``now_us``, longest over first."""
+        """Those whose time is over at ``now_us``, longest over first, without their data."""
+
+    def idle_sessions(self, limit: int) -> list[Session]:
+        """Those not touched for longest, that one first."""
+
+    def list_sessions(
+        self, now_us: int, after: str, prefix: str, owner: str | None, limit: int
+    ) -> list[Session]:
+        """Those that live at ``now_us``, in order of their ids after ``after``, without data."""
+
+    def session_items(
+        self, id: str, after: int, limit: int, reverse: bool = False
+    ) -> list[StoredItem]:
+        """Those with higher numbers than ``after``, in order; or the newest, newest first."""
+
+    def session_item(self, id: str, created_us: int, key: str) -> StoredItem | None:
+        """The item of that key, of the session that was created then."""
+
+    def session_totals(self) -> SessionTotals:
+        """How many sessions there are, and how large."""
 
 
 class CheckpointReader(Protocol):
     """Checkpoints."""
 
-    def checkpoint(self, agent: str) -> Checkpoint | None:
-        """The newest one of an agent."""
+    def checkpoint(self, agent: str, id: int = 0, pin: str = "") -> Checkpoint | None:
+        """The one of that id, or of that name, else the newest one of an agent."""
 
-    def checkpoints(self, agent: str, limit: int) -> list[Checkpoint]:
-        """The newest ones of an agent, newest first."""
+    def checkpoints(self, agent: str, limit: int, before: int = 0) -> list[Checkpoint]:
+        """The newest ones of an agent below ``before``, newest first; 0 is no bound."""
+
+    def checkpoint_infos(self, agent: str, limit: int, before: int = 0) -> list[Info]:
+        """Likewise, without their states."""
+
+    def checkpoint_history(self, agent: str, id: int, limit: int) -> list[Info]:
+        """The checkpoint, the one it came after, and so on, as far as they are there."""
+
+    def checkpoint_parts(self, names: Sequence[bytes], max_bytes: int) -> list[Part]:
+        """Of those that are there, the first ones that together have ``max_bytes``, or one."""
+
+    def missing_checkpoint_parts(self, names: Sequence[bytes]) -> list[bytes]:
+        """Those that are not there."""
+
+    def checkpoint_owner(self, agent: str) -> Owner | None:
+        """Who writes a thread."""
+
+    def checkpoint_threads(self, limit: int, after: str = "") -> list[str]:
+        """The names of threads behind ``after``, in order."""
+
+    def checkpoint_participants(self, boot: int) -> list[str]:
+        """Who takes part in daemon checkpoints."""
 
 
 class StateReader(Protocol):

@@ -46,7 +46,7 @@ class Reading:
         self._connection.close()
 
     def _read(
-        self, sql: str, values: tuple[str | int | float, ...] = ()
+        self, sql: str, values: tuple[str | int | float | bytes, ...] = ()
     ) -> Sequence[tuple[apsw.SQLiteValue, ...]]:
         """All rows of one statement; callers know their types, for the tables are STRICT."""
         self._deadline = time.monotonic() + self._statement_timeout

@@ -22,11 +22,13 @@ from holdfast.actors.host import HostedActor, construct
 from holdfast.actors.mailbox import Mailbox
 from holdfast.actors.pulse import Pulse
 from holdfast.actors.recorder import LastLife
+from holdfast.actors.vocabularies import takes_part
 from holdfast.clock import Clock
 from holdfast.errors import ConfigError
 from holdfast.storage.ports import Reader
 from holdfast.supervisors.evidence import LAST_LIFE
 from holdfast.supervisors.settings import (
+    ACTORS,
     AgentSettings,
     CheckpointsSettings,
     ChildSettings,
@@ -55,6 +57,7 @@ PRELOAD: Final = (
     "holdfast.actors.tracker",
     "holdfast.actors.writer",
     "holdfast.storage.sqlite",
+    "zstandard",
 )
 
 
@@ -133,6 +136,7 @@ def _writer(start: ChildStart, mailbox: Callable[..., Mailbox], clock: Clock) ->
             daemon=environment.daemon,
             durability=environment.durability,
             payload_bytes=environment.payload_bytes,
+            full_text=environment.full_text,
             clock=clock,
         ),
         sync_interval=environment.sync_interval,
@@ -159,29 +163,53 @@ def _reading_actor(
             return construct(QueryActor, mailbox=box, open_reader=bounded, clock=clock)
         case LogSettings():
             return _log(start, run, mailbox, open_reader)
-        case SessionsSettings(ttl=ttl, maxsize=maxsize):
-            from holdfast.actors.messages import sessions
-            from holdfast.actors.sessions import SessionsActor
-
-            return construct(
-                SessionsActor,
-                mailbox=mailbox(decode=sessions.decode_request, keeps_marks=False),
-                open_reader=open_reader,
-                ttl=ttl,
-                maxsize=maxsize,
-                incarnation=start.incarnation,
-                clock=clock,
-            )
+        case SessionsSettings():
+            return _sessions(start, run, mailbox, open_reader, clock)
         case CheckpointsSettings():
-            from holdfast.actors.checkpoints import CheckpointsActor
-            from holdfast.actors.messages import checkpoints
+            return _checkpoints(start, run, mailbox, open_reader)
 
-            return construct(
-                CheckpointsActor,
-                mailbox=mailbox(decode=checkpoints.decode_request, keeps_marks=False),
-                open_reader=open_reader,
-                clock=clock,
-            )
+
+def _checkpoints(
+    start: ChildStart,
+    run: CheckpointsSettings,
+    mailbox: Callable[..., Mailbox],
+    open_reader: Callable[[], Reader],
+) -> HostedActor:
+    from holdfast.actors.checkpoints import CheckpointsActor
+    from holdfast.actors.messages import checkpoints
+
+    return construct(
+        CheckpointsActor,
+        mailbox=mailbox(decode=checkpoints.decode_request, keeps_marks=False),
+        open_reader=open_reader,
+        boot=int(start.incarnation.partition(".")[0]),
+        participants=[name for name in ACTORS if takes_part(name)],
+        interval=run.interval,
+        collect_timeout=run.collect_timeout,
+        keep=run.keep,
+    )
+
+
+def _sessions(
+    start: ChildStart,
+    run: SessionsSettings,
+    mailbox: Callable[..., Mailbox],
+    open_reader: Callable[[], Reader],
+    clock: Clock,
+) -> HostedActor:
+    from holdfast.actors.messages import sessions
+    from holdfast.actors.sessions import SessionLimits, SessionsActor
+
+    return construct(
+        SessionsActor,
+        mailbox=mailbox(decode=sessions.decode_request, keeps_marks=False),
+        open_reader=open_reader,
+        limits=SessionLimits(
+            **{name: getattr(run, name) for name in SessionLimits.__struct_fields__}
+        ),
+        incarnation=start.incarnation,
+        clock=clock,
+    )
 
 
 def _log(

@@ -48,6 +48,7 @@ Seconds = Annotated[float, Meta(ge=0, description="seconds >= 0")]
 Period = Annotated[float, Meta(gt=0, description="seconds > 0")]
 Count = Annotated[int, Meta(ge=0, le=2**53, description="a whole number >= 0")]
 Flag = Annotated[bool, Meta(description="a boolean")]
+Fraction = Annotated[float, Meta(ge=0, lt=1, description="a fraction, 0 to less than 1")]
 Limit = Annotated[int, Meta(ge=1, le=2**53, description="a whole number >= 1")]
 
 Most = Annotated[int, Meta(ge=1, le=100_000, description="a number, 1 to 100000")]
@@ -87,6 +88,7 @@ class StorageSettings(msgspec.Struct, frozen=True, kw_only=True):
     """``[storage]``; ``path`` is relative to ``data_dir``.
 
     ``payload_bytes`` of JSON text: more of it in an event is stored apart; 0 is never.
+    ``full_text``: an index of the words in the data of events.
     """
 
     backend: Annotated[
@@ -96,6 +98,7 @@ class StorageSettings(msgspec.Struct, frozen=True, kw_only=True):
     durability: Durability = "committed"
     sync_interval: Period = 1.0
     payload_bytes: Count = 8_192
+    full_text: Flag = False
 
 
 class SupervisorSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -178,17 +181,39 @@ class LogSettings(ActorSettings, frozen=True, kw_only=True, tag="log"):
 
 
 class SessionsSettings(ActorSettings, frozen=True, kw_only=True, tag="sessions"):
-    """``[actors.sessions]``; ``maxsize`` in sessions."""
+    """``[actors.sessions]``; ``maxsize`` in sessions, ``max_bytes`` of memory.
+
+    ``ttl_jitter`` is the fraction of a ttl that may be taken off.  ``store_...`` bound what the
+    database holds, 0 is any.  ``cache_...`` are of the other cache, of metadata.
+    """
 
     backend: Annotated[
         Literal["memory"], Meta(description='"memory", the only one of this version')
     ] = "memory"
     ttl: Period = 7200.0
+    ttl_jitter: Fraction = 0.0
     maxsize: Limit = 100_000
+    max_bytes: Limit = 256 * 1024 * 1024
+    store_max_sessions: Count = 0
+    store_max_bytes: Count = 0
+    cache_ttl: Period = 1800.0
+    cache_maxsize: Limit = 10_000
+    cache_max_bytes: Limit = 64 * 1024 * 1024
+    cache_refresh_ahead: Fraction = 0.1
 
 
 class CheckpointsSettings(ActorSettings, frozen=True, kw_only=True, tag="checkpoints"):
-    """``[actors.checkpoints]``."""
+    """``[actors.checkpoints]``; what concerns checkpoints of the daemon as a whole.
+
+    One every ``interval`` seconds, 0 for none, and one before the daemon stops, if ``on_stop``.
+    A participant that takes longer than ``collect_timeout`` seconds is missing in it.  ``keep``
+    newest ones stay, and those that are pinned; 0 for all.
+    """
+
+    interval: Seconds = 0.0
+    on_stop: Flag = True
+    collect_timeout: Period = 5.0
+    keep: Count = 10
 
 
 class FilesSettings(ActorSettings, frozen=True, kw_only=True, tag="files"):

@@ -6,7 +6,25 @@ from collections.abc import Callable
 
 import msgspec
 
-from holdfast.storage.checkpoint_records import CheckpointStored, StoreCheckpoint
+from holdfast.storage.checkpoint_records import (
+    CheckpointPinned,
+    CheckpointsPruned,
+    CheckpointStored,
+    CheckpointUnpinned,
+    ClaimThread,
+    EnrolParticipant,
+    ForkCheckpoint,
+    ParticipantEnrolled,
+    PartsMissing,
+    PartsStored,
+    PinCheckpoint,
+    PruneCheckpoints,
+    StoreCheckpoint,
+    StoreParts,
+    ThreadClaimed,
+    ThreadOwned,
+    UnpinCheckpoint,
+)
 from holdfast.storage.commands import Command
 from holdfast.storage.records import (
     AnswerKept,
@@ -161,6 +179,13 @@ Request = (
     | AppendStream
     | StoreSessions
     | StoreCheckpoint
+    | ClaimThread
+    | EnrolParticipant
+    | ForkCheckpoint
+    | PinCheckpoint
+    | PruneCheckpoints
+    | StoreParts
+    | UnpinCheckpoint
     | ChangeState
     | StoreSubscriber
     | AcknowledgeEvents
@@ -177,6 +202,14 @@ Reply = (
     | StreamAppended
     | SessionsStored
     | CheckpointStored
+    | CheckpointPinned
+    | CheckpointsPruned
+    | CheckpointUnpinned
+    | ParticipantEnrolled
+    | PartsMissing
+    | PartsStored
+    | ThreadClaimed
+    | ThreadOwned
     | StateChanged
     | SubscriberStored
     | EventsAcknowledged

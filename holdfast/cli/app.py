@@ -21,11 +21,13 @@ from holdfast.errors import ConfigError, DaemonNotFoundError, HoldfastError, Inv
 __all__ = ["commands", "run"]
 
 _COMMANDS: Final = {
+    "checkpoints": "holdfast.cli.checkpoints:checkpoints",
     "deadletters": "holdfast.cli.deadletters:deadletters",
     "events": "holdfast.cli.events:events",
     "files": "holdfast.cli.files:files",
     "logs": "holdfast.cli.logs:logs",
     "restart": "holdfast.cli.children:restart",
+    "sessions": "holdfast.cli.sessions:sessions",
     "start": "holdfast.cli.start:start",
     "state": "holdfast.cli.state:state",
     "status": "holdfast.cli.status:status",

@@ -68,7 +68,7 @@ class KsiGateway:
     ) -> dict[str, Any]:
         conditions = [(name, "=", value) for name, value in (where or {}).items()]
         order = {"order_by": COLUMNS.get(order_by, order_by)} if order_by else {"descending": True}
-        page = self.state.query(type=type, where=conditions, limit=limit, **order)  # type: ignore[arg-type]  # one of two
+        page = self.state.query(type=type, where=conditions, limit=limit, **order)
         found = [
             {"entity_id": one["id"], "entity_type": one["type"], **one}
             for one in map(as_entity, page)
