@@ -130,6 +130,10 @@ class LogActor(WriterBackedActor):
             case log.Advance(last_seq=last_seq):
                 self._fill_up_to(last_seq)
                 return log.Passed()
+            case log.Forget(spans=spans):
+                self._fill_up_to(spans[-1][1])  # what is on its way here is not to come after this
+                self._ring.forget(spans)
+                return log.Passed()
             case _Retry():
                 for frame in self._relays.take_refused():
                     self._pass_on(frame)

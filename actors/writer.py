@@ -25,11 +25,13 @@ from holdfast.actors.messages.writer import (
     GetPosition,
     MarkIs,
     PositionIs,
+    Prune,
     Stats,
     Sync,
     Synced,
     WriterStats,
 )
+from holdfast.actors.retaining import RetainDue, Retaining
 from holdfast.clock import Clock
 from holdfast.errors import DiskFullError, HoldfastError, StorageError
 from holdfast.storage.commands import Command, Outcome, tells_of_events
@@ -52,6 +54,10 @@ class _Announced(msgspec.Struct, frozen=True):
     last_seq: int
 
 
+class _Told(msgspec.Struct, frozen=True):
+    """The log knows which events were deleted."""
+
+
 class WriterActor(HostedActor):
     """Everything that is ready goes into one transaction; answers follow its COMMIT.
 
@@ -59,11 +65,18 @@ class WriterActor(HostedActor):
     """
 
     def __init__(
-        self, *, open_database: Callable[[], Database], sync_interval: float, clock: Clock
+        self,
+        *,
+        open_database: Callable[[], Database],
+        sync_interval: float,
+        retention_period: float,
+        clock: Clock,
     ) -> None:
         super().__init__()
         self._open_database = open_database
         self._sync_interval = sync_interval
+        self._retention_period = retention_period
+        self._retained_at = 0  # groups committed when retention had its last slice
         self._clock = clock
         self._sync_is_due = False  # a timer runs; one for all commits until it fires
         self._groups = 0
@@ -76,6 +89,14 @@ class WriterActor(HostedActor):
     def on_start(self) -> None:
         """Open, which raises the epoch: no earlier writer can commit any more."""
         self._database = self._open_database()
+        self._retaining = Retaining(
+            database=self._database,
+            period=self._retention_period,
+            after=self.mailbox.after,
+            monotonic=self._clock.monotonic,
+            tell=self._tell_of_deletions,
+        )
+        self._retaining.start()
 
     def on_stop(self) -> None:
         """Leave one file that needs no recovery."""
@@ -96,6 +117,10 @@ class WriterActor(HostedActor):
             case _SyncDue():
                 self._sync_is_due = False
                 self._sync()
+            case RetainDue():
+                self._retain()
+            case Answered(context=_Told()):
+                pass
             case Answered(context=_Announced(last_seq=last_seq)):
                 self._is_announcing = False
                 if last_seq < self._own_seq:
@@ -140,6 +165,16 @@ class WriterActor(HostedActor):
             announced = _Announced(self._own_seq)
             self.mailbox.link("log").ask(log.Advance(self._own_seq), context=announced)
 
+    def _retain(self) -> None:
+        """A slice of what retention has to do, and what follows every commit."""
+        is_busy, self._retained_at = self._groups > self._retained_at, self._groups
+        self._retaining.work(is_busy=is_busy)
+        self._look_after_wal()
+
+    def _tell_of_deletions(self, spans: list[tuple[int, int]]) -> None:
+        self.mailbox.link("log").ask(log.Forget(spans), context=_Told())
+        self._sync_later()
+
     def _sync(self) -> None:
         """Put everything on the disk, or try again as long as the barrier has no room there."""
         try:
@@ -182,7 +217,7 @@ class WriterActor(HostedActor):
             delivery.set_exception((type(error), error, None))
 
     def _answer_at_once(self, delivery: Delivery) -> None:
-        message: GetMark | GetPosition | Sync | Forget | Stats | Joined | Departed
+        message: GetMark | GetPosition | Sync | Forget | Prune | Stats | Joined | Departed
         message = delivery.message
         match message:
             case GetMark(sender=sender, incarnation=incarnation, stream=stream):
@@ -198,6 +233,8 @@ class WriterActor(HostedActor):
             case Joined(sender=sender, incarnation=incarnation):
                 mark = self._database.mark(sender, incarnation, STREAM)
                 delivery.welcome(mark.number, mark.duplicates, mark.dropped)
+            case Prune():
+                self._retaining.take(delivery)
             case Departed(sender=sender, incarnation=incarnation):
                 self._database.forget(sender, incarnation)
             case Stats():

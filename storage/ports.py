@@ -19,6 +19,7 @@ from holdfast.storage.reader_ports import (
     SubscriberReader,
 )
 from holdfast.storage.records import Mark, Position
+from holdfast.storage.retention_records import Deletions, Retention, Slice
 
 __all__ = ["Database", "Durability", "NoDatabaseError", "Reader", "Wal"]
 
@@ -75,6 +76,22 @@ class Database(Protocol):
 
         Raises DiskFullError: it does not yet, try again.  After another StorageError nobody
         knows what reached the disk: end the process.
+        """
+
+    @property
+    def retention(self) -> Retention:
+        """What is kept of the events."""
+
+    def retain(self, seconds: float) -> Slice:
+        """Delete what is to be deleted, for about so long: a slice of a round over all rules.
+
+        One transaction, all of it or nothing.  Raises StorageError; then a round begins again.
+        """
+
+    def plan_retention(self, seconds: float) -> list[Deletions] | None:
+        """What a round would delete now; None when so many seconds were not enough: go on.
+
+        Raises StorageError.
         """
 
     def checkpoint(self) -> Wal:

@@ -36,6 +36,7 @@ from holdfast.storage.records import (
     SkipEvents,
     StoreDeadLetter,
 )
+from holdfast.storage.retention_records import Deletions, Retention, Slice
 from holdfast.storage.sqlite_concerns import handlers_of
 from holdfast.storage.sqlite_connection import REFUSALS, open_writing, refused, storage_error
 from holdfast.storage.sqlite_events import EventTable
@@ -45,6 +46,7 @@ from holdfast.storage.sqlite_marks import MOST, Marks
 from holdfast.storage.sqlite_once import OnceOnly
 from holdfast.storage.sqlite_payloads import PayloadTable
 from holdfast.storage.sqlite_reader import SqliteReader
+from holdfast.storage.sqlite_retention import RetentionTable
 from holdfast.storage.sqlite_wal import WalKeeper
 
 __all__ = ["SqliteDatabase", "SqliteReader"]
@@ -53,6 +55,7 @@ T = TypeVar("T")
 
 # A row of ``senders`` in memory takes about 600 bytes.
 MAX_SENDERS: Final = 10_000
+_KEEP_ALL: Final = Retention()
 
 
 class SqliteDatabase:
@@ -71,6 +74,7 @@ class SqliteDatabase:
         clock: Clock,
         max_senders: int = MAX_SENDERS,
         payload_bytes: int = PAYLOAD_BYTES,
+        retention: Retention = _KEEP_ALL,
         vfs: str | None = None,
     ) -> None:
         # Two names of one file must be one lock.
@@ -96,6 +100,7 @@ class SqliteDatabase:
                 events=self._events,
                 handlers=handlers_of(self._connection, events=self._events, clock=clock),
             )
+            self._retention = RetentionTable(self._connection, retention=retention, clock=clock)
         except BaseException as error:
             self._connection.close()
             self._lock.release()
@@ -182,6 +187,25 @@ class SqliteDatabase:
             raise storage_error(error, self.path) from error
         self._is_unsynced = False
 
+    @property
+    def retention(self) -> Retention:
+        """What is kept of the events."""
+        return self._retention.retention
+
+    def retain(self, seconds: float) -> Slice:
+        """Delete what is to be deleted, for about so long: a slice of a round over all rules."""
+        try:
+            return self._transact(lambda: self._retention.slice(seconds))
+        except apsw.Error as error:
+            raise storage_error(error, self.path) from error
+
+    def plan_retention(self, seconds: float) -> list[Deletions] | None:
+        """What a round would delete now; None when so many seconds were not enough: go on."""
+        try:
+            return self._retention.plan(seconds)
+        except apsw.Error as error:
+            raise storage_error(error, self.path) from error
+
     def checkpoint(self) -> Wal:
         """Maintain the log; cheap unless it is due.  Call it after every ``apply``."""
         try:
@@ -243,6 +267,7 @@ class SqliteDatabase:
                 self._connection.execute("ROLLBACK")
             self._marks.load()
             self._events.load()
+            self._retention.forget()
         except apsw.Error as error:
             raise storage_error(error, self.path) from error
 

@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 from holdfast.errors import ConfigError
+from holdfast.storage.retention_records import Retention, Rule
 from holdfast.supervisors.config import parse_agent, parse_supervisor
 from holdfast.supervisors.settings import (
     ActorSettings,
     ChildSettings,
+    RetentionSettings,
     Settings,
     SupervisorSettings,
 )
@@ -33,6 +35,8 @@ def environment_of(settings: Settings, *, data_dir: Path, run_dir: Path) -> Envi
         durability=settings.storage.durability,
         sync_interval=settings.storage.sync_interval,
         payload_bytes=settings.storage.payload_bytes,
+        retention=_retention_of(settings.retention),
+        retention_period=settings.retention.period,
         log_level=settings.daemon.log_level,
         shutdown=settings.supervisors["root"].shutdown,
         log_dir=str(data_dir / settings.daemon.log_dir),
@@ -40,6 +44,15 @@ def environment_of(settings: Settings, *, data_dir: Path, run_dir: Path) -> Envi
         log_backups=settings.daemon.log_backups,
         report_to="log",
     )
+
+
+def _retention_of(settings: RetentionSettings) -> Retention:
+    """The rules, but for those at the end that keep everything."""
+    tables = [*settings.types.items(), ("*", settings)]
+    rules = [Rule(glob, each.max_age, each.max_count, each.max_bytes) for glob, each in tables]
+    while rules and rules[-1] == Rule(rules[-1].types):
+        rules.pop()
+    return Retention(tuple(rules), settings.ignore_subscribers)
 
 
 def added_child(

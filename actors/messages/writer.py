@@ -24,6 +24,7 @@ from holdfast.storage.records import (
     SkipEvents,
     StoreDeadLetter,
 )
+from holdfast.storage.retention_records import Deletions
 from holdfast.storage.session_records import SessionsStored, StoreSessions
 from holdfast.storage.stream_records import AppendStream, StreamAppended
 from holdfast.storage.subscriber_records import (
@@ -46,6 +47,8 @@ __all__ = [
     "Kept",
     "MarkIs",
     "PositionIs",
+    "Prune",
+    "Pruned",
     "Relay",
     "Reply",
     "Request",
@@ -122,6 +125,15 @@ class Stats(msgspec.Struct, frozen=True, array_like=True, tag="stats"):
     """How is the database?  Reply: WriterStats."""
 
 
+class Prune(msgspec.Struct, frozen=True, array_like=True, tag="prune"):
+    """Delete now what retention's rules say, or say what that would be.  Reply: Pruned.
+
+    The reply comes when all is done, which may take minutes.
+    """
+
+    is_plan: bool
+
+
 class MarkIs(msgspec.Struct, frozen=True, array_like=True, tag="mark"):
     """Everything up to ``mark.number`` is committed."""
 
@@ -132,6 +144,13 @@ class PositionIs(msgspec.Struct, frozen=True, array_like=True, tag="position"):
     """The newest sequence number and the epoch."""
 
     position: Position
+
+
+class Pruned(msgspec.Struct, frozen=True, array_like=True, tag="pruned"):
+    """What was deleted, or would be; ``rules`` is the number of them that are configured."""
+
+    rules: int
+    deletions: list[Deletions]
 
 
 class Synced(msgspec.Struct, frozen=True, array_like=True, tag="synced"):
@@ -168,6 +187,7 @@ Request = (
     | GetPosition
     | Sync
     | Forget
+    | Prune
     | Stats
 )
 Reply = (
@@ -183,6 +203,7 @@ Reply = (
     | Discarded
     | MarkIs
     | PositionIs
+    | Pruned
     | Synced
     | Forgotten
     | WriterStats
@@ -197,7 +218,7 @@ decode_reply: Callable[[bytes], Reply] = msgspec.msgpack.Decoder(Reply).decode
 
 def decode_request(
     body: bytes,
-) -> Command | GetMark | GetPosition | Sync | Forget | Stats:
+) -> Command | GetMark | GetPosition | Sync | Forget | Prune | Stats:
     """Raises msgspec's errors; what is to be stored comes out as the command it stands for."""
     message = _decode_request(body)
     match message:

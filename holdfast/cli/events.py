@@ -18,6 +18,7 @@ from holdfast.cli.filters import Filters, filter_options, pages
 from holdfast.cli.importing import import_
 from holdfast.cli.options import json_option, run_dir_option
 from holdfast.cli.output import Failure, flush, moment, printable, write_line
+from holdfast.cli.pruning import prune
 from holdfast.storage import jsontext
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ def events() -> None:
 
 events.add_command(import_)
 events.add_command(append)
+events.add_command(prune)
 
 
 @events.command()
