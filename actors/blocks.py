@@ -8,19 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Final
+from typing import Final, TypeVar, cast
 
 import msgspec
 
 from holdfast.actors.wire import array_length, decode_bodies
+from holdfast.storage.filters import Mentioned
 from holdfast.storage.records import Appended, RawEvent, Row
 
-__all__ = ["Block", "Mentioned"]
+__all__ = ["Block"]
+
+_T = TypeVar("_T")
 
 FEW: Final = 8  # up to one event in so many is decoded by itself, which takes twice as long each
-
-# What a filter looks at: time_us, type, source, session.
-Mentioned = tuple[int, str, str, str | None]
 
 # One for all blocks: large data is rare.
 _NO_PAYLOADS: Final[Mapping[int, str]] = MappingProxyType({})
@@ -85,14 +85,16 @@ class Block:
         """What a filter looks at, of each event; kept, at some 100 bytes an event."""
         if self._mentions is None:
             # Names repeat: one copy of each, not one for every event.
-            one: dict[str, str] = {}
-            same = one.setdefault
+            one: dict[str | None, str | None] = {}
+            same = cast(Callable[[_T, _T], _T], one.setdefault)
             self._mentions = [
                 (
                     event[0],
                     same(event[1], event[1]),
                     same(event[2], event[2]),
-                    None if event[4] is None else same(event[4], event[4]),
+                    same(event[3], event[3]),
+                    same(event[4], event[4]),
+                    same(event[5], event[5]),
                 )
                 for event in self.events()
             ]

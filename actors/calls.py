@@ -28,6 +28,7 @@ __all__ = [
     "Runner",
     "Step",
     "Steps",
+    "Work",
     "ask",
     "awaited",
     "blocking",
@@ -80,7 +81,34 @@ class Now:
     __slots__ = ()
 
 
-Step = Ask | Command | Drain | Now
+class Work:
+    """Have the caller's ``function`` run, awaited if need be; tell ``to`` of it meanwhile.
+
+    Sends ``renew`` every so many seconds, and ``give_up`` when it raises.  Gets: what ``finish``
+    makes of its result.
+    """
+
+    __slots__ = ("every", "finish", "function", "give_up", "renew", "to")
+
+    def __init__(
+        self,
+        function: Callable[[], Any],
+        finish: Callable[[Any], object],
+        *,
+        to: str,
+        renew: object,
+        every: float,
+        give_up: object,
+    ) -> None:
+        self.function = function
+        self.finish = finish
+        self.to = to
+        self.renew = renew
+        self.every = every
+        self.give_up = give_up
+
+
+Step = Ask | Command | Drain | Now | Work
 Steps = Generator[Step, Any, T]
 
 

@@ -6,27 +6,33 @@ from holdfast.actors.messages.query import (
     CountEvents,
     Found,
     GetPayloads,
+    GetPosition,
     Number,
     PayloadsAre,
+    PositionIs,
     QueryEvents,
     ReadStream,
     StreamIs,
 )
 from holdfast.actors.replies import REPLY_BYTES, bounded, fitting
 from holdfast.storage.ports import Reader
+from holdfast.storage.records import Position
 
 __all__ = ["answer_about_events"]
 
 
 def answer_about_events(
-    reader: Reader | None, message: QueryEvents | CountEvents | GetPayloads | ReadStream
-) -> Found | Number | PayloadsAre | StreamIs:
+    reader: Reader | None,
+    message: QueryEvents | CountEvents | GetPosition | GetPayloads | ReadStream,
+) -> Found | Number | PositionIs | PayloadsAre | StreamIs:
     """``reader`` is None as long as there is no database; then there is nothing."""
     match message:
         case QueryEvents():
             return _found(reader, message)
         case CountEvents(filter=wanted):
             return Number(0 if reader is None else reader.count(wanted))
+        case GetPosition():
+            return PositionIs(Position(0, 0) if reader is None else reader.position())
         case GetPayloads(refs=refs):
             if reader is None:
                 return PayloadsAre([None] * len(refs))
@@ -37,7 +43,8 @@ def answer_about_events(
                 return StreamIs(0, [])
             part = reader.stream(name, version, bounded(limit))
             sent = len(fitting([event for _, event in part.events]))
-            return StreamIs(part.version, part.events[:sent], more=sent < len(part.events))
+            more = sent < len(part.events)
+            return StreamIs(part.version, part.events[:sent], more, reader.position().epoch)
 
 
 def _found(reader: Reader | None, query: QueryEvents) -> Found:
@@ -46,4 +53,5 @@ def _found(reader: Reader | None, query: QueryEvents) -> Found:
         return Found([])
     events = reader.events(query.filter, limit, query.reverse)
     sent = fitting(events)
-    return Found(sent, more=len(sent) < len(events) or limit < query.limit)
+    more = len(sent) < len(events) or limit < query.limit
+    return Found(sent, more, reader.position().epoch)

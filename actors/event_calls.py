@@ -6,27 +6,29 @@ Nothing is kept here.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
-from datetime import datetime
-from typing import Final
+from typing import Final, Unpack
 
 import msgspec
 
 from holdfast.actors.calls import Ask, Now, Steps
+from holdfast.actors.event_conditions import Conditions, filter_of, wanted_events
 from holdfast.actors.link import Link
 from holdfast.actors.messages import log, query
-from holdfast.actors.opened_events import Event, opened_events
+from holdfast.actors.opened_events import fetched_events, opened_events
+from holdfast.actors.readable_events import Event
 from holdfast.actors.wire import array_head
 from holdfast.errors import InvalidInputError
-from holdfast.storage.records import EventFilter, RawEvent, StoredEvent
+from holdfast.storage.cursors import Cursor
+from holdfast.storage.records import EventFilter
 
 __all__ = [
     "LANE",
     "Event",
     "EventCounters",
     "count_events",
-    "fetched",
+    "cursor_of_newest",
     "filter_of",
+    "get_event",
     "omit",
     "pack",
     "query_events",
@@ -35,7 +37,6 @@ __all__ = [
 
 PAGE: Final = 1000  # events asked for at a time
 LANE: Final = "log:follow"  # for what waits, so that queries do not wait behind long answers
-_decode: Callable[[msgspec.Raw], list[RawEvent]] = msgspec.msgpack.Decoder(list[RawEvent]).decode
 _encode = msgspec.msgpack.Encoder().encode
 _NO_EVENTS: Final = array_head(0)
 _EMIT: Final = _encode(log.Emit(msgspec.Raw(_NO_EVENTS))).removesuffix(_NO_EVENTS)
@@ -86,39 +87,34 @@ def omit(count: int, items: list[bytes]) -> bytes:
 
 def query_events(
     *,
-    types: tuple[str, ...] | list[str] | str = (),
-    session: str | None = None,
-    source: str | None = None,
-    since: int | datetime | None = None,
-    until: int | datetime | None = None,
-    after: int | None = None,
     limit: int = 100,
     reverse: bool = False,
     visibility: log.Visibility = "committed",
-    payloads: bool = True,
     wait: float = 0.0,
+    payloads: bool = True,
     timeout: float = 30.0,
+    **conditions: Unpack[Conditions],
 ) -> Steps[list[Event]]:
     """The first ``limit`` events that match, in order of their numbers; or the newest first.
 
-    ``types`` are globs (``tool:*``); ``since`` is included, ``until`` is not; ``after`` is a
-    sequence number, excluded.  Answered from the ring when it reaches back far enough.  When
-    nothing matches, waits up to ``wait`` seconds until something is committed that does.
+    The conditions are ``types`` (globs: ``tool:*``), ``session``, ``source``, ``subject``,
+    ``correlation``, ``since`` (included), ``until`` (not) and ``after`` (a sequence number or a
+    cursor, excluded).  Answered from the ring when it reaches back far enough.  When nothing
+    matches, waits up to ``wait`` seconds until something is committed that does.
     Without ``payloads`` the data of large events is left out; ``event.payload`` is there.
     """
-    wanted = filter_of(types, session, source, since, until, after)
     if limit < 1:
         raise InvalidInputError(f"limit = {limit}: expected at least 1")
+    wanted = yield from wanted_events(conditions, timeout)
     reply = yield Ask(_log(visibility), log.Query(wanted, limit, reverse, visibility), timeout)
     if not reply.covered:
-        found = yield from _from_database(wanted, limit, reverse, timeout)
+        found = yield from _from_database(wanted, limit, reverse, payloads, timeout)
     else:
-        found = reply.events
+        found = yield from opened_events(reply.events, reply.epoch, payloads, timeout)
     if not found and wait > 0:
-        found = yield from _wait_for_events(wanted, limit, wait=wait, timeout=timeout)
-        if reverse:
-            found.reverse()
-    return (yield from opened_events(found, payloads, timeout))
+        found = yield from _wait_for_events(wanted, limit, payloads, wait=wait, timeout=timeout)
+        return found[::-1] if reverse else found
+    return found
 
 
 def _log(visibility: log.Visibility) -> str:
@@ -130,13 +126,13 @@ def _log(visibility: log.Visibility) -> str:
 
 
 def _from_database(
-    wanted: EventFilter, limit: int, reverse: bool, timeout: float
-) -> Steps[list[StoredEvent]]:
-    found: list[StoredEvent] = []
+    wanted: EventFilter, limit: int, reverse: bool, payloads: bool, timeout: float
+) -> Steps[list[Event]]:
+    found: list[Event] = []
     while len(found) < limit:
         page = query.QueryEvents(wanted, min(PAGE, limit - len(found)), reverse)
         reply = yield Ask("query", page, timeout)
-        found += reply.events
+        found += yield from opened_events(reply.events, reply.epoch, payloads, timeout)
         if not reply.events or (len(reply.events) < page.limit and not reply.more):
             break
         last = reply.events[-1].seq
@@ -146,8 +142,8 @@ def _from_database(
 
 
 def _wait_for_events(
-    wanted: EventFilter, limit: int, *, wait: float, timeout: float
-) -> Steps[list[StoredEvent]]:
+    wanted: EventFilter, limit: int, payloads: bool, *, wait: float, timeout: float
+) -> Steps[list[Event]]:
     """The first events that match, however they got there; empty after ``wait`` seconds."""
     ident, position = random.getrandbits(48), wanted.after or 0
     rest, now = wait, (yield Now())
@@ -156,31 +152,21 @@ def _wait_for_events(
         at = msgspec.structs.replace(wanted, after=position)
         reply = yield Ask(LANE, log.Fetch(ident, at, limit, rest), rest + timeout)
         if reply.seqs:
-            return fetched(reply)
+            return (yield from fetched_events(reply, payloads, timeout))
         if not reply.covered:
             before = reply.upto + 1 if at.before is None else min(at.before, reply.upto + 1)
             past = msgspec.structs.replace(at, before=before)
             found = yield Ask("query", query.QueryEvents(past, limit), timeout)
             if found.events:
-                events: list[StoredEvent] = found.events
-                return events
+                return (yield from opened_events(found.events, found.epoch, payloads, timeout))
         position = max(position, reply.upto)
         rest = deadline - (yield Now())
     return []
 
 
-def count_events(
-    *,
-    types: tuple[str, ...] | list[str] | str = (),
-    session: str | None = None,
-    source: str | None = None,
-    since: int | datetime | None = None,
-    until: int | datetime | None = None,
-    after: int | None = None,
-    timeout: float = 30.0,
-) -> Steps[int]:
-    """How many committed events match."""
-    wanted = filter_of(types, session, source, since, until, after)
+def count_events(*, timeout: float = 30.0, **conditions: Unpack[Conditions]) -> Steps[int]:
+    """How many committed events match; the conditions are those of ``query``."""
+    wanted = yield from wanted_events(conditions, timeout)
     reply = yield Ask(_log("committed"), log.Count(wanted), timeout)
     if not reply.covered:
         reply = yield Ask("query", query.CountEvents(wanted), timeout)
@@ -197,38 +183,22 @@ def tail_events(
 ) -> Steps[list[Event]]:
     """The newest events, oldest first, at most as many as the ring holds."""
     reply = yield Ask(_log(visibility), log.Tail(limit, visibility), timeout)
-    return (yield from opened_events(reply.events, payloads, timeout))
+    return (yield from opened_events(reply.events, reply.epoch, payloads, timeout))
 
 
-def fetched(reply: log.Fetched) -> list[StoredEvent]:
-    """The events of an answer."""
-    payloads = reply.payloads
-    return [
-        StoredEvent(seq, reply.daemon, *raw, payloads.get(index))
-        for index, (seq, raw) in enumerate(zip(reply.seqs, _decode(reply.events), strict=True))
-    ]
+def get_event(seq: int, *, timeout: float = 30.0) -> Steps[Event | None]:
+    """The committed event of that number; None where there is none (any more)."""
+    if type(seq) is not int or seq < 1:
+        raise InvalidInputError(f"seq = {seq!r}: expected the number of an event, from 1")
+    wanted = EventFilter(after=seq - 1, before=seq + 1)
+    reply = yield Ask(_log("committed"), log.Query(wanted, 1), timeout)
+    if not reply.covered:
+        reply = yield Ask("query", query.QueryEvents(wanted, 1), timeout)
+    found = yield from opened_events(reply.events, reply.epoch, True, timeout)
+    return found[0] if found else None
 
 
-def filter_of(
-    types: tuple[str, ...] | list[str] | str,
-    session: str | None,
-    source: str | None,
-    since: int | datetime | None = None,
-    until: int | datetime | None = None,
-    after: int | None = None,
-) -> EventFilter:
-    """What a caller's arguments ask for."""
-    return EventFilter(
-        types=(types,) if isinstance(types, str) else tuple(types),
-        session=session,
-        source=source,
-        since_us=_microseconds(since),
-        until_us=_microseconds(until),
-        after=after,
-    )
-
-
-def _microseconds(moment: int | datetime | None) -> int | None:
-    if isinstance(moment, datetime):
-        return int(moment.timestamp()) * 1_000_000 + moment.microsecond
-    return moment
+def cursor_of_newest(*, timeout: float = 30.0) -> Steps[str]:
+    """The position behind the newest committed event, as text: what comes later is after it."""
+    reply = yield Ask("query", query.GetPosition(), timeout)
+    return str(Cursor(reply.position.epoch, reply.position.last_seq))

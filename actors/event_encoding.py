@@ -1,7 +1,7 @@
 """Turns what ``emit`` is given into the bytes that travel, a ``storage.records.Event``.
 
-Kept: which own events led to which root, for the newest 10,000 that have a key; and the encoded
-names of events, since nearly every event has those of another.
+Kept: where own events stand below which root, for the newest 10,000 that have a key; and the
+encoded names of events, since nearly every event has those of another.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Final
 
 import msgspec
 
+from holdfast.actors.readable_events import Event
 from holdfast.clock import Clock
 from holdfast.errors import InvalidInputError
 from holdfast.storage import jsontext
@@ -34,6 +35,10 @@ _encode = msgspec.msgpack.Encoder().encode
 _NO_CAUSE_NO_KEY: Final = _encode((None, None, 0, None))[1:]
 
 
+# Root, depth, and correlation of an event that may be a cause.
+_Place = tuple[str, int, str | None]
+
+
 class EventEncoder:
     """One for each hub; its ``source`` is that of the events that name none."""
 
@@ -41,7 +46,7 @@ class EventEncoder:
         self._source = source
         self._time_us = clock.time_us
         # By key, oldest first.  A cachetools LRUCache takes five times as long to put.
-        self._causes: OrderedDict[str, tuple[str, int]] = OrderedDict()
+        self._causes: OrderedDict[str, _Place] = OrderedDict()
         self._names: dict[tuple[str | None, ...], bytes] = {}
 
     def encode(
@@ -52,7 +57,7 @@ class EventEncoder:
         source: str | None,
         subject: str | None,
         correlation: str | None,
-        cause: str | None,
+        cause: str | Event | None,
         key: str | None,
         time_us: int | None,
     ) -> bytes:
@@ -61,16 +66,17 @@ class EventEncoder:
         Raises InvalidInputError.
         """
         text = jsontext.encode_utf8(data)
+        if cause is None and key is None:
+            rest = _NO_CAUSE_NO_KEY
+        else:
+            rest, inherited = self._encoded_place(type, cause, key)
+            correlation = inherited if correlation is None else correlation
         try:
             names = self._names.get((type, source, subject, session, correlation))
         except TypeError:  # not hashable, so no text either
             names = None
         if names is None:
             names = self._encoded_names(type, source, subject, session, correlation)
-        if cause is None and key is None:
-            rest = _NO_CAUSE_NO_KEY
-        else:
-            rest = self._encoded_place(type, cause, key)
         if time_us is None:
             time_us = self._time_us()
         size = len(text)
@@ -89,11 +95,15 @@ class EventEncoder:
             )
         return raw
 
-    def remember(self, key: str, cause: str | None) -> None:
+    def remember(self, key: str, cause: str | Event | None, correlation: str | None) -> None:
         """The event ``key`` is on its way: its effects will know where they stand."""
-        root, depth = (key, 0) if cause is None else self._place_below(cause)
+        if cause is None:
+            place: _Place = (key, 0, correlation)
+        else:
+            root, depth, inherited = self._place_below(cause)
+            place = (root, depth, inherited if correlation is None else correlation)
         causes = self._causes
-        causes[key] = (root, depth)
+        causes[key] = place
         if len(causes) > CAUSES:
             causes.popitem(last=False)
 
@@ -106,15 +116,27 @@ class EventEncoder:
         self._names[type, source, *names] = encoded
         return encoded
 
-    def _encoded_place(self, type: str, cause: str | None, key: str | None) -> bytes:
-        _check("-", "-", None, None, None, cause, key)
-        root, depth = (None, 0) if cause is None else self._place_below(cause)
-        return _encoded(type, (cause, root, depth, key))
+    def _encoded_place(
+        self, type: str, cause: str | Event | None, key: str | None
+    ) -> tuple[bytes, str | None]:
+        """The fields from cause to key; the correlation that comes from the cause."""
+        name = cause.id if isinstance(cause, Event) else cause
+        _check("-", "-", None, None, None, name, key)
+        if cause is None:
+            return _encoded(type, (None, None, 0, key)), None
+        root, depth, correlation = self._place_below(cause)
+        return _encoded(type, (name, root, depth, key)), correlation
 
-    def _place_below(self, cause: str) -> tuple[str, int]:
-        """Root and depth of an effect: one below its cause, when that was emitted here."""
-        root, depth = self._causes.get(cause, (cause, 0))
-        return root, depth + 1
+    def _place_below(self, cause: str | Event) -> _Place:
+        """Where an effect stands: one below its cause.
+
+        Of a cause that is only named, and was not emitted here, no more is known than its name.
+        """
+        if isinstance(cause, Event):
+            root = cause.id if cause.root is None else cause.root
+            return root, cause.depth + 1, cause.correlation
+        root, depth, correlation = self._causes.get(cause, (cause, 0, None))
+        return root, depth + 1, correlation
 
 
 def _encoded(type: str, values: tuple[str | int | None, ...]) -> bytes:

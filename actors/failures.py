@@ -18,9 +18,12 @@ __all__ = ["AskTimeout", "RemoteActorDied", "RemoteActorGone", "exception_from",
 _WITH_PARTS: Final = (
     errors.ChildError,
     errors.Conflict,
+    errors.CursorError,
     errors.ActorDied,
     errors.ActorGone,
     errors.GapError,
+    errors.NoSessionError,
+    errors.OwnedError,
     errors.RemoteError,
 )
 
@@ -44,6 +47,12 @@ def failure_of(error: BaseException) -> tuple[str, str, list[Any]]:
     """Class name, text and parts of an exception, for a Failure frame."""
     if isinstance(error, errors.Conflict):
         return "Conflict", str(error), [error.what, error.expected, error.current]
+    if isinstance(error, errors.OwnedError):
+        return "OwnedError", str(error), [error.what, error.owner]
+    if isinstance(error, errors.NoSessionError):
+        return "NoSessionError", str(error), [error.id]
+    if isinstance(error, errors.CursorError):
+        return "CursorError", str(error), [error.cursor, error.current]
     if isinstance(error, errors.GapError):
         return "GapError", str(error), [error.who, error.expected, error.got]
     if isinstance(error, errors.ActorGone):
@@ -63,6 +72,12 @@ def exception_from(actor: str, type_: str, text: str, parts: list[Any]) -> error
     """The exception that a Failure frame from ``actor`` stands for."""
     if type_ == "Conflict" and len(parts) == 3:
         return errors.Conflict(str(parts[0]), expected=parts[1], current=parts[2])
+    if type_ == "OwnedError" and len(parts) == 2:
+        return errors.OwnedError(str(parts[0]), owner=str(parts[1]))
+    if type_ == "NoSessionError" and len(parts) == 1:
+        return errors.NoSessionError(str(parts[0]))
+    if type_ == "CursorError" and len(parts) == 2:
+        return errors.CursorError(str(parts[0]), current=str(parts[1]))
     if type_ == "GapError" and [type(part) for part in parts] == [str, int, int]:
         return errors.GapError(parts[0], expected=parts[1], got=parts[2])
     if type_ == "ActorDied" and len(parts) == 2:

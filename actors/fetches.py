@@ -10,18 +10,17 @@ are and however much comes.  The busier they are the longer their answers are.
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from itertools import islice
 from typing import Final
 
 import msgspec
 
-from holdfast.actors.blocks import Block
 from holdfast.actors.delivery import LATER, Delivery, Later
 from holdfast.actors.interests import Interest, Interests
 from holdfast.actors.messages.log import Fetch, Fetched
+from holdfast.actors.pages import Page, Pages
 from holdfast.actors.ring import Ring
 from holdfast.actors.wire import array_head
 from holdfast.errors import DeliveryError, InvalidInputError
@@ -30,7 +29,6 @@ __all__ = ["Expire", "Fetches", "Serve"]
 
 MOST: Final = 20_000  # that wait; some 20 MB
 MOST_EVENTS: Final = 1_000  # in an answer
-MOST_BYTES: Final = 1024 * 1024  # in an answer, but for its last event
 MOST_WAIT: Final = 60.0  # seconds; bounds how long the fetch of a dead process is kept
 SLICE: Final = 0.003  # seconds of answering in a row
 # The log pauses so many times as long as it has looked and answered: subscribers get a fifth.
@@ -86,7 +84,7 @@ class Fetches:
         self._next = 0.0  # no serving before this (monotonic)
         self._is_due = False  # a Serve is on its way
         self._expires = float("inf")  # when the next Expire comes (monotonic)
-        self._bodies: dict[int, list[msgspec.Raw]] = {}  # of blocks, while serving
+        self._pages = Pages(ring)
 
     def __len__(self) -> int:
         return len(self._all)
@@ -97,7 +95,7 @@ class Fetches:
         if fetch.limit < 1:
             raise InvalidInputError(f"limit = {fetch.limit}: expected at least 1")
         if fetch.filter.after is None:
-            return self._fetched([], upto=self._ring.last_seq)
+            return self._fetched(Page(), upto=self._ring.last_seq)
         key = delivery.sender, delivery.incarnation, fetch.id
         self._drop(key)
         if len(self._all) >= MOST:
@@ -126,12 +124,14 @@ class Fetches:
         end = began + SLICE
         is_done = self._look(end)
         answered = 0
-        while (self._called or self._arrived) and self._monotonic() < end:
+        while self._called or self._arrived:
             if self._called:
                 answered += self._answer_all(self._called.popleft())
             else:
                 answered += self._answer_or_wait(self._arrived.popleft())
-        self._bodies.clear()
+            if self._monotonic() > end:
+                break
+        self._pages.forget()
         now = self._monotonic()
         self._next = now + PAUSE * (now - began + answered * COST)
         if self._called or self._arrived or not is_done:
@@ -147,7 +147,7 @@ class Fetches:
             for waiting in list(interest.waiting.values()):
                 if waiting.deadline <= now:
                     upto = max(waiting.after, self._interests.looked)
-                    self._end(waiting, self._fetched([], upto=upto))
+                    self._end(waiting, self._fetched(Page(), upto=upto))
                 else:
                     next_one = min(next_one, waiting.deadline)
         self._expect(next_one)
@@ -177,10 +177,10 @@ class Fetches:
                 self._answer_all(interest)
             interests.restart(ring.first_seq - 1)
         for held in ring.since(interests.looked):
+            self._called.extend(interests.look(held.seqs, held.block))
             if self._monotonic() > end:
                 return False
-            self._called.extend(interests.look(held))
-        interests.looked = ring.last_seq  # what has a number behind the last event was deleted
+        interests.looked = ring.last_seq  # the newest numbers may be of events deleted since
         return True
 
     def _arrive(self, waiting: _Waiting) -> None:
@@ -244,65 +244,18 @@ class Fetches:
         """The first of ``seqs``, as many as fit; ``upto`` if that is all of them."""
         if seqs and seqs[0] < self._ring.first_seq:
             return self._not_covered()  # the ring has moved on meanwhile
-        taken, events, payloads = self._encoded(seqs[: waiting.limit])
-        if taken and taken[-1] < seqs[-1]:
-            upto = taken[-1]
-        return self._fetched(taken, events, payloads, upto=upto)
+        page = self._pages.page(seqs[: waiting.limit])
+        is_all = not seqs or (page.upto >= seqs[-1] and len(seqs) <= waiting.limit)
+        return self._fetched(page, upto=upto if is_all else page.upto)
 
-    def _encoded(self, seqs: list[int]) -> tuple[list[int], list[msgspec.Raw], dict[int, str]]:
-        """The events of those numbers as their senders encoded them, up to a bound in bytes.
-
-        Which those are, and by index where their large data is.
-        """
-        taken: list[int] = []
-        found: list[msgspec.Raw] = []
-        payloads: dict[int, str] = {}
-        size, at = 0, 0
-        for held in self._ring.since(seqs[0] - 1) if seqs else ():
-            upto = bisect_right(seqs, held.seqs[-1], at)
-            indexes = held.at(seqs[at:upto])  # retention may have deleted some
-            at = upto
-            if not indexes:
-                continue
-            block, numbers = held.block, held.seqs
-            bodies = self._split(block)
-            is_whole = size + block.size <= MOST_BYTES and len(indexes) * 4 > block.count
-            if is_whole:
-                size += block.size  # at most; to weigh each would take longer than to send it
-            for index in indexes:
-                if index in block.payloads:
-                    payloads[len(taken)] = block.payloads[index]
-                taken.append(numbers[index])
-                found.append(bodies[index])
-                if not is_whole:
-                    size += len(memoryview(bodies[index]))
-                    if size > MOST_BYTES:
-                        return taken, found, payloads
-            if at == len(seqs):
-                break
-        return taken, found, payloads
-
-    def _split(self, block: Block) -> list[msgspec.Raw]:
-        """Its events one by one; once for all who are answered together."""
-        bodies = self._bodies.get(id(block))
-        if bodies is None:
-            bodies = self._bodies[id(block)] = block.bodies()
-        return bodies
-
-    def _fetched(
-        self,
-        seqs: list[int],
-        events: Sequence[msgspec.Raw] = (),
-        payloads: dict[int, str] | None = None,
-        *,
-        upto: int,
-    ) -> Fetched:
-        raw = msgspec.Raw(b"".join((array_head(len(events)), *events)))
-        return Fetched(seqs, raw, self._daemon, upto, True, payloads or {})
+    def _fetched(self, page: Page, *, upto: int) -> Fetched:
+        raw = msgspec.Raw(b"".join((array_head(len(page.events)), *page.events)))
+        epoch, payloads = self._ring.epoch, page.payloads
+        return Fetched(page.seqs, raw, self._daemon, upto, True, epoch, payloads)
 
     def _not_covered(self) -> Fetched:
         nothing = msgspec.Raw(array_head(0))
-        return Fetched([], nothing, self._daemon, self._ring.last_seq, covered=False)
+        return Fetched([], nothing, self._daemon, self._ring.last_seq, False, self._ring.epoch)
 
     def _end(self, waiting: _Waiting, answer: Fetched) -> None:
         self._drop(waiting.key)

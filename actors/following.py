@@ -18,9 +18,9 @@ from typing import Final
 import msgspec
 
 from holdfast.actors.calls import Ask, Steps
-from holdfast.actors.event_calls import LANE, Event, fetched, filter_of
+from holdfast.actors.event_calls import LANE, Event, filter_of
 from holdfast.actors.messages import log, query
-from holdfast.actors.opened_events import opened_events
+from holdfast.actors.opened_events import fetched_events, opened_events
 from holdfast.actors.subscriber_calls import Acknowledging
 from holdfast.actors.token_bucket import TokenBucket, bucket_of
 from holdfast.clock import Clock
@@ -110,8 +110,8 @@ class Following:
             fetch = log.Fetch(self._id, self._behind(position), self._page, self._wait)
             reply = yield Ask(LANE, fetch, self.timeout)
             if reply.covered:
-                page = yield from opened_events(fetched(reply), True, self.timeout)
-                self._position, self._is_idle = reply.upto, not reply.seqs
+                page = yield from fetched_events(reply, True, self.timeout)
+                self._position, self._is_idle = reply.upto, not page
                 return page
             self._until = max(position, reply.upto)
         return (yield from self._from_database(position, self._until))
@@ -120,7 +120,7 @@ class Following:
         last = min(until, position + SPAN)
         wanted = msgspec.structs.replace(self._behind(position), before=last + 1)
         reply = yield Ask("query", query.ReadOn(wanted, self._page), self.timeout)
-        page = yield from opened_events(reply.events, True, self.timeout)
+        page = yield from opened_events(reply.events, reply.epoch, True, self.timeout)
         if len(page) >= self._page or reply.more:
             last = page[-1].seq
         if reply.oldest > position + 1:
@@ -137,9 +137,10 @@ class Following:
             self._on_gap(gap)
 
     def _position_at(self, moment_us: int) -> Steps[int]:
-        """Before the first event of that time or a later one; else the newest one."""
+        """Before the first event asked for of that time or a later one; else the newest one."""
         newest = yield from self._newest()
-        wanted = EventFilter(since_us=moment_us, after=0, before=newest + 1)
+        conditions = {"since_us": moment_us, "after": 0, "before": newest + 1}
+        wanted = msgspec.structs.replace(self._wanted, **conditions)
         found = yield Ask("query", query.QueryEvents(wanted, 1), self.timeout)
         return found.events[0].seq - 1 if found.events else newest
 

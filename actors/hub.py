@@ -12,20 +12,35 @@ from types import TracebackType
 from typing import Any, Final, Self, TypeVar, assert_never
 
 from holdfast.actors import calls
-from holdfast.actors.calls import Ask, Blocking, Command, Drain, Level, Now, Step, Steps, blocking
+from holdfast.actors.calls import (
+    Ask,
+    Blocking,
+    Command,
+    Drain,
+    Level,
+    Now,
+    Step,
+    Steps,
+    Work,
+    blocking,
+)
 from holdfast.actors.counters import Counters
 from holdfast.actors.failures import AskTimeout
 from holdfast.actors.hub_events import Event, HubEvents
 from holdfast.actors.hub_state import (
     Checkpoint,
+    HubCache,
     HubCheckpoints,
+    HubFiles,
     HubSessions,
     HubSupervision,
+    HubTracker,
     Session,
 )
 from holdfast.actors.monitors import WaitingMonitor
 from holdfast.actors.outbox import OutboxLimits
 from holdfast.actors.ref import RemoteRef
+from holdfast.actors.renewals import renewed
 from holdfast.actors.threaded import ThreadedDriver
 from holdfast.clock import Clock
 
@@ -55,8 +70,11 @@ class Hub(Blocking):
         runner = _ThreadRunner(self._driver, clock=clock)
         super().__init__(runner)
         self.events = HubEvents(self._driver, runner, source=source, clock=clock)
-        self.sessions = HubSessions(runner)
+        self.sessions = HubSessions(runner, self._driver)
+        self.cache = HubCache(runner)
         self.checkpoints = HubCheckpoints(runner)
+        self.files = HubFiles(runner)
+        self.tracker = HubTracker(runner)
         self.supervision = HubSupervision(runner)
         for name in EARLY:
             self._driver.open(name)
@@ -149,6 +167,9 @@ class _ThreadRunner:
                 return self._drain(step.timeout)
             case Now():
                 return self._clock.monotonic()
+            case Work():
+                with renewed(self._driver, step):
+                    return step.finish(step.function())
             case _:
                 assert_never(step)
 

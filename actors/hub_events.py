@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from holdfast.actors import event_calls, stream_calls, subscriber_calls
+from holdfast.actors import event_calls, stream_calls, subscriber_calls, tree_calls
 from holdfast.actors.calls import Blocking, Runner, blocking
 from holdfast.actors.event_calls import Event, EventCounters
 from holdfast.actors.event_encoding import EventEncoder
@@ -44,15 +44,16 @@ class HubEvents(Blocking, EventCounters):
         source: str | None = None,
         subject: str | None = None,
         correlation: str | None = None,
-        cause: str | None = None,
+        cause: str | Event | None = None,
         key: str | None = None,
         time_us: int | None = None,
         timeout: float | None = None,
     ) -> None:
         """Hand an event over; it is committed exactly once as long as this process lives.
 
-        ``key`` is unique per source: a second event with it is not stored.  ``cause`` is the key
-        of the event that led to this one.  Waits only when the outbox is full and its policy is
+        ``key`` is unique per source: a second event with it is not stored.  ``cause`` is the event
+        that led to this one, or its key: this one stands below it, and has its ``correlation``
+        unless it is given one.  Waits only when the outbox is full and its policy is
         to wait, at most ``timeout`` seconds (None: those of the policy).  Raises
         InvalidInputError, OutboxFullError; then nothing is queued.
         """
@@ -61,7 +62,7 @@ class HubEvents(Blocking, EventCounters):
         )
         self._driver.offer(self._wire, raw, timeout)
         if key is not None:
-            self._encoder.remember(key, cause)
+            self._encoder.remember(key, cause, correlation)
 
     def append(
         self,
@@ -72,7 +73,7 @@ class HubEvents(Blocking, EventCounters):
         session: str | None = None,
         source: str | None = None,
         correlation: str | None = None,
-        cause: str | None = None,
+        cause: str | Event | None = None,
         timeout: float = 30.0,
     ) -> int:
         """Append all of ``(type, data)`` to a stream, or nothing; its new version, after COMMIT.
@@ -99,6 +100,11 @@ class HubEvents(Blocking, EventCounters):
     query = blocking(event_calls.query_events)
     count = blocking(event_calls.count_events)
     tail = blocking(event_calls.tail_events)
+    get = blocking(event_calls.get_event)
+    cursor = blocking(event_calls.cursor_of_newest)
+    chain = blocking(tree_calls.chain_of)
+    tree = blocking(tree_calls.tree_around)
+    aggregate = blocking(tree_calls.aggregate_events)
 
     def subscribe(
         self,

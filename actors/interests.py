@@ -12,12 +12,12 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_right
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final, Generic, TypeVar
 
 import msgspec
 
-from holdfast.actors.ring import Held
+from holdfast.actors.blocks import Block
 from holdfast.storage.filters import EventFilter, Predicate, glob_matches
 
 __all__ = ["Interest", "Interests"]
@@ -106,14 +106,16 @@ class Interests(Generic[W]):
         self.looked = seq
         for interest in self._all.values():
             interest.since = seq
+            del interest.hits[:]
 
-    def look(self, held: Held) -> list[Interest[W]]:
+    def look(self, seqs: Sequence[int], block: Block) -> list[Interest[W]]:
         """Note the events of a block that are new; those that are to be called."""
         hit: list[Interest[W]] = []
         by_session, by_source, of_type = self._by_session, self._by_source, self._of_type
-        for seq, (time_us, type, source, session) in held.mentions():
+        for seq, mentioned in zip(seqs, block.mentions(), strict=True):
             if seq <= self.looked:
                 continue
+            _, type, source, _, session, _ = mentioned
             asked = of_type.get(type)
             found = self._asked_by(type) if asked is None else asked
             if session is not None and session in by_session:
@@ -121,12 +123,12 @@ class Interests(Generic[W]):
             if source in by_source:
                 found = found + by_source[source]
             for interest in found:
-                if interest.rest is None or interest.rest(time_us, type, source, session, seq):
+                if interest.rest is None or interest.rest(mentioned, seq):
                     interest.hits.append(seq)
                     if not interest.is_new:
                         interest.is_new = True
                         hit.append(interest)
-        self.looked = held.seqs[-1]
+        self.looked = seqs[-1]
         return [interest for interest in hit if self._is_to_be_called(interest)]
 
     @staticmethod

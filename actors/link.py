@@ -80,7 +80,7 @@ class Link:
         # Asks that may not be repeated, of a connection that broke: until it is known how far
         # the actor's last life had come.
         self._limbo: list[Entry] = []
-        self._life = ""  # the incarnation that said Welcome last
+        self.life = ""  # the incarnation of the other side that said Welcome last
         self._position = 0  # messages sent on this connection
         self._handed: list[Entry] = []  # given to the driver by the last ``outgoing``
         self.duplicates = 0  # keys that existed, as the other side counts them
@@ -335,7 +335,7 @@ class Link:
         self._leave_limbo(welcome)
         self._state = "up"
         self._credit = welcome.credit
-        self._life = welcome.incarnation
+        self.life = welcome.incarnation
         self._position = 0
         self.duplicates = max(self.duplicates, welcome.duplicates)
         self.dropped = max(self.dropped, welcome.dropped)
@@ -344,7 +344,7 @@ class Link:
     def _leave_limbo(self, welcome: Welcome) -> None:
         """Send again what the last life never took in hand; the rest may have been handled."""
         limbo, self._limbo = self._limbo, []
-        is_known = self._life != "" and welcome.last_life == self._life
+        is_known = self.life != "" and welcome.last_life == self.life
         for entry in limbo:
             # A stop was for the life that has ended; whatever else was not taken, is not lost.
             if is_known and entry.position > welcome.taken and entry.kind == "ask":

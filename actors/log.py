@@ -46,7 +46,7 @@ QUIET: Final = 1.0  # seconds without a commit until free memory goes back to th
 
 
 class _CatchUp(msgspec.Struct, frozen=True):
-    """The writer has committed what the log before this one had sent."""
+    """The writer has committed what the log, or the one before it, had sent."""
 
 
 class _Retry(msgspec.Struct, frozen=True):
@@ -97,6 +97,7 @@ class LogActor(WriterBackedActor):
             after=self.mailbox.after,
         )
         self._poisoned: dict[int, Frame] = {}  # by identity of the delivery
+        self._writer_life = ""  # the life of the writer that was asked where it stands
         self._is_refused = False  # the database took nothing the last time
         self._is_tidy = True  # nothing was settled since the heap was given back
 
@@ -105,7 +106,7 @@ class LogActor(WriterBackedActor):
         super().on_start()
         if self.reader is not None:
             self._refill(self.reader)
-        self.writer.ask(writer.GetPosition(), context=_CatchUp())
+        self._catch_up()
 
     def on_stop(self) -> None:
         """Wait for the commits under way, so that senders hear of them; then let go."""
@@ -212,6 +213,8 @@ class LogActor(WriterBackedActor):
     # -- what the writer answers --------------------------------------------------------------
 
     def _answered(self, context: Frame | Greeting | _CatchUp | None, outcome: Any) -> None:
+        if self.writer.link.life != self._writer_life:
+            self._catch_up()  # another life of it, and so another epoch
         match context:
             case Frame():
                 if isinstance(outcome, Appended):
@@ -224,9 +227,10 @@ class LogActor(WriterBackedActor):
                 self.greeted(context, outcome)
             case _CatchUp():
                 if isinstance(outcome, writer.PositionIs):
+                    self._ring.epoch = outcome.position.epoch
                     self._fill_up_to(outcome.position.last_seq)
                 else:
-                    self.writer.ask(writer.GetPosition(), context=context)
+                    self._catch_up()
             case None:
                 pass
             case _:
@@ -299,6 +303,11 @@ class LogActor(WriterBackedActor):
             self._refill(reader)
         self._fetches.grown()
 
+    def _catch_up(self) -> None:
+        """Learn where the database stands, after all that was sent before."""
+        self._writer_life = self.writer.link.life
+        self.writer.ask(writer.GetPosition(), context=_CatchUp())
+
     def _refill(self, reader: Reader) -> None:
         """Hold the newest events; older ones follow slice by slice, between other messages."""
         limit = min(SLICE, self._ring.capacity)
@@ -335,9 +344,8 @@ class LogActor(WriterBackedActor):
             case log.Stats():
                 ring, relays = self._ring, self._relays
                 filled = (len(ring), ring.capacity, relays.events, ring.last_seq)
-                return log.LogStats(
-                    *filled, self._pressure.mode, relays.load, self._pressure.dropped
-                )
+                state = (self._pressure.mode, relays.load, self._pressure.dropped)
+                return log.LogStats(*filled, *state, len(self._fetches))
             case _:
                 assert_never(message)
 
@@ -349,7 +357,7 @@ class LogActor(WriterBackedActor):
             merged = self._ring.with_loose(events, EventFilter(), reverse=False)
             events = [*merged, *self._uncommitted()]
         newest_first = fitting(events[-max(1, limit) :][::-1])
-        return log.Events(newest_first[::-1], covered=True)
+        return log.Events(newest_first[::-1], covered=True, epoch=self._ring.epoch)
 
     def _query(self, query: log.Query) -> log.Events:
         wanted, limit = query.filter, max(1, query.limit)
@@ -367,7 +375,8 @@ class LogActor(WriterBackedActor):
             found += waiting[: limit - len(found)]
             covered = self._reaches(wanted)
         sent = fitting(found) if covered else []
-        return log.Events(sent, covered=covered and len(sent) == len(found))
+        covered = covered and len(sent) == len(found)
+        return log.Events(sent, covered=covered, epoch=self._ring.epoch)
 
     def _reaches(self, wanted: EventFilter) -> bool:
         """Whether the ring holds every event that could match."""

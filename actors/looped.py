@@ -9,18 +9,20 @@ There is no thread and no task of its own: sockets, timers and the callers' task
 from __future__ import annotations
 
 import asyncio
+import inspect
 import os
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar, assert_never
 
-from holdfast.actors.calls import Ask, Command, Drain, Now, Step, Steps
+from holdfast.actors.calls import Ask, Command, Drain, Now, Step, Steps, Work
 from holdfast.actors.counters import Counters, counters_of
 from holdfast.actors.failures import AskTimeout
 from holdfast.actors.link import Link, lane
 from holdfast.actors.loop_link import Deadlines, LoopLink, LoopReactor
 from holdfast.actors.outbox import Omit, OutboxLimits, Pack
+from holdfast.actors.renewals import renewed
 from holdfast.actors.vocabularies import decode_reply_of
 from holdfast.errors import HoldfastError
 
@@ -213,6 +215,10 @@ class LoopDriver:
                 return await self.drain(step.timeout)
             case Now():
                 return self._loop.time()
+            case Work():
+                with renewed(self, step):
+                    made = step.function()
+                    return step.finish(await made if inspect.isawaitable(made) else made)
             case _:
                 assert_never(step)
 

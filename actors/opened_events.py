@@ -1,55 +1,52 @@
-"""Events as programs get them: data decoded, large data fetched.  Nothing is kept here."""
+"""Events that were found, made readable: their large data is fetched.  Nothing is kept here."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, Final
 
 import msgspec
 
 from holdfast.actors.calls import Ask, Steps
-from holdfast.actors.messages import query
+from holdfast.actors.messages import log, query
+from holdfast.actors.readable_events import Event
 from holdfast.storage import jsontext
 from holdfast.storage.payloads import Payload
-from holdfast.storage.records import StoredEvent
+from holdfast.storage.records import RawEvent, StoredEvent
 
-__all__ = ["Event", "Payload", "opened_events"]
+__all__ = ["fetched_events", "opened_events"]
 
-
-class Event(msgspec.Struct, frozen=True):
-    """A committed event; ``data`` is decoded.  ``seq`` is 0 while it is in memory only.
-
-    ``payload`` says what the data is that is stored apart because it is large; ``data`` holds it
-    all the same, or None where it was asked not to, or where retention deleted the event since
-    it was found.
-    """
-
-    seq: int
-    daemon: str
-    time_us: int
-    type: str
-    source: str
-    subject: str | None
-    session: str | None
-    correlation: str | None
-    cause: str | None
-    root: str | None
-    depth: int
-    key: str | None
-    data: Any
-    payload: Payload | None = None
+_decode: Final[Callable[[msgspec.Raw], list[RawEvent]]] = msgspec.msgpack.Decoder(
+    list[RawEvent]
+).decode
 
 
-def opened_events(events: list[StoredEvent], payloads: bool, timeout: float) -> Steps[list[Event]]:
+def opened_events(
+    events: Sequence[StoredEvent], epoch: int, payloads: bool, timeout: float
+) -> Steps[list[Event]]:
     """The events; with ``payloads`` large ones have their data too."""
-    texts: dict[str, str | None] = {}
-    if payloads:
-        refs = dict.fromkeys(event.payload for event in events if event.payload is not None)
-        texts = yield from _fetched(list(refs), timeout)
+    refs = [event.payload for event in events if event.payload is not None]
+    texts = yield from _texts(refs if payloads else [], timeout)
     # None of them is left out: whoever reads page after page takes a short one for the last.
-    return [_opened(event, texts.get(event.payload or "") or event.data) for event in events]
+    return [_opened(event, texts.get(event.payload or "") or event.data, epoch) for event in events]
 
 
-def _fetched(refs: list[str], timeout: float) -> Steps[dict[str, str | None]]:
+def fetched_events(reply: log.Fetched, payloads: bool, timeout: float) -> Steps[list[Event]]:
+    """The events of an answer; with ``payloads`` large ones have their data too."""
+    raws, refs = _decode(reply.events), reply.payloads
+    texts = yield from _texts(list(refs.values()) if payloads else [], timeout)
+    found = []
+    for index, (seq, raw) in enumerate(zip(reply.seqs, raws, strict=True)):
+        data, payload = raw[-1], None
+        if (ref := refs.get(index)) is not None:
+            data, payload = texts.get(ref) or data, Payload.of(ref)
+        made = Event(seq, reply.daemon, *raw[:-1], jsontext.decode(data), reply.epoch, payload)
+        found.append(made)
+    return found
+
+
+def _texts(wanted: Sequence[str], timeout: float) -> Steps[dict[str, str | None]]:
+    refs = list(dict.fromkeys(wanted))
     texts: dict[str, str | None] = {}
     while refs:
         reply = yield Ask("query", query.GetPayloads(refs), timeout)
@@ -58,8 +55,8 @@ def _fetched(refs: list[str], timeout: float) -> Steps[dict[str, str | None]]:
     return texts
 
 
-def _opened(event: StoredEvent, data: str) -> Event:
-    fields: list[Any] = [*msgspec.structs.astuple(event)]
-    fields[-2] = jsontext.decode(data)
-    fields[-1] = None if event.payload is None else Payload.of(event.payload)
+def _opened(event: StoredEvent, data: str, epoch: int) -> Event:
+    payload = None if event.payload is None else Payload.of(event.payload)
+    fields: list[Any] = [*msgspec.structs.astuple(event)[:-2]]
+    fields += (jsontext.decode(data), epoch, payload)
     return Event(*fields)

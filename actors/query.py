@@ -13,8 +13,13 @@ from holdfast.actors.host import HostedActor
 from holdfast.actors.loss_answers import answer_about_losses
 from holdfast.actors.messages.query import (
     CountEvents,
+    CountGroups,
+    FindAround,
+    FindBelow,
+    GetChain,
     GetDeadLetter,
     GetPayloads,
+    GetPosition,
     ListDeadLetters,
     ListDropped,
     ListSubscribers,
@@ -25,6 +30,7 @@ from holdfast.actors.messages.query import (
     Request,
 )
 from holdfast.actors.subscriber_answers import answer_subscribers
+from holdfast.actors.tree_answers import answer_about_trees
 from holdfast.storage.ports import NoDatabaseError, Reader
 
 __all__ = ["QueryActor"]
@@ -47,8 +53,10 @@ class QueryActor(HostedActor):
         """Answer at once; how is in a module for each concern."""
         reader = self._opened()
         match message:
-            case QueryEvents() | CountEvents() | GetPayloads() | ReadStream():
+            case QueryEvents() | CountEvents() | GetPosition() | GetPayloads() | ReadStream():
                 return answer_about_events(reader, message)
+            case GetChain() | FindAround() | FindBelow() | CountGroups():
+                return answer_about_trees(reader, message)
             case ListDeadLetters() | GetDeadLetter() | ListDropped():
                 return answer_about_losses(reader, message)
             case ReadOn() | ListSubscribers():

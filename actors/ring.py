@@ -8,13 +8,14 @@ committed; they stand behind the event that was the newest when they came, and l
 from __future__ import annotations
 
 from array import array
+from bisect import bisect_left
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from heapq import merge
 from itertools import chain
 from operator import itemgetter
 
-from holdfast.actors.blocks import Block, Mentioned
+from holdfast.actors.blocks import Block
 from holdfast.storage.records import (
     EventFilter,
     RawEvent,
@@ -42,18 +43,13 @@ class Held:
         seqs = range(first, last + 1) if whole else array("q", (row[0] for row in rows))
         return cls(Block.of_rows(rows), seqs)
 
-    def mentions(self) -> Iterator[tuple[int, Mentioned]]:
-        """What a filter looks at, of each event, with its number."""
-        return zip(self.seqs, self.block.mentions(), strict=True)
-
-    def at(self, seqs: Sequence[int]) -> list[int]:
-        """Where in the block those of the numbers are that it has; they are in order."""
-        mine = self.seqs
-        if isinstance(mine, range):
-            first, end = mine.start, mine.stop
-            return [seq - first for seq in seqs if first <= seq < end]
-        places = {seq: index for index, seq in enumerate(mine)}
-        return [places[seq] for seq in seqs if seq in places]
+    def indexes(self, seqs: Sequence[int]) -> list[int]:
+        """Where those of the numbers, which are in order, are that it has."""
+        own = self.seqs
+        if isinstance(own, range):
+            return [seq - own.start for seq in seqs if seq in own]
+        found = ((bisect_left(own, seq), seq) for seq in seqs)
+        return [at for at, seq in found if at < len(own) and own[at] == seq]
 
     def without(self, indexes: set[int]) -> Held:
         """The events but for those."""
@@ -70,6 +66,7 @@ class Ring:
     def __init__(self, *, capacity: int, daemon: str) -> None:
         self.capacity = capacity
         self.last_seq = 0  # the number of the newest committed event
+        self.epoch = 0  # of the database, as far as it is known
         self._daemon = daemon
         self._blocks: deque[Held] = deque()  # in order; none of them is empty
         self._held = 0  # events in them
@@ -202,7 +199,7 @@ class Ring:
             yield StoredEvent(seqs[index], daemon, *event, payloads.get(index))
 
     def since(self, seq: int) -> list[Held]:
-        """The blocks with events behind a number."""
+        """The blocks with events behind a number, in order."""
         found = []
         for held in reversed(self._blocks):
             if held.seqs[-1] <= seq:
@@ -215,8 +212,8 @@ class Ring:
         matches = wanted.compile()
         oldest = max(self.first_seq, 0 if wanted.after is None else wanted.after + 1)
         for held in self.since(oldest - 1):
-            for seq, (time_us, type, source, session) in held.mentions():
-                if seq >= oldest and matches(time_us, type, source, session, seq):
+            for seq, mentioned in zip(held.seqs, held.block.mentions(), strict=True):
+                if seq >= oldest and matches(mentioned, seq):
                     yield seq
 
     def count(self, wanted: EventFilter) -> int:
@@ -235,11 +232,11 @@ class Ring:
         for held in reversed(self._blocks) if reverse else self._blocks:
             if held.seqs[-1] < oldest:
                 continue
-            numbered = enumerate(held.mentions())
+            numbered = enumerate(zip(held.seqs, held.block.mentions(), strict=True))
             indexes = [
                 index
-                for index, (seq, (time_us, type, source, session)) in numbered
-                if seq >= oldest and matches(time_us, type, source, session, seq)
+                for index, (seq, mentioned) in numbered
+                if seq >= oldest and matches(mentioned, seq)
             ]
             if indexes:
                 yield held, indexes[::-1] if reverse else indexes

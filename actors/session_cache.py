@@ -7,14 +7,17 @@ wall clock ends no session and revives none.
 
 from __future__ import annotations
 
-from typing import Any
+import sys
+from typing import Any, Final
 
 from cachetools import TLRUCache
 
 from holdfast.clock import Clock
 from holdfast.storage.session_records import Session
 
-__all__ = ["SessionCache", "SteadyClock"]
+__all__ = ["OVERHEAD", "SessionCache", "SteadyClock", "size_of"]
+
+OVERHEAD: Final = 900  # bytes that a session takes beside its data: record, key, place in the heap
 
 
 class SteadyClock:
@@ -30,14 +33,26 @@ class SteadyClock:
 
 
 class SessionCache(TLRUCache[str, Session]):
-    """The most recently used ``maxsize`` sessions; an expired one is never returned.
+    """The most recently used sessions, at most ``maxsize`` of ``max_bytes`` together.
 
-    cachetools sweeps at every change and drops what it swept: here it is kept for ``take_expired``.
+    An expired one is never returned.  cachetools sweeps at every change and drops what it swept:
+    here it is kept for ``take_expired``.  (That sweep looks at one entry when none has expired.)
     """
 
-    def __init__(self, *, maxsize: int, now_us: SteadyClock) -> None:
+    def __init__(self, *, maxsize: int, max_bytes: int, now_us: SteadyClock) -> None:
         self._expired: list[Session] = []
-        super().__init__(maxsize, ttu=_end, timer=now_us)
+        self._most = maxsize
+        super().__init__(max_bytes, ttu=_end, timer=now_us, getsizeof=size_of)
+
+    def keep(self, session: Session) -> None:
+        """Hold it, if it fits in at all; the least recently used make room."""
+        id = session.id
+        if size_of(session) > self.maxsize:
+            self.pop(id, None)
+            return
+        self[id] = session
+        while len(self) > self._most:
+            self.popitem()
 
     def expire(self, time: Any = None) -> list[tuple[str, Session]]:
         """Remove what has ended; it stays with ``take_expired`` until somebody asks."""
@@ -45,11 +60,16 @@ class SessionCache(TLRUCache[str, Session]):
         self._expired += [session for _, session in expired]
         return expired
 
-    def take_expired(self) -> list[Session]:
-        """What has ended since the last call, each once."""
+    def take_expired(self, limit: int) -> list[Session]:
+        """What has ended since the last call, each once, as much as ``limit`` allows."""
         self.expire()
-        taken, self._expired = self._expired, []
+        taken, self._expired = self._expired[:limit], self._expired[limit:]
         return taken
+
+
+def size_of(session: Session) -> int:
+    """The bytes that it takes in memory, nearly."""
+    return sys.getsizeof(session.data) + OVERHEAD
 
 
 def _end(_id: str, session: Session, _now: float) -> float:

@@ -1,59 +1,73 @@
 """The sessions actor: what each conversation knows, until it has been idle for too long.
 
-Lost when its process dies: at most a second of unforced puts and touches; forced ones (durability
-"committed") and deletions: nothing acknowledged.
+Lost when its process dies: at most a second of unforced puts and touches, and the cache of
+metadata; forced changes (durability "committed") and ends: nothing acknowledged.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
 import msgspec
 from loguru import logger
 
-from holdfast.actors.answers import origin_of, recall, refuse, reopen_refusal
+from holdfast.actors import session_answers
+from holdfast.actors.answers import origin_of, recall, refuse
+from holdfast.actors.cache_answers import answer_about_cache
 from holdfast.actors.delivery import Delivery, Departed, Joined
 from holdfast.actors.host import LATER
 from holdfast.actors.mailbox_link import Answered
-from holdfast.actors.messages import sessions, writer
-from holdfast.actors.session_cache import SessionCache, SteadyClock
-from holdfast.actors.unwritten import Batch, Unwritten
+from holdfast.actors.messages import barrier, cache, sessions, writer
+from holdfast.actors.metadata_cache import MetadataCache
+from holdfast.actors.replies import REPLY_BYTES
+from holdfast.actors.session_book import SessionBook
+from holdfast.actors.session_cache import SteadyClock, size_of
+from holdfast.actors.session_rules import Decision, SessionRules, check_id
+from holdfast.actors.session_waiting import SessionWaiting
+from holdfast.actors.session_writing import Forced, SessionWriting, WriteDue, Written
+from holdfast.actors.unwritten import Batch, Pending
 from holdfast.actors.writer_backed import Greeting, WriterBackedActor
 from holdfast.clock import Clock
-from holdfast.errors import Conflict, HoldfastError, InvalidInputError
-from holdfast.storage import jsontext
+from holdfast.errors import HoldfastError, InvalidInputError
 from holdfast.storage.ports import Reader
-from holdfast.storage.records import AnswerKept, Event, KeepAnswer
-from holdfast.storage.session_records import Session, SessionsStored, StoreSessions
+from holdfast.storage.session_records import Session
 
-__all__ = ["SessionsActor"]
+__all__ = ["SessionLimits", "SessionsActor"]
 
-WRITE_BEHIND: Final = 1.0  # seconds until an unforced change is on its way to the database
-SWEEP: Final = 1.0  # seconds between looks for what has expired
-SWEPT: Final = 1_000  # sessions that only the database holds, ended in one sweep
+SWEEP: Final = 0.5  # seconds between looks for what is over; its end is told right after
+SLICE: Final = 0.005  # seconds, when there was more than one sweep takes: others are heard
 DRAIN: Final = 3.0  # seconds a stop waits for the last changes to be written
-MAX_ID: Final = 1_024  # characters
 
-_Kept = sessions.Versioned | sessions.Deleted
+_Question = sessions.GetItems | sessions.List | barrier.Collect
+_QUESTIONS: Final = (sessions.GetItems, sessions.List, barrier.Collect)
 
 
-class _Forced(msgspec.Struct, frozen=True):
-    """A change whose sender waits for COMMIT; ``before`` is put back when it fails."""
+class SessionLimits(msgspec.Struct, frozen=True):
+    """``[actors.sessions]``: bounds of the memory, of the database (0: none), of the cache."""
+
+    ttl: float
+    ttl_jitter: float
+    maxsize: int
+    max_bytes: int
+    store_max_sessions: int
+    store_max_bytes: int
+    cache_ttl: float
+    cache_maxsize: int
+    cache_max_bytes: int
+    cache_refresh_ahead: float
+
+
+class _Behind(msgspec.Struct, frozen=True):
+    """A question that is answered when everything before it is committed."""
 
     delivery: Delivery
-    id: str
-    before: Session | None
-    after: Session | None
+    message: Any
 
 
 class _CatchUp(msgspec.Struct, frozen=True):
     """The writer has committed what the sessions actor before this one had sent."""
-
-
-class _WriteDue(msgspec.Struct, frozen=True):
-    """Unforced changes have waited long enough."""
 
 
 class _SweepDue(msgspec.Struct, frozen=True):
@@ -61,7 +75,7 @@ class _SweepDue(msgspec.Struct, frozen=True):
 
 
 class SessionsActor(WriterBackedActor):
-    """Memory in front, the database behind; both bounded by time, the first by number too."""
+    """Memory in front, the database behind; both bounded, each session by its times."""
 
     STREAM = "sessions"
 
@@ -69,269 +83,269 @@ class SessionsActor(WriterBackedActor):
         self,
         *,
         open_reader: Callable[[], Reader],
-        ttl: float,
-        maxsize: int,
+        limits: SessionLimits,
         incarnation: str,
         clock: Clock,
     ) -> None:
         super().__init__(open_reader=open_reader)
-        self._ttl = ttl
-        self._maxsize = maxsize
-        self._incarnation = incarnation  # in every version: none is given twice, ever
-        self._versions = 0
+        self._limits = limits
         self._now_us = SteadyClock(clock)
-        self._cache = SessionCache(maxsize=maxsize, now_us=self._now_us)
-        self._unwritten = Unwritten()
-        self._in_flight = 0  # writes without an answer
-        self._write_is_due = False
+        self._book = SessionBook(
+            maxsize=limits.maxsize,
+            max_bytes=limits.max_bytes,
+            reader=lambda: self.reader,
+            now_us=self._now_us,
+        )
+        self._rules = SessionRules(
+            ttl=limits.ttl, jitter=limits.ttl_jitter, incarnation=incarnation, now_us=self._now_us
+        )
+        self._metadata = MetadataCache(
+            ttl=limits.cache_ttl,
+            maxsize=limits.cache_maxsize,
+            max_bytes=limits.cache_max_bytes,
+            refresh_ahead=limits.cache_refresh_ahead,
+            now_us=self._now_us,
+        )
+        self._waiting = SessionWaiting(name=incarnation, clock=clock)
+        # What came before the writer had committed all of an earlier life: a change that is
+        # decided on what is about to be overwritten would be lost, or would lose that.
+        self._early: list[tuple[Delivery, Any]] = []
+        self._writes = SessionWriting(mailbox=self.mailbox, book=self._book, made=self._made)
 
     def on_start(self) -> None:
-        """Read what lives; once more when the writer is done with an earlier incarnation."""
+        """Ask the writer whether it is done with an earlier incarnation."""
         super().on_start()
-        self._refill()
         self.writer.ask(writer.GetPosition(), context=_CatchUp())
         self.mailbox.after(SWEEP, _SweepDue())
 
     def on_stop(self) -> None:
         """Write what is unwritten and wait for its commit."""
-        self._write_behind()
-        if not self.mailbox.drain(
-            lambda: not (self._in_flight or len(self._unwritten)), self.on_receive, Answered, DRAIN
-        ):
-            logger.warning("{} sessions were not written before the stop", len(self._unwritten))
+        self._writes.write_behind()
+        if not self.mailbox.drain(lambda: self._writes.is_done, self.on_receive, Answered, DRAIN):
+            left = len(self._book.unwritten)
+            logger.warning("{} sessions were not written before the stop", left)
         super().on_stop()
 
     def on_receive(self, message: Any) -> Any:
         """Requests of programs, timers, and what the writer answers."""
         match message:
             case sessions.Get(id=id):
-                return sessions.SessionIs(self._live(id))
-            case sessions.Put() | sessions.Touch() | sessions.Delete():
-                return self._change(message)
-            case sessions.Stats():
-                cached, unwritten = len(self._cache), len(self._unwritten)
-                return sessions.SessionsStats(cached, self._maxsize, unwritten)
+                return sessions.SessionIs(self._book.live(id))
             case Answered(context=context, outcome=outcome):
                 self._answered(context, outcome)
             case Joined() | Departed():
                 self.greet(message)
-            case _WriteDue():
-                self._write_is_due = False
-                self._write_behind()
+            case WriteDue():
+                self._writes.due()
             case _SweepDue():
                 self._sweep()
-                self.mailbox.after(SWEEP, message)
             case _:
-                logger.warning("unknown message {!r}", message)
+                return self._request(self.delivery, message)
         return None
+
+    def _request(self, delivery: Delivery, message: Any) -> Any:
+        match message:
+            case sessions.GetMany(ids=ids):
+                return self._many(ids)
+            case sessions.Stats():
+                return self._stats()
+            case sessions.Renew(ticket=ticket):
+                return self._waiting.renew(ticket)
+            case sessions.GiveUp(ticket=ticket):
+                return self._waiting.give_up(ticket)
+            case cache.CachePut() | cache.CacheGet() | cache.CacheDelete() | cache.CacheLoad():
+                return answer_about_cache(self._metadata, self._waiting, delivery, message)
+        if not self._book.is_settled:
+            self._early.append((delivery, message))
+            return LATER
+        match message:
+            case sessions.Load(id=id, timeout=timeout):
+                session = self._book.live(check_id(id))
+                if session is not None:
+                    return sessions.SessionIs(session)
+                return self._waiting.join(("session", id), delivery, timeout)
+            case sessions.GetItems() | sessions.List() | barrier.Collect():
+                return self._find(delivery, message)
+            case barrier.Restore():
+                return self._restore(delivery, message)
+            case _:
+                return self._change(delivery, message)
+
+    # -- reading ------------------------------------------------------------------------------
+
+    def _many(self, ids: list[str]) -> sessions.SessionsAre:
+        """As many as one reply holds; at least one."""
+        found: list[Session | None] = []
+        size = 0
+        for id in ids:
+            session = self._book.live(id)
+            if session is not None:
+                size += size_of(session)
+                if size > REPLY_BYTES and found:
+                    return sessions.SessionsAre(found, more=True)
+            found.append(session)
+        return sessions.SessionsAre(found)
+
+    def _find(self, delivery: Delivery, message: _Question) -> Any:
+        unwritten = self._book.unwritten
+        match message:
+            case sessions.GetItems(id=id):
+                is_current = id not in unwritten
+            case sessions.List():
+                is_current = not len(unwritten)
+            case barrier.Collect():
+                is_current = False
+        return self._found(message, 0) if is_current else self._behind(delivery, message)
+
+    def _found(self, message: _Question, mark: int) -> sessions.Reply:
+        match message:
+            case sessions.GetItems(id=id):
+                is_there = self._book.live(id) is not None
+                return session_answers.items(self.reader if is_there else None, message)
+            case sessions.List():
+                return session_answers.listed(self.reader, message, self._now_us())
+            case barrier.Collect():
+                return session_answers.collected(self.reader, self._now_us(), mark)
+
+    def _stats(self) -> sessions.SessionsStats:
+        stored = None if self.reader is None else self.reader.session_totals()
+        return sessions.SessionsStats(
+            cached=len(self._book),
+            maxsize=self._limits.maxsize,
+            unwritten=len(self._book.unwritten),
+            bytes=self._book.bytes,
+            max_bytes=self._limits.max_bytes,
+            stored=stored.count if stored else 0,
+            stored_bytes=stored.bytes if stored else 0,
+            cache_entries=len(self._metadata),
+            cache_bytes=self._metadata.bytes,
+            loads=self._waiting.loads,
+            waiting=self._waiting.waiting,
+        )
 
     # -- changes ------------------------------------------------------------------------------
 
-    def _change(self, message: sessions.Put | sessions.Touch | sessions.Delete) -> Any:
-        delivery = self.delivery
+    def _change(self, delivery: Delivery, message: sessions.Change | sessions.PutMany) -> Any:
         origin = origin_of(delivery, self.STREAM)
         if origin is not None and delivery.skip:
-            return self._force(recall(origin), _Forced(delivery, message.id, None, None))
+            return self._writes.write(recall(origin), Forced(delivery))
         try:
-            before = self._live(_checked_id(message.id))
-            after, answer = self._decide(message, before)
+            if self._is_on_its_way(message):
+                return self._behind(delivery, message)
+            decisions, answer = self._decided(message)
         except HoldfastError as error:
             if origin is None:
                 raise
-            return self._force(refuse(origin, error), _Forced(delivery, message.id, None, None))
-        self._remember(message.id, after)
-        forced = isinstance(message, sessions.Delete) or (
-            isinstance(message, sessions.Put) and message.durability == "committed"
+            return self._writes.write(refuse(origin, error), Forced(delivery))
+        for decision in decisions:
+            self._book.remember(decision.id, decision.after)
+        changes = {decision.id: _pending(decision) for decision in decisions}
+        if origin is not None or any(decision.is_forced for decision in decisions):
+            return self._writes.force(delivery, origin, changes, answer)
+        self._writes.later(changes)
+        return answer
+
+    def _is_on_its_way(self, message: sessions.Change | sessions.PutMany) -> bool:
+        """Whether an item of the same key is, so that nobody can say its number yet."""
+        if not isinstance(message, sessions.Append) or message.key is None:
+            return False
+        return self._book.unwritten.has_key(message.id, message.key)
+
+    def _decided(
+        self, message: sessions.Change | sessions.PutMany
+    ) -> tuple[list[Decision], sessions.Reply]:
+        """What changes, and the answer; nothing is done yet."""
+        if isinstance(message, sessions.PutMany):
+            return self._rules.decide_all(message, self._book.live)
+        before = self._book.live(check_id(message.id))
+        if isinstance(message, sessions.Append) and message.key and before and self.reader:
+            item = self.reader.session_item(message.id, before.created_us, message.key)
+            if item is not None:
+                return [], sessions.Appended(item.number, repeated=True)
+        decision = self._rules.decide(message, before)
+        return [decision] if decision.is_changed else [], decision.answer
+
+    def _restore(self, delivery: Delivery, message: barrier.Restore) -> Any:
+        """Put back what lived and is not there any more."""
+        origin = origin_of(delivery, self.STREAM)
+        if origin is not None and delivery.skip:
+            return self._writes.write(recall(origin), Forced(delivery))
+        try:
+            part = session_answers.reopened(message)
+        except InvalidInputError as error:
+            if origin is None:
+                raise
+            return self._writes.write(refuse(origin, error), Forced(delivery))
+        now = self._now_us()
+        changes: Batch = {}
+        for session in part.sessions:
+            if session.expires_us > now and self._book.live(session.id) is None:
+                revived = self._rules.revived(session)
+                self._book.remember(session.id, revived)
+                changes[session.id] = Pending(revived)
+        skipped = len(part.sessions) - len(changes)
+        return self._writes.force(
+            delivery, origin, changes, barrier.Restored(len(changes), skipped)
         )
-        if not (forced or origin is not None):
-            self._write_later(message.id, after)
-            return answer
-        self._unwritten.supersede(message.id)
-        kept = "" if isinstance(answer, sessions.SessionIs) else _encode(answer)
-        put, delete = ([after], []) if after is not None else ([], [message.id])
-        store = StoreSessions(origin, put, delete, [], kept)
-        return self._force(store, _Forced(delivery, message.id, before, after))
 
-    def _decide(
-        self, message: sessions.Put | sessions.Touch | sessions.Delete, before: Session | None
-    ) -> tuple[Session | None, sessions.Reply]:
-        """What the session becomes, and the answer.  Raises Conflict, InvalidInputError."""
-        match message:
-            case sessions.Delete():
-                return None, sessions.Deleted(before is not None)
-            case sessions.Touch():
-                if before is None:
-                    return None, sessions.SessionIs(None)
-                touched = self._dated(before)
-                return touched, sessions.SessionIs(touched)
-            case sessions.Put():
-                session = self._made(message, before)
-                return session, sessions.Versioned(session.version)
-
-    def _made(self, put: sessions.Put, before: Session | None) -> Session:
-        for name, value in (("ttl", put.ttl), ("max_age", put.max_age)):
-            if value is not None and not (value > 0 and math.isfinite(value)):
-                raise InvalidInputError(f"{name} = {value}: expected seconds > 0")
-        jsontext.decode(put.data)
-        current = "" if before is None else before.version
-        if put.expected_version is not None and put.expected_version != current:
-            raise Conflict(
-                f"session {put.id!r}", expected=put.expected_version, current=current or None
-            )
-        self._versions += 1
-        now = self._now_us()
-        session = Session(
-            id=put.id,
-            data=put.data,
-            version=f"{self._incarnation}-{self._versions}",
-            created_us=now if before is None else before.created_us,
-            touched_us=now,
-            expires_us=now,
-            ttl=self._ttl if put.ttl is None else put.ttl,
-            max_age=put.max_age,
-        )
-        return self._dated(session)
-
-    def _dated(self, session: Session) -> Session:
-        """The session as touched now."""
-        now = self._now_us()
-        end = now + round(session.ttl * 1_000_000)
-        if session.max_age is not None:
-            end = min(end, session.created_us + round(session.max_age * 1_000_000))
-        return msgspec.structs.replace(session, touched_us=now, expires_us=end)
-
-    # -- memory -------------------------------------------------------------------------------
-
-    def _live(self, id: str) -> Session | None:
-        """The session, from memory or from the database; None when its time is over."""
-        session = self._cache.get(id)
-        if session is not None:
-            return session
-        if id in self._unwritten:
-            session = self._unwritten.get(id)
-        elif self.reader is not None:
-            session = self.reader.session(id)
-        if session is None or session.expires_us <= self._now_us():
-            return None
-        self._remember(id, session)
-        return session
-
-    def _remember(self, id: str, session: Session | None) -> None:
-        if session is None:
-            self._cache.pop(id, None)
-        else:
-            self._cache[id] = session
-
-    def _refill(self) -> None:
-        if self.reader is None:
-            return
-        now = self._now_us()
-        for session in reversed(self.reader.sessions(self._maxsize)):
-            if session.expires_us > now and session.id not in self._unwritten:
-                self._cache[session.id] = session
+    def _made(self, session: Session) -> None:
+        """Whoever waits for the session to be made has it."""
+        self._waiting.finish(("session", session.id), sessions.SessionIs(session))
 
     # -- the database -------------------------------------------------------------------------
 
-    def _force(self, store: StoreSessions | KeepAnswer, context: _Forced) -> Any:
-        self._in_flight += 1
-        self.writer.ask(store, context=context)
+    def _behind(self, delivery: Delivery, message: Any) -> Any:
+        """Handle it when everything before it is committed."""
+        self._writes.write_behind()
+        self.writer.ask(writer.GetPosition(), context=_Behind(delivery, message))
         return LATER
 
-    def _write_later(self, id: str, session: Session | None) -> None:
-        if session is not None:  # else it was a touch of nothing
-            self._unwritten.add(id, session)
-            self._arm()
-
-    def _arm(self) -> None:
-        if not self._write_is_due:
-            self._write_is_due = True
-            self.mailbox.after(WRITE_BEHIND, _WriteDue())
-
-    def _write_behind(self) -> None:
-        while self._unwritten.is_due:
-            batch = self._unwritten.take()
-            put = [session for session in batch.changes.values() if session is not None]
-            delete = [id for id, session in batch.changes.items() if session is None]
-            self._in_flight += 1
-            self.writer.ask(StoreSessions(None, put, delete, batch.events), context=batch)
-
     def _sweep(self) -> None:
-        """Delete what has ended, in memory and behind it, and tell of it once."""
-        now = self._now_us()
-        ended = self._cache.take_expired()
-        if self.reader is not None:
-            ended += self.reader.expired_sessions(now, SWEPT)
-        for session in ended:
-            if not self._is_over(session.id, now):
-                continue
-            self._unwritten.add(session.id, None, _expiry(session, now))
-            self._arm()
+        """End what is over, and what is beyond the limits; pass on loads whose maker is gone."""
+        limits, more = self._limits, False
+        if self._book.is_settled:
+            more = self._book.end_expired()
+            if limits.store_max_sessions or limits.store_max_bytes:
+                surplus = self._book.end_surplus(limits.store_max_sessions, limits.store_max_bytes)
+                more = more or surplus
+            self._writes.tell_ends()
+        self._waiting.look()
+        self.mailbox.after(SLICE if more else SWEEP, _SweepDue())
 
-    def _is_over(self, id: str, now: int) -> bool:
-        """False when it lives on, or is being deleted already."""
-        if id in self._unwritten:
-            newest = self._unwritten.get(id)
-            return newest is not None and newest.expires_us <= now
-        return id not in self._cache
-
-    def _answered(
-        self, context: _Forced | Batch | Greeting | _CatchUp | None, outcome: Any
-    ) -> None:
+    def _answered(self, context: Any, outcome: Any) -> None:
         match context:
-            case _Forced():
-                self._in_flight -= 1
-                self._forced(context, outcome)
-            case Batch():
-                self._in_flight -= 1
-                if isinstance(outcome, SessionsStored):
-                    self._unwritten.written(context)
+            case Forced() | Written():
+                self._writes.written(context, outcome)
+            case _Behind(delivery=delivery, message=message):
+                if isinstance(outcome, HoldfastError):
+                    delivery.set_exception((type(outcome), outcome, None))
+                elif isinstance(message, _QUESTIONS):
+                    mark = outcome.position.last_seq
+                    self._answer(delivery, lambda: self._found(message, mark))
                 else:
-                    logger.warning("sessions cannot be written, trying again: {}", outcome)
-                    self._unwritten.failed(context)
-                    self._arm()
+                    self._answer(delivery, lambda: self._request(delivery, message))
             case Greeting():
                 self.greeted(context, outcome)
             case _CatchUp():
-                self._refill()
-            case None:
+                self._settle()
+            case _:
                 pass
 
-    def _forced(self, context: _Forced, outcome: Any) -> None:
-        delivery = context.delivery
-        if isinstance(outcome, SessionsStored):
-            if outcome.answer:
-                delivery.set(msgspec.json.decode(outcome.answer, type=_Kept))
-            else:
-                delivery.set(sessions.SessionIs(context.after))
-            return
-        if isinstance(outcome, AnswerKept):
-            outcome = reopen_refusal(self.mailbox.name, outcome.answer)
-        elif self._cache.get(context.id) is context.after:
-            self._remember(context.id, context.before)  # nothing of it is stored
-        delivery.set_exception((type(outcome), outcome, None))
+    def _settle(self) -> None:
+        """Everything that an earlier life had sent is committed: changes may be decided now."""
+        self._book.settle()
+        early, self._early = self._early, []
+        for delivery, message in early:
+            self._answer(delivery, partial(self._request, delivery, message))
+
+    @staticmethod
+    def _answer(delivery: Delivery, work: Callable[[], Any]) -> None:
+        """Answer what had to wait; LATER answers nothing yet."""
+        try:
+            delivery.set(work())
+        except HoldfastError as error:
+            delivery.set_exception((type(error), error, None))
 
 
-def _encode(answer: sessions.Reply) -> str:
-    return msgspec.json.encode(answer).decode()
-
-
-def _checked_id(id: str) -> str:
-    if not id or len(id) > MAX_ID or "\0" in id:
-        raise InvalidInputError(f"id = {id[:80]!r}: expected 1 to {MAX_ID} characters without NUL")
-    return id
-
-
-def _expiry(session: Session, now: int) -> Event:
-    """Told once: its key is the version that ended."""
-    aged = session.max_age is not None and (
-        session.created_us + round(session.max_age * 1_000_000) <= now
-    )
-    data = {"id": session.id, "version": session.version, "reason": "age" if aged else "idle"}
-    return Event(
-        time_us=now,
-        type="session:expired",
-        source="sessions",
-        session=session.id,
-        key=f"expired:{session.version}",
-        data=jsontext.encode(data),
-    )
+def _pending(decision: Decision) -> Pending:
+    return Pending(decision.after, decision.with_data, [*decision.items], [*decision.events])

@@ -10,7 +10,8 @@ import msgspec
 from holdfast.actors.calls import Ask, Command, Steps
 from holdfast.actors.event_encoding import EventEncoder
 from holdfast.actors.messages import query
-from holdfast.actors.opened_events import Event, opened_events
+from holdfast.actors.opened_events import opened_events
+from holdfast.actors.readable_events import Event
 from holdfast.errors import InvalidInputError
 from holdfast.storage.records import RawEvent
 from holdfast.storage.stream_records import AppendStream
@@ -39,7 +40,7 @@ def append_stream(
     session: str | None,
     source: str | None,
     correlation: str | None,
-    cause: str | None,
+    cause: str | Event | None,
     timeout: float,
 ) -> Steps[int]:
     """Append all of ``(type, data)`` or nothing; the new version.  Raises Conflict."""
@@ -80,7 +81,9 @@ def read_stream(
     while len(found) < limit:
         page = query.ReadStream(stream, after_version, min(PAGE, limit - len(found)))
         reply = yield Ask("query", page, timeout)
-        events = yield from opened_events([event for _, event in reply.events], True, timeout)
+        events = yield from opened_events(
+            [event for _, event in reply.events], reply.epoch, True, timeout
+        )
         numbered = zip(reply.events, events, strict=True)
         found += [StreamEvent(version, event) for (version, _), event in numbered]
         if not reply.more:

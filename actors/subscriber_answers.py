@@ -19,7 +19,8 @@ def answer_subscribers(
                 return Page([], 1)
             oldest, events = reader.read_on(wanted, bounded(limit))
             sent = fitting(events)
-            return Page(sent, oldest, more=len(sent) < len(events) or bounded(limit) < limit)
+            more = len(sent) < len(events) or bounded(limit) < limit
+            return Page(sent, oldest, more, reader.position().epoch)
         case ListSubscribers():
             if reader is None:
                 return SubscribersAre([], 0)

@@ -5,16 +5,27 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from holdfast.actors.messages import checkpoints, log, query, sessions, supervisor, writer
+from holdfast.actors.messages import (
+    checkpoints,
+    files,
+    log,
+    query,
+    sessions,
+    supervisor,
+    tracker,
+    writer,
+)
 
 __all__ = ["decode_reply_of"]
 
 _TYPED: Final[dict[str, Callable[[bytes], Any]]] = {
     "checkpoints": checkpoints.decode_reply,
+    "files": files.decode_reply,
     "log": log.decode_reply,
     "query": query.decode_reply,
     "root": supervisor.decode_reply,
     "sessions": sessions.decode_reply,
+    "tracker": tracker.decode_reply,
     "writer": writer.decode_reply,
 }
 

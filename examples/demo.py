@@ -27,7 +27,7 @@ from rich.console import Console
 from rich.table import Table
 
 import holdfast
-from holdfast.actors.messages import checkpoints, log, query, sessions, writer
+from holdfast.actors.messages import checkpoints, files, log, query, sessions, tracker, writer
 from holdfast.actors.messages.supervisor import ChildStatus
 from holdfast.cli.daemon import tree_of, walk
 from holdfast.client import is_there
@@ -49,6 +49,8 @@ QUESTIONS: Final[dict[str, object]] = {
     "log": log.Stats(),
     "sessions": sessions.Stats(),
     "checkpoints": checkpoints.Get(AGENTS[0]),
+    "files": files.Stats(),
+    "tracker": tracker.Stats(),
     **dict.fromkeys(AGENTS, "where are you?"),
 }
 

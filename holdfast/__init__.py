@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from holdfast import aio
     from holdfast.actors.agent import Agent
     from holdfast.actors.hub import Event, Hub
+    from holdfast.actors.messages.tracker import Retry, SlidingWindow, TokenBucket
     from holdfast.actors.monitors import Down
     from holdfast.client import connect
     from holdfast.errors import (
@@ -20,9 +21,11 @@ if TYPE_CHECKING:
         ActorGone,
         AlreadyRunningError,
         AskTimeoutError,
+        CapacityError,
         ChildError,
         ConfigError,
         Conflict,
+        CursorError,
         DaemonNotFoundError,
         DeliveryError,
         DiskFullError,
@@ -31,7 +34,9 @@ if TYPE_CHECKING:
         FrameError,
         HoldfastError,
         InvalidInputError,
+        NoSessionError,
         OutboxFullError,
+        OwnedError,
         ProtocolError,
         RemoteError,
         SchemaError,
@@ -49,9 +54,11 @@ __all__ = [
     "Agent",
     "AlreadyRunningError",
     "AskTimeoutError",
+    "CapacityError",
     "ChildError",
     "ConfigError",
     "Conflict",
+    "CursorError",
     "DaemonNotFoundError",
     "DeliveryError",
     "DiskFullError",
@@ -63,12 +70,17 @@ __all__ = [
     "HoldfastError",
     "Hub",
     "InvalidInputError",
+    "NoSessionError",
     "OutboxFullError",
+    "OwnedError",
     "ProtocolError",
     "RemoteError",
+    "Retry",
     "SchemaError",
+    "SlidingWindow",
     "StartError",
     "StorageError",
+    "TokenBucket",
     "UnknownActorError",
     "VersionError",
     "__version__",
@@ -82,6 +94,9 @@ _HOMES = {
     "Down": "holdfast.actors.monitors",
     "Event": "holdfast.actors.hub",
     "Hub": "holdfast.actors.hub",
+    "Retry": "holdfast.actors.messages.tracker",
+    "SlidingWindow": "holdfast.actors.messages.tracker",
+    "TokenBucket": "holdfast.actors.messages.tracker",
     "connect": "holdfast.client",
 }
 

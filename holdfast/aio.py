@@ -18,10 +18,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
-from holdfast.actors import calls, event_calls, stream_calls, subscriber_calls
+from holdfast.actors import calls, event_calls, stream_calls, subscriber_calls, tree_calls
 from holdfast.actors.calls import Awaited, awaited
 from holdfast.actors.counters import Counters
-from holdfast.actors.event_calls import EventCounters
+from holdfast.actors.event_calls import Event, EventCounters
 from holdfast.actors.event_encoding import EventEncoder
 from holdfast.actors.following import PAGE, OnGap, Start, following_of
 from holdfast.actors.looped import LoopDriver
@@ -30,7 +30,7 @@ from holdfast.actors.plain import decoder_with
 from holdfast.actors.stream_calls import Expected
 from holdfast.aio_monitors import AsyncMonitor
 from holdfast.aio_refs import ActorRef
-from holdfast.aio_state import Checkpoints, Sessions, Supervision
+from holdfast.aio_state import Cache, Checkpoints, Files, Sessions, Supervision, Tracker
 from holdfast.aio_subscriptions import AsyncSubscription
 from holdfast.client import is_there, not_found
 from holdfast.clock import Clock, SystemClock
@@ -42,8 +42,10 @@ __all__ = [
     "AsyncSubscription",
     "Checkpoints",
     "Events",
+    "Files",
     "Hub",
     "Sessions",
+    "Tracker",
     "connect",
 ]
 
@@ -131,7 +133,10 @@ class Hub(Awaited):
         super().__init__(self._driver)
         self.events = Events(self._driver, source=source, clock=clock)
         self.sessions = Sessions(self._driver)
+        self.cache = Cache(self._driver)
         self.checkpoints = Checkpoints(self._driver)
+        self.files = Files(self._driver)
+        self.tracker = Tracker(self._driver)
         self.supervision = Supervision(self._driver)
 
     flush = awaited(calls.flush)
@@ -202,15 +207,16 @@ class Events(Awaited, EventCounters):
         source: str | None = None,
         subject: str | None = None,
         correlation: str | None = None,
-        cause: str | None = None,
+        cause: str | Event | None = None,
         key: str | None = None,
         time_us: int | None = None,
         timeout: float | None = None,
     ) -> None:
         """Hand an event over; it is committed exactly once as long as this process lives.
 
-        ``key`` is unique per source: a second event with it is not stored.  ``cause`` is the key
-        of the event that led to this one.  Waits only when the outbox is full and its policy is
+        ``key`` is unique per source: a second event with it is not stored.  ``cause`` is the event
+        that led to this one, or its key: this one stands below it, and has its ``correlation``
+        unless it is given one.  Waits only when the outbox is full and its policy is
         to wait, at most ``timeout`` seconds (None: those of the policy), and now and then for one
         turn of the loop.  The event is queued after that: a cancelled ``emit`` has queued
         nothing.  Raises InvalidInputError, OutboxFullError; then nothing is queued either.
@@ -220,7 +226,7 @@ class Events(Awaited, EventCounters):
         )
         await self._driver.offer("log", raw, timeout)
         if key is not None:
-            self._encoder.remember(key, cause)
+            self._encoder.remember(key, cause, correlation)
 
     async def append(
         self,
@@ -231,7 +237,7 @@ class Events(Awaited, EventCounters):
         session: str | None = None,
         source: str | None = None,
         correlation: str | None = None,
-        cause: str | None = None,
+        cause: str | Event | None = None,
         timeout: float = 30.0,
     ) -> int:
         """Append all of ``(type, data)`` to a stream, or nothing; its new version, after COMMIT.
@@ -258,6 +264,11 @@ class Events(Awaited, EventCounters):
     query = awaited(event_calls.query_events)
     count = awaited(event_calls.count_events)
     tail = awaited(event_calls.tail_events)
+    get = awaited(event_calls.get_event)
+    cursor = awaited(event_calls.cursor_of_newest)
+    chain = awaited(tree_calls.chain_of)
+    tree = awaited(tree_calls.tree_around)
+    aggregate = awaited(tree_calls.aggregate_events)
 
     def subscribe(
         self,

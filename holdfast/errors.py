@@ -3,6 +3,7 @@
 HoldfastError
 |- ConfigError            the config file, a key in it, or a child it names
 |- InvalidInputError      a value that holdfast refuses; nothing was changed
+|  |- CursorError         a stored position is of another database, or of one that was restored
 |- AlreadyRunningError    another daemon owns the data or the run directory
 |- DaemonNotFoundError    no daemon answers at the run directory
 |- StartError             a child did not become ready while the tree was starting
@@ -10,6 +11,7 @@ HoldfastError
 |  |- DiskFullError       there was no room for it; it may be tried again
 |  |- SchemaError         the file is no holdfast database, or of a newer holdfast
 |  |- FencedError         a newer writer owns the database; this one must end
+|- CapacityError          a bound of the configuration is reached; later there may be room
 |- Conflict               the expected version is not the current one
 |- DeliveryError          a message was not delivered or not answered
 |  |- ActorDied           the actor died with the request in hand
@@ -36,9 +38,11 @@ __all__ = [
     "ActorGone",
     "AlreadyRunningError",
     "AskTimeoutError",
+    "CapacityError",
     "ChildError",
     "ConfigError",
     "Conflict",
+    "CursorError",
     "DaemonNotFoundError",
     "DeliveryError",
     "DiskFullError",
@@ -48,7 +52,9 @@ __all__ = [
     "GapError",
     "HoldfastError",
     "InvalidInputError",
+    "NoSessionError",
     "OutboxFullError",
+    "OwnedError",
     "PoisonError",
     "ProtocolError",
     "RemoteError",
@@ -71,6 +77,19 @@ class ConfigError(HoldfastError):
 
 class InvalidInputError(HoldfastError, ValueError):
     """The message names the field, the value and what is accepted."""
+
+
+class CursorError(InvalidInputError):
+    """The database is not, or not any more, the one that the cursor was read from."""
+
+    def __init__(self, cursor: str, *, current: str) -> None:
+        super().__init__(
+            f"cursor {cursor}: the newest event of this database is at {current}; the cursor is "
+            "of another database, or of this one before it was restored from a copy; read from "
+            "the beginning (after=0) or from a time (since=...)"
+        )
+        self.cursor = cursor
+        self.current = current
 
 
 class AlreadyRunningError(HoldfastError):
@@ -124,6 +143,10 @@ class FencedError(StorageError):
     """A writer with a higher epoch owns the database."""
 
 
+class CapacityError(HoldfastError):
+    """A bound of the configuration is reached; nothing was changed.  The message names the key."""
+
+
 class Conflict(HoldfastError):
     """The expected version is not the current one; read again and decide."""
 
@@ -132,6 +155,25 @@ class Conflict(HoldfastError):
         self.what = what
         self.expected = expected
         self.current = current
+
+
+class OwnedError(HoldfastError):
+    """Somebody else owns it; nothing was changed.  ``owner`` says who."""
+
+    def __init__(self, what: str, *, owner: str) -> None:
+        super().__init__(
+            f"{what} is owned by {owner!r}: act in that name, or claim it with steal=True"
+        )
+        self.what = what
+        self.owner = owner
+
+
+class NoSessionError(HoldfastError):
+    """No session of that id lives: it has ended, or never was."""
+
+    def __init__(self, id: str) -> None:
+        super().__init__(f"session {id!r} has ended or never was: put it first")
+        self.id = id
 
 
 class DeliveryError(HoldfastError):

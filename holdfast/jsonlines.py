@@ -8,15 +8,26 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import BinaryIO, Final, NoReturn
 
+import msgspec
+
 from holdfast.errors import InvalidInputError
 from holdfast.storage import jsontext
 
-__all__ = ["MAX_LINE", "Record", "epoch_microseconds", "iso_microseconds", "read", "records"]
+__all__ = [
+    "MAX_LINE",
+    "Record",
+    "epoch_microseconds",
+    "iso_microseconds",
+    "plain_object",
+    "read",
+    "record_of",
+    "records",
+]
 
 # Bytes.  The client refuses events over 1 MiB; escapes make the line of one longer.
 MAX_LINE: Final = 4 * 2**20
@@ -32,11 +43,14 @@ _TEXTS: Final = {
     "session": ("session",),
     "correlation": ("correlation",),
     "cause": ("parent", "cause"),
+    "root": ("root",),
     "key": ("id", "key"),
 }
 # Columns of an exported line that the daemon assigns anew.
-_ASSIGNED: Final = frozenset({"seq", "daemon", "root", "depth"})
-_KNOWN: Final = frozenset({"type", "data", "time", "time_us", *_ASSIGNED}).union(*_TEXTS.values())
+_ASSIGNED: Final = frozenset({"seq", "daemon"})
+_KNOWN: Final = frozenset({"type", "data", "time", "time_us", "depth", *_ASSIGNED}).union(
+    *_TEXTS.values()
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +63,8 @@ class Record:
     session: str | None = None
     correlation: str | None = None
     cause: str | None = None
+    root: str | None = None
+    depth: int = 0
     key: str | None = None
     time_us: int | None = None
     data: object = None
@@ -61,12 +77,26 @@ class _Refused(Exception):
 def records(stream: BinaryIO, *, max_line: int = MAX_LINE) -> Iterator[tuple[int, Record | str]]:
     """Every line that is not blank: its number from 1, and its record or why it has none."""
     for number, line in read(stream, max_line=max_line):
-        try:
-            if line is None:
-                raise _Refused(f"longer than {max_line} bytes")
-            yield number, _record(line)
-        except _Refused as refused:
-            yield number, str(refused)
+        yield number, f"longer than {max_line} bytes" if line is None else record_of(line)
+
+
+def record_of(line: bytes) -> Record | str:
+    """The record of one line, or why it has none."""
+    try:
+        return _record(line)
+    except _Refused as refused:
+        return str(refused)
+
+
+def plain_object(text: bytes) -> dict[str, object]:
+    """A JSON object as it stands: what is marked as bytes is not read as such.
+
+    Raises InvalidInputError.
+    """
+    try:
+        return _object(text, msgspec.json.decode)
+    except _Refused as refused:
+        raise InvalidInputError(str(refused)) from None
 
 
 def read(stream: BinaryIO, *, max_line: int = MAX_LINE) -> Iterator[tuple[int, bytes | None]]:
@@ -97,17 +127,32 @@ def _record(line: bytes) -> Record:
     if not isinstance(type_, str) or not type_:
         raise _Refused(f"type: expected a text that is not empty, not {_describe(type_)}")
     texts = {column: _text(fields, names) for column, names in _TEXTS.items()}
-    return Record(type=type_, time_us=_time(fields), data=fields.get("data"), **texts)
+    return Record(
+        type=type_,
+        time_us=_time(fields),
+        data=fields.get("data"),
+        depth=_depth(fields),
+        **texts,
+    )
 
 
-def _object(line: bytes) -> dict[str, object]:
+def _depth(fields: dict[str, object]) -> int:
+    depth = fields.get("depth")
+    if depth is None:
+        return 0
+    if type(depth) is not int or not 0 <= depth <= _MAX_INTEGER:
+        raise _Refused(f"depth: expected a whole number >= 0, not {_describe(depth)}")
+    return depth
+
+
+def _object(line: bytes, decode: Callable[[str], object] = jsontext.decode) -> dict[str, object]:
     try:
         text = line.decode()
     except UnicodeDecodeError as error:
         raise _Refused(f"not UTF-8 at byte {error.start}{_if_torn(line)}") from None
     try:
-        value = jsontext.decode(text)
-    except InvalidInputError as error:
+        value = decode(text)
+    except (msgspec.DecodeError, RecursionError, ValueError) as error:
         raise _Refused(_fault(text) or str(error)) from None
     if not isinstance(value, dict):
         raise _Refused(f"expected a JSON object, not {_describe(value)}")

@@ -15,10 +15,14 @@ from holdfast.errors import InvalidInputError
 if TYPE_CHECKING:
     from holdfast.storage.records import StoredEvent
 
-__all__ = ["EventFilter", "Predicate", "glob_matches", "is_glob"]
+__all__ = ["EventFilter", "Mentioned", "Predicate", "glob_matches", "is_glob"]
 
-# (time_us, type, source, session, seq or None while not committed) -> is it asked for?
-Predicate = Callable[[int, str, str, str | None, int | None], bool]
+# What a filter looks at, the first fields of an event: time_us, type, source, subject, session,
+# correlation.
+Mentioned = tuple[int, str, str, str | None, str | None, str | None]
+
+# Those and the number, None while there is none -> is it asked for?
+Predicate = Callable[[Mentioned, int | None], bool]
 
 # A glob costs its length times its stars per event: more is no query but an attack.
 MAX_TYPES = 64
@@ -64,6 +68,8 @@ class EventFilter(msgspec.Struct, frozen=True, array_like=True):
     until_us: int | None = None
     after: int | None = None
     before: int | None = None
+    subject: str | None = None
+    correlation: str | None = None
 
     def check(self) -> None:
         """Raise InvalidInputError for more than a query may ask."""
@@ -78,24 +84,36 @@ class EventFilter(msgspec.Struct, frozen=True, array_like=True):
     def matches(self, event: StoredEvent) -> bool:
         """Whether this one event is asked for; for many, ``compile`` once."""
         seq = event.seq or None  # 0: not committed
-        return self.compile()(event.time_us, event.type, event.source, event.session, seq)
+        mentioned = (
+            event.time_us,
+            event.type,
+            event.source,
+            event.subject,
+            event.session,
+            event.correlation,
+        )
+        return self.compile()(mentioned, seq)
 
     def compile(self) -> Predicate:
         """The filter as a function of what it looks at, remembering verdicts on types."""
         self.check()
         session, source = self.session, self.source
+        subject, correlation = self.subject, self.correlation
         since_us, until_us = self.since_us, self.until_us
         after, before = self.after, self.before
         is_asked = self._compile_types()
 
-        def predicate(
-            time_us: int, type: str, source_: str, session_: str | None, seq: int | None
-        ) -> bool:
+        def predicate(mentioned: Mentioned, seq: int | None) -> bool:
+            time_us, type, source_, subject_, session_, correlation_ = mentioned
             if is_asked is not None and not is_asked(type):
                 return False
             if session is not None and session_ != session:
                 return False
             if source is not None and source_ != source:
+                return False
+            if subject is not None and subject_ != subject:
+                return False
+            if correlation is not None and correlation_ != correlation:
                 return False
             if since_us is not None and time_us < since_us:
                 return False

@@ -11,12 +11,14 @@ from holdfast.errors import HoldfastError, StorageError
 from holdfast.storage.commands import Command, Outcome
 from holdfast.storage.reader_ports import (
     CheckpointReader,
+    CountReader,
     EventReader,
     LossReader,
     PayloadReader,
     SessionReader,
     StreamReader,
     SubscriberReader,
+    TreeReader,
 )
 from holdfast.storage.records import Mark, Position
 from holdfast.storage.retention_records import Deletions, Retention, Slice
@@ -112,6 +114,8 @@ class Reader(
     SessionReader,
     CheckpointReader,
     SubscriberReader,
+    TreeReader,
+    CountReader,
     Protocol,
 ):
     """A reading side: sees what is committed, never waits for the writer, never stops it."""

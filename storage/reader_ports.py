@@ -7,19 +7,21 @@ from typing import Protocol
 
 from holdfast.storage.checkpoint_records import Checkpoint
 from holdfast.storage.filters import EventFilter
-from holdfast.storage.records import DeadLetter, Dropped, Row, StoredEvent
-from holdfast.storage.session_records import Session
+from holdfast.storage.records import DeadLetter, Dropped, Grouped, Position, Row, StoredEvent
+from holdfast.storage.session_records import Session, SessionTotals, StoredItem
 from holdfast.storage.stream_records import StreamPart
 from holdfast.storage.subscriber_records import Subscriber
 
 __all__ = [
     "CheckpointReader",
+    "CountReader",
     "EventReader",
     "LossReader",
     "PayloadReader",
     "SessionReader",
     "StreamReader",
     "SubscriberReader",
+    "TreeReader",
 ]
 
 
@@ -28,6 +30,9 @@ class EventReader(Protocol):
 
     def last_seq(self) -> int:
         """The number of the newest event ever committed; 0 before the first."""
+
+    def position(self) -> Position:
+        """That, and the epoch of the writer that opened the database last."""
 
     def events(self, filter: EventFilter, limit: int, reverse: bool = False) -> list[StoredEvent]:
         """The first ``limit`` events asked for by number, or the last, newest first."""
@@ -43,6 +48,31 @@ class EventReader(Protocol):
 
     def range(self, after_seq: int, until_seq: int) -> list[Row]:
         """The events with ``after_seq < seq <= until_seq``, in order."""
+
+
+class TreeReader(Protocol):
+    """What led to an event, and what it led to."""
+
+    def causes(self, start: int | str, limit: int) -> list[StoredEvent]:
+        """An event, by number or name, and what led to it, the first cause last."""
+
+    def around(self, name: str, after: int, limit: int) -> list[StoredEvent]:
+        """The events with this key, root or correlation, in order of their numbers."""
+
+    def below(self, roots: Sequence[str], after: int, limit: int) -> list[StoredEvent]:
+        """The events whose root is one of those, in order of their numbers."""
+
+
+class CountReader(Protocol):
+    """How many events there are, by what and by when."""
+
+    def grouped(
+        self, filter: EventFilter, by: Sequence[str], bucket_us: int | None
+    ) -> list[Grouped]:
+        """The events asked for, counted by columns and, with a bucket, by time; in that order.
+
+        Raises InvalidInputError for too many groups, too.
+        """
 
 
 class PayloadReader(Protocol):
@@ -91,7 +121,26 @@ class SessionReader(Protocol):
         """The newest touched ones, newest first."""
 
     def expired_sessions(self, now_us: int, limit: int) -> list[Session]:
-        """Those whose time is over at ``now_us``, longest over first."""
+        """Those whose time is over at ``now_us``, longest over first, without their data."""
+
+    def idle_sessions(self, limit: int) -> list[Session]:
+        """Those not touched for longest, that one first."""
+
+    def list_sessions(
+        self, now_us: int, after: str, prefix: str, owner: str | None, limit: int
+    ) -> list[Session]:
+        """Those that live at ``now_us``, in order of their ids after ``after``, without data."""
+
+    def session_items(
+        self, id: str, after: int, limit: int, reverse: bool = False
+    ) -> list[StoredItem]:
+        """Those with higher numbers than ``after``, in order; or the newest, newest first."""
+
+    def session_item(self, id: str, created_us: int, key: str) -> StoredItem | None:
+        """The item of that key, of the session that was created then."""
+
+    def session_totals(self) -> SessionTotals:
+        """How many sessions there are, and how large."""
 
 
 class CheckpointReader(Protocol):

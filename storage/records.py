@@ -25,6 +25,7 @@ __all__ = [
     "Dropped",
     "Event",
     "EventFilter",
+    "Grouped",
     "KeepAnswer",
     "Kept",
     "Mark",
@@ -134,6 +135,14 @@ class Position(msgspec.Struct, frozen=True, array_like=True):
 
     last_seq: int
     epoch: int
+
+
+class Grouped(msgspec.Struct, frozen=True, array_like=True):
+    """How many events have these values, in the time from ``start_us`` on (None: at any)."""
+
+    start_us: int | None
+    values: tuple[str | None, ...]
+    count: int
 
 
 class Mark(msgspec.Struct, frozen=True, array_like=True):

@@ -67,18 +67,4 @@ CREATE TABLE deleted (
 ) STRICT, WITHOUT ROWID;
 """
 
-# A payload that is not compressed is shown; of the others, what it is and how long.
-_VIEWS: Final = """
-DROP VIEW events_readable;
-CREATE VIEW events_readable AS
-    SELECT seq,
-           strftime('%Y-%m-%dT%H:%M:%S', (time_us - rest) / 1000000, 'unixepoch')
-               || printf('.%06dZ', rest) AS time,
-           type, source, session, subject, key,
-           CASE codec WHEN 'plain' THEN CAST(body AS TEXT) ELSE data END AS data,
-           payload, payloads.bytes AS payload_bytes
-    FROM (SELECT *, (time_us % 1000000 + 1000000) % 1000000 AS rest FROM events)
-    LEFT JOIN payloads ON payload = ref;
-"""
-
-MIGRATION: Final = _PAYLOADS + _STREAMS + _RETENTION + _VIEWS
+MIGRATION: Final = _PAYLOADS + _STREAMS + _RETENTION

@@ -107,10 +107,8 @@ class SqliteDatabase:
             if isinstance(error, apsw.Error):
                 raise storage_error(error, self.path) from error
             raise
-        # As committed; the table's own number runs ahead inside a transaction.
-        self._last_seq = self._events.last_seq
-        # Whether a commit came after the last sync.
-        self._is_unsynced = durability == "committed"
+        self._last_seq = self._events.last_seq  # as committed; the table's own may be ahead
+        self._is_unsynced = durability == "committed"  # a commit came after the last sync
         self._is_closed = False
 
     @property

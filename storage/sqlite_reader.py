@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from holdfast.storage.sqlite_checkpoint_reader import CheckpointReading
+from holdfast.storage.sqlite_count_reader import CountReading
 from holdfast.storage.sqlite_event_reader import EventReading
 from holdfast.storage.sqlite_loss_reader import LossReading
 from holdfast.storage.sqlite_payload_reader import PayloadReading
 from holdfast.storage.sqlite_session_reader import SessionReading
 from holdfast.storage.sqlite_stream_reader import StreamReading
 from holdfast.storage.sqlite_subscriber_reader import SubscriberReading
+from holdfast.storage.sqlite_tree_reader import TreeReading
 
 __all__ = ["SqliteReader"]
 
 
 class SqliteReader(
     SubscriberReading,
+    TreeReading,
+    CountReading,
     EventReading,
     PayloadReading,
     StreamReading,

@@ -4,13 +4,15 @@ Every change to it is one more migration, run in one transaction; a file of a ne
 refused.  Times are integer microseconds since 1970 UTC; the ``*_readable`` views show them as
 text.
 
-Events have three indexes, because each costs a tenth of the writer's rate:
+Every event is in one index, because each costs a tenth of the writer's rate; in the others are
+only those that have what is indexed:
 
 * ``events_by_time`` (time_us, type) appends at its right end, finds a time range, and is the
   table that a search by type reads instead of the events, at a thirtieth of their size;
-* ``events_by_session`` finds a session's events in order of ``seq``; rows without a session
-  are not in it;
-* ``events_by_key`` makes a key unique per source; rows without a key are not in it.
+* ``events_by_session``, ``events_by_subject`` and ``events_by_correlation`` find the events of one
+  of them in order of ``seq``;
+* ``events_by_root`` finds the events that a first cause led to;
+* ``events_by_key`` makes a key unique per source, and finds a key of whatever source.
 
 ``senders.dropped`` counts the numbers at or below the mark that a row of ``dropped`` stands for:
 what a sender emitted is its mark, less duplicates, less these, in ``events``.
@@ -35,6 +37,7 @@ from holdfast.storage import (
     schema_trees,
 )
 from holdfast.storage.ports import NoDatabaseError
+from holdfast.storage.readable import readable
 
 __all__ = ["APPLICATION_ID", "MIGRATIONS", "VERSION", "check_version", "migrate"]
 
@@ -135,27 +138,19 @@ BEGIN
 END;
 """
 
-
-def _readable(column: str) -> str:
-    """SQL for microseconds as ISO time, also before 1970."""
-    rest = f"(({column} % 1000000 + 1000000) % 1000000)"
-    seconds = f"({column} - {rest}) / 1000000"
-    return f"strftime('%Y-%m-%dT%H:%M:%S', {seconds}, 'unixepoch') || printf('.%06dZ', {rest})"
-
-
 _VIEWS: Final = f"""
 CREATE VIEW events_readable AS
-    SELECT seq, {_readable("time_us")} AS time, type, source, session, subject, key, data
+    SELECT seq, {readable("time_us")} AS time, type, source, session, subject, key, data
     FROM events;
 CREATE VIEW sessions_readable AS
-    SELECT id, {_readable("created_us")} AS created, {_readable("touched_us")} AS touched,
-           {_readable("expires_us")} AS expires, version, data
+    SELECT id, {readable("created_us")} AS created, {readable("touched_us")} AS touched,
+           {readable("expires_us")} AS expires, version, data
     FROM sessions;
 CREATE VIEW checkpoints_readable AS
-    SELECT agent, id, {_readable("created_us")} AS created, length(state) AS bytes, state
+    SELECT agent, id, {readable("created_us")} AS created, length(state) AS bytes, state
     FROM checkpoints;
 CREATE VIEW dropped_readable AS
-    SELECT {_readable("time_us")} AS time, sender, stream, first, last, count, reason
+    SELECT {readable("time_us")} AS time, sender, stream, first, last, count, reason
     FROM dropped;
 """
 
@@ -180,7 +175,7 @@ CREATE TABLE dead_letters (
     UNIQUE (actor, sender, incarnation, kind, number)
 ) STRICT;
 CREATE VIEW dead_letters_readable AS
-    SELECT id, {_readable("time_us")} AS time, actor, sender, kind, number, reason, deaths,
+    SELECT id, {readable("time_us")} AS time, actor, sender, kind, number, reason, deaths,
            length(body) AS bytes, message
     FROM dead_letters;
 """

@@ -39,8 +39,6 @@ __all__ = ["load_settings", "parse_agent", "parse_settings", "parse_supervisor"]
 
 TABLES: Final = ("daemon", "storage", "retention", "supervisors", "actors", "agents")
 SUPERVISORS: Final = ("root", "state", "agents")  # always there, in start order
-# Names of actors to come: an agent that took one today would break tomorrow.
-RESERVED: Final = frozenset({"files", "tracker"})
 LOG_LEAST: Final = 64 * 1024  # bytes; two of the longest lines
 
 _Table = TypeVar("_Table", bound=msgspec.Struct)
@@ -136,7 +134,7 @@ class _Document:
         """The supervisors of the file, and those that are always there."""
         tables = self._tables("supervisors")
         for name in tables:
-            if name in ACTORS or name in RESERVED:
+            if name in ACTORS:
                 raise self._error(f"[supervisors.{name}]", f"another name: {name!r} is an actor's")
         decoded = {}
         for name in dict.fromkeys((*SUPERVISORS, *tables)):
@@ -200,7 +198,7 @@ class _Document:
         decoded = {}
         for name, content in self._tables("agents").items():
             where = f"agents.{name}"
-            if name in ACTORS or name in RESERVED:
+            if name in ACTORS:
                 raise self._error(f"[{where}]", f"another name: {name!r} is an actor's")
             if name in SUPERVISORS or name in self._document.get("supervisors", {}):
                 raise self._error(f"[{where}]", f"another name: {name!r} is a supervisor's")

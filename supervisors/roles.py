@@ -30,9 +30,11 @@ from holdfast.supervisors.settings import (
     AgentSettings,
     CheckpointsSettings,
     ChildSettings,
+    FilesSettings,
     LogSettings,
     QuerySettings,
     SessionsSettings,
+    TrackerSettings,
     WriterSettings,
 )
 from holdfast.supervisors.spec import ChildStart
@@ -45,10 +47,12 @@ PRELOAD: Final = (
     "cachetools",
     "holdfast.actors.agent",
     "holdfast.actors.checkpoints",
+    "holdfast.actors.files",
     "holdfast.actors.hub",
     "holdfast.actors.log",
     "holdfast.actors.query",
     "holdfast.actors.sessions",
+    "holdfast.actors.tracker",
     "holdfast.actors.writer",
     "holdfast.storage.sqlite",
 )
@@ -96,6 +100,10 @@ def make_actor(
             actor = _writer(start, mailbox, clock)
         case QuerySettings() | LogSettings() | SessionsSettings() | CheckpointsSettings():
             actor = _reading_actor(start, run, mailbox, clock)
+        case FilesSettings():
+            actor = _files(start, run, mailbox, clock)
+        case TrackerSettings():
+            actor = _tracker(run, mailbox, clock)
         case AgentSettings():
             return _agent(start, run, mailbox, records.pulse, clock, stack)
         case _:
@@ -153,19 +161,8 @@ def _reading_actor(
             return construct(QueryActor, mailbox=box, open_reader=bounded)
         case LogSettings():
             return _log(start, run, mailbox, open_reader)
-        case SessionsSettings(ttl=ttl, maxsize=maxsize):
-            from holdfast.actors.messages import sessions
-            from holdfast.actors.sessions import SessionsActor
-
-            return construct(
-                SessionsActor,
-                mailbox=mailbox(decode=sessions.decode_request, keeps_marks=False),
-                open_reader=open_reader,
-                ttl=ttl,
-                maxsize=maxsize,
-                incarnation=start.incarnation,
-                clock=clock,
-            )
+        case SessionsSettings():
+            return _sessions(start, run, mailbox, open_reader, clock)
         case CheckpointsSettings():
             from holdfast.actors.checkpoints import CheckpointsActor
             from holdfast.actors.messages import checkpoints
@@ -176,6 +173,28 @@ def _reading_actor(
                 open_reader=open_reader,
                 clock=clock,
             )
+
+
+def _sessions(
+    start: ChildStart,
+    run: SessionsSettings,
+    mailbox: Callable[..., Mailbox],
+    open_reader: Callable[[], Reader],
+    clock: Clock,
+) -> HostedActor:
+    from holdfast.actors.messages import sessions
+    from holdfast.actors.sessions import SessionLimits, SessionsActor
+
+    return construct(
+        SessionsActor,
+        mailbox=mailbox(decode=sessions.decode_request, keeps_marks=False),
+        open_reader=open_reader,
+        limits=SessionLimits(
+            **{name: getattr(run, name) for name in SessionLimits.__struct_fields__}
+        ),
+        incarnation=start.incarnation,
+        clock=clock,
+    )
 
 
 def _log(
@@ -196,6 +215,46 @@ def _log(
         daemon=start.environment.daemon,
         thresholds=Thresholds(run.sync_at, run.drop_at, run.flush_at),
     )
+
+
+def _files(
+    start: ChildStart, run: FilesSettings, mailbox: Callable[..., Mailbox], clock: Clock
+) -> HostedActor:
+    from holdfast.actors.files import FilesActor
+    from holdfast.actors.messages import files
+    from holdfast.storage.file_catalog import Catalog
+    from holdfast.storage.response_logs import Rotation
+
+    environment = start.environment
+    folder = Path(environment.data_dir, run.path)
+    return construct(
+        FilesActor,
+        mailbox=mailbox(decode=files.decode_request),
+        open_catalog=partial(Catalog, folder, max_bytes=run.max_bytes),
+        rotation=Rotation(
+            max_bytes=run.rotate_bytes, daily=run.rotate_daily, open_files=run.open_files
+        ),
+        durability=environment.durability,
+        sync_interval=environment.sync_interval,
+        clock=clock,
+    )
+
+
+def _tracker(run: TrackerSettings, mailbox: Callable[..., Mailbox], clock: Clock) -> HostedActor:
+    from holdfast.actors.messages import tracker
+    from holdfast.actors.tracker import TrackerActor, TrackerLimits
+
+    limits = TrackerLimits(
+        max_requests=run.max_requests,
+        max_bytes=run.max_bytes,
+        keep=run.keep,
+        max_kept=run.max_kept,
+        max_limiters=run.max_limiters,
+        max_waiting=run.max_waiting,
+        limits=run.limits,
+    )
+    box = mailbox(decode=tracker.decode_request)
+    return construct(TrackerActor, mailbox=box, limits=limits, clock=clock)
 
 
 def _agent(

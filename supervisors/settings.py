@@ -11,6 +11,8 @@ from typing import Annotated, Final, Literal
 import msgspec
 from msgspec import Meta
 
+from holdfast.actors.messages.tracker import RateLimit
+
 __all__ = [
     "ACTORS",
     "ActorSettings",
@@ -19,6 +21,7 @@ __all__ = [
     "ChildSettings",
     "DaemonSettings",
     "Durability",
+    "FilesSettings",
     "LogLevel",
     "LogSettings",
     "OutboxPolicy",
@@ -32,6 +35,7 @@ __all__ = [
     "StorageSettings",
     "Strategy",
     "SupervisorSettings",
+    "TrackerSettings",
     "WriterSettings",
 ]
 
@@ -46,7 +50,10 @@ Seconds = Annotated[float, Meta(ge=0, description="seconds >= 0")]
 Period = Annotated[float, Meta(gt=0, description="seconds > 0")]
 Count = Annotated[int, Meta(ge=0, le=2**53, description="a whole number >= 0")]
 Flag = Annotated[bool, Meta(description="a boolean")]
+Fraction = Annotated[float, Meta(ge=0, lt=1, description="a fraction, 0 to less than 1")]
 Limit = Annotated[int, Meta(ge=1, le=2**53, description="a whole number >= 1")]
+
+Most = Annotated[int, Meta(ge=1, le=100_000, description="a number, 1 to 100000")]
 
 Restart = Literal["permanent", "transient", "temporary"]
 Strategy = Literal["one_for_one", "one_for_all", "rest_for_one"]
@@ -198,17 +205,68 @@ class LogSettings(ActorSettings, frozen=True, kw_only=True, tag="log"):
 
 
 class SessionsSettings(ActorSettings, frozen=True, kw_only=True, tag="sessions"):
-    """``[actors.sessions]``; ``maxsize`` in sessions."""
+    """``[actors.sessions]``; ``maxsize`` in sessions, ``max_bytes`` of memory.
+
+    ``ttl_jitter`` is the fraction of a ttl that may be taken off.  ``store_...`` bound what the
+    database holds, 0 is any.  ``cache_...`` are of the other cache, of metadata.
+    """
 
     backend: Annotated[
         Literal["memory"], Meta(description='"memory", the only one of this version')
     ] = "memory"
     ttl: Period = 7200.0
+    ttl_jitter: Fraction = 0.0
     maxsize: Limit = 100_000
+    max_bytes: Limit = 256 * 1024 * 1024
+    store_max_sessions: Count = 0
+    store_max_bytes: Count = 0
+    cache_ttl: Period = 1800.0
+    cache_maxsize: Limit = 10_000
+    cache_max_bytes: Limit = 64 * 1024 * 1024
+    cache_refresh_ahead: Fraction = 0.1
 
 
 class CheckpointsSettings(ActorSettings, frozen=True, kw_only=True, tag="checkpoints"):
     """``[actors.checkpoints]``."""
+
+
+class FilesSettings(ActorSettings, frozen=True, kw_only=True, tag="files"):
+    """``[actors.files]``; ``path`` is relative to ``data_dir``.
+
+    ``max_bytes`` of all files together; a session's file is rotated at ``rotate_bytes``, and with
+    ``rotate_daily`` on the next UTC day.
+    """
+
+    path: Text = "files"
+    max_bytes: Annotated[int, Meta(ge=2**20, le=2**53, description="a number >= 1048576")] = 2**30
+    rotate_bytes: Annotated[
+        int, Meta(ge=4096, le=256 * 1024 * 1024, description="a number, 4096 to 268435456")
+    ] = 8 * 1024 * 1024
+    rotate_daily: Flag = True
+    open_files: Annotated[int, Meta(ge=1, le=4096, description="a number, 1 to 4096")] = 64
+
+
+class TrackerSettings(ActorSettings, frozen=True, kw_only=True, tag="tracker"):
+    """``[actors.tracker]``; ``max_bytes`` of the texts of requests, ``keep`` in seconds.
+
+    The state has to fit in one message, when a checkpoint asks for it.
+    """
+
+    max_requests: Most = 10_000
+    max_bytes: Annotated[
+        int, Meta(ge=4096, le=6 * 1024 * 1024, description="a number, 4096 to 6291456")
+    ] = 4 * 1024 * 1024
+    keep: Seconds = 300.0
+    max_kept: Count = 1_000
+    max_limiters: Most = 10_000
+    max_waiting: Count = 1_000
+    limits: Annotated[
+        dict[str, RateLimit],
+        Meta(
+            description='a table of rate limits: { kind = "token_bucket", rate = 10.0, burst = 20 '
+            '} or { kind = "sliding_window", limit = 100, period = 60.0 }'
+        ),
+    ] = {}
 
 
 class AgentSettings(ActorSettings, frozen=True, kw_only=True, tag="agent"):
@@ -247,6 +305,8 @@ ChildSettings = (
     | LogSettings
     | SessionsSettings
     | CheckpointsSettings
+    | FilesSettings
+    | TrackerSettings
     | AgentSettings
 )
 
@@ -257,6 +317,8 @@ ACTORS: Final[dict[str, type[ActorSettings]]] = {
     "log": LogSettings,
     "sessions": SessionsSettings,
     "checkpoints": CheckpointsSettings,
+    "files": FilesSettings,
+    "tracker": TrackerSettings,
 }
 
 

@@ -142,10 +142,12 @@ class Events(msgspec.Struct, frozen=True, array_like=True, tag="events"):
     """What was asked for; ``seq`` is 0 in events that are not committed yet.
 
     ``covered`` is False when the ring does not reach back far enough to be sure: ask ``query``.
+    ``epoch`` is that of the database, 0 as long as the log does not know it.
     """
 
     events: list[StoredEvent]
     covered: bool
+    epoch: int = 0
 
 
 class Counted(msgspec.Struct, frozen=True, array_like=True, tag="counted"):
@@ -158,7 +160,8 @@ class Counted(msgspec.Struct, frozen=True, array_like=True, tag="counted"):
 class Fetched(msgspec.Struct, frozen=True, array_like=True, tag="fetched"):
     """Events in order: ``seqs`` are their numbers, ``events`` an array of ``records.Event``.
 
-    ``payloads`` says by index where the data is of those whose data is large.
+    ``payloads``: by index, where the data is of those whose data is not there.
+
     No other event up to ``upto`` matches: go on behind that.  ``covered`` is False when the ring
     does not reach back to the position; then all that matches up to ``upto`` is ``query``'s to
     tell.
@@ -169,6 +172,7 @@ class Fetched(msgspec.Struct, frozen=True, array_like=True, tag="fetched"):
     daemon: str
     upto: int
     covered: bool
+    epoch: int = 0
     payloads: dict[int, str] = {}
 
 
@@ -179,7 +183,8 @@ class Passed(msgspec.Struct, frozen=True, array_like=True, tag="passed"):
 class LogStats(msgspec.Struct, frozen=True, array_like=True, tag="log_stats"):
     """Events in the ring, of how many it holds; waiting for their commit; the newest number.
 
-    ``load`` counts all that senders wait for, ``dropped`` what this life of the log did not keep.
+    ``load`` counts all that senders wait for, ``dropped`` what this life of the log did not keep,
+    ``fetches`` the subscribers that wait for events.
     """
 
     ring: int
@@ -189,6 +194,7 @@ class LogStats(msgspec.Struct, frozen=True, array_like=True, tag="log_stats"):
     mode: Mode = "async"
     load: int = 0
     dropped: int = 0
+    fetches: int = 0
 
 
 Request = Emit | Omit | Tail | Query | Count | Fetch | Barrier | Advance | Forget | Stats

@@ -10,24 +10,33 @@ from holdfast.storage.records import (
     DeadLetter,
     Dropped,
     EventFilter,
+    Grouped,
+    Position,
     StoredEvent,
 )
 from holdfast.storage.subscriber_records import Subscriber
 
 __all__ = [
     "CountEvents",
+    "CountGroups",
     "DeadLetterIs",
     "DeadLettersAre",
     "DroppedAre",
+    "FindAround",
+    "FindBelow",
     "Found",
+    "GetChain",
     "GetDeadLetter",
     "GetPayloads",
+    "GetPosition",
+    "GroupsAre",
     "ListDeadLetters",
     "ListDropped",
     "ListSubscribers",
     "Number",
     "Page",
     "PayloadsAre",
+    "PositionIs",
     "QueryEvents",
     "ReadOn",
     "ReadStream",
@@ -63,6 +72,44 @@ class CountEvents(msgspec.Struct, frozen=True, array_like=True, tag="count_event
     """How many events match.  Reply: Number."""
 
     filter: EventFilter
+
+
+class GetPosition(msgspec.Struct, frozen=True, array_like=True, tag="get_position"):
+    """Where does the database stand?  Reply: PositionIs."""
+
+
+class GetChain(msgspec.Struct, frozen=True, array_like=True, tag="get_chain"):
+    """An event, by number or name, and what led to it, the first cause last.  Reply: Found."""
+
+    start: int | str
+    limit: int = 100
+
+
+class FindAround(msgspec.Struct, frozen=True, array_like=True, tag="find_around"):
+    """Events with this key, root or correlation, in order, behind a number.  Reply: Found."""
+
+    name: str
+    after: int = 0
+    limit: int = 100
+
+
+class FindBelow(msgspec.Struct, frozen=True, array_like=True, tag="find_below"):
+    """Events with one of these roots, in order, behind a number.  Reply: Found."""
+
+    roots: list[str]
+    after: int = 0
+    limit: int = 100
+
+
+class CountGroups(msgspec.Struct, frozen=True, array_like=True, tag="count_groups"):
+    """How many events match, by columns and by time.  Reply: GroupsAre.
+
+    A bucket of time begins at a multiple of ``bucket_us`` since 1970.
+    """
+
+    filter: EventFilter
+    by: list[str]
+    bucket_us: int | None = None
 
 
 class ListDeadLetters(msgspec.Struct, frozen=True, array_like=True, tag="list_dead_letters"):
@@ -101,11 +148,13 @@ class Found(msgspec.Struct, frozen=True, array_like=True, tag="found"):
     """The events asked for, in the order asked for.
 
     They may be fewer than ``limit`` although there are more, when they would not fit in one
-    frame; ``more`` says so, and the last one's number is where to go on.
+    frame; ``more`` says so, and the last one's number is where to go on.  ``epoch`` is that of the
+    database, 0 where there is none yet.
     """
 
     events: list[StoredEvent]
     more: bool = False
+    epoch: int = 0
 
 
 class Page(msgspec.Struct, frozen=True, array_like=True, tag="page"):
@@ -114,6 +163,7 @@ class Page(msgspec.Struct, frozen=True, array_like=True, tag="page"):
     events: list[StoredEvent]
     oldest: int
     more: bool = False
+    epoch: int = 0
 
 
 class SubscribersAre(msgspec.Struct, frozen=True, array_like=True, tag="subscribers"):
@@ -129,12 +179,25 @@ class Number(msgspec.Struct, frozen=True, array_like=True, tag="number"):
     count: int
 
 
+class PositionIs(msgspec.Struct, frozen=True, array_like=True, tag="position"):
+    """The newest number and the epoch; zeroes where there is no database yet."""
+
+    position: Position
+
+
+class GroupsAre(msgspec.Struct, frozen=True, array_like=True, tag="groups"):
+    """Those that have events, by time and then by the columns in the order asked for."""
+
+    groups: list[Grouped]
+
+
 class StreamIs(msgspec.Struct, frozen=True, array_like=True, tag="stream"):
     """The stream's version, and events with their own; ``more``: there are some behind them."""
 
     version: int
     events: list[tuple[int, StoredEvent]]
     more: bool = False
+    epoch: int = 0
 
 
 class PayloadsAre(msgspec.Struct, frozen=True, array_like=True, tag="payloads"):
@@ -169,6 +232,11 @@ class DroppedAre(msgspec.Struct, frozen=True, array_like=True, tag="dropped"):
 Request = (
     QueryEvents
     | CountEvents
+    | GetPosition
+    | GetChain
+    | FindAround
+    | FindBelow
+    | CountGroups
     | GetPayloads
     | ReadStream
     | ListDeadLetters
@@ -176,10 +244,12 @@ Request = (
     | ListDropped
     | ReadOn
     | ListSubscribers
-)
+)  # fmt: skip
 Reply = (
     Found
     | Number
+    | PositionIs
+    | GroupsAre
     | PayloadsAre
     | StreamIs
     | DeadLettersAre
@@ -187,7 +257,7 @@ Reply = (
     | DroppedAre
     | Page
     | SubscribersAre
-)
+)  # fmt: skip
 
 decode_request: Callable[[bytes], Request] = msgspec.msgpack.Decoder(Request).decode
 decode_reply: Callable[[bytes], Reply] = msgspec.msgpack.Decoder(Reply).decode

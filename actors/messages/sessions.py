@@ -1,4 +1,4 @@
-"""The vocabulary of the sessions actor."""
+"""The vocabulary of the sessions actor.  That of its cache is in ``messages.cache``."""
 
 from __future__ import annotations
 
@@ -7,21 +7,42 @@ from typing import Literal
 
 import msgspec
 
-from holdfast.storage.session_records import Session
+from holdfast.actors.messages import barrier, cache
+from holdfast.storage.session_records import Session, StoredItem
 
 __all__ = [
+    "Append",
+    "Appended",
+    "Claim",
+    "Claimed",
     "Delete",
     "Deleted",
     "Durability",
     "Get",
+    "GetItems",
+    "GetMany",
+    "GiveUp",
+    "Hold",
+    "HoldIs",
+    "ItemsAre",
+    "List",
+    "Load",
+    "LoadIsYours",
     "Put",
+    "PutMany",
+    "Release",
+    "Renew",
+    "Renewed",
     "Reply",
     "Request",
     "SessionIs",
+    "SessionsAre",
     "SessionsStats",
     "Stats",
     "Touch",
+    "Unhold",
     "Versioned",
+    "VersionsAre",
     "decode_reply",
     "decode_request",
 ]
@@ -31,10 +52,11 @@ Durability = Literal["memory", "committed"]
 
 
 class Put(msgspec.Struct, frozen=True, array_like=True, tag="put"):
-    """Create or replace a session.  Reply: Versioned, or Conflict.
+    """Create or replace a session.  Reply: Versioned, or Conflict, or OwnedError.
 
     ``data`` is JSON text; ``ttl`` and ``max_age`` are seconds, None for the configured ttl and
-    for no maximum.  ``expected_version`` "" means that there must be none.
+    for no maximum.  ``expected_version`` "" means that there must be none.  ``owner`` claims it.
+    With the ``ticket`` of a load nothing is changed when there is one: its version is the answer.
     """
 
     id: str
@@ -43,12 +65,29 @@ class Put(msgspec.Struct, frozen=True, array_like=True, tag="put"):
     max_age: float | None = None
     expected_version: str | None = None
     durability: Durability = "memory"
+    owner: str | None = None
+    ticket: str = ""
+
+
+class PutMany(msgspec.Struct, frozen=True, array_like=True, tag="put_many"):
+    """Carry out all of the puts, or none: one transaction.  Reply: VersionsAre.
+
+    The durability is that of the first.
+    """
+
+    puts: list[Put]
 
 
 class Get(msgspec.Struct, frozen=True, array_like=True, tag="get"):
     """Read a session.  Reply: SessionIs."""
 
     id: str
+
+
+class GetMany(msgspec.Struct, frozen=True, array_like=True, tag="get_many"):
+    """Read sessions.  Reply: SessionsAre, perhaps of the first of them only."""
+
+    ids: list[str]
 
 
 class Touch(msgspec.Struct, frozen=True, array_like=True, tag="touch"):
@@ -58,13 +97,110 @@ class Touch(msgspec.Struct, frozen=True, array_like=True, tag="touch"):
 
 
 class Delete(msgspec.Struct, frozen=True, array_like=True, tag="delete"):
-    """End a session.  Reply: Deleted, after COMMIT."""
+    """End a session, with the reason "closed".  Reply: Deleted, after COMMIT; or OwnedError."""
 
     id: str
+    owner: str | None = None
+
+
+class Append(msgspec.Struct, frozen=True, array_like=True, tag="append"):
+    """Add an item, JSON text, and touch the session.  Reply: Appended.
+
+    An item whose ``key`` is there is not added again: the answer is the number of the first.
+    Fails with NoSessionError, OwnedError.
+    """
+
+    id: str
+    item: str
+    key: str | None = None
+    owner: str | None = None
+    durability: Durability = "committed"
+
+
+class GetItems(msgspec.Struct, frozen=True, array_like=True, tag="get_items"):
+    """Committed items with numbers above ``after``, in order; or newest first.
+
+    Reply: ItemsAre.  What was added before is committed first.
+    """
+
+    id: str
+    after: int = 0
+    limit: int = 100
+    reverse: bool = False
+
+
+class Claim(msgspec.Struct, frozen=True, array_like=True, tag="claim"):
+    """Make ``owner`` the owner; ``steal`` it if need be.  Reply: Claimed, after COMMIT.
+
+    Fails with NoSessionError, OwnedError.
+    """
+
+    id: str
+    owner: str
+    steal: bool = False
+
+
+class Release(msgspec.Struct, frozen=True, array_like=True, tag="release"):
+    """``owner`` lets go.  Reply: Claimed, after COMMIT; or OwnedError."""
+
+    id: str
+    owner: str
+
+
+class Hold(msgspec.Struct, frozen=True, array_like=True, tag="hold"):
+    """``holder`` has it in use for ``lease`` seconds from now: it does not become idle.
+
+    Reply: HoldIs, after COMMIT when the hold is new.  Fails with NoSessionError.
+    """
+
+    id: str
+    holder: str
+    lease: float
+
+
+class Unhold(msgspec.Struct, frozen=True, array_like=True, tag="unhold"):
+    """``holder`` has done with it: its time to live starts anew.  Reply: HoldIs."""
+
+    id: str
+    holder: str
+
+
+class Load(msgspec.Struct, frozen=True, array_like=True, tag="load"):
+    """The session, or the task to make it, or the one that somebody else is making now.
+
+    Reply: SessionIs, or LoadIsYours.  ``timeout`` seconds from now nobody waits any more.
+    """
+
+    id: str
+    timeout: float
+
+
+class Renew(msgspec.Struct, frozen=True, array_like=True, tag="renew"):
+    """The load is still being worked on.  Reply: Renewed."""
+
+    ticket: str
+
+
+class GiveUp(msgspec.Struct, frozen=True, array_like=True, tag="give_up"):
+    """The load has failed: let the next one try.  Reply: Renewed."""
+
+    ticket: str
+
+
+class List(msgspec.Struct, frozen=True, array_like=True, tag="list"):
+    """Sessions that live, in order of their ids after ``after``.  Reply: SessionsAre, no data.
+
+    What was put before is committed first.
+    """
+
+    after: str = ""
+    prefix: str = ""
+    owner: str | None = None
+    limit: int = 100
 
 
 class Stats(msgspec.Struct, frozen=True, array_like=True, tag="stats"):
-    """How is the cache?  Reply: SessionsStats."""
+    """How is the memory?  Reply: SessionsStats."""
 
 
 class Versioned(msgspec.Struct, frozen=True, array_like=True, tag="versioned"):
@@ -73,10 +209,23 @@ class Versioned(msgspec.Struct, frozen=True, array_like=True, tag="versioned"):
     version: str
 
 
+class VersionsAre(msgspec.Struct, frozen=True, array_like=True, tag="versions"):
+    """The sessions are kept, at the durability asked for, under these versions."""
+
+    versions: list[str]
+
+
 class SessionIs(msgspec.Struct, frozen=True, array_like=True, tag="session"):
     """The session, or None where there is none that lives."""
 
     session: Session | None
+
+
+class SessionsAre(msgspec.Struct, frozen=True, array_like=True, tag="sessions"):
+    """As many of what was asked for as one reply holds; ``more`` says that there are others."""
+
+    sessions: list[Session | None]
+    more: bool = False
 
 
 class Deleted(msgspec.Struct, frozen=True, array_like=True, tag="deleted"):
@@ -85,16 +234,102 @@ class Deleted(msgspec.Struct, frozen=True, array_like=True, tag="deleted"):
     existed: bool
 
 
+class Appended(msgspec.Struct, frozen=True, array_like=True, tag="appended"):
+    """The item is kept, at the durability asked for, under this number; or was ``repeated``."""
+
+    number: int
+    repeated: bool = False
+
+
+class ItemsAre(msgspec.Struct, frozen=True, array_like=True, tag="items"):
+    """As many items as one reply holds; ``more`` says that there are others."""
+
+    items: list[StoredItem]
+    more: bool = False
+
+
+class Claimed(msgspec.Struct, frozen=True, array_like=True, tag="claimed"):
+    """Whose it is now, committed."""
+
+    owner: str | None
+
+
+class HoldIs(msgspec.Struct, frozen=True, array_like=True, tag="hold_is"):
+    """Until when the session lives now (microseconds); 0 when there is none."""
+
+    expires_us: int
+
+
+class LoadIsYours(msgspec.Struct, frozen=True, array_like=True, tag="load_is_yours"):
+    """Make it and put it.  Renew ``ticket`` more often than every ``lease`` seconds meanwhile."""
+
+    ticket: str
+    lease: float
+
+
+class Renewed(msgspec.Struct, frozen=True, array_like=True, tag="renewed"):
+    """Whether the load was still this one's."""
+
+    valid: bool
+
+
 class SessionsStats(msgspec.Struct, frozen=True, array_like=True, tag="sessions_stats"):
-    """Sessions in memory, of how many it holds, and changes not yet written."""
+    """Sessions in memory, of how many it holds, and changes not yet written; bytes likewise.
+
+    ``stored`` and ``stored_bytes`` are in the database; ``cache_entries`` in the other cache;
+    ``loads`` are being made, and ``waiting`` wait for one.
+    """
 
     cached: int
     maxsize: int
     unwritten: int
+    bytes: int = 0
+    max_bytes: int = 0
+    stored: int = 0
+    stored_bytes: int = 0
+    cache_entries: int = 0
+    cache_bytes: int = 0
+    loads: int = 0
+    waiting: int = 0
 
 
-Request = Put | Get | Touch | Delete | Stats
-Reply = Versioned | SessionIs | Deleted | SessionsStats
+Change = Put | Touch | Delete | Append | Claim | Release | Hold | Unhold
+Request = (
+    Change
+    | PutMany
+    | Get
+    | GetMany
+    | GetItems
+    | Load
+    | Renew
+    | GiveUp
+    | List
+    | Stats
+    | cache.CachePut
+    | cache.CacheGet
+    | cache.CacheDelete
+    | cache.CacheLoad
+    | barrier.Collect
+    | barrier.Restore
+)
+Reply = (
+    Versioned
+    | VersionsAre
+    | SessionIs
+    | SessionsAre
+    | Deleted
+    | Appended
+    | ItemsAre
+    | Claimed
+    | HoldIs
+    | LoadIsYours
+    | Renewed
+    | SessionsStats
+    | cache.CachedIs
+    | cache.CacheDeleted
+    | barrier.Collected
+    | barrier.Restored
+)
 
 decode_request: Callable[[bytes], Request] = msgspec.msgpack.Decoder(Request).decode
 decode_reply: Callable[[bytes], Reply] = msgspec.msgpack.Decoder(Reply).decode

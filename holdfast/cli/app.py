@@ -23,11 +23,14 @@ __all__ = ["commands", "run"]
 _COMMANDS: Final = {
     "deadletters": "holdfast.cli.deadletters:deadletters",
     "events": "holdfast.cli.events:events",
+    "files": "holdfast.cli.files:files",
     "logs": "holdfast.cli.logs:logs",
     "restart": "holdfast.cli.children:restart",
+    "sessions": "holdfast.cli.sessions:sessions",
     "start": "holdfast.cli.start:start",
     "status": "holdfast.cli.status:status",
     "stop": "holdfast.cli.stop:stop",
+    "tracker": "holdfast.cli.tracker:tracker",
 }
 _EXIT_CODES: Final[tuple[tuple[type[HoldfastError], int], ...]] = (
     (ConfigError, 3),

@@ -6,43 +6,28 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import suppress
-from itertools import chain
+from itertools import chain as chained
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import click
 
 from holdfast.cli.appending import append
 from holdfast.cli.daemon import connected
+from holdfast.cli.event_counts import stats
+from holdfast.cli.event_lines import print_event
+from holdfast.cli.event_trees import chain, tree
+from holdfast.cli.export_formats import FORMATS, Format, formatted
 from holdfast.cli.filters import Filters, filter_options, pages
 from holdfast.cli.importing import import_
 from holdfast.cli.options import json_option, run_dir_option
-from holdfast.cli.output import Failure, flush, moment, printable, write_line
+from holdfast.cli.output import Failure, flush, write_line
 from holdfast.cli.pruning import prune
-from holdfast.storage import jsontext
 
 if TYPE_CHECKING:
     from holdfast.actors.hub import Event, Hub
 
 __all__ = ["events"]
-
-_SHOWN: Final = 120  # characters of `data` in a line for people
-# JSON may hold these, but many a reader takes them for the end of the line.
-_LINE_ENDS: Final = {ord(c): f"\\u{ord(c):04x}" for c in "\x85\u2028\u2029"}
-_COLUMNS: Final = (
-    "seq",
-    "daemon",
-    "time_us",
-    "type",
-    "source",
-    "subject",
-    "session",
-    "correlation",
-    "cause",
-    "root",
-    "depth",
-    "key",
-)
 
 
 @click.group()
@@ -50,9 +35,8 @@ def events() -> None:
     """Read, follow, import and export events."""
 
 
-events.add_command(import_)
-events.add_command(append)
-events.add_command(prune)
+for command in (import_, append, chain, tree, stats, prune):
+    events.add_command(command)
 
 
 @events.command()
@@ -65,11 +49,11 @@ def tail(follow: bool, count: int, run_dir: Path, as_json: bool) -> None:
     with connected(run_dir) as hub:
         newest = hub.events.query(limit=max(count, 1), reverse=True)
         for event in reversed(newest[:count]):
-            _print(event, as_json)
+            print_event(event, as_json)
         if follow:
             flush()
             for event in hub.events.follow(after=newest[0].seq if newest else 0):
-                _print(event, as_json)
+                print_event(event, as_json)
                 flush()
 
 
@@ -94,30 +78,41 @@ def query(
             if reverse
             else pages(hub, filters, limit=limit)
         )
-        for event in chain.from_iterable(found):
-            _print(event, as_json)
+        for event in chained.from_iterable(found):
+            print_event(event, as_json)
 
 
 @events.command()
 @filter_options
+@click.option(
+    "--format",
+    "format_",
+    type=click.Choice(FORMATS),
+    default="jsonl",
+    show_default=True,
+    help="One JSON object a line; as CloudEvents 1.0, one a line or all as a JSON array.",
+)
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="A file, not the terminal.")
 @run_dir_option
 @json_option
-def export(filters: Filters, output: Path | None, run_dir: Path, as_json: bool) -> None:
-    """Write the events that exist now as JSON lines; --json changes nothing."""
+def export(
+    filters: Filters, format_: Format, output: Path | None, run_dir: Path, as_json: bool
+) -> None:
+    """Write the events that exist now as JSON; --json changes nothing."""
     with connected(run_dir) as hub:
+        lines = formatted(_exported(hub, filters), format_)
         if output is None:
-            for line in _exported(hub, filters):
+            for line in lines:
                 write_line(line)
             return
         try:
-            number = _write_file(output, hub, filters)
+            number = _write_file(output, lines)
         except OSError as error:
             raise Failure(f"{output}: cannot be written: {error.strerror}") from None
-    click.echo(f"{number} events written to {output}", err=True)
+    click.echo(f"{number} lines written to {output}", err=True)
 
 
-def _exported(hub: Hub, filters: Filters) -> Iterator[str]:
+def _exported(hub: Hub, filters: Filters) -> Iterator[Event]:
     # Up to the event that is the newest now: a busy daemon would never end otherwise.
     newest = hub.events.query(limit=1, reverse=True)
     last = newest[0].seq if newest else 0
@@ -125,16 +120,16 @@ def _exported(hub: Hub, filters: Filters) -> Iterator[str]:
         for event in page:
             if event.seq > last:
                 return
-            yield _as_json(event)
+            yield event
 
 
-def _write_file(output: Path, hub: Hub, filters: Filters) -> int:
+def _write_file(output: Path, lines: Iterator[str]) -> int:
     """Write beside the file and rename: whoever opens it finds all of the export or none."""
     number = 0
     draft = output.with_name(f".{output.name}.{os.getpid()}")
     try:
         with draft.open("w", encoding="utf-8") as stream:
-            for line in _exported(hub, filters):
+            for line in lines:
                 stream.write(line + "\n")
                 number += 1
         draft.replace(output)
@@ -143,26 +138,3 @@ def _write_file(output: Path, hub: Hub, filters: Filters) -> int:
             draft.unlink()
         raise
     return number
-
-
-def _print(event: Event, as_json: bool) -> None:
-    write_line(_as_json(event) if as_json else _as_text(event))
-
-
-def _as_json(event: Event) -> str:
-    fields = {column: getattr(event, column) for column in _COLUMNS}
-    head = json.dumps(fields, ensure_ascii=False)
-    # The data goes in as the text that is stored, so that nothing of it changes on the way.
-    line = f'{head[:-1]}, "data": {jsontext.encode(event.data)}}}'
-    return line if line.isascii() else line.translate(_LINE_ENDS)
-
-
-def _as_text(event: Event) -> str:
-    data = jsontext.encode(event.data)
-    if len(data) > _SHOWN:
-        data = data[: _SHOWN - 3] + "..."
-    session = event.session or "-"
-    line = (
-        f"{event.seq:>7} {moment(event.time_us)} {event.type:<20} {event.source} {session} {data}"
-    )
-    return printable(line)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, TypedDict
 
 import click
 
-from holdfast.cli.options import TIME
+from holdfast.cli.options import CURSOR, TIME
 
 if TYPE_CHECKING:
     from holdfast.actors.hub import Event, Hub
@@ -25,9 +25,11 @@ class Arguments(TypedDict):
     types: tuple[str, ...]
     session: str | None
     source: str | None
+    subject: str | None
+    correlation: str | None
     since: int | None
     until: int | None
-    after: int | None
+    after: int | str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +39,11 @@ class Filters:
     types: tuple[str, ...] = ()
     session: str | None = None
     source: str | None = None
+    subject: str | None = None
+    correlation: str | None = None
     since: int | None = None
     until: int | None = None
-    after: int | None = None
+    after: int | str | None = None
 
     def as_arguments(self) -> Arguments:
         """The keyword arguments of ``hub.events.query`` and ``count``."""
@@ -47,6 +51,8 @@ class Filters:
             types=self.types,
             session=self.session,
             source=self.source,
+            subject=self.subject,
+            correlation=self.correlation,
             since=self.since,
             until=self.until,
             after=self.after,
@@ -62,21 +68,25 @@ def filter_options(command: Callable[..., None]) -> Callable[..., None]:
         types: tuple[str, ...],
         session: str | None,
         source: str | None,
+        subject: str | None,
+        correlation: str | None,
         since: int | None,
         until: int | None,
-        after: int | None,
+        after: int | str | None,
         **others: object,
     ) -> None:
-        filters = Filters(types, session, source, since, until, after)
+        filters = Filters(types, session, source, subject, correlation, since, until, after)
         command(filters=filters, **others)
 
     options = (
         click.option("--type", "types", multiple=True, metavar="GLOB", help="Type; repeatable."),
         click.option("--session", help="Only of this session."),
         click.option("--source", help="Only from this source."),
+        click.option("--subject", help="Only about this subject."),
+        click.option("--correlation", help="Only of this correlation."),
         click.option("--since", type=TIME, help="ISO 8601, seconds since 1970, or 10m, 2h, 1d."),
         click.option("--until", type=TIME, help="As --since; events before it."),
-        click.option("--after", type=click.IntRange(min=0), metavar="SEQ", help="Later ones only."),
+        click.option("--after", type=CURSOR, help="Later ones only: a number, or a cursor."),
     )
     decorated: Callable[..., None] = with_filters
     for option in reversed(options):

@@ -1,4 +1,4 @@
-"""``holdfast events import``: a JSON-lines file through the client, every line exactly once.
+"""``holdfast events import``: a file through the client, every event of it exactly once.
 
 A line's ``id`` is the event's key: what an earlier import stored is counted, not stored again.
 """
@@ -7,16 +7,18 @@ from __future__ import annotations
 
 import json
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from io import BufferedReader
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import click
 
-from holdfast import jsonlines
 from holdfast.cli.daemon import connected
+from holdfast.cli.import_formats import FORMATS, Format, Line, lines
 from holdfast.cli.options import json_option, run_dir_option
 from holdfast.cli.output import Failure, console, printable, write_line
 from holdfast.client import is_there
@@ -36,19 +38,31 @@ _FLUSH_EVERY: Final = 10_000  # lines; bounds what a daemon that died leaves unc
 
 @dataclass(slots=True)
 class Counts:
-    """What became of the lines; ``committed`` are the newly stored ones."""
+    """What became of the lines; ``committed`` are the newly stored ones.
+
+    ``ignored``: attributes of CloudEvents that events have no place for, and how often.
+    """
 
     read: int = 0
     accepted: int = 0
     committed: int = 0
     duplicates: int = 0
     rejected: list[dict[str, object]] = field(default_factory=list)
+    ignored: Counter[str] = field(default_factory=Counter)
 
 
 @click.command("import")
 @click.argument("file", type=click.Path(path_type=Path, allow_dash=True))
 @click.option(
     "--source", default=_SOURCE, show_default=True, help="Of the lines that do not name theirs."
+)
+@click.option(
+    "--format",
+    "format_",
+    type=click.Choice(FORMATS),
+    default="auto",
+    show_default=True,
+    help="Lines as export writes them, or CloudEvents 1.0: one a line, or a JSON array.",
 )
 @click.option(
     "--timeout",
@@ -59,13 +73,15 @@ class Counts:
 )
 @run_dir_option
 @json_option
-def import_(file: Path, source: str, timeout: float, run_dir: Path, as_json: bool) -> int:
-    """Store the events of a JSON-lines FILE, - for standard input."""
+def import_(
+    file: Path, source: str, format_: Format, timeout: float, run_dir: Path, as_json: bool
+) -> int:
+    """Store the events of a FILE, - for standard input."""
     counts = Counts()
     with _opened(file) as stream, connected(run_dir) as hub:
         try:
             with _progress(file, stream) as advance:
-                _send(stream, hub, source, timeout, counts, advance)
+                _send(lines(stream, format_, source=source), hub, timeout, counts, advance)
         except DeliveryError as error:
             code = 1 if is_there(run_dir) else 4
             raise Failure(_broken_off(file, counts, error), code=code) from error
@@ -74,20 +90,20 @@ def import_(file: Path, source: str, timeout: float, run_dir: Path, as_json: boo
 
 
 def _send(
-    stream: BinaryIO,
+    found: Iterator[Line],
     hub: Hub,
-    source: str,
     timeout: float,
     counts: Counts,
     advance: Callable[[], None],
 ) -> None:
-    for number, record in jsonlines.records(stream):
+    for line in found:
         counts.read += 1
-        reason = record if isinstance(record, str) else _emit(hub, record, source)
+        reason = line.reason if line.arguments is None else _emit(hub, line.arguments)
         if reason is None:
             counts.accepted += 1
+            counts.ignored.update(line.ignored)
         else:
-            counts.rejected.append({"line": number, "reason": reason})
+            counts.rejected.append({"line": line.number, "reason": reason})
         if counts.read % _SHOW_EVERY == 0:
             advance()
         if counts.read % _FLUSH_EVERY == 0:
@@ -96,20 +112,10 @@ def _send(
     _settle(hub, timeout, counts)
 
 
-def _emit(hub: Hub, record: jsonlines.Record, source: str) -> str | None:
+def _emit(hub: Hub, arguments: dict[str, Any]) -> str | None:
     """Send one event; why not, when the client refuses it."""
     try:
-        hub.events.emit(
-            record.type,
-            record.data,
-            session=record.session,
-            source=source if record.source is None else record.source,
-            subject=record.subject,
-            correlation=record.correlation,
-            cause=record.cause,
-            key=record.key,
-            time_us=record.time_us,
-        )
+        hub.events.emit(**arguments)
     except InvalidInputError as error:
         return str(error)
     return None
@@ -123,9 +129,9 @@ def _settle(hub: Hub, timeout: float, counts: Counts) -> None:
 
 
 @contextmanager
-def _opened(file: Path) -> Iterator[BinaryIO]:
+def _opened(file: Path) -> Iterator[BufferedReader]:
     if str(file) == "-":
-        yield sys.stdin.buffer
+        yield cast(BufferedReader, sys.stdin.buffer)
         return
     try:
         stream = file.open("rb")
@@ -137,7 +143,7 @@ def _opened(file: Path) -> Iterator[BinaryIO]:
 
 
 @contextmanager
-def _progress(file: Path, stream: BinaryIO) -> Iterator[Callable[[], None]]:
+def _progress(file: Path, stream: BufferedReader) -> Iterator[Callable[[], None]]:
     """A bar on standard error while a person watches; what moves it on."""
     if not sys.stderr.isatty() or not stream.seekable():
         yield lambda: None
@@ -167,6 +173,7 @@ def _report(counts: Counts, as_json: bool) -> None:
                     "duplicates": counts.duplicates,
                     "rejected": counts.rejected,
                 }
+                | ({"ignored": dict(counts.ignored)} if counts.ignored else {})
             )
         )
         return
@@ -174,6 +181,8 @@ def _report(counts: Counts, as_json: bool) -> None:
         click.echo(f"line {rejected['line']}: {printable(str(rejected['reason']))}", err=True)
     if len(counts.rejected) > _SHOWN:
         click.echo(f"... and {len(counts.rejected) - _SHOWN} more; --json lists all", err=True)
+    for name, count in sorted(counts.ignored.items()):
+        click.echo(f"attribute {printable(name)} of {count} events has no place here", err=True)
     write_line(
         f"read {counts.read}, accepted {counts.accepted}, committed {counts.committed}, "
         f"duplicates {counts.duplicates}, rejected {len(counts.rejected)}"

@@ -11,9 +11,19 @@ from typing import Final
 
 import click
 
+from holdfast.errors import InvalidInputError
 from holdfast.jsonlines import iso_microseconds
 
-__all__ = ["RUN_DIR", "TIME", "ask_timeout", "json_option", "run_dir_default", "run_dir_option"]
+__all__ = [
+    "CURSOR",
+    "PERIOD",
+    "RUN_DIR",
+    "TIME",
+    "ask_timeout",
+    "json_option",
+    "run_dir_default",
+    "run_dir_option",
+]
 
 RUN_DIR: Final = "HOLDFAST_RUN_DIR"
 _RUN_DIR_ELSE: Final = "var/run"
@@ -30,6 +40,7 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON."
 
 ask_timeout: Final = 10.0  # seconds; a daemon that lives answers in milliseconds
 
+_NUMBER: Final = re.compile(r"[0-9]{1,18}", re.ASCII)
 _SECONDS: Final = re.compile(r"\d+(\.\d+)?")
 _AGO: Final = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d|w)")
 _UNITS: Final = {  # microseconds
@@ -68,4 +79,43 @@ class _Time(click.ParamType[int]):
             self.fail(f"{text!r}: {expected}", param, ctx)
 
 
+class _Cursor(click.ParamType[int | str]):
+    """The number of an event, or a cursor as ``hub.events.cursor()`` gives it."""
+
+    name = "SEQ|CURSOR"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int | str:
+        """Whole numbers are numbers; all else has to be a cursor."""
+        from holdfast.storage.cursors import Cursor
+
+        text = str(value)
+        if _NUMBER.fullmatch(text):
+            return int(text)
+        try:
+            return str(Cursor.parse(text))
+        except InvalidInputError as error:
+            self.fail(str(error), param, ctx)
+
+
+class _Period(click.ParamType[float]):
+    """A span of time, in seconds."""
+
+    name = "SECONDS"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Read seconds, or a number with its unit."""
+        text = str(value)
+        if _SECONDS.fullmatch(text) and float(text) > 0:
+            return float(text)
+        if (span := _AGO.fullmatch(text)) and float(span[1]) > 0:
+            return float(Decimal(span[1]) * _UNITS[span[2]] / 1_000_000)
+        self.fail(f"{text!r}: expected seconds > 0, or such as 500ms, 10m, 2h, 1d", param, ctx)
+
+
 TIME: Final = _Time()
+PERIOD: Final = _Period()
+CURSOR: Final = _Cursor()

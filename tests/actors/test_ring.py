@@ -16,7 +16,8 @@ CAPACITY = 400
 def event(n: int, chance: random.Random) -> RawEvent:
     kind = chance.choices(["tool:call", "tool:result", "rare"], [50, 50, 1])[0]
     session = chance.choice([None, "s1", "s2"])
-    return (1_000 + n, kind, "agent", None, session, None, None, None, 0, None, str(n))
+    subject, correlation = chance.choice([None, "u"]), chance.choice([None, "c1", "c2"])
+    return (1_000 + n, kind, "agent", subject, session, correlation, None, None, 0, None, str(n))
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -37,12 +38,14 @@ def test_a_query_of_the_ring_finds_what_a_plain_list_has(seed: int) -> None:
         EventFilter(),
         EventFilter(types=("rare",)),
         EventFilter(types=("tool:*",), session="s1"),
+        EventFilter(subject="u", types=("rare",)),
+        EventFilter(correlation="c1", session="s2"),
         EventFilter(after=first + 200),
         EventFilter(types=("rare",), after=first + 10, before=first + 390),
         EventFilter(since_us=1_000 + first + 100, until_us=1_000 + first + 110),
     ):
         matches = wanted.compile()
-        expected = [(seq, e[-1]) for seq, e in held if matches(e[0], e[1], e[2], e[4], seq)]
+        expected = [(seq, e[-1]) for seq, e in held if matches(e[:6], seq)]
         found = [(e.seq, e.data) for e in ring.matching(wanted, reverse=False)]
         assert found == expected
         assert [(e.seq, e.data) for e in ring.matching(wanted, reverse=True)] == expected[::-1]

@@ -21,6 +21,13 @@ CLIENTS = (
     ("events", "import", "-"),
     ("deadletters", "list"),
     ("deadletters", "retry", "1"),
+    ("files", "list"),
+    ("files", "show", "s"),
+    ("files", "export", "s"),
+    ("files", "results", "get", "r"),
+    ("tracker", "list"),
+    ("tracker", "show", "r"),
+    ("tracker", "limits"),
 )
 
 

@@ -51,7 +51,7 @@ def test_status_tells_of_every_process(daemon: Daemon, run: Run) -> None:
     assert {"version", "sqlite_version", "root"} < set(status)
     assert status["root"]["pid"] == daemon.process.pid
     children = walk(status["root"])
-    names = {"state", "agents", "writer", "query", "log", "sessions", "checkpoints"}
+    names = {"state", "agents", "writer", "query", "log", "sessions", "checkpoints", "files"}
     assert names < {child["id"] for child in children}
     for child in children:
         assert set(CHILD.split()) <= set(child)

@@ -74,7 +74,7 @@ def test_an_exported_line_can_be_imported() -> None:
     line |= {"seq": 9, "daemon": "d", "time_us": 7, "type": "t", "source": "s", "depth": 1}
     line |= {"cause": "a", "key": "b", "data": {"bytes": {"$bytes": "AAE="}}}
     wanted = Record(
-        type="t", source="s", time_us=7, cause="a", key="b", data={"bytes": b"\x00\x01"}
+        type="t", source="s", time_us=7, cause="a", depth=1, key="b", data={"bytes": b"\x00\x01"}
     )
     assert parsed(json.dumps(line).encode()) == [(1, wanted)]
 

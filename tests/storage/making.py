@@ -22,11 +22,17 @@ def event(
     *,
     type: str = "tool:call",
     source: str = "planner",
+    subject: str | None = None,
     session: str | None = None,
+    correlation: str | None = None,
+    cause: str | None = None,
+    root: str | None = None,
+    depth: int = 0,
     key: str | None = None,
     data: str = "{}",
 ) -> RawEvent:
-    return (1_000_000 + n, type, source, None, session, None, None, None, 0, key, data)
+    time_us = 1_000_000 + n
+    return (time_us, type, source, subject, session, correlation, cause, root, depth, key, data)
 
 
 def events(count: int, *, first: int = 0) -> list[RawEvent]:

@@ -42,6 +42,12 @@ FILTERS = [
     EventFilter(after=10, before=11),
     EventFilter(after=1000),
     EventFilter(after=-5, before=-1),
+    EventFilter(subject="u1"),
+    EventFilter(subject="u1", session="s1", types=("tool:*",)),
+    EventFilter(correlation="c1"),
+    EventFilter(correlation="c2", subject="u2", session="s2", source="a"),
+    EventFilter(correlation="c1", after=10, before=60),
+    EventFilter(correlation="none"),
 ]
 
 
@@ -55,6 +61,8 @@ def stored(database: SqliteDatabase, reader: SqliteReader) -> list[StoredEvent]:
             type=type,
             source=pick.choice("ab"),
             session=pick.choice((None, "s1", "s2")),
+            subject=pick.choice((None, "u1", "u2")),
+            correlation=pick.choice((None, "c1", "c2")),
         )
         for _, type in zip(range(100), itertools.cycle(TYPES), strict=False)
     ]
@@ -83,8 +91,9 @@ def test_ring_and_database_agree(
 
 
 def test_an_uncommitted_event_is_after_every_number_and_before_none() -> None:
-    assert EventFilter(after=10).compile()(0, "t", "s", None, None)
-    assert not EventFilter(before=10).compile()(0, "t", "s", None, None)
+    mentioned = (0, "t", "s", None, None, None)
+    assert EventFilter(after=10).compile()(mentioned, None)
+    assert not EventFilter(before=10).compile()(mentioned, None)
     uncommitted = StoredEvent(0, "d", 0, "t", "s")
     assert EventFilter(after=10).matches(uncommitted)
     assert not EventFilter(before=10).matches(uncommitted)

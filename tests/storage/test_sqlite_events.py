@@ -134,8 +134,8 @@ def test_sessions_are_put_replaced_and_deleted_with_their_events(
     assert outcome == SessionsStored(1, 1)
     assert reader.session("a") == put[0]
     assert reader.sessions(10) == put[::-1]
-    assert reader.expired_sessions(20, 10) == put[::-1]
-    assert reader.expired_sessions(19, 10) == [put[1]]
+    assert [over.id for over in reader.expired_sessions(20, 10)] == ["b", "a"]
+    assert [over.id for over in reader.expired_sessions(19, 10)] == ["b"]
     again = session("a", touched_us=9, expires_us=30)
     assert apply_one(database, StoreSessions(None, [again], ["b"], [])) == SessionsStored(2, 0)
     assert reader.sessions(10) == [again]

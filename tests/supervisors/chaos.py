@@ -23,7 +23,7 @@ from tests.daemon import Daemon
 __all__ = ["ACTORS", "CONFIG", "Busy", "Eye", "Fault", "inflict", "plan"]
 
 ROOT: Final = Path(__file__).resolve().parents[2]
-STATE: Final = ("writer", "query", "log", "sessions", "checkpoints")
+STATE: Final = ("writer", "query", "log", "sessions", "checkpoints", "files", "tracker")
 AGENTS: Final = ("alpha", "beta", "gamma")  # gamma and delta restart together, below "crew"
 ACTORS: Final = (*STATE, *AGENTS, "delta")
 OTHERS: Final = ("state", "agents", "crew", "zygote:state", "zygote:agents", "zygote:root")

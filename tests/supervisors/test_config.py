@@ -23,12 +23,16 @@ from holdfast.supervisors.settings import (
 )
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
+LIMITS = '[actors.tracker]\nlimits = {{ a = {{ kind = "token_bucket", {} }} }}'
 AGENT = '[agents.a]\nclass = "json:JSONDecoder"\n'
 
 BAD = [
     # what the file holds, and what the error says after the file's name
     ("[dameon]", "[dameon]: unknown table; did you mean daemon?"),
-    ("[zoo]", "[zoo]: unknown table; expected daemon, storage, retention, supervisors, actors, agents"),
+    (
+        "[zoo]",
+        "[zoo]: unknown table; expected daemon, storage, retention, supervisors",
+    ),
     ("daemon = 1", "daemon = 1: expected a table, [daemon]"),
     ("[actors]\nlog = 1", "[actors] log = 1: expected a table, [actors.NAME]"),
     ('[daemon]\nnmae = "x"', '[daemon] nmae = "x": unknown key; did you mean name?'),
@@ -79,6 +83,10 @@ BAD = [
     ('[agents.a]\nclass = "json.nope:X"', "there is no 'json.nope' in "),
     ('[agents.log]\nclass = "json:X"', "[agents.log]: expected another name: 'log' is an actor"),
     ('[agents.files]\nclass = "json:X"', "[agents.files]: expected another name"),
+    ("[actors.files]\nmax_bytes = 9", "max_bytes = 9: expected a number >= 1048576"),
+    (LIMITS.format("rate = nan, burst = 1"), "expected a table of rate limits"),
+    (LIMITS.format("rate = 1.0, burst = 0"), "expected a table of rate limits"),
+    (LIMITS.format("rate = 1.0, burst = 1, bust = 2"), "expected a table of rate limits"),
     ('[agents.state]\nclass = "json:X"', "[agents.state]: expected another name: 'state' is a su"),
     ('[agents."A/b"]\nclass = "json:X"', '[agents."A/b"]: expected a name of 1 to 48 characters'),
     (AGENT + AGENT, "line 3: not TOML: Cannot declare ('agents', 'a') twice"),
@@ -186,7 +194,15 @@ def test_every_key_says_what_it_accepts() -> None:
 
 def test_the_order_of_actors_is_the_start_order_whatever_the_file_says() -> None:
     settings = parse_settings("[actors.checkpoints]\n[actors.writer]\n", file="x")
-    assert list(settings.actors) == ["writer", "query", "log", "sessions", "checkpoints"]
+    assert list(settings.actors) == [
+        "writer",
+        "query",
+        "log",
+        "sessions",
+        "checkpoints",
+        "files",
+        "tracker",
+    ]
 
 
 def test_more_supervisors_can_be_named() -> None:

@@ -9,6 +9,7 @@ import pytest
 from holdfast.errors import ConfigError
 from holdfast.supervisors.config import parse_settings
 from holdfast.supervisors.plan import environment_of, root_spec
+from holdfast.supervisors.settings import ACTORS
 from holdfast.supervisors.spec import ChildSpec, SupervisorSpec
 from tests.supervisors.trees import child, nested
 
@@ -68,7 +69,7 @@ def test_a_nested_supervisor_may_take_as_long_as_its_children_one_after_the_othe
 def test_the_default_tree() -> None:
     root = root_spec(parse_settings("", file="x"))
     assert names(root) == ["state", "agents"]
-    assert names(below(root, "state")) == ["writer", "query", "log", "sessions", "checkpoints"]
+    assert names(below(root, "state")) == list(ACTORS)
     assert names(below(root, "agents")) == []
     assert root.height == 2
 

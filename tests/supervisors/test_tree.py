@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from holdfast.actors.messages.supervisor import GetTree, Tree
+from holdfast.supervisors.settings import ACTORS
 from tests.daemon import CONFIG, TIMEOUT, Daemon
 from tests.supervisors.trees import PROJECT
 
@@ -50,7 +51,7 @@ def test_the_default_tree_starts_in_order_and_stops_without_a_trace(tmp_path: Pa
         root = daemon.tree().root
         assert [child.id for child in root.children] == ["state", "agents"]
         state = root.children[0]
-        actors = ["writer", "query", "log", "sessions", "checkpoints"]
+        actors = list(ACTORS)
         assert [child.id for child in state.children] == actors
         assert (tmp_path / "var/run/root.pid").read_text() == f"{root.pid}\n"
         assert daemon.stop() == 0
@@ -142,7 +143,7 @@ def test_an_agent_that_fails_to_start_ends_the_start(tmp_path: Path) -> None:
     assert "RuntimeError: the moon is wrong" in failed.stderr
     assert failed.stdout == ""
     stopped = [line.split()[-3] for line in failed.stderr.splitlines() if "is stopped" in line]
-    assert stopped == ["checkpoints", "sessions", "log", "query", "writer", "state"]
+    assert stopped == [*reversed(ACTORS), "state"]
 
 
 def test_options_that_no_request_can_carry_are_named(tmp_path: Path) -> None:
@@ -192,4 +193,4 @@ def test_incarnations_never_repeat(daemon: Daemon) -> None:
         assert daemon.stop() == 0
         daemon.restart()
     assert {boot for boot, *_ in seen} == {1, 2}
-    assert len(seen) == 2 * 5
+    assert len(seen) == 2 * len(ACTORS)

@@ -1,0 +1,149 @@
+"""Where each session stands: in memory, on its way to the database, or there.
+
+Owns the memory of the sessions actor; lost with its process is what ``Unwritten`` says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from holdfast.actors.session_cache import SessionCache, SteadyClock
+from holdfast.actors.session_lifetimes import Reason, end_of, is_held, reason_of
+from holdfast.actors.unwritten import Batch, Pending, Unwritten, utf8_size
+from holdfast.storage.ports import Reader
+from holdfast.storage.session_records import Session
+
+__all__ = ["SWEPT", "SessionBook"]
+
+SWEPT: Final = 1_000  # sessions ended in one sweep: some 15 ms
+SURPLUS: Final = 100  # of those that the limits end, with their data to measure them
+WARM: Final = 1_000  # sessions read at the start; the others come when they are asked for
+
+
+class SessionBook:
+    """Memory in front, the database behind.  ``reader`` gives the reading side, once there is one.
+
+    Until ``is_settled`` the writer may be about to commit what an earlier life of the actor sent:
+    what is read is not kept, and nothing is ended.
+    """
+
+    def __init__(
+        self,
+        *,
+        maxsize: int,
+        max_bytes: int,
+        reader: Callable[[], Reader | None],
+        now_us: SteadyClock,
+    ) -> None:
+        self._cache = SessionCache(maxsize=maxsize, max_bytes=max_bytes, now_us=now_us)
+        self._reader = reader
+        self._now_us = now_us
+        self.unwritten = Unwritten()
+        self.is_settled = False
+
+    def __len__(self) -> int:
+        return len(self._cache)
+
+    @property
+    def bytes(self) -> int:
+        """What the sessions in memory take, nearly."""
+        return round(self._cache.currsize)
+
+    def live(self, id: str) -> Session | None:
+        """The session; None when its time is over, and then it ends here, if it has not yet."""
+        session = self._cache.get(id)
+        if session is not None:
+            return session
+        session = self._newest(id)
+        if session is None:
+            return None
+        if session.expires_us > self._now_us():
+            if self.is_settled:
+                self._cache.keep(session)
+            return session
+        if self.is_settled:
+            self.end(session, reason_of(session))
+        return None
+
+    def remember(self, id: str, session: Session | None) -> None:
+        """The state of a session from now on, as far as memory goes."""
+        if session is None:
+            self._cache.pop(id, None)
+        else:
+            self._cache.keep(session)
+
+    def end(self, session: Session, reason: Reason) -> None:
+        """Delete it, and tell of it in the same transaction, with the next write."""
+        self._cache.pop(session.id, None)
+        told = end_of(session, reason, self._now_us())
+        self.unwritten.add(session.id, Pending(None, events=[told]))
+
+    def settle(self) -> None:
+        """What an earlier life sent is committed: from here on the database is as it was left."""
+        self.is_settled = True
+        reader, now = self._reader(), self._now_us()
+        if reader is None:
+            return
+        for session in reversed(reader.sessions(WARM)):
+            if session.expires_us > now and session.id not in self.unwritten:
+                self._cache.keep(session)
+
+    def end_expired(self) -> bool:
+        """End what is over, in memory and behind it; whether there is more."""
+        reader, unwritten = self._reader(), self.unwritten
+        over = self._cache.take_expired(SWEPT)
+        for session in over:
+            self.live(session.id)
+        if len(over) == SWEPT or reader is None:
+            return bool(over)
+        stored = reader.expired_sessions(self._now_us(), SWEPT)
+        # Those on their way are in the database yet.
+        new = [session for session in stored if session.id not in unwritten]
+        for session in new:
+            self.live(session.id)
+        return len(stored) == SWEPT and bool(new)
+
+    def end_surplus(self, max_count: int, max_bytes: int) -> bool:
+        """End the least recently used beyond the limits (0: none); whether some were.
+
+        What is in use, or was used since the database heard of it, stays.
+        """
+        reader = self._reader()
+        if reader is None:
+            return False
+        totals, now = reader.session_totals(), self._now_us()
+        count = totals.count - max_count if max_count else 0
+        size = totals.bytes - max_bytes if max_bytes else 0
+        if count <= 0 and size <= 0:
+            return False
+        ended = False
+        for session in reader.idle_sessions(SURPLUS):
+            if count <= 0 and size <= 0:
+                break
+            newest = self._cache.get(session.id) or self._newest(session.id)
+            if newest is not None and newest.created_us == session.created_us:
+                if newest.touched_us > session.touched_us or is_held(newest, now):
+                    continue
+                self.end(newest, "limit")
+                ended = True
+            count -= 1
+            size -= utf8_size(session.data) + session.item_bytes
+        return ended
+
+    def take_back(self, sent: Batch, had_waited: Batch) -> None:
+        """A change that was not to wait is refused: nothing of it counts."""
+        orphans = self.unwritten.take_back(sent, had_waited)
+        for id in sent:
+            self._cache.pop(id, None)
+        for item in orphans:
+            session = self._newest(item.session)
+            if session is not None and session.created_us == item.created_us:
+                self.unwritten.add(item.session, Pending(session, with_data=False, items=[item]))
+
+    def _newest(self, id: str) -> Session | None:
+        """Its state outside of memory; its time may be over."""
+        if id in self.unwritten:
+            return self.unwritten.get(id)
+        reader = self._reader()
+        return None if reader is None else reader.session(id)
