@@ -20,6 +20,7 @@ from holdfast.actors.messages.query import (
     GetDeadLetter,
     GetPayloads,
     GetPosition,
+    GetSizes,
     ListDeadLetters,
     ListDropped,
     ListSubscribers,
@@ -28,6 +29,7 @@ from holdfast.actors.messages.query import (
     ReadStream,
     Reply,
     Request,
+    SizesAre,
 )
 from holdfast.actors.subscriber_answers import answer_subscribers
 from holdfast.actors.tree_answers import answer_about_trees
@@ -59,6 +61,8 @@ class QueryActor(HostedActor):
                 return answer_about_trees(reader, message)
             case ListDeadLetters() | GetDeadLetter() | ListDropped():
                 return answer_about_losses(reader, message)
+            case GetSizes():
+                return SizesAre(None if reader is None else reader.sizes(self.mailbox.time_us()))
             case ReadOn() | ListSubscribers():
                 return answer_subscribers(reader, message)
             case _:

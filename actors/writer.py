@@ -238,8 +238,9 @@ class WriterActor(HostedActor):
             case Departed(sender=sender, incarnation=incarnation):
                 self._database.forget(sender, incarnation)
             case Stats():
-                wal = self._database.wal
-                delivery.set(WriterStats(self._groups, self._commands, wal.frames, wal.stuck))
+                wal, rules = self._database.wal, len(self._database.retention.rules)
+                counts = (self._groups, self._commands, wal.frames, wal.stuck)
+                delivery.set(WriterStats(*counts, rules))
             case _:
                 assert_never(message)
 

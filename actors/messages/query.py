@@ -14,6 +14,7 @@ from holdfast.storage.records import (
     Position,
     StoredEvent,
 )
+from holdfast.storage.size_records import Sizes
 from holdfast.storage.subscriber_records import Subscriber
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "GetDeadLetter",
     "GetPayloads",
     "GetPosition",
+    "GetSizes",
     "GroupsAre",
     "ListDeadLetters",
     "ListDropped",
@@ -42,6 +44,7 @@ __all__ = [
     "ReadStream",
     "Reply",
     "Request",
+    "SizesAre",
     "StreamIs",
     "SubscribersAre",
     "decode_reply",
@@ -136,6 +139,10 @@ class GetPayloads(msgspec.Struct, frozen=True, array_like=True, tag="get_payload
     refs: list[str]
 
 
+class GetSizes(msgspec.Struct, frozen=True, array_like=True, tag="get_sizes"):
+    """How large is the database?  Reply: SizesAre."""
+
+
 class ReadStream(msgspec.Struct, frozen=True, array_like=True, tag="read_stream"):
     """The first ``limit`` events of a stream behind a version.  Reply: StreamIs."""
 
@@ -191,6 +198,12 @@ class GroupsAre(msgspec.Struct, frozen=True, array_like=True, tag="groups"):
     groups: list[Grouped]
 
 
+class SizesAre(msgspec.Struct, frozen=True, array_like=True, tag="sizes"):
+    """None as long as there is no database."""
+
+    sizes: Sizes | None
+
+
 class StreamIs(msgspec.Struct, frozen=True, array_like=True, tag="stream"):
     """The stream's version, and events with their own; ``more``: there are some behind them."""
 
@@ -238,6 +251,7 @@ Request = (
     | FindBelow
     | CountGroups
     | GetPayloads
+    | GetSizes
     | ReadStream
     | ListDeadLetters
     | GetDeadLetter
@@ -251,6 +265,7 @@ Reply = (
     | PositionIs
     | GroupsAre
     | PayloadsAre
+    | SizesAre
     | StreamIs
     | DeadLettersAre
     | DeadLetterIs

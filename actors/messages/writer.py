@@ -163,12 +163,13 @@ class Forgotten(msgspec.Struct, frozen=True, array_like=True, tag="forgotten"):
 
 class WriterStats(msgspec.Struct, frozen=True, array_like=True, tag="writer_stats"):
     """Groups committed and commands in them since the start; pages in the write-ahead log, and
-    attempts in a row to empty it that a reader blocked."""
+    attempts in a row to empty it that a reader blocked; rules of retention."""
 
     groups: int
     commands: int
     wal_frames: int
     wal_stuck: int
+    rules: int = 0
 
 
 Request = (

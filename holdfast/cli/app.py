@@ -22,6 +22,7 @@ __all__ = ["commands", "run"]
 
 _COMMANDS: Final = {
     "deadletters": "holdfast.cli.deadletters:deadletters",
+    "doctor": "holdfast.cli.doctor:doctor",
     "events": "holdfast.cli.events:events",
     "files": "holdfast.cli.files:files",
     "logs": "holdfast.cli.logs:logs",
