@@ -169,7 +169,7 @@ class WriterActor(HostedActor):
         """A slice of what retention has to do, and what follows every commit."""
         is_busy, self._retained_at = self._groups > self._retained_at, self._groups
         self._retaining.work(is_busy=is_busy)
-        self._look_after_wal()
+        self._look_after_wal(is_hurried=True)
 
     def _tell_of_deletions(self, spans: list[tuple[int, int]]) -> None:
         self.mailbox.link("log").ask(log.Forget(spans), context=_Told())
@@ -193,9 +193,9 @@ class WriterActor(HostedActor):
             self._warned_full = True
             logger.warning("{}; trying again and again", error)
 
-    def _look_after_wal(self) -> None:
+    def _look_after_wal(self, *, is_hurried: bool = False) -> None:
         try:
-            wal = self._database.checkpoint()
+            wal = self._database.checkpoint(is_hurried=is_hurried)
         except DiskFullError as error:  # the log is kept, and copied later
             self._warn_of_full_disk(error)
             return

@@ -27,6 +27,7 @@ from benchmarks import (
     memory,
     peers,
     restart,
+    retention,
     ring,
     start,
     subscribers,
@@ -51,6 +52,7 @@ BENCHMARKS: Final[dict[str, Callable[[Budget], list[Figure]]]] = {
     "memory": memory.run,
     "ring": ring.run,
     "subscribers": subscribers.run,
+    "retention": retention.run,
 }
 ASKED_FOR: Final = {"peers"}  # need the extra, which ./run installs when it reads the name
 FULL: Final = Budget(seconds=20.0, kills=40, restarts=1_000, load_seconds=60.0, database=1_000_000)

@@ -97,9 +97,10 @@ class Database(Protocol):
         Raises StorageError.
         """
 
-    def checkpoint(self) -> Wal:
+    def checkpoint(self, *, is_hurried: bool = False) -> Wal:
         """Maintain the log; cheap unless it is due.  Call it after every ``apply``.
 
+        ``is_hurried``: in small parts, as after ``retain``, of which senders notice nothing.
         Raises DiskFullError: the log goes on growing where there is room; try again.
         """
 

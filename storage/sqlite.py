@@ -204,10 +204,10 @@ class SqliteDatabase:
         except apsw.Error as error:
             raise storage_error(error, self.path) from error
 
-    def checkpoint(self) -> Wal:
+    def checkpoint(self, *, is_hurried: bool = False) -> Wal:
         """Maintain the log; cheap unless it is due.  Call it after every ``apply``."""
         try:
-            return self._wal.maintain()
+            return self._wal.maintain(is_hurried=is_hurried)
         except apsw.Error as error:
             raise storage_error(error, self.path) from error
 
