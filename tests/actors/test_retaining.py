@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import holdfast
 from holdfast.actors.following import Gap
+from holdfast.actors.messages.writer import Prune
 from tests.actors.overloading import rows
 from tests.actors.test_full_disk import fill, is_said, small_disk
 from tests.daemon import CONFIG, TIMEOUT, Daemon
@@ -116,3 +118,45 @@ def test_retention_waits_for_room_on_a_full_disk(tmp_path: Path) -> None:
         daemon.until(lambda: rows(daemon, "SELECT count(*) <= 10 FROM events") == [(1,)])
         assert daemon.pid("writer") == pid
         assert rows(daemon, "PRAGMA integrity_check") == [("ok",)]
+
+
+def test_a_stop_in_the_middle_of_a_round_leaves_an_empty_log_and_no_half_slice(
+    tmp_path: Path,
+) -> None:
+    """Scenario 15; what is left goes on after the next start."""
+    rules = "[retention]\nmax_count = 1\nperiod = 0.5\n"
+    with Daemon(tmp_path, CONFIG + rules) as daemon:
+        for n in range(20_000):
+            daemon.hub.events.emit("n", n)
+        daemon.hub.flush(timeout=TIMEOUT)
+        daemon.until(lambda: rows(daemon, "SELECT sum(count) > 100 FROM deleted") == [(1,)])
+        daemon.stop()
+        log = daemon.database.with_name(daemon.database.name + "-wal")
+        assert not log.exists() or log.stat().st_size == 0
+        left, deleted = rows(
+            daemon, "SELECT (SELECT count(*) FROM events), (SELECT sum(count) FROM deleted)"
+        )[0]
+        last = rows(daemon, "SELECT max(seq) FROM events")[0][0]
+        assert left + deleted == last
+        daemon.restart()
+        daemon.until(lambda: rows(daemon, "SELECT count(*) < 50 FROM events") == [(1,)])
+        daemon.stop()
+
+
+def test_no_commit_waits_long_for_retention(tmp_path: Path) -> None:
+    """The bound is of a loaded machine; benchmarks/retention.py measures."""
+    rules = "[retention]\nmax_count = 1\nperiod = 3600.0\n"
+    with Daemon(tmp_path, CONFIG + rules) as daemon, holdfast.connect(daemon.run_dir) as other:
+        for n in range(30_000):
+            daemon.hub.events.emit("n", n)
+        daemon.hub.flush(timeout=TIMEOUT)
+        pruning = other.ref("writer").ask(Prune(False), block=False, timeout=TIMEOUT)
+        took = []
+        while rows(daemon, "SELECT min(seq) < 20000 FROM events") == [(1,)]:
+            began = time.perf_counter()
+            daemon.hub.events.emit("m")
+            daemon.hub.flush(timeout=TIMEOUT)
+            took.append(time.perf_counter() - began)
+        assert len(took) > 20, "retention did not let anybody in"
+        assert sorted(took)[len(took) // 2] < 0.1
+        pruning.get()
