@@ -12,11 +12,13 @@ from holdfast.actors.courier import Courier
 from holdfast.actors.host import HostedActor, construct
 from holdfast.actors.hub import Hub
 from holdfast.actors.mailbox import Mailbox
+from holdfast.actors.messages.barrier import Collect, Restore
 from holdfast.actors.monitors import Monitor, begin
 from holdfast.actors.plain import ProxyCall, decoder
 from holdfast.actors.proxy import serve
 from holdfast.actors.reactor import Timer
 from holdfast.actors.ref import RemoteRef
+from holdfast.actors.taking_part import enrol, take_part
 
 __all__ = ["Agent", "construct_agent"]
 
@@ -60,6 +62,9 @@ class Agent(HostedActor):
             case ProxyCall():
                 self._stay_behind()
                 return serve(self, Agent, message)
+            case Collect() | Restore():
+                self._stay_behind()
+                return take_part(self, message)
             case Monitor(is_cancelled=True):  # since its Down waits here
                 return None
             case Monitor():
@@ -78,6 +83,17 @@ class Agent(HostedActor):
         self.hub.flush(timeout=timeout)
         return self.hub.checkpoints.put(self.name, state, timeout=timeout)
 
+    def on_collect(self) -> object:
+        """Implement it to take part in checkpoints of the daemon: the state to keep there.
+
+        It is asked between two messages.  What was emitted before is committed first.
+        """
+        raise NotImplementedError
+
+    def on_restore(self, state: Any) -> None:
+        """Take over what ``on_collect`` returned, since somebody restores that checkpoint."""
+        raise NotImplementedError
+
 
 def construct_agent(
     cls: type[A], *, mailbox: Mailbox, hub: Hub, name: str, options: dict[str, Any]
@@ -93,4 +109,7 @@ def construct_agent(
     mailbox.decode_with(decoder(courier), decoder(courier, many=True))
     last = hub.checkpoints.get(name)
     given = {"hub": hub, "name": name, "restored": None if last is None else last.state}
-    return construct(cls, mailbox=mailbox, given=given, **options)
+    agent = construct(cls, mailbox=mailbox, given=given, **options)
+    if cls.on_collect is not Agent.on_collect:
+        enrol(agent)
+    return agent

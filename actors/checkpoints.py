@@ -1,63 +1,97 @@
-"""The checkpoints actor: states that agents resume from.
+"""The checkpoints actor: states that agents resume from, and those of the daemon as a whole.
 
-Owns nothing but a read-only connection.  Lost when its process dies: nothing acknowledged; a put
-under way is carried out once, and its sender gets the first answer.
+Owns a read-only connection and the rounds through participants that are under way.  Lost when its
+process dies: nothing acknowledged; who had asked for a checkpoint of the daemon asks again.
+What changes an agent's checkpoints goes to the writer directly, one transaction each.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import msgspec
 from loguru import logger
 
-from holdfast.actors.answers import origin_of, recall, refuse, reopen_refusal
+from holdfast.actors.barriers import Answer, Barriers, Committing
+from holdfast.actors.checkpoint_answers import Question, answer
+from holdfast.actors.daemon_checkpoint import Opened, opened
 from holdfast.actors.delivery import Delivery, Departed, Joined
 from holdfast.actors.host import LATER
 from holdfast.actors.mailbox_link import Answered
 from holdfast.actors.messages import checkpoints
+from holdfast.actors.messages.checkpoints import Participant
 from holdfast.actors.writer_backed import Greeting, WriterBackedActor
-from holdfast.clock import Clock
 from holdfast.errors import InvalidInputError
-from holdfast.storage import jsontext
-from holdfast.storage.checkpoint_records import CheckpointStored, StoreCheckpoint
+from holdfast.storage.checkpoint_records import DAEMON, EnrolParticipant, ParticipantEnrolled
 from holdfast.storage.ports import Reader
-from holdfast.storage.records import AnswerKept, KeepAnswer
 
 __all__ = ["CheckpointsActor"]
 
-MAX_AGENT: Final = 256  # characters of an agent's name
-MAX_LIST: Final = 1_000
+NOT_NOW: Final = "it does not take part now"
 
 
-class _Put(msgspec.Struct, frozen=True):
-    """A put whose commit is under way."""
+class _Enrolling(msgspec.Struct, frozen=True):
+    """A participant waits for its name to be committed."""
 
     delivery: Delivery
 
 
+class _Due(msgspec.Struct, frozen=True):
+    """The next checkpoint of the daemon that nobody has to ask for."""
+
+
 class CheckpointsActor(WriterBackedActor):
-    """Puts go through the writer, one transaction each; gets read the database."""
+    """Answers from the database; collects and restores without ever waiting."""
 
     STREAM = "checkpoints"
 
-    def __init__(self, *, open_reader: Callable[[], Reader], clock: Clock) -> None:
+    def __init__(
+        self,
+        *,
+        open_reader: Callable[[], Reader],
+        boot: int,
+        participants: Sequence[str],
+        interval: float,
+        collect_timeout: float,
+        keep: int,
+    ) -> None:
         super().__init__(open_reader=open_reader)
-        self._clock = clock
+        self._boot = boot  # of the daemon: agents enrol for as long as it runs
+        self._participants = participants  # state actors; agents enrol by themselves
+        self._interval = interval  # seconds; 0: only when it is asked for
+        self._barriers = Barriers(
+            mailbox=self.mailbox,
+            boot=boot,
+            timeout=collect_timeout,
+            keep=keep,
+            is_plain=lambda name: name not in participants,
+            withdraw=lambda name: self._enrol(name, is_in=False, delivery=None),
+        )
+
+    def on_start(self) -> None:
+        """Set the timer, if there is one."""
+        super().on_start()
+        self._arm()
 
     def on_receive(self, message: Any) -> Any:
-        """Requests of agents, and what the writer answers."""
+        """Questions, rounds through the participants, and what those and the writer answer."""
+        if isinstance(message, Question):
+            return answer(self.reader, message)
         match message:
-            case checkpoints.Put():
-                return self._put(message)
-            case checkpoints.Get(agent=agent):
-                newest = None if self.reader is None else self.reader.checkpoint(agent)
-                return checkpoints.CheckpointIs(newest)
-            case checkpoints.List(agent=agent, limit=limit):
-                bounded = max(1, min(limit, MAX_LIST))
-                found = [] if self.reader is None else self.reader.checkpoints(agent, bounded)
-                return checkpoints.CheckpointsAre(found)
+            case checkpoints.Create(reason=reason):
+                self._barriers.collect(self.delivery, self._everybody(), reason)
+                return LATER
+            case checkpoints.Restore():
+                return self._restore(message)
+            case checkpoints.GetPart(participant=participant):
+                return self._part(participant)
+            case checkpoints.Enrol(name=name):
+                self._enrol(name, is_in=True, delivery=self.delivery)
+                return LATER
+            case _Due():
+                self._barriers.collect(None, self._everybody(), "interval")
+                self._arm()
             case Answered(context=context, outcome=outcome):
                 self._answered(context, outcome)
             case Joined() | Departed():
@@ -66,42 +100,69 @@ class CheckpointsActor(WriterBackedActor):
                 logger.warning("unknown message {!r}", message)
         return None
 
-    def _put(self, put: checkpoints.Put) -> Any:
-        delivery = self.delivery
-        origin = origin_of(delivery, self.STREAM)
-        store: StoreCheckpoint | KeepAnswer = StoreCheckpoint(
-            origin, put.agent, self._clock.time_us(), put.state
-        )
-        if origin is not None and delivery.skip:
-            store = recall(origin)
-        else:
-            try:
-                _check(put)
-            except InvalidInputError as error:
-                if origin is None:
-                    raise
-                store = refuse(origin, error)
-        self.writer.ask(store, context=_Put(delivery))
-        return LATER
-
-    def _answered(self, context: _Put | Greeting | None, outcome: Any) -> None:
+    def _answered(
+        self, context: Answer | Committing | _Enrolling | Greeting | None, outcome: Any
+    ) -> None:
         match context:
-            case _Put(delivery=delivery):
-                if isinstance(outcome, CheckpointStored):
-                    delivery.set(checkpoints.Saved(outcome.id))
-                    return
-                if isinstance(outcome, AnswerKept):
-                    outcome = reopen_refusal(self.mailbox.name, outcome.answer)
-                delivery.set_exception((type(outcome), outcome, None))
+            case Answer():
+                self._barriers.answered(context, outcome)
+            case Committing():
+                self._barriers.committed(context, outcome)
+            case _Enrolling(delivery=delivery):
+                if isinstance(outcome, ParticipantEnrolled):
+                    delivery.set(checkpoints.Enrolled())
+                else:
+                    delivery.set_exception((type(outcome), outcome, None))
             case Greeting():
                 self.greeted(context, outcome)
             case None:
                 pass
 
+    def _arm(self) -> None:
+        if self._interval:
+            self.mailbox.after(self._interval, _Due())
 
-def _check(put: checkpoints.Put) -> None:
-    if not put.agent or len(put.agent) > MAX_AGENT or "\0" in put.agent:
-        raise InvalidInputError(
-            f"agent = {put.agent[:80]!r}: expected 1 to {MAX_AGENT} characters without NUL"
-        )
-    jsontext.decode(put.state)
+    def _everybody(self) -> list[str]:
+        enrolled = [] if self.reader is None else self.reader.checkpoint_participants(self._boot)
+        return [*self._participants, *enrolled]
+
+    def _enrol(self, name: str, *, is_in: bool, delivery: Delivery | None) -> None:
+        enrolment = EnrolParticipant(None, name, self._boot, is_in)
+        context = None if delivery is None else _Enrolling(delivery)
+        self.writer.ask(enrolment, context=context)
+
+    def _restore(self, message: checkpoints.Restore) -> Any:
+        found = opened(self.reader, message.id)
+        names = message.only or sorted(found.texts)
+        if unknown := [name for name in names if name not in found.texts]:
+            raise InvalidInputError(
+                f"checkpoint {found.id} of the daemon has nothing of {', '.join(unknown)}"
+            )
+        present = set(self._everybody())
+        if message.dry_run:
+            return checkpoints.Restored(found.id, True, _plan(found, names, present))
+        if absent := [name for name in names if name not in present]:
+            raise InvalidInputError(
+                f"{', '.join(absent)}: {NOT_NOW}; start it, or name the others with --only"
+            )
+        self._barriers.restore(self.delivery, found, names)
+        return LATER
+
+    def _part(self, participant: str) -> checkpoints.PartIs:
+        if self.reader is None or self.reader.checkpoint(DAEMON) is None:
+            return checkpoints.PartIs(0)
+        found = opened(self.reader)
+        if participant not in found.texts:
+            return checkpoints.PartIs(0)
+        (entry,) = [each for each in found.manifest.participants if each.name == participant]
+        text = found.texts[participant]
+        return checkpoints.PartIs(found.id, found.created_us, text, entry.count, entry.mark)
+
+
+def _plan(found: Opened, names: Sequence[str], present: set[str]) -> list[Participant]:
+    """What would be given to whom."""
+    entries = {each.name: each for each in found.manifest.participants}
+    return [
+        entries[name] if name in present else msgspec.structs.replace(entries[name], error=NOT_NOW)
+        for name in names
+    ]

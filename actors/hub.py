@@ -27,6 +27,7 @@ from holdfast.actors.calls import (
 from holdfast.actors.counters import Counters
 from holdfast.actors.failures import AskTimeout
 from holdfast.actors.hub_events import Event, HubEvents
+from holdfast.actors.hub_relational import HubState
 from holdfast.actors.hub_state import (
     Checkpoint,
     HubCache,
@@ -48,7 +49,12 @@ __all__ = ["Checkpoint", "Counters", "Event", "Hub", "Level", "Session"]
 
 T = TypeVar("T")
 
-EARLY: Final = ("log", "sessions", "checkpoints")  # connected to before they are first needed
+EARLY: Final = (
+    "log",
+    "sessions",
+    "checkpoints",
+    "writer",
+)  # connected to before they are first needed
 
 
 class Hub(Blocking):
@@ -72,6 +78,7 @@ class Hub(Blocking):
         self.events = HubEvents(self._driver, runner, source=source, clock=clock)
         self.sessions = HubSessions(runner, self._driver)
         self.cache = HubCache(runner)
+        self.state = HubState(runner)
         self.checkpoints = HubCheckpoints(runner)
         self.files = HubFiles(runner)
         self.tracker = HubTracker(runner)

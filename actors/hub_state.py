@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from holdfast.actors import (
     checkpoint_calls,
+    checkpoint_keeping,
     file_calls,
     load_calls,
     session_calls,
@@ -81,6 +82,14 @@ class HubCheckpoints(Blocking):
     put = blocking(checkpoint_calls.put_checkpoint)
     get = blocking(checkpoint_calls.get_checkpoint)
     list = blocking(checkpoint_calls.list_checkpoints)
+    claim = blocking(checkpoint_calls.claim_thread)
+    infos = blocking(checkpoint_keeping.list_infos)
+    history = blocking(checkpoint_keeping.checkpoint_history)
+    threads = blocking(checkpoint_keeping.checkpoint_threads)
+    fork = blocking(checkpoint_keeping.fork_checkpoint)
+    pin = blocking(checkpoint_keeping.pin_checkpoint)
+    unpin = blocking(checkpoint_keeping.unpin_checkpoint)
+    prune = blocking(checkpoint_keeping.prune_checkpoints)
 
 
 class HubSupervision(Blocking):

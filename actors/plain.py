@@ -11,13 +11,15 @@ from typing import Any, Final
 
 import msgspec
 
+from holdfast.actors.messages.barrier import Collect, Restore, decode_barrier
 from holdfast.actors.ref import Driver, Reference, RemoteRef
 
-__all__ = ["ProxyCall", "decoder", "decoder_with", "encode", "encode_hook"]
+__all__ = ["ProxyCall", "decoder", "decoder_with", "encode", "encode_hook", "of_barrier"]
 
 # Codes of msgpack extension types; 0 to 127 are the application's.
 REFERENCE: Final = 1
 PROXY: Final = 2
+BARRIER: Final = 3
 
 
 class ProxyCall(msgspec.Struct, frozen=True, array_like=True):
@@ -49,6 +51,11 @@ def encode(message: object) -> bytes:
     return _encode(message)
 
 
+def of_barrier(message: Collect | Restore) -> object:
+    """What an agent is sent of a daemon checkpoint: it reads plain values otherwise."""
+    return msgspec.msgpack.Ext(BARRIER, _encode(message))
+
+
 def decoder(driver: Driver, *, many: bool = False) -> Callable[[bytes | msgspec.Raw], Any]:
     """What reads messages whose references are to be carried by ``driver``; or arrays of them."""
     return decoder_with(lambda name: RemoteRef(name, driver), many=many)
@@ -64,6 +71,8 @@ def decoder_with(
             return refer(bytes(data).decode())
         if code == PROXY:
             return calls.decode(data)
+        if code == BARRIER:
+            return decode_barrier(data)
         raise msgspec.ValidationError(f"extension type {code} is not known")
 
     calls = msgspec.msgpack.Decoder(ProxyCall, ext_hook=hook)

@@ -6,7 +6,6 @@ Owns nothing but a read-only connection and its page cache.  Lost when its proce
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import assert_never
 
 from holdfast.actors.event_answers import answer_about_events
 from holdfast.actors.host import HostedActor
@@ -29,10 +28,14 @@ from holdfast.actors.messages.query import (
     ReadStream,
     Reply,
     Request,
+    SearchText,
     SizesAre,
 )
+from holdfast.actors.state_answers import answer_about_state
 from holdfast.actors.subscriber_answers import answer_subscribers
+from holdfast.actors.text_answers import answer_search
 from holdfast.actors.tree_answers import answer_about_trees
+from holdfast.clock import Clock
 from holdfast.storage.ports import NoDatabaseError, Reader
 
 __all__ = ["QueryActor"]
@@ -41,9 +44,10 @@ __all__ = ["QueryActor"]
 class QueryActor(HostedActor):
     """Every question is a statement or two, finished before the next: readers never pin the log."""
 
-    def __init__(self, *, open_reader: Callable[[], Reader]) -> None:
+    def __init__(self, *, open_reader: Callable[[], Reader], clock: Clock) -> None:
         super().__init__()
         self._open_reader = open_reader
+        self._clock = clock
         self._reader: Reader | None = None
 
     def on_stop(self) -> None:
@@ -59,14 +63,16 @@ class QueryActor(HostedActor):
                 return answer_about_events(reader, message)
             case GetChain() | FindAround() | FindBelow() | CountGroups():
                 return answer_about_trees(reader, message)
+            case SearchText():
+                return answer_search(reader, message)
             case ListDeadLetters() | GetDeadLetter() | ListDropped():
                 return answer_about_losses(reader, message)
             case GetSizes():
-                return SizesAre(None if reader is None else reader.sizes(self.mailbox.time_us()))
+                return SizesAre(None if reader is None else reader.sizes(self._clock.time_us()))
             case ReadOn() | ListSubscribers():
                 return answer_subscribers(reader, message)
-            case _:
-                assert_never(message)
+            case _:  # the many of relational state
+                return answer_about_state(reader, message, self._clock.time_us())
 
     def _opened(self) -> Reader | None:
         """The reader, or None as long as the writer has not made the database."""

@@ -7,6 +7,7 @@ handed back as interrupted.  It acknowledges nothing that it would have to keep.
 
 from __future__ import annotations
 
+import heapq
 from collections import deque
 from typing import Any, Final
 
@@ -22,7 +23,6 @@ from holdfast.actors.messages.tracker import RateLimit, Tracked
 from holdfast.actors.notices import Notices
 from holdfast.actors.owners import Owners, Watching
 from holdfast.actors.rate_limits import HeldLimiter, RateLimits
-from holdfast.actors.reactor import Timer
 from holdfast.actors.request_checks import MAX_NAME, check_name, check_retry, check_text
 from holdfast.actors.session_cache import SteadyClock
 from holdfast.clock import Clock
@@ -73,7 +73,7 @@ class _Taker(msgspec.Struct, frozen=True):
 
 
 class TrackerActor(HostedActor):
-    """Has one timer, for what is due next, and none while nothing is."""
+    """Has a timer for what is due next, and none while nothing is."""
 
     def __init__(self, *, limits: TrackerLimits, clock: Clock) -> None:
         super().__init__()
@@ -94,8 +94,9 @@ class TrackerActor(HostedActor):
         self._takers: deque[_Taker] = deque()
         self._owners = Owners(self.mailbox)
         self._notices = Notices(self.mailbox)
-        self._timer: Timer | None = None
-        self._timer_at = 0  # microseconds
+        # A heap: for when there are timers, in microseconds.  None is cancelled, since a cancelled
+        # one stays in the mailbox until it would have been due.
+        self._armed: list[int] = []
 
     def on_receive(self, message: Any) -> Any:
         """Requests of programs, timers, and what supervisors answer."""
@@ -134,7 +135,7 @@ class TrackerActor(HostedActor):
             case barrier.Restore():
                 return self._restored(message, now)
             case _Due():
-                self._timer = None
+                heapq.heappop(self._armed)
                 self._advance(now)
             case Answered(context=Watching() as watching, outcome=outcome):
                 self._owner_answered(watching, outcome, now)
@@ -313,7 +314,7 @@ class TrackerActor(HostedActor):
         self._serve_takers(now)
 
     def _arm(self) -> None:
-        """One timer for whatever is due next."""
+        """Have a timer for whatever is due next."""
         due = [] if (flight := self._in_flight.next_due) is None else [flight]
         if (rate := self._rates.next_due) is not None:
             due.append(-(-rate // 1000))  # never before it is due
@@ -323,13 +324,10 @@ class TrackerActor(HostedActor):
         if not due:
             return
         at = min(due)
-        if self._timer is not None:
-            if self._timer_at <= at:
-                return
-            self._timer.cancel()
-        self._timer_at = at
-        delay = max((at - self._now_us()) / 1_000_000, SOON)
-        self._timer = self.mailbox.after(delay, _Due())
+        if self._armed and self._armed[0] <= at:
+            return
+        heapq.heappush(self._armed, at)
+        self.mailbox.after(max((at - self._now_us()) / 1_000_000, SOON), _Due())
 
     # -- daemon checkpoints -------------------------------------------------------------------
 

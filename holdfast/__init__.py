@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from holdfast import aio
+    from holdfast import aio, changes
     from holdfast.actors.agent import Agent
     from holdfast.actors.hub import Event, Hub
     from holdfast.actors.messages.tracker import Retry, SlidingWindow, TokenBucket
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
         HoldfastError,
         InvalidInputError,
         NoSessionError,
+        NotFoundError,
         OutboxFullError,
         OwnedError,
         ProtocolError,
@@ -71,6 +72,7 @@ __all__ = [
     "Hub",
     "InvalidInputError",
     "NoSessionError",
+    "NotFoundError",
     "OutboxFullError",
     "OwnedError",
     "ProtocolError",
@@ -85,6 +87,7 @@ __all__ = [
     "VersionError",
     "__version__",
     "aio",
+    "changes",
     "connect",
 ]
 
@@ -115,8 +118,8 @@ def __getattr__(name: str) -> object:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     if name == "__version__":
         value: object = _installed_version()
-    elif name == "aio":
-        value = import_module("holdfast.aio")
+    elif name in ("aio", "changes"):
+        value = import_module(f"holdfast.{name}")
     else:
         value = getattr(import_module(_HOMES.get(name, "holdfast.errors")), name)
     globals()[name] = value  # the next look-up is an ordinary one

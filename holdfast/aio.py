@@ -16,12 +16,20 @@ from collections.abc import Generator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, Self, Unpack
 
-from holdfast.actors import calls, event_calls, stream_calls, subscriber_calls, tree_calls
+from holdfast.actors import (
+    calls,
+    event_calls,
+    stream_calls,
+    subscriber_calls,
+    text_calls,
+    tree_calls,
+)
 from holdfast.actors.calls import Awaited, awaited
 from holdfast.actors.counters import Counters
 from holdfast.actors.event_calls import Event, EventCounters
+from holdfast.actors.event_conditions import Selection
 from holdfast.actors.event_encoding import EventEncoder
 from holdfast.actors.following import PAGE, OnGap, Start, following_of
 from holdfast.actors.looped import LoopDriver
@@ -30,6 +38,7 @@ from holdfast.actors.plain import decoder_with
 from holdfast.actors.stream_calls import Expected
 from holdfast.aio_monitors import AsyncMonitor
 from holdfast.aio_refs import ActorRef
+from holdfast.aio_relational import State
 from holdfast.aio_state import Cache, Checkpoints, Files, Sessions, Supervision, Tracker
 from holdfast.aio_subscriptions import AsyncSubscription
 from holdfast.client import is_there, not_found
@@ -45,6 +54,7 @@ __all__ = [
     "Files",
     "Hub",
     "Sessions",
+    "State",
     "Tracker",
     "connect",
 ]
@@ -134,6 +144,7 @@ class Hub(Awaited):
         self.events = Events(self._driver, source=source, clock=clock)
         self.sessions = Sessions(self._driver)
         self.cache = Cache(self._driver)
+        self.state = State(self._driver)
         self.checkpoints = Checkpoints(self._driver)
         self.files = Files(self._driver)
         self.tracker = Tracker(self._driver)
@@ -269,13 +280,11 @@ class Events(Awaited, EventCounters):
     chain = awaited(tree_calls.chain_of)
     tree = awaited(tree_calls.tree_around)
     aggregate = awaited(tree_calls.aggregate_events)
+    search = awaited(text_calls.search_events)
 
     def subscribe(
         self,
         *,
-        types: tuple[str, ...] | list[str] | str = (),
-        session: str | None = None,
-        source: str | None = None,
         start: Start = "now",
         name: str | None = None,
         max_in_flight: int = PAGE,
@@ -284,21 +293,20 @@ class Events(Awaited, EventCounters):
         on_gap: OnGap | None = None,
         change_filter: bool = False,
         timeout: float = 30.0,
+        **selection: Unpack[Selection],
     ) -> AsyncSubscription:
         """Every committed event that matches, each once and in order: history, then live.
 
-        ``start`` is "first", "now" (its first step, or when it is awaited), the number of an
-        event (the next one is the first) or a datetime.  Under a ``name`` the position is kept
-        in the database: it goes on where acknowledgements end, takes the name over from an
-        earlier consumer, and has at most ``max_in_flight`` events out that are not acknowledged.
+        The selection is ``types`` (globs), ``session``, ``source``, ``subject``, ``correlation``.
+        ``start`` is "first", "now" (its first step), the number of an event, excluded, a cursor or
+        a datetime.  Under a ``name`` the position is kept in the database: it goes on where
+        acknowledgements end, takes the name over from an earlier consumer, and has at most
+        ``max_in_flight`` events out that are not acknowledged.
         ``rate`` is how many are handed out a second, ``burst`` (a second's worth) at once.
         ``on_gap`` is called with a Gap for events that were deleted before they came.
         ``timeout`` bounds each answer, across restarts too; what raises AskTimeout can go on.
         """
         following = following_of(
-            types=types,
-            session=session,
-            source=source,
             start=start,
             name=name,
             change_filter=change_filter,
@@ -309,6 +317,7 @@ class Events(Awaited, EventCounters):
             timeout=timeout,
             owner=self._source,
             clock=self._clock,
+            **selection,
         )
         return AsyncSubscription(following, runner=self._driver)
 
@@ -318,18 +327,14 @@ class Events(Awaited, EventCounters):
     def follow(
         self,
         *,
-        types: tuple[str, ...] | list[str] | str = (),
-        session: str | None = None,
-        source: str | None = None,
-        after: int | None = None,
+        after: int | str | None = None,
         timeout: float = 30.0,
+        **selection: Unpack[Selection],
     ) -> AsyncSubscription:
         """Every committed event that matches, as they come, without end: ``async for`` it.
 
-        From the event after number ``after``; without it, from the first step on.  ``subscribe``
-        can do more.
+        Behind number or cursor ``after``; without it, from the first step on.  ``subscribe`` can
+        do more.
         """
         start: Start = "now" if after is None else after
-        return self.subscribe(
-            types=types, session=session, source=source, start=start, timeout=timeout
-        )
+        return self.subscribe(start=start, timeout=timeout, **selection)

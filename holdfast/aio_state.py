@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from holdfast.actors import (
     checkpoint_calls,
+    checkpoint_keeping,
     file_calls,
     load_calls,
     session_calls,
@@ -78,6 +79,14 @@ class Checkpoints(Awaited):
     put = awaited(checkpoint_calls.put_checkpoint)
     get = awaited(checkpoint_calls.get_checkpoint)
     list = awaited(checkpoint_calls.list_checkpoints)
+    claim = awaited(checkpoint_calls.claim_thread)
+    infos = awaited(checkpoint_keeping.list_infos)
+    history = awaited(checkpoint_keeping.checkpoint_history)
+    threads = awaited(checkpoint_keeping.checkpoint_threads)
+    fork = awaited(checkpoint_keeping.fork_checkpoint)
+    pin = awaited(checkpoint_keeping.pin_checkpoint)
+    unpin = awaited(checkpoint_keeping.unpin_checkpoint)
+    prune = awaited(checkpoint_keeping.prune_checkpoints)
 
 
 class Supervision(Awaited):

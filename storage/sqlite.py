@@ -20,6 +20,7 @@ from holdfast.errors import (
     GapError,
     HoldfastError,
     InvalidInputError,
+    NotFoundError,
     StorageError,
 )
 from holdfast.storage.commands import Command, Outcome
@@ -47,6 +48,8 @@ from holdfast.storage.sqlite_once import OnceOnly
 from holdfast.storage.sqlite_payloads import PayloadTable
 from holdfast.storage.sqlite_reader import SqliteReader
 from holdfast.storage.sqlite_retention import RetentionTable
+from holdfast.storage.sqlite_text import TextIndex
+from holdfast.storage.sqlite_threads import release_threads
 from holdfast.storage.sqlite_wal import WalKeeper
 
 __all__ = ["SqliteDatabase", "SqliteReader"]
@@ -75,6 +78,7 @@ class SqliteDatabase:
         max_senders: int = MAX_SENDERS,
         payload_bytes: int = PAYLOAD_BYTES,
         retention: Retention = _KEEP_ALL,
+        full_text: bool = False,
         vfs: str | None = None,
     ) -> None:
         # Two names of one file must be one lock.
@@ -90,17 +94,11 @@ class SqliteDatabase:
         try:
             self._wal = WalKeeper(self._connection, path=self.path)
             self._epoch = self._raise_epoch()
-            payloads = PayloadTable(self._connection, limit=payload_bytes)
-            self._events = EventTable(self._connection, daemon=daemon, payloads=payloads)
-            self._marks = Marks(self._connection, limit=max_senders)
-            self._losses = LossTable(self._connection)
-            self._once = OnceOnly(
-                self._connection,
-                marks=self._marks,
-                events=self._events,
-                handlers=handlers_of(self._connection, events=self._events, clock=clock),
-            )
+            self._text = TextIndex(self._connection)
+            self._open_tables(daemon, max_senders=max_senders, payload_bytes=payload_bytes)
             self._retention = RetentionTable(self._connection, retention=retention, clock=clock)
+            last_seq = self._events.last_seq
+            self._transact(lambda: self._text.open(is_wanted=full_text, last_seq=last_seq))
         except BaseException as error:
             self._connection.close()
             self._lock.release()
@@ -110,6 +108,19 @@ class SqliteDatabase:
         self._last_seq = self._events.last_seq  # as committed; the table's own may be ahead
         self._is_unsynced = durability == "committed"  # a commit came after the last sync
         self._is_closed = False
+
+    def _open_tables(self, daemon: str, *, max_senders: int, payload_bytes: int) -> None:
+        connection = self._connection
+        payloads = PayloadTable(connection, limit=payload_bytes)
+        self._events = EventTable(connection, daemon=daemon, payloads=payloads, text=self._text)
+        self._marks = Marks(connection, limit=max_senders)
+        self._losses = LossTable(connection)
+        self._once = OnceOnly(
+            connection,
+            marks=self._marks,
+            events=self._events,
+            handlers=handlers_of(connection, events=self._events, clock=self._clock),
+        )
 
     @property
     def last_seq(self) -> int:
@@ -163,9 +174,13 @@ class SqliteDatabase:
     def forget(self, sender: str, incarnation: str) -> None:
         """Drop marks and kept results of a sender that is gone for good."""
         try:
-            self._transact(lambda: self._marks.forget(sender, incarnation))
+            self._transact(lambda: self._forget(sender, incarnation))
         except apsw.Error as error:
             raise storage_error(error, self.path) from error
+
+    def _forget(self, sender: str, incarnation: str) -> None:
+        self._marks.forget(sender, incarnation)
+        release_threads(self._connection, sender, incarnation)
 
     def sync(self) -> None:
         """Everything committed so far survives power loss when it returns.
@@ -201,6 +216,18 @@ class SqliteDatabase:
         """What a round would delete now; None when so many seconds were not enough: go on."""
         try:
             return self._retention.plan(seconds)
+        except apsw.Error as error:
+            raise storage_error(error, self.path) from error
+
+    @property
+    def has_chores(self) -> bool:
+        """Whether ``work_off`` has something to do."""
+        return self._text.has_work
+
+    def work_off(self, seconds: float) -> None:
+        """For about so long do some of what has time."""
+        try:
+            self._transact(lambda: self._text.work(seconds, self._events.last_seq))
         except apsw.Error as error:
             raise storage_error(error, self.path) from error
 
@@ -241,6 +268,7 @@ class SqliteDatabase:
             execute("BEGIN IMMEDIATE")
             self._check_epoch()
             result = work()
+            self._text.flush(self._events.last_seq)
             self._marks.flush()
             execute("COMMIT")
         except BaseException:
@@ -266,6 +294,7 @@ class SqliteDatabase:
             self._marks.load()
             self._events.load()
             self._retention.forget()
+            self._text.load()
         except apsw.Error as error:
             raise storage_error(error, self.path) from error
 
@@ -286,7 +315,7 @@ class SqliteDatabase:
                     return self._store_letter(command)
                 case _:
                     return self._once.run(command)
-        except (InvalidInputError, Conflict, ExpiredError, GapError) as error:
+        except (InvalidInputError, Conflict, NotFoundError, ExpiredError, GapError) as error:
             return error
 
     def _append(self, command: AppendEvents) -> Appended:

@@ -74,6 +74,8 @@ def open_writing(path: str, *, durability: Durability, vfs: str | None) -> apsw.
         connection.pragma("wal_autocheckpoint", 0)
         connection.pragma("journal_size_limit", WAL_BYTES_KEPT)
         connection.pragma("cache_size", -64 * 1024)  # KiB
+        # A savepoint over five pages would write a file of its own for every command.
+        connection.pragma("temp_store", "MEMORY")
         _require_foreign_keys(connection, path)
     except apsw.Error as error:
         connection.close()

@@ -11,7 +11,7 @@ from typing import Final, cast
 import apsw
 import msgspec
 
-from holdfast.errors import Conflict, ExpiredError, GapError, InvalidInputError
+from holdfast.errors import Conflict, ExpiredError, GapError, InvalidInputError, NotFoundError
 from holdfast.storage.commands import OnceOutcome
 from holdfast.storage.records import Mark, Origin
 
@@ -31,10 +31,12 @@ class Refused(msgspec.Struct, frozen=True, array_like=True, tag="refused"):
     """The command was refused for what it says; the text of its InvalidInputError.
 
     ``conflict``: of its Conflict, then: what, the expected version and the current one.
+    ``is_missing``: of its NotFoundError, then.
     """
 
     text: str
     conflict: tuple[str, str | int | None, str | int | None] | None = None
+    is_missing: bool = False
 
 
 Kept = OnceOutcome | Refused
@@ -176,8 +178,10 @@ class Marks:
         return kept
 
 
-def reopened(refused: Refused) -> InvalidInputError | Conflict:
+def reopened(refused: Refused) -> InvalidInputError | Conflict | NotFoundError:
     """The error that was kept."""
+    if refused.is_missing:
+        return NotFoundError(refused.text)
     if refused.conflict is None:
         return InvalidInputError(refused.text)
     what, expected, current = refused.conflict

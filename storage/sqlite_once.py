@@ -11,7 +11,7 @@ from typing import Any
 
 import apsw
 
-from holdfast.errors import Conflict, InvalidInputError
+from holdfast.errors import Conflict, InvalidInputError, NotFoundError
 from holdfast.storage.commands import Once, OnceOutcome
 from holdfast.storage.records import AnswerKept, KeepAnswer
 from holdfast.storage.sqlite_connection import REFUSALS, refused
@@ -43,8 +43,8 @@ class OnceOnly:
     def run(self, command: Once) -> OnceOutcome:
         """The outcome, the first one for a repeat.
 
-        Raises InvalidInputError, Conflict, ExpiredError; apsw.Error when the transaction is in
-        doubt.
+        Raises InvalidInputError, Conflict, NotFoundError, ExpiredError; apsw.Error when the
+        transaction is in doubt.
         """
         origin = command.origin
         outcome: OnceOutcome | Refused
@@ -70,7 +70,7 @@ class OnceOnly:
         execute("SAVEPOINT command")
         try:
             outcome = self._handlers[type(command)](command)
-        except (Conflict, *REFUSALS) as error:
+        except (Conflict, NotFoundError, *REFUSALS) as error:
             if not self._connection.in_transaction:
                 raise
             execute("ROLLBACK TO command")
@@ -85,6 +85,8 @@ def _refusal(error: Exception, what: str) -> Refused:
     """What is kept: our own words as they are, SQLite's with the command's name before them."""
     if isinstance(error, Conflict):
         return Refused(str(error), (error.what, error.expected, error.current))
+    if isinstance(error, NotFoundError):
+        return Refused(str(error), is_missing=True)
     if isinstance(error, InvalidInputError):
         return Refused(str(error))
     return Refused(str(refused(error, what)))

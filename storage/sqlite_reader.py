@@ -9,8 +9,10 @@ from holdfast.storage.sqlite_loss_reader import LossReading
 from holdfast.storage.sqlite_payload_reader import PayloadReading
 from holdfast.storage.sqlite_session_reader import SessionReading
 from holdfast.storage.sqlite_size_reader import SizeReading
+from holdfast.storage.sqlite_state_reader import StateReading
 from holdfast.storage.sqlite_stream_reader import StreamReading
 from holdfast.storage.sqlite_subscriber_reader import SubscriberReading
+from holdfast.storage.sqlite_text_reader import TextReading
 from holdfast.storage.sqlite_tree_reader import TreeReading
 
 __all__ = ["SqliteReader"]
@@ -20,6 +22,7 @@ class SqliteReader(
     SubscriberReading,
     TreeReading,
     CountReading,
+    TextReading,
     EventReading,
     PayloadReading,
     StreamReading,
@@ -27,5 +30,6 @@ class SqliteReader(
     LossReading,
     SessionReading,
     CheckpointReading,
+    StateReading,
 ):
     """Implements ``holdfast.storage.ports.Reader``: a part for each concern, one connection."""

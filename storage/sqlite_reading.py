@@ -13,7 +13,7 @@ from typing import Final, cast
 
 import apsw
 
-from holdfast.errors import InvalidInputError
+from holdfast.errors import HoldfastError, InvalidInputError
 from holdfast.storage.sqlite_connection import REFUSALS, open_reading, storage_error
 
 __all__ = ["Reading", "check_limit"]
@@ -46,26 +46,30 @@ class Reading:
         self._connection.close()
 
     def _read(
-        self, sql: str, values: tuple[str | int, ...] = ()
+        self, sql: str, values: tuple[str | int | float | bytes, ...] = ()
     ) -> Sequence[tuple[apsw.SQLiteValue, ...]]:
         """All rows of one statement; callers know their types, for the tables are STRICT."""
         self._deadline = time.monotonic() + self._statement_timeout
         try:
             return self._connection.execute(sql, values).fetchall()
-        except REFUSALS as error:
-            raise InvalidInputError(f"a value that SQLite cannot look for: {error}") from error
-        except apsw.InterruptError as error:
-            raise InvalidInputError(
+        except (*REFUSALS, apsw.Error) as error:
+            raise self._reason(error) from error
+
+    def _reason(self, error: Exception) -> HoldfastError:
+        """What a statement ended with, in our words."""
+        if isinstance(error, apsw.InterruptError):
+            return InvalidInputError(
                 f"the question takes longer than {self._statement_timeout} s to answer: narrow it "
                 "(session, types, since, limit), or raise [actors.query] statement_timeout"
-            ) from error
-        except apsw.Error as error:
-            raise storage_error(error, self.path) from error
+            )
+        if isinstance(error, apsw.Error) and not isinstance(error, REFUSALS):
+            return storage_error(error, self.path)
+        return InvalidInputError(f"a value that SQLite cannot look for: {error}")
 
     def _is_late(self) -> bool:
         return time.monotonic() > self._deadline
 
-    def _number(self, sql: str, values: tuple[str | int, ...] = ()) -> int:
+    def _number(self, sql: str, values: tuple[str | int | float, ...] = ()) -> int:
         return cast(int, self._read(sql, values)[0][0])
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Final, Literal, cast
 
 from holdfast.errors import ConfigError
 from holdfast.storage.retention_records import Retention, Rule
 from holdfast.supervisors.config import parse_agent, parse_supervisor
 from holdfast.supervisors.settings import (
     ActorSettings,
+    CheckpointsSettings,
     ChildSettings,
     RetentionSettings,
     Settings,
@@ -18,6 +19,8 @@ from holdfast.supervisors.settings import (
 from holdfast.supervisors.spec import ChildSpec, Environment, SupervisorSpec
 
 __all__ = ["added_child", "environment_of", "root_spec"]
+
+COMMITTED_WITHIN: Final = 2.0  # seconds; the participants have their own time before
 
 
 def root_spec(settings: Settings) -> SupervisorSpec:
@@ -37,11 +40,13 @@ def environment_of(settings: Settings, *, data_dir: Path, run_dir: Path) -> Envi
         payload_bytes=settings.storage.payload_bytes,
         retention=_retention_of(settings.retention),
         retention_period=settings.retention.period,
+        full_text=settings.storage.full_text,
         log_level=settings.daemon.log_level,
         shutdown=settings.supervisors["root"].shutdown,
         log_dir=str(data_dir / settings.daemon.log_dir),
         log_max_bytes=settings.daemon.log_max_bytes,
         log_backups=settings.daemon.log_backups,
+        farewell=_farewell(settings),
         report_to="log",
     )
 
@@ -53,6 +58,12 @@ def _retention_of(settings: RetentionSettings) -> Retention:
     while rules and rules[-1] == Rule(rules[-1].types):
         rules.pop()
     return Retention(tuple(rules), settings.ignore_subscribers)
+
+
+def _farewell(settings: Settings) -> float:
+    """Seconds for the checkpoint before the stop."""
+    checkpoints = cast(CheckpointsSettings, settings.actors["checkpoints"])
+    return checkpoints.collect_timeout + COMMITTED_WITHIN if checkpoints.on_stop else 0.0
 
 
 def added_child(

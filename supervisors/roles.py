@@ -22,11 +22,13 @@ from holdfast.actors.host import HostedActor, construct
 from holdfast.actors.mailbox import Mailbox
 from holdfast.actors.pulse import Pulse
 from holdfast.actors.recorder import LastLife
+from holdfast.actors.vocabularies import takes_part
 from holdfast.clock import Clock
 from holdfast.errors import ConfigError
 from holdfast.storage.ports import Reader
 from holdfast.supervisors.evidence import LAST_LIFE
 from holdfast.supervisors.settings import (
+    ACTORS,
     AgentSettings,
     CheckpointsSettings,
     ChildSettings,
@@ -55,6 +57,7 @@ PRELOAD: Final = (
     "holdfast.actors.tracker",
     "holdfast.actors.writer",
     "holdfast.storage.sqlite",
+    "zstandard",
 )
 
 
@@ -134,6 +137,7 @@ def _writer(start: ChildStart, mailbox: Callable[..., Mailbox], clock: Clock) ->
             durability=environment.durability,
             payload_bytes=environment.payload_bytes,
             retention=environment.retention,
+            full_text=environment.full_text,
             clock=clock,
         ),
         sync_interval=environment.sync_interval,
@@ -158,21 +162,34 @@ def _reading_actor(
 
             box = mailbox(decode=query.decode_request)
             bounded = partial(open_reader, statement_timeout=timeout)
-            return construct(QueryActor, mailbox=box, open_reader=bounded)
+            return construct(QueryActor, mailbox=box, open_reader=bounded, clock=clock)
         case LogSettings():
             return _log(start, run, mailbox, open_reader)
         case SessionsSettings():
             return _sessions(start, run, mailbox, open_reader, clock)
         case CheckpointsSettings():
-            from holdfast.actors.checkpoints import CheckpointsActor
-            from holdfast.actors.messages import checkpoints
+            return _checkpoints(start, run, mailbox, open_reader)
 
-            return construct(
-                CheckpointsActor,
-                mailbox=mailbox(decode=checkpoints.decode_request, keeps_marks=False),
-                open_reader=open_reader,
-                clock=clock,
-            )
+
+def _checkpoints(
+    start: ChildStart,
+    run: CheckpointsSettings,
+    mailbox: Callable[..., Mailbox],
+    open_reader: Callable[[], Reader],
+) -> HostedActor:
+    from holdfast.actors.checkpoints import CheckpointsActor
+    from holdfast.actors.messages import checkpoints
+
+    return construct(
+        CheckpointsActor,
+        mailbox=mailbox(decode=checkpoints.decode_request, keeps_marks=False),
+        open_reader=open_reader,
+        boot=int(start.incarnation.partition(".")[0]),
+        participants=[name for name in ACTORS if takes_part(name)],
+        interval=run.interval,
+        collect_timeout=run.collect_timeout,
+        keep=run.keep,
+    )
 
 
 def _sessions(

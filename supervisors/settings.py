@@ -90,6 +90,7 @@ class StorageSettings(msgspec.Struct, frozen=True, kw_only=True):
     """``[storage]``; ``path`` is relative to ``data_dir``.
 
     ``payload_bytes`` of JSON text: more of it in an event is stored apart; 0 is never.
+    ``full_text``: an index of the words in the data of events.
     """
 
     backend: Annotated[
@@ -99,6 +100,7 @@ class StorageSettings(msgspec.Struct, frozen=True, kw_only=True):
     durability: Durability = "committed"
     sync_interval: Period = 1.0
     payload_bytes: Count = 8_192
+    full_text: Flag = False
 
 
 class RetentionBounds(msgspec.Struct, frozen=True, kw_only=True):
@@ -227,7 +229,17 @@ class SessionsSettings(ActorSettings, frozen=True, kw_only=True, tag="sessions")
 
 
 class CheckpointsSettings(ActorSettings, frozen=True, kw_only=True, tag="checkpoints"):
-    """``[actors.checkpoints]``."""
+    """``[actors.checkpoints]``; what concerns checkpoints of the daemon as a whole.
+
+    One every ``interval`` seconds, 0 for none, and one before the daemon stops, if ``on_stop``.
+    A participant that takes longer than ``collect_timeout`` seconds is missing in it.  ``keep``
+    newest ones stay, and those that are pinned; 0 for all.
+    """
+
+    interval: Seconds = 0.0
+    on_stop: Flag = True
+    collect_timeout: Period = 5.0
+    keep: Count = 10
 
 
 class FilesSettings(ActorSettings, frozen=True, kw_only=True, tag="files"):

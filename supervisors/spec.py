@@ -72,11 +72,13 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
     payload_bytes: int = 8_192
     retention: Retention = Retention()
     retention_period: float = 60.0
+    full_text: bool = False
     log_level: LogLevel = "INFO"
     shutdown: Shutdown | Literal["children"] = "children"  # what the stop of the root may take
     log_dir: str = ""
     log_max_bytes: int = 10_000_000
     log_backups: int = 3
+    farewell: float = 0.0  # seconds for a checkpoint before the stop; 0 = none is made
     report_to: str | None = None  # the actor that gets the supervisors' reports as events
 
     @property

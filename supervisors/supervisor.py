@@ -43,6 +43,7 @@ from holdfast.actors.recorder import Signs
 from holdfast.errors import InvalidInputError
 from holdfast.supervisors.children import ChildSaid, Overdue
 from holdfast.supervisors.ending import StopOverdue
+from holdfast.supervisors.farewell import Farewell
 from holdfast.supervisors.linux import process_stat
 from holdfast.supervisors.operations import Operations
 from holdfast.supervisors.processes import Gone, Signalled
@@ -145,12 +146,14 @@ class RootActor(SupervisorActor):
         supervision: Supervision,
         boot: int,
         within: float | None,
+        farewell: float,
         describe: Describe,
         signs: Callable[[], Signs],
     ) -> None:
         """``within``: seconds that its stop may take; None for what the children may.
 
-        ``signs`` are those of its own flight record.
+        ``farewell``: seconds for a checkpoint before it, 0 for none; ``signs`` are those of its
+        own flight record.
         """
         super().__init__(supervision=supervision, reply=lambda _: None)
         self._signs = signs
@@ -160,6 +163,7 @@ class RootActor(SupervisorActor):
         self._is_signalled = False
         self._boot = boot
         self._within = within
+        self._farewell = Farewell(mailbox=self.mailbox, within=farewell)
         self._describe = describe
 
     def on_receive(self, message: object) -> object:
@@ -168,8 +172,11 @@ class RootActor(SupervisorActor):
             case Signalled(number=number):
                 self._interrupt(number)
             case StopTree():
-                self.supervision.stop(EXIT_STOPPED, self._within)
+                self._stop_in_order()
                 return Stopping(os.getpid())
+            case Answered(context=Farewell() as farewell, outcome=outcome):
+                farewell.answered(outcome)
+                self._stop_now()
             case GetTree():
                 delivery = self.mailbox.current
                 assert delivery is not None  # it came by socket: nobody here tells it to itself
@@ -197,11 +204,21 @@ class RootActor(SupervisorActor):
         if is_first:
             if not self.supervision.was_ready:
                 self.interrupted_by = number
-            self.supervision.stop(EXIT_STOPPED, self._within)
+            self._stop_in_order()
             return
         logger.warning("{} again: killing all", signal.Signals(number).name)
         self.interrupted_by = number
         self.supervision.abandon()
+
+    def _stop_in_order(self) -> None:
+        """After a checkpoint of the daemon, if it runs and one is wanted."""
+        if self.supervision.phase != "running" or not self._farewell.begin(self._within):
+            self._stop_now()
+
+    def _stop_now(self) -> None:
+        within = self._within
+        rest = None if within is None else max(0.0, within - self._farewell.spent)
+        self.supervision.stop(EXIT_STOPPED, rest)
 
     def _status(self, children: list[ChildStatus]) -> ChildStatus:
         state: ChildState = (

@@ -270,6 +270,7 @@ def _root_actor(
         supervision=Supervision(given),
         boot=boot,
         within=environment.stop_within,
+        farewell=environment.farewell,
         describe=partial(_describe, environment, clock, clock.monotonic()),
         signs=recorder.signs,
     )

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import msgspec
 
-__all__ = ["Collect", "Collected", "Reply", "Restore", "Restored", "decode_reply"]
+__all__ = ["Collect", "Collected", "Reply", "Restore", "Restored", "decode_barrier", "decode_reply"]
 
 
 class Collect(msgspec.Struct, frozen=True, array_like=True, tag="collect"):
@@ -49,4 +49,7 @@ class Restored(msgspec.Struct, frozen=True, array_like=True, tag="restored"):
 
 Reply = Collected | Restored
 
+decode_barrier: Callable[[bytes | memoryview], Collect | Restore] = msgspec.msgpack.Decoder(
+    Collect | Restore
+).decode
 decode_reply: Callable[[bytes], Reply] = msgspec.msgpack.Decoder(Reply).decode

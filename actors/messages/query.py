@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import msgspec
 
+from holdfast.actors.messages.state import StateReply, StateRequest
 from holdfast.storage.records import (
     DeadLetter,
     Dropped,
@@ -44,6 +45,7 @@ __all__ = [
     "ReadStream",
     "Reply",
     "Request",
+    "SearchText",
     "SizesAre",
     "StreamIs",
     "SubscribersAre",
@@ -102,6 +104,19 @@ class FindBelow(msgspec.Struct, frozen=True, array_like=True, tag="find_below"):
     roots: list[str]
     after: int = 0
     limit: int = 100
+
+
+class SearchText(msgspec.Struct, frozen=True, array_like=True, tag="search_text"):
+    """The newest ``limit`` events that match and whose data has the text in it.  Reply: Found.
+
+    ``text`` as FTS5 reads it.  Refused while older events are not indexed, unless ``partial``.
+    """
+
+    text: str
+    filter: EventFilter
+    limit: int = 100
+    reverse: bool = True
+    partial: bool = False
 
 
 class CountGroups(msgspec.Struct, frozen=True, array_like=True, tag="count_groups"):
@@ -250,6 +265,7 @@ Request = (
     | FindAround
     | FindBelow
     | CountGroups
+    | SearchText
     | GetPayloads
     | GetSizes
     | ReadStream
@@ -258,6 +274,7 @@ Request = (
     | ListDropped
     | ReadOn
     | ListSubscribers
+    | StateRequest
 )  # fmt: skip
 Reply = (
     Found
@@ -272,6 +289,7 @@ Reply = (
     | DroppedAre
     | Page
     | SubscribersAre
+    | StateReply
 )  # fmt: skip
 
 decode_request: Callable[[bytes], Request] = msgspec.msgpack.Decoder(Request).decode

@@ -6,7 +6,25 @@ from collections.abc import Callable
 
 import msgspec
 
-from holdfast.storage.checkpoint_records import CheckpointStored, StoreCheckpoint
+from holdfast.storage.checkpoint_records import (
+    CheckpointPinned,
+    CheckpointsPruned,
+    CheckpointStored,
+    CheckpointUnpinned,
+    ClaimThread,
+    EnrolParticipant,
+    ForkCheckpoint,
+    ParticipantEnrolled,
+    PartsMissing,
+    PartsStored,
+    PinCheckpoint,
+    PruneCheckpoints,
+    StoreCheckpoint,
+    StoreParts,
+    ThreadClaimed,
+    ThreadOwned,
+    UnpinCheckpoint,
+)
 from holdfast.storage.commands import Command
 from holdfast.storage.records import (
     AnswerKept,
@@ -26,6 +44,7 @@ from holdfast.storage.records import (
 )
 from holdfast.storage.retention_records import Deletions
 from holdfast.storage.session_records import SessionsStored, StoreSessions
+from holdfast.storage.state_records import ChangeState, StateChanged
 from holdfast.storage.stream_records import AppendStream, StreamAppended
 from holdfast.storage.subscriber_records import (
     AcknowledgeEvents,
@@ -180,6 +199,14 @@ Request = (
     | AppendStream
     | StoreSessions
     | StoreCheckpoint
+    | ClaimThread
+    | EnrolParticipant
+    | ForkCheckpoint
+    | PinCheckpoint
+    | PruneCheckpoints
+    | StoreParts
+    | UnpinCheckpoint
+    | ChangeState
     | StoreSubscriber
     | AcknowledgeEvents
     | RemoveSubscriber
@@ -196,6 +223,15 @@ Reply = (
     | StreamAppended
     | SessionsStored
     | CheckpointStored
+    | CheckpointPinned
+    | CheckpointsPruned
+    | CheckpointUnpinned
+    | ParticipantEnrolled
+    | PartsMissing
+    | PartsStored
+    | ThreadClaimed
+    | ThreadOwned
+    | StateChanged
     | SubscriberStored
     | EventsAcknowledged
     | SubscriberRemoved

@@ -21,6 +21,7 @@ from holdfast.errors import ConfigError, DaemonNotFoundError, HoldfastError, Inv
 __all__ = ["commands", "run"]
 
 _COMMANDS: Final = {
+    "checkpoints": "holdfast.cli.checkpoints:checkpoints",
     "deadletters": "holdfast.cli.deadletters:deadletters",
     "doctor": "holdfast.cli.doctor:doctor",
     "events": "holdfast.cli.events:events",
@@ -29,6 +30,7 @@ _COMMANDS: Final = {
     "restart": "holdfast.cli.children:restart",
     "sessions": "holdfast.cli.sessions:sessions",
     "start": "holdfast.cli.start:start",
+    "state": "holdfast.cli.state:state",
     "status": "holdfast.cli.status:status",
     "stop": "holdfast.cli.stop:stop",
     "tracker": "holdfast.cli.tracker:tracker",

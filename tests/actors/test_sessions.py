@@ -380,7 +380,7 @@ def test_the_asyncio_client_has_the_same(daemon: Daemon) -> None:
             assert await hub.cache.get_or_load("k", load) == {"n": 1}
             assert await hub.cache.refresh("k", lambda: 2) == 2
             assert await sessions.end("a")
-            assert [end.id for end in await sessions.ended()] == ["a"]
+            assert [end.id for end in await sessions.ended(wait=TIMEOUT)] == ["a"]
 
     asyncio.run(main())
 

@@ -168,7 +168,7 @@ def test_checkpoints_count_per_agent_and_come_newest_first(
     for n in range(3):
         for agent in ("a", "b"):
             apply_one(database, StoreCheckpoint(None, agent, n, f"{n}"))
-    assert reader.checkpoint("a") == Checkpoint("a", 3, 2, "2")
+    assert reader.checkpoint("a") == Checkpoint("a", 3, 2, "2", size=1, parent=("a", 2))
     assert [checkpoint.id for checkpoint in reader.checkpoints("b", 2)] == [3, 2]
     assert reader.checkpoint("c") is None
 
