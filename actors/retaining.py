@@ -58,6 +58,7 @@ class Retaining:
     def start(self) -> None:
         """Let the first round begin soon."""
         if self._database.retention.rules:
+            self._tell([])  # an earlier life may have had no time to tell of its last slice
             self._call(min(FIRST, self._period))
 
     def take(self, delivery: Delivery) -> None:

@@ -129,7 +129,10 @@ class Advance(msgspec.Struct, frozen=True, array_like=True, tag="advance"):
 
 
 class Forget(msgspec.Struct, frozen=True, array_like=True, tag="forget"):
-    """The events with these numbers, from, to, were deleted.  Reply: Passed."""
+    """The events with these numbers, from, to, were deleted; with none: any may have been.
+
+    Reply: Passed.
+    """
 
     spans: list[tuple[int, int]]
 

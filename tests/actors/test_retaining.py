@@ -120,6 +120,27 @@ def test_retention_waits_for_room_on_a_full_disk(tmp_path: Path) -> None:
         assert rows(daemon, "PRAGMA integrity_check") == [("ok",)]
 
 
+def test_the_ring_holds_nothing_that_is_deleted_though_the_writer_is_killed(
+    tmp_path: Path,
+) -> None:
+    rules = "[retention]\nperiod = 0.02\n[retention.types.a]\nmax_count = 30\n"
+    with Daemon(tmp_path, CONFIG + rules) as daemon:
+        for life in range(6):
+            for n in range(300):
+                daemon.hub.events.emit("ab"[n % 2], [life, n])
+            daemon.hub.flush(timeout=TIMEOUT)
+            daemon.kill("writer")
+        few = "SELECT count(*) <= 30 FROM events WHERE type = 'a'"
+        daemon.until(lambda: rows(daemon, few) == [(1,)])
+        sql = "SELECT seq FROM events WHERE type IN ('a', 'b') ORDER BY seq"
+
+        def is_same() -> bool:
+            held = [event.seq for event in daemon.hub.events.tail(5_000) if event.type in "ab"]
+            return held == [seq for (seq,) in rows(daemon, sql)]
+
+        daemon.until(is_same)
+
+
 def test_a_stop_in_the_middle_of_a_round_leaves_an_empty_log_and_no_half_slice(
     tmp_path: Path,
 ) -> None:
