@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final
+from importlib import import_module
+from typing import Any, Final, get_args
 
 from holdfast.actors.messages import (
+    barrier,
     checkpoints,
     files,
     log,
@@ -16,7 +18,7 @@ from holdfast.actors.messages import (
     writer,
 )
 
-__all__ = ["decode_reply_of"]
+__all__ = ["decode_reply_of", "takes_part"]
 
 _TYPED: Final[dict[str, Callable[[bytes], Any]]] = {
     "checkpoints": checkpoints.decode_reply,
@@ -33,3 +35,15 @@ _TYPED: Final[dict[str, Callable[[bytes], Any]]] = {
 def decode_reply_of(actor: str) -> Callable[[bytes], Any] | None:
     """The decoder for what a state actor or the root answers; None for plain values."""
     return _TYPED.get(actor)
+
+
+def takes_part(actor: str) -> bool:
+    """Whether a state actor is asked for its part of a checkpoint of the daemon.
+
+    It is, when its vocabulary has the question; agents say so themselves.
+    """
+    try:
+        module = import_module(f"holdfast.actors.messages.{actor}")
+    except ModuleNotFoundError:
+        return False
+    return barrier.Collect in get_args(getattr(module, "Request", None))

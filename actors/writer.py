@@ -15,6 +15,7 @@ from loguru import logger
 from holdfast.actors.answers import origin_of, refuse
 from holdfast.actors.burial import poison_error
 from holdfast.actors.delivery import Delivery, Departed, Joined
+from holdfast.actors.expiry import EXPIRE, Expiry, ItemsDue
 from holdfast.actors.host import HostedActor
 from holdfast.actors.mailbox import Answered, Batch
 from holdfast.actors.messages import log
@@ -84,6 +85,8 @@ class WriterActor(HostedActor):
         """Open, which raises the epoch: no earlier writer can commit any more."""
         self._database = self._open_database()
         self._chores_later()
+        self._expiry = Expiry(after=self.mailbox.after, clock=self._clock)
+        self._expiry.look_in(0.0)
 
     def on_stop(self) -> None:
         """Leave one file that needs no recovery."""
@@ -106,6 +109,9 @@ class WriterActor(HostedActor):
                 self._sync()
             case _ChoreDue():
                 self._do_chores()
+            case ItemsDue():
+                if self._expiry.is_due(message):
+                    self._expire()
             case Answered(context=_Announced(last_seq=last_seq)):
                 self._is_announcing = False
                 if last_seq < self._own_seq:
@@ -133,6 +139,7 @@ class WriterActor(HostedActor):
             self.mailbox.absolve()
         for delivery, outcome in zip(group, outcomes, strict=True):
             _reply(delivery, outcome)
+            self._expiry.note(delivery.message)
             if tells_of_events(outcome):
                 self._own_seq = self._database.last_seq
                 self._announce()
@@ -142,6 +149,14 @@ class WriterActor(HostedActor):
         self._commands += len(group)
         self._sync_later()
         self._look_after_wal()
+
+    def _expire(self) -> None:
+        (outcome,) = self._database.apply([EXPIRE])
+        self._expiry.looked(outcome)
+        if tells_of_events(outcome):
+            self._own_seq = self._database.last_seq
+            self._announce()
+            self._sync_later()
 
     def _announce(self) -> None:
         """Let the log read what did not come by it; one message under way at a time."""

@@ -20,6 +20,7 @@ import holdfast
 from benchmarks import (
     aio,
     ask,
+    checkpoints,
     committed,
     emit,
     fan_in,
@@ -42,6 +43,7 @@ BENCHMARKS: Final[dict[str, Callable[[Budget], list[Figure]]]] = {
     "aio": aio.run,
     "tell": tell.run,
     "fan-in": fan_in.run,
+    "checkpoints": checkpoints.run,
     "committed": committed.run,
     "disk": committed.run_disk,
     "restart": restart.run,

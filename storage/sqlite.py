@@ -90,21 +90,7 @@ class SqliteDatabase:
         try:
             self._wal = WalKeeper(self._connection, path=self.path)
             self._epoch = self._raise_epoch()
-            payloads = PayloadTable(self._connection, limit=payload_bytes)
-            self._text = TextIndex(self._connection)
-            self._events = EventTable(
-                self._connection, daemon=daemon, payloads=payloads, text=self._text
-            )
-            self._marks = Marks(self._connection, limit=max_senders)
-            self._losses = LossTable(self._connection)
-            self._once = OnceOnly(
-                self._connection,
-                marks=self._marks,
-                events=self._events,
-                handlers=handlers_of(self._connection, events=self._events, clock=clock),
-            )
-            last_seq = self._events.last_seq
-            self._transact(lambda: self._text.open(is_wanted=full_text, last_seq=last_seq))
+            self._open_tables(daemon, max_senders, payload_bytes, full_text)
         except BaseException as error:
             self._connection.close()
             self._lock.release()
@@ -116,6 +102,25 @@ class SqliteDatabase:
         # Whether a commit came after the last sync.
         self._is_unsynced = durability == "committed"
         self._is_closed = False
+
+    def _open_tables(
+        self, daemon: str, max_senders: int, payload_bytes: int, full_text: bool
+    ) -> None:
+        payloads = PayloadTable(self._connection, limit=payload_bytes)
+        self._text = TextIndex(self._connection)
+        self._events = EventTable(
+            self._connection, daemon=daemon, payloads=payloads, text=self._text
+        )
+        self._marks = Marks(self._connection, limit=max_senders)
+        self._losses = LossTable(self._connection)
+        self._once = OnceOnly(
+            self._connection,
+            marks=self._marks,
+            events=self._events,
+            handlers=handlers_of(self._connection, events=self._events, clock=self._clock),
+        )
+        last_seq = self._events.last_seq
+        self._transact(lambda: self._text.open(is_wanted=full_text, last_seq=last_seq))
 
     @property
     def last_seq(self) -> int:

@@ -22,11 +22,13 @@ from holdfast.actors.host import HostedActor, construct
 from holdfast.actors.mailbox import Mailbox
 from holdfast.actors.pulse import Pulse
 from holdfast.actors.recorder import LastLife
+from holdfast.actors.vocabularies import takes_part
 from holdfast.clock import Clock
 from holdfast.errors import ConfigError
 from holdfast.storage.ports import Reader
 from holdfast.supervisors.evidence import LAST_LIFE
 from holdfast.supervisors.settings import (
+    ACTORS,
     AgentSettings,
     CheckpointsSettings,
     ChildSettings,
@@ -57,10 +59,6 @@ PRELOAD: Final = (
     "holdfast.storage.sqlite",
     "zstandard",
 )
-
-
-# The state actors whose part a checkpoint of the daemon has; agents say so themselves.
-PARTICIPANTS: Final[tuple[str, ...]] = ()
 
 
 class Records(msgspec.Struct, frozen=True):
@@ -185,7 +183,7 @@ def _checkpoints(
         mailbox=mailbox(decode=checkpoints.decode_request, keeps_marks=False),
         open_reader=open_reader,
         boot=int(start.incarnation.partition(".")[0]),
-        participants=PARTICIPANTS,
+        participants=[name for name in ACTORS if takes_part(name)],
         interval=run.interval,
         collect_timeout=run.collect_timeout,
         keep=run.keep,

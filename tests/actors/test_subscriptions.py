@@ -128,6 +128,7 @@ def test_it_begins_where_it_is_told_to(shared: Daemon) -> None:
         ("first", 0),
         (third.seq, 3),
         (datetime.fromtimestamp(2.5, UTC), 2),
+        (third.cursor, 3),
     ]
     assert next(now).data == 5
     for start, first in starts:
@@ -137,9 +138,9 @@ def test_it_begins_where_it_is_told_to(shared: Daemon) -> None:
     assert next(late).data == 6
 
 
-@pytest.mark.parametrize("start", ["last", -1, True, 1.5, None])
+@pytest.mark.parametrize("start", ["last", "1.x", -1, True, 1.5, None])
 def test_a_start_that_means_nothing_is_refused(shared: Daemon, start: object) -> None:
-    with pytest.raises(InvalidInputError, match="start = "):
+    with pytest.raises(InvalidInputError, match=r"start = |cursor"):
         shared.hub.events.subscribe(start=start)  # type: ignore[arg-type]  # the point
 
 
