@@ -32,6 +32,7 @@ from benchmarks import (
     ring,
     sessions,
     start,
+    state,
     subscribers,
     supervision,
     tell,
@@ -55,6 +56,7 @@ BENCHMARKS: Final[dict[str, Callable[[Budget], list[Figure]]]] = {
     "memory": memory.run,
     "ring": ring.run,
     "sessions": sessions.run,
+    "state": state.run,
     "queries": queries.run,
     "subscribers": subscribers.run,
 }

@@ -19,9 +19,8 @@ def printed(run: Run, *arguments: str) -> list[dict[str, Any]]:
 def test_state_is_read_and_changed_from_the_command_line(daemon: Daemon, run: Run) -> None:
     state = daemon.hub.state
     for number in range(3):
-        state.create(
-            "agent", {"n": number, "status": "busy" if number else "idle"}, id=f"a{number}"
-        )
+        status = "busy" if number else "idle"
+        state.create("agent", {"n": number, "status": status}, id=f"a{number}")
     state.relate("a0", "knows", "a1", {"since": 1e20})
     state.push("a0", "in", {"m": 1})
 
