@@ -24,6 +24,7 @@ from holdfast.actors.notices import Notices
 from holdfast.actors.owners import Owners, Watching
 from holdfast.actors.rate_limits import HeldLimiter, RateLimits
 from holdfast.actors.request_checks import MAX_NAME, check_name, check_retry, check_text
+from holdfast.actors.resuming import Resuming
 from holdfast.actors.session_cache import SteadyClock
 from holdfast.clock import Clock
 from holdfast.errors import CapacityError, InvalidInputError
@@ -94,9 +95,14 @@ class TrackerActor(HostedActor):
         self._takers: deque[_Taker] = deque()
         self._owners = Owners(self.mailbox)
         self._notices = Notices(self.mailbox)
+        self._resuming = Resuming(self.mailbox)
         # A heap: for when there are timers, in microseconds.  None is cancelled, since a cancelled
         # one stays in the mailbox until it would have been due.
         self._armed: list[int] = []
+
+    def on_start(self) -> None:
+        """Ask for what the newest checkpoint of the daemon has of an earlier life."""
+        self._resuming.begin()
 
     def on_receive(self, message: Any) -> Any:
         """Requests of programs, timers, and what supervisors answer."""
@@ -131,12 +137,16 @@ class TrackerActor(HostedActor):
             case tracker.Stats():
                 return self._stats(now)
             case barrier.Collect():
+                if not self._resuming.is_over:
+                    return self._resuming.hold(self._delivery)
                 return self._collected(now)
             case barrier.Restore():
                 return self._restored(message, now)
             case _Due():
                 heapq.heappop(self._armed)
                 self._advance(now)
+            case Answered(context=Resuming(), outcome=outcome):
+                self._resume(outcome, now)
             case Answered(context=Watching() as watching, outcome=outcome):
                 self._owner_answered(watching, outcome, now)
             case _:
@@ -334,6 +344,14 @@ class TrackerActor(HostedActor):
     def _collected(self, now: int) -> barrier.Collected:
         held = Held(self._in_flight.held(), self._rates.held(now * 1000))
         return barrier.Collected(_encode(held).decode(), len(held.requests))
+
+    def _resume(self, outcome: Any, now: int) -> None:
+        try:
+            if (restore := self._resuming.answered(outcome)) is not None:
+                self._restored(restore, now)
+        except InvalidInputError as error:  # of another version: no reason to die, again and again
+            logger.warning("beginning with nothing: {}", error)
+        self._resuming.release(self._collected(now))
 
     def _restored(self, restore: barrier.Restore, now: int) -> barrier.Restored:
         try:
