@@ -46,13 +46,11 @@ def hold(daemon: Kit, held: Any) -> None:
 
 
 def create(daemon: Kit) -> Created:
-    reply = daemon.hub.ask("checkpoints", checkpoints.Create(), timeout=TIMEOUT)
-    return msgspec.convert(reply, Created)
+    return daemon.hub.checkpoints.create_daemon(timeout=TIMEOUT)
 
 
 def restore(daemon: Kit, id: int, *, dry_run: bool = False, only: tuple[str, ...] = ()) -> Restored:
-    message = checkpoints.Restore(id, dry_run, list(only))
-    return msgspec.convert(daemon.hub.ask("checkpoints", message, timeout=TIMEOUT), Restored)
+    return daemon.hub.checkpoints.restore_daemon(id, dry_run=dry_run, only=only, timeout=TIMEOUT)
 
 
 def held_by(daemon: Kit) -> dict[str, Any]:
