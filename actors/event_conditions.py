@@ -13,16 +13,15 @@ from holdfast.errors import InvalidInputError
 from holdfast.storage.cursors import Cursor
 from holdfast.storage.records import EventFilter
 
-__all__ = ["Conditions", "Types", "filter_of", "position_of", "wanted_events"]
+__all__ = ["Conditions", "Selection", "Types", "filter_of", "position_of", "wanted_events"]
 
 Types = tuple[str, ...] | list[str] | str
 
 
-class Conditions(TypedDict, total=False):
-    """Keyword arguments of every call that is about some of the events; all have to hold.
+class Selection(TypedDict, total=False):
+    """Keyword arguments that say which events a subscriber wants; all have to hold.
 
-    ``types`` are alternatives, each a type or a glob (``tool:*``); ``since`` is included,
-    ``until`` is not; ``after`` is a sequence number or a cursor, excluded.
+    ``types`` are alternatives, each a type or a glob (``tool:*``).
     """
 
     types: Types
@@ -30,6 +29,14 @@ class Conditions(TypedDict, total=False):
     source: str | None
     subject: str | None
     correlation: str | None
+
+
+class Conditions(Selection, total=False):
+    """Keyword arguments of every call that is about some of the events; all have to hold.
+
+    ``since`` is included, ``until`` is not; ``after`` is a sequence number or a cursor, excluded.
+    """
+
     since: int | datetime | None
     until: int | datetime | None
     after: int | str | None

@@ -10,9 +10,10 @@ are and however much comes.  The busier they are the longer their answers are.
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Callable
-from itertools import islice
+from itertools import count, islice
 from typing import Final
 
 import msgspec
@@ -21,6 +22,7 @@ from holdfast.actors.delivery import LATER, Delivery, Later
 from holdfast.actors.interests import Interest, Interests
 from holdfast.actors.messages.log import Fetch, Fetched
 from holdfast.actors.pages import Page, Pages
+from holdfast.actors.patience import Patience
 from holdfast.actors.ring import Ring
 from holdfast.actors.wire import array_head
 from holdfast.errors import DeliveryError, InvalidInputError
@@ -83,7 +85,8 @@ class Fetches:
         self._called: deque[Interest[_Waiting]] = deque()  # have something for who waits
         self._next = 0.0  # no serving before this (monotonic)
         self._is_due = False  # a Serve is on its way
-        self._expires = float("inf")  # when the next Expire comes (monotonic)
+        self._patience: Patience[_Key, _Waiting] = Patience()
+        self._expires = math.inf  # when the next Expire comes (monotonic)
         self._pages = Pages(ring)
 
     def __len__(self) -> int:
@@ -124,11 +127,15 @@ class Fetches:
         end = began + SLICE
         is_done = self._look(end)
         answered = 0
-        while self._called or self._arrived:
-            if self._called:
-                answered += self._answer_all(self._called.popleft())
-            else:
+        for turn in count():  # taken in turn, so that neither keeps the other waiting
+            if self._called and (turn % 2 or not self._arrived):
+                answered += self._answer_all(self._called[0], end)
+                if not self._called[0].is_called:
+                    self._called.popleft()
+            elif self._arrived:
                 answered += self._answer_or_wait(self._arrived.popleft())
+            else:
+                break
             if self._monotonic() > end:
                 break
         self._pages.forget()
@@ -139,18 +146,13 @@ class Fetches:
 
     def expire(self) -> None:
         """Answer who has waited long enough: there was nothing."""
-        now = self._monotonic()
-        self._expires = next_one = float("inf")
-        for interest in list(self._interests.waiting()):
-            if interest.is_called:
-                continue  # about to be answered
-            for waiting in list(interest.waiting.values()):
-                if waiting.deadline <= now:
-                    upto = max(waiting.after, self._interests.looked)
-                    self._end(waiting, self._fetched(Page(), upto=upto))
-                else:
-                    next_one = min(next_one, waiting.deadline)
-        self._expect(next_one)
+        self._expires = math.inf
+        for waiting in self._patience.over(self._monotonic()):
+            if waiting.interest is not None and not waiting.interest.is_called:
+                upto = max(waiting.after, self._interests.looked)
+                self._end(waiting, self._fetched(Page(), upto=upto))
+            # else it is about to be answered
+        self._expect(self._patience.next)
 
     # -- when ---------------------------------------------------------------------------------
 
@@ -174,7 +176,7 @@ class Fetches:
             return True
         if interests.looked + 1 < ring.first_seq:  # more has come than the ring holds
             for interest in list(interests.waiting()):
-                self._answer_all(interest)
+                self._answer_all(interest, math.inf)
             interests.restart(ring.first_seq - 1)
         for held in ring.since(interests.looked):
             self._called.extend(interests.look(held.seqs, held.block))
@@ -195,17 +197,20 @@ class Fetches:
 
     def _wait(self, waiting: _Waiting) -> None:
         waiting.interest = self._interests.wait(waiting.fetch.filter, waiting.key, waiting)
-        self._expect(waiting.deadline)
+        self._expect(self._patience.add(waiting.key, waiting, waiting.deadline))
 
     # -- answers ------------------------------------------------------------------------------
 
-    def _answer_all(self, interest: Interest[_Waiting]) -> int:
-        """Those who wait with a filter that has something; how many that were."""
-        interest.is_called = False
-        all_of_them = list(interest.waiting.values())
-        for waiting in all_of_them:
+    def _answer_all(self, interest: Interest[_Waiting], end: float) -> int:
+        """Those who wait with a filter that has something, until then; how many that were."""
+        answered = 0
+        for waiting in list(interest.waiting.values()):
+            if answered and self._monotonic() > end:
+                return answered
             self._end(waiting, self._remembered(interest, waiting))
-        return len(all_of_them)
+            answered += 1
+        interest.is_called = False
+        return answered
 
     def _answer_or_wait(self, waiting: _Waiting) -> int:
         """One who has just come; whether it was answered."""
@@ -266,4 +271,5 @@ class Fetches:
         if waiting is not None:
             waiting.is_over = True
             if waiting.interest is not None:
+                self._patience.remove(key, waiting.deadline)
                 self._interests.leave(waiting.interest, key)

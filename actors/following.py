@@ -18,13 +18,16 @@ from typing import Final
 import msgspec
 
 from holdfast.actors.calls import Ask, Steps
-from holdfast.actors.event_calls import LANE, Event, filter_of
+from holdfast.actors.event_calls import LANE
+from holdfast.actors.event_conditions import Types, filter_of, position_of
 from holdfast.actors.messages import log, query
 from holdfast.actors.opened_events import fetched_events, opened_events
+from holdfast.actors.readable_events import Event
 from holdfast.actors.subscriber_calls import Acknowledging
 from holdfast.actors.token_bucket import TokenBucket, bucket_of
 from holdfast.clock import Clock
 from holdfast.errors import InvalidInputError
+from holdfast.storage.cursors import Cursor
 from holdfast.storage.filters import EventFilter
 
 __all__ = ["PAGE", "Following", "Gap", "OnGap", "Start", "following_of"]
@@ -36,7 +39,7 @@ WAIT: Final = 10.0  # seconds that the log waits for an event before it says tha
 # them match and no index helps.
 SPAN: Final = 100_000
 
-Start = int | str | datetime  # a number, "first", "now"; the time of an event
+Start = int | str | datetime  # a number, "first", "now" or a cursor; the time of an event
 
 
 class Gap(msgspec.Struct, frozen=True):
@@ -59,23 +62,20 @@ class Following:
         self,
         wanted: EventFilter,
         *,
-        position: int | None,
-        since_us: int | None = None,
+        start: Start,
         page: int,
         timeout: float,
         acknowledging: Acknowledging | None = None,
         bucket: TokenBucket | None = None,
         on_gap: OnGap | None = None,
     ) -> None:
-        """``position`` None: the newest event at the first look, or what ``since_us`` says."""
         self.acknowledging = acknowledging  # of a named one
         self.bucket = bucket  # of one with a rate
         self.timeout = timeout
         self.missed = 0  # events that were deleted before it came to them
-        self._position = position
-        self._has_begun = False
+        self._start = start
+        self._position: int | None = None
         self._wanted = wanted
-        self._since_us = since_us
         self._page = page
         self._on_gap = on_gap
         self._id = random.getrandbits(48)  # of this subscription, among those of its process
@@ -89,16 +89,23 @@ class Following:
 
     def begin(self) -> Steps[int]:
         """Take the position, if there is none yet."""
-        if not self._has_begun:
-            position = self._position
-            if self._since_us is not None:
-                position = yield from self._position_at(self._since_us)
+        if self._position is None:
+            position: int | None = None
+            match self._start:
+                case "first":
+                    position = 0
+                case "now":
+                    pass
+                case datetime():
+                    position = yield from self._position_at(self._start)
+                case _:
+                    position = yield from position_of(self._start, self.timeout)
             if self.acknowledging is not None:
                 position = yield from self.acknowledging.register(position)
             elif position is None:
                 position = yield from self._newest()
-            self._position, self._has_begun = position, True
-        return self.position
+            self._position = position
+        return self._position
 
     def next_page(self) -> Steps[list[Event]]:
         """The events that come next; empty when there were none for a while."""
@@ -136,10 +143,11 @@ class Following:
         if self._on_gap is not None:
             self._on_gap(gap)
 
-    def _position_at(self, moment_us: int) -> Steps[int]:
+    def _position_at(self, moment: datetime) -> Steps[int]:
         """Before the first event asked for of that time or a later one; else the newest one."""
         newest = yield from self._newest()
-        conditions = {"since_us": moment_us, "after": 0, "before": newest + 1}
+        since = filter_of(since=moment).since_us
+        conditions = {"since_us": since, "after": 0, "before": newest + 1}
         wanted = msgspec.structs.replace(self._wanted, **conditions)
         found = yield Ask("query", query.QueryEvents(wanted, 1), self.timeout)
         return found.events[0].seq - 1 if found.events else newest
@@ -160,9 +168,6 @@ class Following:
 
 def following_of(
     *,
-    types: tuple[str, ...] | list[str] | str,
-    session: str | None,
-    source: str | None,
     start: Start,
     name: str | None,
     change_filter: bool,
@@ -173,6 +178,11 @@ def following_of(
     timeout: float,
     owner: str,
     clock: Clock,
+    types: Types = (),
+    session: str | None = None,
+    source: str | None = None,
+    subject: str | None = None,
+    correlation: str | None = None,
 ) -> Following:
     """A subscriber as a caller describes it.  Raises InvalidInputError."""
     if max_in_flight < 1:
@@ -181,9 +191,9 @@ def following_of(
         raise InvalidInputError(f"timeout = {timeout}: expected seconds > 0")
     if name is None and change_filter:
         raise InvalidInputError("change_filter: only a subscriber with a name has a filter to keep")
-    wanted = filter_of(types, session, source)
+    wanted = filter_of(types, session, source, subject=subject, correlation=correlation)
     wanted.check()
-    position, since_us = _start_of(start)
+    _check(start)
     bucket = bucket_of(rate, burst, clock)
     page = min(max_in_flight, MAX_PAGE, MAX_PAGE if bucket is None else bucket.burst)
     named = None
@@ -191,8 +201,7 @@ def following_of(
         named = Acknowledging(name, wanted, owner, change_filter, max_in_flight, timeout)
     return Following(
         wanted,
-        position=position,
-        since_us=since_us,
+        start=start,
         page=page,
         bucket=bucket,
         timeout=timeout,
@@ -201,17 +210,15 @@ def following_of(
     )
 
 
-def _start_of(start: Start) -> tuple[int | None, int | None]:
-    """The position or the time that a caller's ``start`` means."""
+def _check(start: object) -> None:
     match start:
-        case "first":
-            return 0, None
-        case "now":
-            return None, None
-        case datetime():
-            return None, int(start.timestamp()) * 1_000_000 + start.microsecond
+        case "first" | "now" | datetime():
+            return
+        case str():
+            Cursor.parse(start)
+            return
         case int() if not isinstance(start, bool) and start >= 0:
-            return start, None
+            return
     raise InvalidInputError(
-        f'start = {start!r}: expected "first", "now", the number of an event, or a datetime'
+        f'start = {start!r}: expected "first", "now", a number, a cursor or a datetime'
     )

@@ -7,10 +7,18 @@ before that.  ``Hub.flush`` says when they are safe.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Unpack
 
-from holdfast.actors import event_calls, stream_calls, subscriber_calls, tree_calls
+from holdfast.actors import (
+    event_calls,
+    stream_calls,
+    subscriber_calls,
+    text_calls,
+    tree_calls,
+)
 from holdfast.actors.calls import Blocking, Runner, blocking
 from holdfast.actors.event_calls import Event, EventCounters
+from holdfast.actors.event_conditions import Selection
 from holdfast.actors.event_encoding import EventEncoder
 from holdfast.actors.following import PAGE, OnGap, Start, following_of
 from holdfast.actors.hub_subscriptions import Subscription
@@ -105,13 +113,11 @@ class HubEvents(Blocking, EventCounters):
     chain = blocking(tree_calls.chain_of)
     tree = blocking(tree_calls.tree_around)
     aggregate = blocking(tree_calls.aggregate_events)
+    search = blocking(text_calls.search_events)
 
     def subscribe(
         self,
         *,
-        types: tuple[str, ...] | list[str] | str = (),
-        session: str | None = None,
-        source: str | None = None,
         start: Start = "now",
         name: str | None = None,
         max_in_flight: int = PAGE,
@@ -120,21 +126,20 @@ class HubEvents(Blocking, EventCounters):
         on_gap: OnGap | None = None,
         change_filter: bool = False,
         timeout: float = 30.0,
+        **selection: Unpack[Selection],
     ) -> Subscription:
         """Every committed event that matches, each once and in order: history, then live.
 
-        ``start`` is "first", "now" (this call), the number of an event (the
-        next one is the first) or a datetime.  Under a ``name`` the position is kept in the
-        database: it goes on where acknowledgements end, takes the name over from an earlier
-        consumer, and has at most ``max_in_flight`` events out that are not acknowledged.
+        The selection is ``types`` (globs), ``session``, ``source``, ``subject``, ``correlation``.
+        ``start`` is "first", "now" (this call), the number of an event, excluded, a cursor or a
+        datetime.  Under a ``name`` the position is kept in the database: it goes on where
+        acknowledgements end, takes the name over from an earlier consumer, and has at most
+        ``max_in_flight`` events out that are not acknowledged.
         ``rate`` is how many are handed out a second, ``burst`` (a second's worth) at once.
         ``on_gap`` is called with a Gap for events that were deleted before they came.
         ``timeout`` bounds each answer, across restarts too; what raises AskTimeout can go on.
         """
         following = following_of(
-            types=types,
-            session=session,
-            source=source,
             start=start,
             name=name,
             change_filter=change_filter,
@@ -145,6 +150,7 @@ class HubEvents(Blocking, EventCounters):
             timeout=timeout,
             owner=self._source,
             clock=self._clock,
+            **selection,
         )
         return Subscription(following, driver=self._driver, runner=self._runner)
 
@@ -154,17 +160,13 @@ class HubEvents(Blocking, EventCounters):
     def follow(
         self,
         *,
-        types: tuple[str, ...] | list[str] | str = (),
-        session: str | None = None,
-        source: str | None = None,
-        after: int | None = None,
+        after: int | str | None = None,
         timeout: float = 30.0,
+        **selection: Unpack[Selection],
     ) -> Subscription:
         """Every committed event that matches, as they come, without end.
 
-        From the event after number ``after``; without it, from now on.  ``subscribe`` can do more.
+        Behind number or cursor ``after``; without it, from now on.  ``subscribe`` can do more.
         """
         start: Start = "now" if after is None else after
-        return self.subscribe(
-            types=types, session=session, source=source, start=start, timeout=timeout
-        )
+        return self.subscribe(start=start, timeout=timeout, **selection)

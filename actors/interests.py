@@ -3,9 +3,10 @@
 A plain data structure; the log actor owns one.  Lost with its process: nothing, whoever waits asks
 again.
 
-A filter with a session is found by the session, one without by its source, all others by the type
-of the event; verdicts on types are kept until the set of filters changes.  Each filter remembers
-the numbers of the newest events that match, so that who comes back in time need not look again.
+A filter with a session is found by that, one without by its correlation, its subject or its
+source, all others by the type of the event; verdicts on types are kept until the set of filters
+changes.  Each filter remembers the numbers of the newest events that match, so that who comes
+back in time need not look again.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ from holdfast.storage.filters import EventFilter, Predicate, glob_matches
 __all__ = ["Interest", "Interests"]
 
 KEPT: Final = 256  # hits of a filter at least; twice as many at most
+# What a filter is found by, whichever of them it has first, and where that is in an event.
+SHELVES: Final = ((4, "session"), (5, "correlation"), (3, "subject"), (2, "source"))
 MOST_TYPES: Final = 10_000  # verdicts on types that are kept: a program may make up types
 MOST_IDLE: Final = 256  # filters that nobody waits with just now; who asks once asks again
 
@@ -64,8 +67,8 @@ class Interests(Generic[W]):
     def __init__(self) -> None:
         self.looked = 0  # events up to there were looked at
         self._all: dict[EventFilter, Interest[W]] = {}
-        self._by_session: dict[str, list[Interest[W]]] = {}
-        self._by_source: dict[str, list[Interest[W]]] = {}
+        # Where in an event it is that the filters of a shelf name, and they by what they name.
+        self._shelves: dict[int, dict[str, list[Interest[W]]]] = {at: {} for at, _ in SHELVES}
         self._others: list[Interest[W]] = []
         self._of_type: dict[str, list[Interest[W]]] = {}  # of the others
         self._idle: dict[EventFilter, None] = {}  # nobody waits with them; longest first
@@ -111,17 +114,17 @@ class Interests(Generic[W]):
     def look(self, seqs: Sequence[int], block: Block) -> list[Interest[W]]:
         """Note the events of a block that are new; those that are to be called."""
         hit: list[Interest[W]] = []
-        by_session, by_source, of_type = self._by_session, self._by_source, self._of_type
+        of_type = self._of_type
+        shelves = [(at, shelf) for at, shelf in self._shelves.items() if shelf]
         for seq, mentioned in zip(seqs, block.mentions(), strict=True):
             if seq <= self.looked:
                 continue
-            _, type, source, _, session, _ = mentioned
+            type = mentioned[1]
             asked = of_type.get(type)
             found = self._asked_by(type) if asked is None else asked
-            if session is not None and session in by_session:
-                found = found + by_session[session]
-            if source in by_source:
-                found = found + by_source[source]
+            for at, shelf in shelves:
+                if mentioned[at] in shelf:
+                    found = found + shelf[mentioned[at]]  # type: ignore[index]  # None is in none
             for interest in found:
                 if interest.rest is None or interest.rest(mentioned, seq):
                     interest.hits.append(seq)
@@ -152,26 +155,22 @@ class Interests(Generic[W]):
         return asked
 
     def _add(self, wanted: EventFilter) -> Interest[W]:
-        if wanted.session is not None:
-            rest = _replace(wanted, session=None)
-            shelf = self._by_session.setdefault(wanted.session, [])
-        elif wanted.source is not None:
-            rest = _replace(wanted, source=None)
-            shelf = self._by_source.setdefault(wanted.source, [])
-        else:
-            rest, shelf = _replace(wanted, types=()), self._others
-            self._of_type.clear()
+        at, field = _shelf_of(wanted)
+        rest = _replace(wanted, **{field: getattr(_ANY, field)})
         predicate = None if rest == _ANY else rest.compile()
         interest: Interest[W] = Interest(wanted, predicate, self.looked)
-        shelf.append(interest)
+        if at is None:
+            self._others.append(interest)
+            self._of_type.clear()
+        else:
+            self._shelves[at].setdefault(getattr(wanted, field), []).append(interest)
         self._all[wanted] = interest
         return interest
 
     def _rest(self, interest: Interest[W]) -> None:
         """Nobody waits with it: keep it for a while, if that costs next to nothing."""
         self._idle[interest.filter] = None
-        is_on_shelf = interest.filter.session is not None or interest.filter.source is not None
-        if interest.rest is not None and not is_on_shelf:
+        if interest.rest is not None and _shelf_of(interest.filter)[0] is None:
             self._remove(interest.filter)
         elif len(self._idle) > MOST_IDLE:
             self._remove(next(iter(self._idle)))
@@ -179,16 +178,20 @@ class Interests(Generic[W]):
     def _remove(self, wanted: EventFilter) -> None:
         del self._idle[wanted]
         interest = self._all.pop(wanted)
-        if wanted.session is not None:
-            _take_from(self._by_session, wanted.session, interest)
-        elif wanted.source is not None:
-            _take_from(self._by_source, wanted.source, interest)
-        else:
+        at, field = _shelf_of(wanted)
+        if at is None:
             self._others.remove(interest)
             self._of_type.clear()
+            return
+        shelf, name = self._shelves[at], getattr(wanted, field)
+        shelf[name].remove(interest)
+        if not shelf[name]:
+            del shelf[name]
 
 
-def _take_from(shelves: dict[str, list[Interest[W]]], name: str, interest: Interest[W]) -> None:
-    shelves[name].remove(interest)
-    if not shelves[name]:
-        del shelves[name]
+def _shelf_of(wanted: EventFilter) -> tuple[int | None, str]:
+    """Where in an event it is that the filter is found by, None for its type; the field."""
+    for at, field in SHELVES:
+        if getattr(wanted, field) is not None:
+            return at, field
+    return None, "types"

@@ -336,7 +336,9 @@ class LogActor(WriterBackedActor):
             case log.Query():
                 return self._query(message)
             case log.Count(filter=wanted):
-                return log.Counted(self._ring.count(wanted), covered=self._reaches(wanted))
+                if not self._reaches(wanted):
+                    return log.Counted(0, covered=False)
+                return log.Counted(self._ring.count(wanted), covered=True)
             case log.Stats():
                 ring, relays = self._ring, self._relays
                 filled = (len(ring), ring.capacity, relays.events, ring.last_seq)
@@ -357,6 +359,8 @@ class LogActor(WriterBackedActor):
 
     def _query(self, query: log.Query) -> log.Events:
         wanted, limit = query.filter, max(1, query.limit)
+        if not query.reverse and not self._reaches(wanted):
+            return log.Events([], covered=False)
         matching = self._ring.matching(wanted, reverse=query.reverse)
         waiting: list[StoredEvent] = []
         if query.visibility == "memory":

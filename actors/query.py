@@ -27,9 +27,11 @@ from holdfast.actors.messages.query import (
     ReadStream,
     Reply,
     Request,
+    SearchText,
 )
 from holdfast.actors.state_answers import answer_about_state
 from holdfast.actors.subscriber_answers import answer_subscribers
+from holdfast.actors.text_answers import answer_search
 from holdfast.actors.tree_answers import answer_about_trees
 from holdfast.clock import Clock
 from holdfast.storage.ports import NoDatabaseError, Reader
@@ -59,6 +61,8 @@ class QueryActor(HostedActor):
                 return answer_about_events(reader, message)
             case GetChain() | FindAround() | FindBelow() | CountGroups():
                 return answer_about_trees(reader, message)
+            case SearchText():
+                return answer_search(reader, message)
             case ListDeadLetters() | GetDeadLetter() | ListDropped():
                 return answer_about_losses(reader, message)
             case ReadOn() | ListSubscribers():

@@ -6,14 +6,12 @@ died.  They wait, or a checkpoint without the part would become the newest.
 
 from __future__ import annotations
 
-from typing import Any, Final
-
-from loguru import logger
+from typing import Final
 
 from holdfast.actors.delivery import LATER, Delivery, Later
 from holdfast.actors.mailbox import Mailbox
 from holdfast.actors.messages import barrier
-from holdfast.actors.messages.checkpoints import GetPart, PartIs
+from holdfast.actors.messages.checkpoints import GetPart
 
 __all__ = ["Resuming"]
 
@@ -34,13 +32,6 @@ class Resuming:
         """A Collect that is answered when this is over."""
         self._waiting.append(delivery)
         return LATER
-
-    def answered(self, outcome: Any) -> barrier.Restore | None:
-        """What is to be taken over, if there is anything; then ``release``."""
-        if isinstance(outcome, PartIs):
-            return barrier.Restore(str(outcome.id), outcome.state) if outcome.id else None
-        logger.warning("{} begins with nothing: {}", self._mailbox.name, outcome)
-        return None
 
     def release(self, collected: barrier.Collected) -> None:
         """It is over: this is the part now."""

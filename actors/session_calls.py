@@ -276,14 +276,16 @@ def search_sessions(
 
 
 def ended_sessions(
-    *, after: int | None = None, limit: int = 100, timeout: float = 30.0
+    *, after: int | None = None, limit: int = 100, wait: float = 0.0, timeout: float = 30.0
 ) -> Steps[list[Ended]]:
     """The ends of sessions after the event number ``after``, in order: each told once.
 
-    To hear of them as they come, follow or subscribe to the events of the types in ``ENDS``.
+    When there are none, waits up to ``wait`` seconds for one: an end is heard of a moment after
+    it is committed.  They are events as others are, of the types in ``ENDS``: follow them, or
+    subscribe to them.
     """
     found = yield from query_events(
-        types=ENDS, source="sessions", after=after or 0, limit=limit, timeout=timeout
+        types=ENDS, source="sessions", after=after or 0, limit=limit, wait=wait, timeout=timeout
     )
     return [ended(event) for event in found]
 

@@ -122,12 +122,14 @@ def query(
     of that name); entities without it come last.
     """
     wanted, order = filter_of(type, where), order_of(order_by, descending)
+    if limit is not None:
+        checked_number(limit, "limit")
     found: Page[Entity] = Page()
     began = yield Now()
     left, missing = timeout, limit
     while missing is None or missing > 0:
         asked = 10_000 if missing is None else min(missing, 10_000)
-        question = state.QueryEntities(wanted, order, checked_number(asked, "limit"), cursor)
+        question = state.QueryEntities(wanted, order, asked, cursor)
         reply: state.EntitiesAre = yield Ask("query", question, left)
         found += map(entity_of, reply.entities)
         cursor = reply.cursor

@@ -31,7 +31,7 @@ T = TypeVar("T")
 
 
 class Relationship(msgspec.Struct, frozen=True):
-    """One entity leads to another; ``version`` grows with every change of any relationship."""
+    """One entity leads to another; ``version`` is the number of the event of its last change."""
 
     from_id: str
     relation_type: str

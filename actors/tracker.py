@@ -16,18 +16,19 @@ from loguru import logger
 
 from holdfast.actors.delivery import Delivery
 from holdfast.actors.host import LATER, HostedActor
-from holdfast.actors.in_flight import HeldRequest, InFlight
+from holdfast.actors.in_flight import InFlight
 from holdfast.actors.mailbox_link import Answered
 from holdfast.actors.messages import barrier, tracker
 from holdfast.actors.messages.tracker import RateLimit, Tracked
 from holdfast.actors.notices import Notices
 from holdfast.actors.owners import Owners, Watching
-from holdfast.actors.rate_limits import HeldLimiter, RateLimits
+from holdfast.actors.rate_limits import RateLimits
 from holdfast.actors.request_checks import MAX_NAME, check_name, check_retry, check_text
 from holdfast.actors.resuming import Resuming
 from holdfast.actors.session_cache import SteadyClock
+from holdfast.actors.tracker_part import collected, opened
 from holdfast.clock import Clock
-from holdfast.errors import CapacityError, InvalidInputError
+from holdfast.errors import CapacityError, HoldfastError, InvalidInputError
 
 __all__ = ["TrackerActor", "TrackerLimits"]
 
@@ -36,8 +37,6 @@ MAX_LIMITERS: Final = 10_000  # limiters in one reply
 REPLY_BYTES: Final = 4 * 1024 * 1024
 SOON: Final = 0.001  # seconds: timers are not set closer together
 TOLD_IDS: Final = 100  # ids in one notice
-
-_encode: Final = msgspec.json.Encoder().encode
 
 
 class TrackerLimits(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,16 +49,6 @@ class TrackerLimits(msgspec.Struct, frozen=True, kw_only=True):
     max_limiters: int
     max_waiting: int
     limits: dict[str, RateLimit]
-
-
-class Held(msgspec.Struct, frozen=True):
-    """What a daemon checkpoint keeps of the tracker, as JSON."""
-
-    requests: list[HeldRequest]
-    limiters: list[HeldLimiter]
-
-
-_open: Final = msgspec.json.Decoder(Held).decode
 
 
 class _Due(msgspec.Struct, frozen=True):
@@ -101,7 +90,7 @@ class TrackerActor(HostedActor):
         self._armed: list[int] = []
 
     def on_start(self) -> None:
-        """Ask for what the newest checkpoint of the daemon has of an earlier life."""
+        """Ask for what the newest daemon checkpoint has; ready before that is answered."""
         self._resuming.begin()
 
     def on_receive(self, message: Any) -> Any:
@@ -139,14 +128,14 @@ class TrackerActor(HostedActor):
             case barrier.Collect():
                 if not self._resuming.is_over:
                     return self._resuming.hold(self._delivery)
-                return self._collected(now)
+                return collected(self._in_flight, self._rates, now)
             case barrier.Restore():
-                return self._restored(message, now)
+                return self._restored(message.checkpoint, message.state, now)
             case _Due():
                 heapq.heappop(self._armed)
                 self._advance(now)
             case Answered(context=Resuming(), outcome=outcome):
-                self._resume(outcome, now)
+                self._recalled(outcome, now)
             case Answered(context=Watching() as watching, outcome=outcome):
                 self._owner_answered(watching, outcome, now)
             case _:
@@ -341,30 +330,24 @@ class TrackerActor(HostedActor):
 
     # -- daemon checkpoints -------------------------------------------------------------------
 
-    def _collected(self, now: int) -> barrier.Collected:
-        held = Held(self._in_flight.held(), self._rates.held(now * 1000))
-        return barrier.Collected(_encode(held).decode(), len(held.requests))
-
-    def _resume(self, outcome: Any, now: int) -> None:
+    def _recalled(self, outcome: Any, now: int) -> None:
+        """A part that cannot be had is no reason not to work."""
         try:
-            if (restore := self._resuming.answered(outcome)) is not None:
-                self._restored(restore, now)
-        except InvalidInputError as error:  # of another version: no reason to die, again and again
-            logger.warning("beginning with nothing: {}", error)
-        self._resuming.release(self._collected(now))
+            if isinstance(outcome, HoldfastError):
+                raise outcome
+            if outcome.id:
+                self._restored(str(outcome.id), outcome.state, now)
+        except HoldfastError as error:
+            logger.warning("nothing is taken over from the newest daemon checkpoint: {}", error)
+        self._resuming.release(collected(self._in_flight, self._rates, now))
 
-    def _restored(self, restore: barrier.Restore, now: int) -> barrier.Restored:
-        try:
-            held = _open(restore.state)
-            for one in held.requests:
-                one.opened()
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            raise InvalidInputError(f"state: no state of a tracker: {error}") from error
-        reason = f"restored from checkpoint {restore.checkpoint}"
+    def _restored(self, checkpoint: str, state: str, now: int) -> barrier.Restored:
+        held = opened(state)
+        reason = f"restored from checkpoint {checkpoint}"
         count, skipped = self._in_flight.hold(held.requests, reason, now)
         self._rates.hold(held.limiters, now * 1000)
         if count:
-            data: dict[str, object] = {"checkpoint": restore.checkpoint, "count": count}
+            data: dict[str, object] = {"checkpoint": checkpoint, "count": count}
             ids: list[object] = [one.request.id for one in held.requests[:TOLD_IDS]]
             self._notices.emit("tracker:interrupted", data | {"reason": "restored", "ids": ids})
         self._serve_takers(now)

@@ -15,6 +15,7 @@ from loguru import logger
 from holdfast.actors.answers import origin_of, refuse
 from holdfast.actors.burial import poison_error
 from holdfast.actors.delivery import Delivery, Departed, Joined
+from holdfast.actors.expiry import EXPIRE, Expiry, ItemsDue
 from holdfast.actors.host import HostedActor
 from holdfast.actors.mailbox import Answered, Batch
 from holdfast.actors.messages import log
@@ -39,11 +40,18 @@ __all__ = ["BATCH_LIMIT", "WriterActor"]
 
 BATCH_LIMIT: Final = 2_000  # events and commands in one transaction: some 20 ms of work
 STREAM: Final = "writer"  # the numbering that senders use towards this actor
+# Seconds.  Commits wait for a slice and what it has to write, and get the rest of the time.
+CHORE_SLICE: Final = 0.004
+CHORE_PAUSE: Final = 0.016
 STUCK_WARNING: Final = 2  # blocked attempts in a row to empty the write-ahead log
 
 
 class _SyncDue(msgspec.Struct, frozen=True):
     """What was committed ``sync_interval`` ago has to reach the disk."""
+
+
+class _ChoreDue(msgspec.Struct, frozen=True):
+    """There is something that has time, and has been some time for it."""
 
 
 class _Announced(msgspec.Struct, frozen=True):
@@ -76,6 +84,9 @@ class WriterActor(HostedActor):
     def on_start(self) -> None:
         """Open, which raises the epoch: no earlier writer can commit any more."""
         self._database = self._open_database()
+        self._chores_later()
+        self._expiry = Expiry(after=self.mailbox.after, clock=self._clock)
+        self._expiry.look_in(0.0)
 
     def on_stop(self) -> None:
         """Leave one file that needs no recovery."""
@@ -96,6 +107,11 @@ class WriterActor(HostedActor):
             case _SyncDue():
                 self._sync_is_due = False
                 self._sync()
+            case _ChoreDue():
+                self._do_chores()
+            case ItemsDue():
+                if self._expiry.is_due(message):
+                    self._expire()
             case Answered(context=_Announced(last_seq=last_seq)):
                 self._is_announcing = False
                 if last_seq < self._own_seq:
@@ -123,6 +139,7 @@ class WriterActor(HostedActor):
             self.mailbox.absolve()
         for delivery, outcome in zip(group, outcomes, strict=True):
             _reply(delivery, outcome)
+            self._expiry.note(delivery.message)
             if tells_of_events(outcome):
                 self._own_seq = self._database.last_seq
                 self._announce()
@@ -133,12 +150,34 @@ class WriterActor(HostedActor):
         self._sync_later()
         self._look_after_wal()
 
+    def _expire(self) -> None:
+        (outcome,) = self._database.apply([EXPIRE])
+        self._expiry.looked(outcome)
+        if tells_of_events(outcome):
+            self._own_seq = self._database.last_seq
+            self._announce()
+            self._sync_later()
+
     def _announce(self) -> None:
         """Let the log read what did not come by it; one message under way at a time."""
         if not self._is_announcing:
             self._is_announcing = True
             announced = _Announced(self._own_seq)
             self.mailbox.link("log").ask(log.Advance(self._own_seq), context=announced)
+
+    def _chores_later(self) -> None:
+        if self._database.has_chores:
+            self.mailbox.after(CHORE_PAUSE, _ChoreDue())
+
+    def _do_chores(self) -> None:
+        """A slice of what has time, and what follows every commit."""
+        try:
+            self._database.work_off(CHORE_SLICE)
+        except DiskFullError as error:
+            self._warn_of_full_disk(error)
+        self._sync_later()
+        self._look_after_wal()
+        self._chores_later()
 
     def _sync(self) -> None:
         """Put everything on the disk, or try again as long as the barrier has no room there."""

@@ -27,9 +27,12 @@ from benchmarks import (
     load,
     memory,
     peers,
+    queries,
     restart,
     ring,
+    sessions,
     start,
+    state,
     subscribers,
     supervision,
     tell,
@@ -52,6 +55,9 @@ BENCHMARKS: Final[dict[str, Callable[[Budget], list[Figure]]]] = {
     "start": start.run,
     "memory": memory.run,
     "ring": ring.run,
+    "sessions": sessions.run,
+    "state": state.run,
+    "queries": queries.run,
     "subscribers": subscribers.run,
 }
 ASKED_FOR: Final = {"peers"}  # need the extra, which ./run installs when it reads the name

@@ -20,6 +20,7 @@ from benchmarks.measure import Budget, CpuMeter, Figure, Round, compare, interle
 from holdfast.storage.sqlite_connection import open_writing
 from holdfast.storage.sqlite_events import EventTable
 from holdfast.storage.sqlite_payloads import PayloadTable
+from holdfast.storage.sqlite_text import TextIndex
 from holdfast.storage.sqlite_wal import CHECKPOINT_FRAMES
 
 __all__ = ["run", "run_disk"]
@@ -153,7 +154,8 @@ def _insert_statement(connection: apsw.Connection) -> str:
     connection.exec_trace = watch
     connection.execute("BEGIN")
     payloads = PayloadTable(connection, limit=0)
-    events = EventTable(connection, daemon="bench", payloads=payloads)
+    text = TextIndex(connection)
+    events = EventTable(connection, daemon="bench", payloads=payloads, text=text)
     events.append(raw_events(2, first=1, keyed=False))  # type: ignore[arg-type]  # without types
     connection.exec_trace = None
     connection.execute("ROLLBACK")

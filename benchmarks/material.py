@@ -9,7 +9,17 @@ import msgspec
 
 from holdfast.storage import jsontext
 
-__all__ = ["DATA", "KILOBYTE", "MESSAGE", "SESSION", "SOURCE", "TEXT", "TYPE", "raw_events"]
+__all__ = [
+    "DATA",
+    "KILOBYTE",
+    "MESSAGE",
+    "SESSION",
+    "SOURCE",
+    "TEXT",
+    "TYPE",
+    "raw_events",
+    "trace_texts",
+]
 
 KILOBYTE: Final = 1024
 TYPE: Final = "tool:call"
@@ -45,6 +55,13 @@ def _size(message: object) -> int:
 DATA: Final = _filled()
 TEXT: Final = "x" * KILOBYTE
 MESSAGE: Final = _message()
+
+
+def trace_texts() -> list[str]:
+    """The data of the recorded events that are no larger than a page of text, as JSON."""
+    events = [msgspec.json.decode(line) for line in _TRACES.read_bytes().splitlines()]
+    texts = [jsontext.encode(event["data"]) for event in events]
+    return [text for text in texts if len(text) <= 4 * KILOBYTE]
 
 
 def raw_events(count: int, *, first: int, keyed: bool) -> list[tuple[object, ...]]:

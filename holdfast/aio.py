@@ -16,12 +16,20 @@ from collections.abc import Generator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, Self, Unpack
 
-from holdfast.actors import calls, event_calls, stream_calls, subscriber_calls, tree_calls
+from holdfast.actors import (
+    calls,
+    event_calls,
+    stream_calls,
+    subscriber_calls,
+    text_calls,
+    tree_calls,
+)
 from holdfast.actors.calls import Awaited, awaited
 from holdfast.actors.counters import Counters
 from holdfast.actors.event_calls import Event, EventCounters
+from holdfast.actors.event_conditions import Selection
 from holdfast.actors.event_encoding import EventEncoder
 from holdfast.actors.following import PAGE, OnGap, Start, following_of
 from holdfast.actors.looped import LoopDriver
@@ -272,13 +280,11 @@ class Events(Awaited, EventCounters):
     chain = awaited(tree_calls.chain_of)
     tree = awaited(tree_calls.tree_around)
     aggregate = awaited(tree_calls.aggregate_events)
+    search = awaited(text_calls.search_events)
 
     def subscribe(
         self,
         *,
-        types: tuple[str, ...] | list[str] | str = (),
-        session: str | None = None,
-        source: str | None = None,
         start: Start = "now",
         name: str | None = None,
         max_in_flight: int = PAGE,
@@ -287,21 +293,20 @@ class Events(Awaited, EventCounters):
         on_gap: OnGap | None = None,
         change_filter: bool = False,
         timeout: float = 30.0,
+        **selection: Unpack[Selection],
     ) -> AsyncSubscription:
         """Every committed event that matches, each once and in order: history, then live.
 
-        ``start`` is "first", "now" (its first step, or when it is awaited), the number of an
-        event (the next one is the first) or a datetime.  Under a ``name`` the position is kept
-        in the database: it goes on where acknowledgements end, takes the name over from an
-        earlier consumer, and has at most ``max_in_flight`` events out that are not acknowledged.
+        The selection is ``types`` (globs), ``session``, ``source``, ``subject``, ``correlation``.
+        ``start`` is "first", "now" (its first step), the number of an event, excluded, a cursor or
+        a datetime.  Under a ``name`` the position is kept in the database: it goes on where
+        acknowledgements end, takes the name over from an earlier consumer, and has at most
+        ``max_in_flight`` events out that are not acknowledged.
         ``rate`` is how many are handed out a second, ``burst`` (a second's worth) at once.
         ``on_gap`` is called with a Gap for events that were deleted before they came.
         ``timeout`` bounds each answer, across restarts too; what raises AskTimeout can go on.
         """
         following = following_of(
-            types=types,
-            session=session,
-            source=source,
             start=start,
             name=name,
             change_filter=change_filter,
@@ -312,6 +317,7 @@ class Events(Awaited, EventCounters):
             timeout=timeout,
             owner=self._source,
             clock=self._clock,
+            **selection,
         )
         return AsyncSubscription(following, runner=self._driver)
 
@@ -321,18 +327,14 @@ class Events(Awaited, EventCounters):
     def follow(
         self,
         *,
-        types: tuple[str, ...] | list[str] | str = (),
-        session: str | None = None,
-        source: str | None = None,
-        after: int | None = None,
+        after: int | str | None = None,
         timeout: float = 30.0,
+        **selection: Unpack[Selection],
     ) -> AsyncSubscription:
         """Every committed event that matches, as they come, without end: ``async for`` it.
 
-        From the event after number ``after``; without it, from the first step on.  ``subscribe``
-        can do more.
+        Behind number or cursor ``after``; without it, from the first step on.  ``subscribe`` can
+        do more.
         """
         start: Start = "now" if after is None else after
-        return self.subscribe(
-            types=types, session=session, source=source, start=start, timeout=timeout
-        )
+        return self.subscribe(start=start, timeout=timeout, **selection)

@@ -19,6 +19,7 @@ from holdfast.storage.reader_ports import (
     StateReader,
     StreamReader,
     SubscriberReader,
+    TextReader,
     TreeReader,
 )
 from holdfast.storage.records import Mark, Position
@@ -80,6 +81,13 @@ class Database(Protocol):
         knows what reached the disk: end the process.
         """
 
+    @property
+    def has_chores(self) -> bool:
+        """Whether ``work_off`` has something to do: to build or to drop the full-text index."""
+
+    def work_off(self, seconds: float) -> None:
+        """For about so long do some of what has time, in one transaction.  Raises StorageError."""
+
     def checkpoint(self) -> Wal:
         """Maintain the log; cheap unless it is due.  Call it after every ``apply``.
 
@@ -101,6 +109,7 @@ class Reader(
     SubscriberReader,
     TreeReader,
     CountReader,
+    TextReader,
     Protocol,
 ):
     """A reading side: sees what is committed, never waits for the writer, never stops it."""

@@ -36,6 +36,7 @@ __all__ = [
     "StateReader",
     "StreamReader",
     "SubscriberReader",
+    "TextReader",
     "TreeReader",
 ]
 
@@ -76,6 +77,21 @@ class TreeReader(Protocol):
 
     def below(self, roots: Sequence[str], after: int, limit: int) -> list[StoredEvent]:
         """The events whose root is one of those, in order of their numbers."""
+
+
+class TextReader(Protocol):
+    """Full-text search."""
+
+    def text_from(self) -> int | None:
+        """Events from that number on can be searched; None when there is no index."""
+
+    def search(
+        self, text: str, filter: EventFilter, limit: int, reverse: bool = True
+    ) -> list[StoredEvent]:
+        """Events whose data matches, in order of their numbers or the newest first.
+
+        Raises InvalidInputError for a text that is no search.
+        """
 
 
 class CountReader(Protocol):

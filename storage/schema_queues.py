@@ -1,6 +1,7 @@
 """Tables: queues of entities.
 
-``number`` orders the items of a queue and is never used again; ``queues.length`` counts them.
+``number`` is that of the event that told of the push: it orders the items of a queue, and is never
+used again.  ``queues.length`` counts them.
 A queue whose namespace is the id of an entity is that entity's: it goes when the entity goes.
 """
 
@@ -14,7 +15,7 @@ __all__ = ["MIGRATION"]
 
 MIGRATION: Final = f"""
 CREATE TABLE queues (
-    number      INTEGER PRIMARY KEY AUTOINCREMENT,
+    number      INTEGER PRIMARY KEY,
     namespace   TEXT NOT NULL CHECK (length(namespace) > 0),
     key         TEXT NOT NULL CHECK (length(key) > 0),
     length      INTEGER NOT NULL CHECK (length >= 0),
@@ -22,7 +23,7 @@ CREATE TABLE queues (
 ) STRICT;
 
 CREATE TABLE queue_items (
-    number      INTEGER PRIMARY KEY AUTOINCREMENT,
+    number      INTEGER PRIMARY KEY,
     queue       INTEGER NOT NULL REFERENCES queues (number) ON DELETE CASCADE,
     pushed_us   INTEGER NOT NULL,
     expires_us  INTEGER,

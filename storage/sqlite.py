@@ -46,6 +46,7 @@ from holdfast.storage.sqlite_marks import MOST, Marks
 from holdfast.storage.sqlite_once import OnceOnly
 from holdfast.storage.sqlite_payloads import PayloadTable
 from holdfast.storage.sqlite_reader import SqliteReader
+from holdfast.storage.sqlite_text import TextIndex
 from holdfast.storage.sqlite_threads import release_threads
 from holdfast.storage.sqlite_wal import WalKeeper
 
@@ -73,6 +74,7 @@ class SqliteDatabase:
         clock: Clock,
         max_senders: int = MAX_SENDERS,
         payload_bytes: int = PAYLOAD_BYTES,
+        full_text: bool = False,
         vfs: str | None = None,
     ) -> None:
         # Two names of one file must be one lock.
@@ -89,7 +91,10 @@ class SqliteDatabase:
             self._wal = WalKeeper(self._connection, path=self.path)
             self._epoch = self._raise_epoch()
             payloads = PayloadTable(self._connection, limit=payload_bytes)
-            self._events = EventTable(self._connection, daemon=daemon, payloads=payloads)
+            self._text = TextIndex(self._connection)
+            self._events = EventTable(
+                self._connection, daemon=daemon, payloads=payloads, text=self._text
+            )
             self._marks = Marks(self._connection, limit=max_senders)
             self._losses = LossTable(self._connection)
             self._once = OnceOnly(
@@ -98,6 +103,8 @@ class SqliteDatabase:
                 events=self._events,
                 handlers=handlers_of(self._connection, events=self._events, clock=clock),
             )
+            last_seq = self._events.last_seq
+            self._transact(lambda: self._text.open(is_wanted=full_text, last_seq=last_seq))
         except BaseException as error:
             self._connection.close()
             self._lock.release()
@@ -188,6 +195,18 @@ class SqliteDatabase:
             raise storage_error(error, self.path) from error
         self._is_unsynced = False
 
+    @property
+    def has_chores(self) -> bool:
+        """Whether ``work_off`` has something to do."""
+        return self._text.has_work
+
+    def work_off(self, seconds: float) -> None:
+        """For about so long do some of what has time."""
+        try:
+            self._transact(lambda: self._text.work(seconds, self._events.last_seq))
+        except apsw.Error as error:
+            raise storage_error(error, self.path) from error
+
     def checkpoint(self) -> Wal:
         """Maintain the log; cheap unless it is due.  Call it after every ``apply``."""
         try:
@@ -225,6 +244,7 @@ class SqliteDatabase:
             execute("BEGIN IMMEDIATE")
             self._check_epoch()
             result = work()
+            self._text.flush(self._events.last_seq)
             self._marks.flush()
             execute("COMMIT")
         except BaseException:
@@ -249,6 +269,7 @@ class SqliteDatabase:
                 self._connection.execute("ROLLBACK")
             self._marks.load()
             self._events.load()
+            self._text.load()
         except apsw.Error as error:
             raise storage_error(error, self.path) from error
 

@@ -41,10 +41,13 @@ LEFT JOIN entities AS e ON e.id = wanted.id
 LEFT JOIN entity_tombstones AS t ON t.id = wanted.id
 """
 _INSERT: Final = """
-INSERT INTO entities (id, type, version, created_us, updated_us, properties)
-VALUES (?, ?, ?, ?, ?, ?)
+INSERT INTO entities (number, id, type, version, created_us, updated_us, properties)
+VALUES (?, ?, ?, ?, ?, ?, ?)
 """
 _UPDATE: Final = "UPDATE entities SET version = ?, updated_us = ?, properties = ? WHERE number = ?"
+_ADD: Final = """
+INSERT INTO properties (entity, name, type, kind, key, rest) VALUES (?, ?, ?, ?, ?, ?)
+"""
 _PUT: Final = """
 INSERT OR REPLACE INTO properties (entity, name, type, kind, key, rest) VALUES (?, ?, ?, ?, ?, ?)
 """
@@ -173,9 +176,9 @@ class EntityTables:
         version = found.version + 1
         execute = self._connection.execute
         execute("INSERT INTO entity_types (name) VALUES (?) ON CONFLICT DO NOTHING", (type,))
-        execute(_INSERT, (id, type, version, now_us, now_us, text))
-        number = self._connection.last_insert_rowid()
-        self._put(number, type, properties)
+        number = told.next_seq
+        execute(_INSERT, (number, id, type, version, now_us, now_us, text))
+        self._put(_ADD, number, type, properties)
         if found.version:
             execute("DELETE FROM entity_tombstones WHERE id = ?", (id,))
         told.tell(
@@ -202,7 +205,7 @@ class EntityTables:
         version = found.version + 1
         self._connection.execute(_UPDATE, (version, now_us, text, found.number))
         changes = {name: after[name] for name in names}
-        self._put(found.number, found.type, changes)
+        self._put(_PUT, found.number, found.type, changes)
         self._connection.executemany(
             "DELETE FROM properties WHERE entity = ? AND name = ?",
             [(found.number, name) for name in unset],
@@ -212,9 +215,9 @@ class EntityTables:
         found.version, found.updated_us = version, now_us
         return _outcome(found, text if is_returned else None)
 
-    def _put(self, number: int, type: str, properties: Properties) -> None:
+    def _put(self, sql: str, number: int, type: str, properties: Properties) -> None:
         self._connection.executemany(
-            _PUT,
+            sql,
             [(number, name, type, *comparable(value)) for name, value in properties.items()],
         )
 

@@ -17,6 +17,7 @@ from msgspec.structs import astuple
 from holdfast.storage.records import Event, RawEvent
 from holdfast.storage.sqlite_connection import REFUSALS
 from holdfast.storage.sqlite_payloads import PayloadTable
+from holdfast.storage.sqlite_text import TextIndex
 
 __all__ = ["LAST_SEQ", "EventTable", "Stored"]
 
@@ -50,10 +51,13 @@ class Stored(msgspec.Struct, frozen=True):
 class EventTable:
     """Appends within the caller's transaction; ``last_seq`` is ahead of the file until COMMIT."""
 
-    def __init__(self, connection: apsw.Connection, *, daemon: str, payloads: PayloadTable) -> None:
+    def __init__(
+        self, connection: apsw.Connection, *, daemon: str, payloads: PayloadTable, text: TextIndex
+    ) -> None:
         self._connection = connection
         self._daemon = daemon
         self._payloads = payloads
+        self._text = text
         self.last_seq = 0
         self.load()
 
@@ -95,6 +99,7 @@ class EventTable:
             execute("RELEASE frame")
             return None
         execute("RELEASE frame")
+        self._text.note(first, rows)
         self.last_seq += len(rows)
         return Stored(first, len(rows), payloads=apart)
 
@@ -129,6 +134,7 @@ class EventTable:
                 repeated.append((index, self._seq_of(source=row[2], key=row[9])))
                 continue
             self.last_seq += 1
+            self._text.note(self.last_seq, [row])
             if ref:
                 apart.append((index, ref))
         return Stored(first, self.last_seq + 1 - first, repeated, refused, apart)

@@ -34,11 +34,13 @@ MAX_EXPIRED: Final = 1_000  # items removed at once, so that nobody waits for it
 _TOLD: Final = 100  # ids of items named in one event
 
 _PUSH: Final = """
-INSERT INTO queues (namespace, key, length) VALUES (?, ?, 1)
+INSERT INTO queues (number, namespace, key, length) VALUES (?, ?, ?, 1)
 ON CONFLICT (namespace, key) DO UPDATE SET length = length + 1
 RETURNING number, length
 """
-_ITEM: Final = "INSERT INTO queue_items (queue, pushed_us, expires_us, value) VALUES (?, ?, ?, ?)"
+_ITEM: Final = """
+INSERT INTO queue_items (number, queue, pushed_us, expires_us, value) VALUES (?, ?, ?, ?, ?)
+"""
 _OVER: Final = """
 SELECT q.number, q.namespace, q.key, i.number
 FROM queue_items AS i JOIN queues AS q ON q.number = i.queue
@@ -70,10 +72,9 @@ class QueueTables:
         self._expire(told)
         now_us = told.now_us
         expires_us = None if change.ttl is None else now_us + max(1, round(change.ttl * 1e6))
-        execute = self._connection.execute
-        queue, size = cast("tuple[int, int]", execute(_PUSH, (namespace, key)).fetchone())
-        execute(_ITEM, (queue, now_us, expires_us, text))
-        id = self._connection.last_insert_rowid()
+        execute, id = self._connection.execute, told.next_seq
+        queue, size = cast("tuple[int, int]", execute(_PUSH, (id, namespace, key)).fetchone())
+        execute(_ITEM, (id, queue, now_us, expires_us, text))
         told.tell(
             "state:queue:pushed",
             namespace,

@@ -11,6 +11,7 @@ from holdfast.storage.sqlite_session_reader import SessionReading
 from holdfast.storage.sqlite_state_reader import StateReading
 from holdfast.storage.sqlite_stream_reader import StreamReading
 from holdfast.storage.sqlite_subscriber_reader import SubscriberReading
+from holdfast.storage.sqlite_text_reader import TextReading
 from holdfast.storage.sqlite_tree_reader import TreeReading
 
 __all__ = ["SqliteReader"]
@@ -20,6 +21,7 @@ class SqliteReader(
     SubscriberReading,
     TreeReading,
     CountReading,
+    TextReading,
     EventReading,
     PayloadReading,
     StreamReading,

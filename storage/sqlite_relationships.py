@@ -27,9 +27,6 @@ INSERT OR REPLACE INTO relationships
     (from_id, relation_type, to_id, version, created_us, updated_us, metadata)
 VALUES (?, ?, ?, ?, ?, ?, ?)
 """
-_COUNT: Final = """
-UPDATE meta SET value = value + 1 WHERE name = 'relationship_version' RETURNING value
-"""
 
 _Row = tuple[int, int, int, str]
 
@@ -55,7 +52,7 @@ class RelationshipTable:
             return Related(*row[:3], False, row[3])
         elif change.on_conflict == "merge":
             text = text_of_object(parsed_object(row[3], "metadata") | metadata)
-        version: int = self._connection.execute(_COUNT).get
+        version = told.next_seq
         now_us = told.now_us
         created_us = row[1] if row else now_us
         self._connection.execute(_PUT, (*which, version, created_us, now_us, text))

@@ -56,7 +56,7 @@ class StateTables:
         changes = command.changes
         if not 0 < len(changes) <= MAX_CHANGES:
             raise InvalidInputError(f"changes: {len(changes):,}; expected 1 to {MAX_CHANGES:,}")
-        told = StateEvents(self._clock.time_us())
+        told = StateEvents(self._clock.time_us(), first_seq=self._events.last_seq + 1)
         outcomes: list[ChangeOutcome] = []
         for index, change in enumerate(changes):
             try:
@@ -70,6 +70,8 @@ class StateTables:
         if stored.refused:
             index, reason = stored.refused[0]
             raise InvalidInputError(f"events[{index}]: {reason}")
+        # What was changed bears the numbers of these events.
+        assert stored.count == len(told.events)
         return StateChanged(stored.first_seq, stored.count, outcomes)
 
     def _make(self, change: Change, told: StateEvents) -> ChangeOutcome:  # one each

@@ -26,11 +26,18 @@ def json_text(text: str) -> msgspec.Raw:
 
 
 class StateEvents:
-    """The events of one transaction, and the time of its changes."""
+    """The events of one command, and the time of its changes; the first one's number will be
+    ``first_seq``."""
 
-    def __init__(self, now_us: int) -> None:
+    def __init__(self, now_us: int, *, first_seq: int) -> None:
         self.now_us: Final = now_us
+        self._first_seq = first_seq
         self.events: list[RawEvent] = []
+
+    @property
+    def next_seq(self) -> int:
+        """The number of the next event: an identity that is never given twice."""
+        return self._first_seq + len(self.events)
 
     def tell(self, type: str, subject: str, data: dict[str, object]) -> None:
         """One more."""

@@ -3,7 +3,7 @@
 Values, properties and metadata are JSON text (``holdfast.storage.jsontext``); times are integer
 microseconds since 1970.  The version of an entity counts its changes from 1, its deletion
 included, and goes on where it was when the id is created again; 0 means that there is none.
-The version of a relationship only grows.
+The version of a relationship, and the id of an item, is the number of the event that tells of it.
 """
 
 from __future__ import annotations

@@ -36,6 +36,7 @@ def environment_of(settings: Settings, *, data_dir: Path, run_dir: Path) -> Envi
         durability=settings.storage.durability,
         sync_interval=settings.storage.sync_interval,
         payload_bytes=settings.storage.payload_bytes,
+        full_text=settings.storage.full_text,
         log_level=settings.daemon.log_level,
         shutdown=settings.supervisors["root"].shutdown,
         log_dir=str(data_dir / settings.daemon.log_dir),

@@ -136,6 +136,7 @@ def _writer(start: ChildStart, mailbox: Callable[..., Mailbox], clock: Clock) ->
             daemon=environment.daemon,
             durability=environment.durability,
             payload_bytes=environment.payload_bytes,
+            full_text=environment.full_text,
             clock=clock,
         ),
         sync_interval=environment.sync_interval,

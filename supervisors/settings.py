@@ -88,6 +88,7 @@ class StorageSettings(msgspec.Struct, frozen=True, kw_only=True):
     """``[storage]``; ``path`` is relative to ``data_dir``.
 
     ``payload_bytes`` of JSON text: more of it in an event is stored apart; 0 is never.
+    ``full_text``: an index of the words in the data of events.
     """
 
     backend: Annotated[
@@ -97,6 +98,7 @@ class StorageSettings(msgspec.Struct, frozen=True, kw_only=True):
     durability: Durability = "committed"
     sync_interval: Period = 1.0
     payload_bytes: Count = 8_192
+    full_text: Flag = False
 
 
 class SupervisorSettings(msgspec.Struct, frozen=True, kw_only=True):

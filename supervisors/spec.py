@@ -69,6 +69,7 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
     durability: Durability = "committed"
     sync_interval: float = 1.0
     payload_bytes: int = 8_192
+    full_text: bool = False
     log_level: LogLevel = "INFO"
     shutdown: Shutdown | Literal["children"] = "children"  # what the stop of the root may take
     log_dir: str = ""

@@ -43,6 +43,7 @@ __all__ = [
     "ReadStream",
     "Reply",
     "Request",
+    "SearchText",
     "StreamIs",
     "SubscribersAre",
     "decode_reply",
@@ -100,6 +101,19 @@ class FindBelow(msgspec.Struct, frozen=True, array_like=True, tag="find_below"):
     roots: list[str]
     after: int = 0
     limit: int = 100
+
+
+class SearchText(msgspec.Struct, frozen=True, array_like=True, tag="search_text"):
+    """The newest ``limit`` events that match and whose data has the text in it.  Reply: Found.
+
+    ``text`` as FTS5 reads it.  Refused while older events are not indexed, unless ``partial``.
+    """
+
+    text: str
+    filter: EventFilter
+    limit: int = 100
+    reverse: bool = True
+    partial: bool = False
 
 
 class CountGroups(msgspec.Struct, frozen=True, array_like=True, tag="count_groups"):
@@ -238,6 +252,7 @@ Request = (
     | FindAround
     | FindBelow
     | CountGroups
+    | SearchText
     | GetPayloads
     | ReadStream
     | ListDeadLetters

@@ -29,6 +29,7 @@ _COMMANDS: Final = {
     "restart": "holdfast.cli.children:restart",
     "sessions": "holdfast.cli.sessions:sessions",
     "start": "holdfast.cli.start:start",
+    "state": "holdfast.cli.state:state",
     "status": "holdfast.cli.status:status",
     "stop": "holdfast.cli.stop:stop",
     "tracker": "holdfast.cli.tracker:tracker",

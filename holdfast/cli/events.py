@@ -16,12 +16,14 @@ from holdfast.cli.appending import append
 from holdfast.cli.daemon import connected
 from holdfast.cli.event_counts import stats
 from holdfast.cli.event_lines import print_event
+from holdfast.cli.event_search import search
 from holdfast.cli.event_trees import chain, tree
 from holdfast.cli.export_formats import FORMATS, Format, formatted
 from holdfast.cli.filters import Filters, filter_options, pages
 from holdfast.cli.importing import import_
 from holdfast.cli.options import json_option, run_dir_option
 from holdfast.cli.output import Failure, flush, write_line
+from holdfast.cli.subscribers import subscribers, unsubscribe
 
 if TYPE_CHECKING:
     from holdfast.actors.hub import Event, Hub
@@ -31,10 +33,10 @@ __all__ = ["events"]
 
 @click.group()
 def events() -> None:
-    """Read, follow, import and export events."""
+    """Read, follow, import and export events; who subscribes to them."""
 
 
-for command in (import_, append, chain, tree, stats):
+for command in (import_, append, chain, tree, stats, search, subscribers, unsubscribe):
     events.add_command(command)
 
 
@@ -51,7 +53,7 @@ def tail(follow: bool, count: int, run_dir: Path, as_json: bool) -> None:
             print_event(event, as_json)
         if follow:
             flush()
-            for event in hub.events.follow(after=newest[0].seq if newest else 0):
+            for event in hub.events.subscribe(start=newest[0].seq if newest else "first"):
                 print_event(event, as_json)
                 flush()
 

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tests.holdfast.conftest import daemon
+from tests.holdfast.conftest import daemon, run
 
-__all__ = ["daemon"]
+__all__ = ["daemon", "run"]
