@@ -18,12 +18,13 @@ from holdfast.actors.mailbox import Mailbox
 from holdfast.actors.messages import barrier
 from holdfast.actors.messages.checkpoints import Created, Participant, Reason, Restored
 from holdfast.actors.plain import of_barrier
-from holdfast.errors import ActorGone, HoldfastError
+from holdfast.errors import ActorGone, HoldfastError, StorageError
 from holdfast.storage import parts as parting
 from holdfast.storage.checkpoint_records import (
     DAEMON,
     CheckpointStored,
     Part,
+    PartsStored,
     PruneCheckpoints,
     StoreCheckpoint,
     StoreParts,
@@ -140,12 +141,14 @@ class Barriers:
             if self._keep:
                 prune = PruneCheckpoints(None, DAEMON, self._keep)
                 self._mailbox.link("writer").ask(prune, context=None)
-        elif isinstance(outcome, HoldfastError):
+        elif isinstance(outcome, PartsStored):
+            self._send(context)
+        else:
+            if not isinstance(outcome, HoldfastError):  # another life has this thread by now
+                outcome = StorageError(f"the writer answered {outcome!r}")
             logger.warning("a checkpoint of the daemon is not kept: {}", outcome)
             if round.delivery is not None:
                 round.delivery.set_exception((type(outcome), outcome, None))
-        else:
-            self._send(context)
 
     def _ask(
         self,

@@ -15,7 +15,7 @@ from loguru import logger
 
 from holdfast.actors.barriers import Answer, Barriers, Committing
 from holdfast.actors.checkpoint_answers import Question, answer
-from holdfast.actors.daemon_checkpoint import Opened, opened
+from holdfast.actors.daemon_checkpoint import Opened, newest_part, opened
 from holdfast.actors.delivery import Delivery, Departed, Joined
 from holdfast.actors.host import LATER
 from holdfast.actors.mailbox_link import Answered
@@ -23,7 +23,7 @@ from holdfast.actors.messages import checkpoints
 from holdfast.actors.messages.checkpoints import Participant
 from holdfast.actors.writer_backed import Greeting, WriterBackedActor
 from holdfast.errors import InvalidInputError
-from holdfast.storage.checkpoint_records import DAEMON, EnrolParticipant, ParticipantEnrolled
+from holdfast.storage.checkpoint_records import EnrolParticipant, ParticipantEnrolled
 from holdfast.storage.ports import Reader
 
 __all__ = ["CheckpointsActor"]
@@ -85,7 +85,7 @@ class CheckpointsActor(WriterBackedActor):
             case checkpoints.Restore():
                 return self._restore(message)
             case checkpoints.GetPart(participant=participant):
-                return self._part(participant)
+                return newest_part(self.reader, participant)
             case checkpoints.Enrol(name=name):
                 self._enrol(name, is_in=True, delivery=self.delivery)
                 return LATER
@@ -147,16 +147,6 @@ class CheckpointsActor(WriterBackedActor):
             )
         self._barriers.restore(self.delivery, found, names)
         return LATER
-
-    def _part(self, participant: str) -> checkpoints.PartIs:
-        if self.reader is None or self.reader.checkpoint(DAEMON) is None:
-            return checkpoints.PartIs(0)
-        found = opened(self.reader)
-        if participant not in found.texts:
-            return checkpoints.PartIs(0)
-        (entry,) = [each for each in found.manifest.participants if each.name == participant]
-        text = found.texts[participant]
-        return checkpoints.PartIs(found.id, found.created_us, text, entry.count, entry.mark)
 
 
 def _plan(found: Opened, names: Sequence[str], present: set[str]) -> list[Participant]:

@@ -10,18 +10,20 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 import msgspec
+from loguru import logger
 
-from holdfast.actors.messages.checkpoints import Participant
+from holdfast.actors.messages.checkpoints import Participant, PartIs
 from holdfast.errors import InvalidInputError, StorageError
 from holdfast.storage import parts as parting
 from holdfast.storage.checkpoint_records import DAEMON
 from holdfast.storage.ports import Reader
 from holdfast.storage.sqlite_parts import names_in
 
-__all__ = ["Manifest", "Opened", "laid_out", "opened"]
+__all__ = ["Manifest", "Opened", "laid_out", "newest_part", "opened"]
 
 MANIFEST: Final = "$manifest"  # no actor is called so
 ALL: Final = 2**62  # bytes
+LOOKED_AT: Final = 10  # checkpoints that may lack a part
 
 
 class Manifest(msgspec.Struct, frozen=True):
@@ -83,6 +85,22 @@ def opened(reader: Reader | None, id: int = 0) -> Opened:
         ) from error
     _check_marks(found.id, manifest.participants, reader.last_seq())
     return Opened(found.id, found.created_us, manifest, texts)
+
+
+def newest_part(reader: Reader | None, participant: str) -> PartIs:
+    """Of the newest checkpoint that has one of ``participant`` and can be read."""
+    infos = [] if reader is None else reader.checkpoint_infos(DAEMON, LOOKED_AT)
+    for info in infos:
+        try:
+            found = opened(reader, info.id)
+        except (StorageError, InvalidInputError) as error:  # damaged, or pruned meanwhile
+            logger.warning("looking for the part of {} further back: {}", participant, error)
+            continue
+        for each in found.manifest.participants:
+            if each.name == participant and participant in found.texts:
+                text = found.texts[participant]
+                return PartIs(found.id, found.created_us, text, each.count, each.mark)
+    return PartIs(0)
 
 
 def _check_marks(id: int, participants: Iterable[Participant], last_seq: int) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from holdfast.actors import (
     checkpoint_calls,
     checkpoint_keeping,
+    daemon_checkpoint_calls,
     file_calls,
     load_calls,
     session_calls,
@@ -90,6 +91,9 @@ class HubCheckpoints(Blocking):
     pin = blocking(checkpoint_keeping.pin_checkpoint)
     unpin = blocking(checkpoint_keeping.unpin_checkpoint)
     prune = blocking(checkpoint_keeping.prune_checkpoints)
+    create_daemon = blocking(daemon_checkpoint_calls.create_daemon_checkpoint)
+    list_daemon = blocking(daemon_checkpoint_calls.list_daemon_checkpoints)
+    restore_daemon = blocking(daemon_checkpoint_calls.restore_daemon_checkpoint)
 
 
 class HubSupervision(Blocking):

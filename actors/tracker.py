@@ -18,12 +18,13 @@ from holdfast.actors.delivery import Delivery
 from holdfast.actors.host import LATER, HostedActor
 from holdfast.actors.in_flight import InFlight
 from holdfast.actors.mailbox_link import Answered
-from holdfast.actors.messages import barrier, checkpoints, tracker
+from holdfast.actors.messages import barrier, tracker
 from holdfast.actors.messages.tracker import RateLimit, Tracked
 from holdfast.actors.notices import Notices
 from holdfast.actors.owners import Owners, Watching
 from holdfast.actors.rate_limits import RateLimits
 from holdfast.actors.request_checks import MAX_NAME, check_name, check_retry, check_text
+from holdfast.actors.resuming import Resuming
 from holdfast.actors.session_cache import SteadyClock
 from holdfast.actors.tracker_part import collected, opened
 from holdfast.clock import Clock
@@ -48,10 +49,6 @@ class TrackerLimits(msgspec.Struct, frozen=True, kw_only=True):
     max_limiters: int
     max_waiting: int
     limits: dict[str, RateLimit]
-
-
-class _Recall(msgspec.Struct, frozen=True):
-    """The context of a question: what does the newest daemon checkpoint have of this actor?"""
 
 
 class _Due(msgspec.Struct, frozen=True):
@@ -87,14 +84,14 @@ class TrackerActor(HostedActor):
         self._takers: deque[_Taker] = deque()
         self._owners = Owners(self.mailbox)
         self._notices = Notices(self.mailbox)
+        self._resuming = Resuming(self.mailbox)
         # A heap: for when there are timers, in microseconds.  None is cancelled, since a cancelled
         # one stays in the mailbox until it would have been due.
         self._armed: list[int] = []
 
     def on_start(self) -> None:
         """Ask for what the newest daemon checkpoint has; ready before that is answered."""
-        part = checkpoints.GetPart(self.mailbox.name)
-        self.mailbox.link("checkpoints").ask(part, context=_Recall())
+        self._resuming.begin()
 
     def on_receive(self, message: Any) -> Any:
         """Requests of programs, timers, and what supervisors answer."""
@@ -129,13 +126,15 @@ class TrackerActor(HostedActor):
             case tracker.Stats():
                 return self._stats(now)
             case barrier.Collect():
+                if not self._resuming.is_over:
+                    return self._resuming.hold(self._delivery)
                 return collected(self._in_flight, self._rates, now)
             case barrier.Restore():
                 return self._restored(message.checkpoint, message.state, now)
             case _Due():
                 heapq.heappop(self._armed)
                 self._advance(now)
-            case Answered(context=_Recall(), outcome=outcome):
+            case Answered(context=Resuming(), outcome=outcome):
                 self._recalled(outcome, now)
             case Answered(context=Watching() as watching, outcome=outcome):
                 self._owner_answered(watching, outcome, now)
@@ -340,6 +339,7 @@ class TrackerActor(HostedActor):
                 self._restored(str(outcome.id), outcome.state, now)
         except HoldfastError as error:
             logger.warning("nothing is taken over from the newest daemon checkpoint: {}", error)
+        self._resuming.release(collected(self._in_flight, self._rates, now))
 
     def _restored(self, checkpoint: str, state: str, now: int) -> barrier.Restored:
         held = opened(state)

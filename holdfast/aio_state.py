@@ -8,6 +8,7 @@ from __future__ import annotations
 from holdfast.actors import (
     checkpoint_calls,
     checkpoint_keeping,
+    daemon_checkpoint_calls,
     file_calls,
     load_calls,
     session_calls,
@@ -87,6 +88,9 @@ class Checkpoints(Awaited):
     pin = awaited(checkpoint_keeping.pin_checkpoint)
     unpin = awaited(checkpoint_keeping.unpin_checkpoint)
     prune = awaited(checkpoint_keeping.prune_checkpoints)
+    create_daemon = awaited(daemon_checkpoint_calls.create_daemon_checkpoint)
+    list_daemon = awaited(daemon_checkpoint_calls.list_daemon_checkpoints)
+    restore_daemon = awaited(daemon_checkpoint_calls.restore_daemon_checkpoint)
 
 
 class Supervision(Awaited):

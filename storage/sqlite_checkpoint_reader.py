@@ -6,8 +6,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final, cast
 
-import msgspec
-
 from holdfast.storage.checkpoint_records import Checkpoint, Info, Owner, Part
 from holdfast.storage.sqlite_checkpoints import decode_pieces
 from holdfast.storage.sqlite_reading import Reading, check_limit
@@ -16,12 +14,11 @@ from holdfast.storage.sqlite_threads import owner_in
 __all__ = ["CheckpointReading"]
 
 _PINS: Final = (
-    "(SELECT json_group_array(name ORDER BY name) FROM checkpoint_pins AS pin"
+    "(SELECT group_concat(name, char(0)) FROM checkpoint_pins AS pin"  # no name has a NUL
     " WHERE pin.agent = each.agent AND pin.id = each.id)"
 )
 _INFO: Final = f"agent, id, created_us, size, parent_agent, parent_id, {_PINS}"
-_InfoRow = tuple[str, int, int, int, str | None, int | None, str]
-_decode_names: Final = msgspec.json.Decoder(list[str]).decode
+_InfoRow = tuple[str, int, int, int, str | None, int | None, str | None]
 _NEVER: Final = 2**62  # an id that no checkpoint has
 
 
@@ -154,5 +151,5 @@ def _parent(agent: str | None, id: int | None) -> tuple[str, int] | None:
     return None if agent is None or id is None else (agent, id)
 
 
-def _names(pins: str) -> list[str]:
-    return _decode_names(pins) if pins != "[]" else []
+def _names(pins: str | None) -> list[str]:
+    return [] if pins is None else sorted(pins.split("\0"))

@@ -129,7 +129,7 @@ class Restore(msgspec.Struct, frozen=True, array_like=True, tag="restore_daemon"
 
 
 class GetPart(msgspec.Struct, frozen=True, array_like=True, tag="get_part"):
-    """What the newest checkpoint of the daemon has of one participant.  Reply: PartIs."""
+    """The part of one participant in the newest checkpoint that has it.  Reply: PartIs."""
 
     participant: str
 

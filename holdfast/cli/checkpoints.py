@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import Final
 
 import click
 import msgspec
@@ -17,13 +17,7 @@ from holdfast.cli.options import ask_timeout, json_option, run_dir_option
 from holdfast.cli.output import Failure, moment, printable, write_line
 from holdfast.storage.checkpoint_records import DAEMON
 
-if TYPE_CHECKING:
-    from holdfast.actors.calls import Steps
-    from holdfast.actors.hub import Hub
-
 __all__ = ["checkpoints"]
-
-T = TypeVar("T")
 
 ROUND: Final = 60.0  # seconds for a round through the participants; each has its own limit
 
@@ -42,8 +36,7 @@ def checkpoints() -> None:
 def create(run_dir: Path, as_json: bool) -> None:
     """Make a checkpoint of the daemon: ask every participant for its part, keep them together."""
     with connected(run_dir) as hub:
-        reply = hub.ask("checkpoints", vocabulary.Create(), timeout=ROUND)
-    made = msgspec.convert(reply, vocabulary.Created)
+        made = hub.checkpoints.create_daemon(timeout=ROUND)
     _tell_round(as_json, {"id": made.id}, f"checkpoint {made.id}", made.participants)
 
 
@@ -55,7 +48,7 @@ def create(run_dir: Path, as_json: bool) -> None:
 def list_(thread: str | None, limit: int, run_dir: Path, as_json: bool) -> None:
     """Print the newest checkpoints, the newest first."""
     with connected(run_dir) as hub:
-        found = _run(hub, checkpoint_keeping.list_infos(thread or DAEMON, limit))
+        found = hub.checkpoints.infos(thread or DAEMON, limit, timeout=ask_timeout)
     for info in found:
         _tell_info(as_json, info)
 
@@ -79,7 +72,7 @@ def threads(run_dir: Path, as_json: bool) -> None:
 def show(id: int | None, thread: str | None, run_dir: Path, as_json: bool) -> None:
     """Print one checkpoint with its state, the newest by default."""
     with connected(run_dir) as hub:
-        found = _run(hub, checkpoint_calls.get_checkpoint(thread or DAEMON, id))
+        found = hub.checkpoints.get(thread or DAEMON, id)
     if found is None:
         raise Failure(f"no checkpoint {id or ''} of {thread or 'the daemon'}: list what there is")
     text = checkpoint_calls.to_json(found)
@@ -99,9 +92,7 @@ def restore(id: int, dry_run: bool, only: tuple[str, ...], run_dir: Path, as_jso
     holds.
     """
     with connected(run_dir) as hub:
-        message = vocabulary.Restore(id, dry_run, list(only))
-        reply = hub._runner.run(_ask_once(message))
-    done = msgspec.convert(reply, vocabulary.Restored)
+        done = hub.checkpoints.restore_daemon(id, dry_run=dry_run, only=only, timeout=ROUND)
     head = f"checkpoint {id} would be restored" if dry_run else f"checkpoint {id} restored"
     _tell_round(as_json, {"id": id, "dry_run": dry_run}, head, done.participants)
 
@@ -189,18 +180,6 @@ def fork(id: int, new_thread: str, thread: str, run_dir: Path, as_json: bool) ->
         made = hub.checkpoints.fork(thread, id, new_thread, timeout=ask_timeout)
     done = {"thread": new_thread, "id": made}
     _tell(as_json, done, f"{new_thread} begins with {thread}'s checkpoint {id}")
-
-
-def _ask_once(message: vocabulary.Restore) -> Steps[object]:
-    """Not again after a death of the actor: parts may have been given back."""
-    from holdfast.actors.calls import Ask
-
-    reply = yield Ask("checkpoints", message, ROUND, idempotent=False)
-    return msgspec.to_builtins(reply)
-
-
-def _run(hub: Hub, steps: Steps[T]) -> T:
-    return hub._runner.run(steps)
 
 
 def _shown(thread: str) -> str:

@@ -15,7 +15,7 @@ import apsw
 import msgspec
 import pytest
 
-from holdfast.actors.messages import checkpoints
+from holdfast.actors.messages import barrier, checkpoints
 from holdfast.actors.messages.checkpoints import Created, PartIs, Restored
 from holdfast.errors import HoldfastError, InvalidInputError, StorageError
 from holdfast.testing import Daemon as Kit
@@ -46,13 +46,11 @@ def hold(daemon: Kit, held: Any) -> None:
 
 
 def create(daemon: Kit) -> Created:
-    reply = daemon.hub.ask("checkpoints", checkpoints.Create(), timeout=TIMEOUT)
-    return msgspec.convert(reply, Created)
+    return daemon.hub.checkpoints.create_daemon(timeout=TIMEOUT)
 
 
 def restore(daemon: Kit, id: int, *, dry_run: bool = False, only: tuple[str, ...] = ()) -> Restored:
-    message = checkpoints.Restore(id, dry_run, list(only))
-    return msgspec.convert(daemon.hub.ask("checkpoints", message, timeout=TIMEOUT), Restored)
+    return daemon.hub.checkpoints.restore_daemon(id, dry_run=dry_run, only=only, timeout=TIMEOUT)
 
 
 def held_by(daemon: Kit) -> dict[str, Any]:
@@ -149,6 +147,50 @@ def test_one_is_made_before_the_daemon_stops(tmp_path: Path) -> None:
         ask = checkpoints.GetPart("k2")
         part = msgspec.convert(daemon.hub.ask("checkpoints", ask, timeout=TIMEOUT), PartIs)
         assert (part.id, json.loads(part.state), part.count) == (1, ["k2", "at the end"], 1)
+
+
+def test_requests_in_flight_are_handed_back_after_a_stop_and_after_a_death(tmp_path: Path) -> None:
+    with Kit(tmp_path, config_with("", ()), profile={}) as daemon:
+        daemon.hub.tracker.begin("r1", "llm", {"prompt": "hi"})
+        daemon.restart()
+        (found,) = daemon.until(daemon.hub.tracker.interrupted)
+        assert (found.id, found.payload) == ("r1", {"prompt": "hi"})
+        daemon.hub.tracker.cancel("r1")
+        daemon.hub.tracker.begin("r2", "llm", {})
+        create(daemon)
+        daemon.kill("tracker")
+        (found,) = daemon.until(daemon.hub.tracker.interrupted)
+        assert found.id == "r2"
+        daemon.kill("root")
+        daemon.restart()
+        (found,) = daemon.until(daemon.hub.tracker.interrupted)
+        assert found.id == "r2"
+
+
+def test_a_tracker_that_has_not_resumed_does_not_say_that_it_holds_nothing(tmp_path: Path) -> None:
+    with Kit(tmp_path, config_with("", ()), profile={}) as daemon:
+        daemon.hub.tracker.begin("r1", "llm", {})
+        create(daemon)
+        with daemon.paused("checkpoints"):
+            pid = daemon.kill("tracker")
+            daemon.wait_until_running("tracker", after=pid)
+            asked = daemon.ref("tracker").ask(barrier.Collect("x"), block=False, timeout=TIMEOUT)
+        collected = asked.get(timeout=TIMEOUT)
+        assert isinstance(collected, barrier.Collected)
+        assert collected.count == 1
+
+
+def test_sessions_are_restored_with_the_daemon(tmp_path: Path) -> None:
+    with Kit(tmp_path, config_with("", ()), profile={}) as daemon:
+        daemon.hub.sessions.put("s1", {"user": "ana"})
+        made = create(daemon)
+        names = [each.name for each in made.participants if not each.error]
+        assert names == ["sessions", "tracker"]
+        daemon.hub.sessions.delete("s1")
+        restore(daemon, made.id, only=("sessions",))
+        found = daemon.hub.sessions.get("s1")
+        assert found is not None
+        assert found.data == {"user": "ana"}
 
 
 def test_the_stop_goes_on_without_a_checkpoint_and_says_so(tmp_path: Path) -> None:

@@ -45,6 +45,13 @@ def test_a_state_comes_back_exactly(state: object) -> None:
     assert repr(back) == repr(state)  # tells True from 1, -0.0 from 0.0
 
 
+def test_a_short_rest_begins_with_a_character() -> None:
+    for shift in ("", "x"):
+        state = {"text": shift + "ä" * 8_200}  # two pieces and 18 bytes
+        assert parts.lay_out(state).pieces[0].tail.strip('"')
+        assert restored(state) == state
+
+
 @pytest.mark.parametrize("characters", [8_191, 8_192, 70_000, 600_000])
 def test_a_piece_never_ends_inside_a_character(characters: int) -> None:
     for shift in range(4):
