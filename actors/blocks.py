@@ -82,7 +82,7 @@ class Block:
         return decode_bodies(self.raw)
 
     def mentions(self) -> list[Mentioned]:
-        """What a filter looks at, of each event; kept, at some 100 bytes an event."""
+        """What a filter looks at, of each event; kept, at some 120 bytes an event."""
         if self._mentions is None:
             # Names repeat: one copy of each, not one for every event.
             one: dict[str | None, str | None] = {}

@@ -19,6 +19,7 @@ __all__ = ["delete_cached", "get_cached", "load_cached", "load_session", "put_ca
 Loader = Callable[[], Any] | Callable[[], Awaitable[Any]]
 
 RENEWALS: Final = 4  # signs of life within a lease
+PUTTING: Final = 1.0  # seconds at the least to put what is made: it is of use, also if it is late
 
 
 def load_session(
@@ -43,7 +44,7 @@ def load_session(
         reply = yield Ask("sessions", sessions.Load(id, rest), rest)
         if isinstance(reply, sessions.LoadIsYours):
             data = yield _work(loader, reply)
-            rest = yield from _rest(deadline, f"session {id!r}")
+            rest = max(PUTTING, deadline - (yield Now()))
             put = sessions.Put(id, data, ttl, max_age, None, "committed", owner, reply.ticket)
             yield Command("sessions", put, rest)
             reply = yield Ask("sessions", sessions.Get(id), rest)

@@ -16,17 +16,18 @@ from loguru import logger
 
 from holdfast.actors.delivery import Delivery
 from holdfast.actors.host import LATER, HostedActor
-from holdfast.actors.in_flight import HeldRequest, InFlight
+from holdfast.actors.in_flight import InFlight
 from holdfast.actors.mailbox_link import Answered
-from holdfast.actors.messages import barrier, tracker
+from holdfast.actors.messages import barrier, checkpoints, tracker
 from holdfast.actors.messages.tracker import RateLimit, Tracked
 from holdfast.actors.notices import Notices
 from holdfast.actors.owners import Owners, Watching
-from holdfast.actors.rate_limits import HeldLimiter, RateLimits
+from holdfast.actors.rate_limits import RateLimits
 from holdfast.actors.request_checks import MAX_NAME, check_name, check_retry, check_text
 from holdfast.actors.session_cache import SteadyClock
+from holdfast.actors.tracker_part import collected, opened
 from holdfast.clock import Clock
-from holdfast.errors import CapacityError, InvalidInputError
+from holdfast.errors import CapacityError, HoldfastError, InvalidInputError
 
 __all__ = ["TrackerActor", "TrackerLimits"]
 
@@ -35,8 +36,6 @@ MAX_LIMITERS: Final = 10_000  # limiters in one reply
 REPLY_BYTES: Final = 4 * 1024 * 1024
 SOON: Final = 0.001  # seconds: timers are not set closer together
 TOLD_IDS: Final = 100  # ids in one notice
-
-_encode: Final = msgspec.json.Encoder().encode
 
 
 class TrackerLimits(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,14 +50,8 @@ class TrackerLimits(msgspec.Struct, frozen=True, kw_only=True):
     limits: dict[str, RateLimit]
 
 
-class Held(msgspec.Struct, frozen=True):
-    """What a daemon checkpoint keeps of the tracker, as JSON."""
-
-    requests: list[HeldRequest]
-    limiters: list[HeldLimiter]
-
-
-_open: Final = msgspec.json.Decoder(Held).decode
+class _Recall(msgspec.Struct, frozen=True):
+    """The context of a question: what does the newest daemon checkpoint have of this actor?"""
 
 
 class _Due(msgspec.Struct, frozen=True):
@@ -98,6 +91,11 @@ class TrackerActor(HostedActor):
         # one stays in the mailbox until it would have been due.
         self._armed: list[int] = []
 
+    def on_start(self) -> None:
+        """Ask for what the newest daemon checkpoint has; ready before that is answered."""
+        part = checkpoints.GetPart(self.mailbox.name)
+        self.mailbox.link("checkpoints").ask(part, context=_Recall())
+
     def on_receive(self, message: Any) -> Any:
         """Requests of programs, timers, and what supervisors answer."""
         try:
@@ -131,12 +129,14 @@ class TrackerActor(HostedActor):
             case tracker.Stats():
                 return self._stats(now)
             case barrier.Collect():
-                return self._collected(now)
+                return collected(self._in_flight, self._rates, now)
             case barrier.Restore():
-                return self._restored(message, now)
+                return self._restored(message.checkpoint, message.state, now)
             case _Due():
                 heapq.heappop(self._armed)
                 self._advance(now)
+            case Answered(context=_Recall(), outcome=outcome):
+                self._recalled(outcome, now)
             case Answered(context=Watching() as watching, outcome=outcome):
                 self._owner_answered(watching, outcome, now)
             case _:
@@ -331,22 +331,23 @@ class TrackerActor(HostedActor):
 
     # -- daemon checkpoints -------------------------------------------------------------------
 
-    def _collected(self, now: int) -> barrier.Collected:
-        held = Held(self._in_flight.held(), self._rates.held(now * 1000))
-        return barrier.Collected(_encode(held).decode(), len(held.requests))
-
-    def _restored(self, restore: barrier.Restore, now: int) -> barrier.Restored:
+    def _recalled(self, outcome: Any, now: int) -> None:
+        """A part that cannot be had is no reason not to work."""
         try:
-            held = _open(restore.state)
-            for one in held.requests:
-                one.opened()
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            raise InvalidInputError(f"state: no state of a tracker: {error}") from error
-        reason = f"restored from checkpoint {restore.checkpoint}"
+            if isinstance(outcome, HoldfastError):
+                raise outcome
+            if outcome.id:
+                self._restored(str(outcome.id), outcome.state, now)
+        except HoldfastError as error:
+            logger.warning("nothing is taken over from the newest daemon checkpoint: {}", error)
+
+    def _restored(self, checkpoint: str, state: str, now: int) -> barrier.Restored:
+        held = opened(state)
+        reason = f"restored from checkpoint {checkpoint}"
         count, skipped = self._in_flight.hold(held.requests, reason, now)
         self._rates.hold(held.limiters, now * 1000)
         if count:
-            data: dict[str, object] = {"checkpoint": restore.checkpoint, "count": count}
+            data: dict[str, object] = {"checkpoint": checkpoint, "count": count}
             ids: list[object] = [one.request.id for one in held.requests[:TOLD_IDS]]
             self._notices.emit("tracker:interrupted", data | {"reason": "restored", "ids": ids})
         self._serve_takers(now)

@@ -7,6 +7,7 @@ came within the last second.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import islice
 from typing import Final
 
 import msgspec
@@ -98,7 +99,7 @@ class Unwritten:
     @property
     def is_large(self) -> bool:
         """So much waits that it should not."""
-        return self._added > LARGE
+        return self._added > LARGE or len(self._waiting) >= BATCH
 
     def get(self, id: str) -> Session | None:
         """The newest state of a session that is in here; None: it has ended."""
@@ -120,14 +121,14 @@ class Unwritten:
         """What goes next; oldest changes first."""
         batch: Batch = {}
         size = 0
-        while self._waiting and len(batch) < BATCH and size < BATCH_BYTES:
-            id = next(iter(self._waiting))
-            if id in batch:  # the rest of it
-                break
+        # A snapshot: to look for the first of a dict again and again passes all that were taken.
+        for id in list(islice(self._waiting, BATCH)):
             batch[id], rest = self._waiting.pop(id).split()
             size += batch[id].size
             if rest is not None:
                 self._waiting = {id: rest} | self._waiting
+            if size >= BATCH_BYTES or rest is not None:
+                break
         if not self._waiting:
             self._added, self.has_ends = 0, False
         self._sent.update(batch)

@@ -84,9 +84,9 @@ class WriterActor(HostedActor):
     def on_start(self) -> None:
         """Open, which raises the epoch: no earlier writer can commit any more."""
         self._database = self._open_database()
+        self._chores_later()
         self._expiry = Expiry(after=self.mailbox.after, clock=self._clock)
         self._expiry.look_in(0.0)
-        self._chores_later()
 
     def on_stop(self) -> None:
         """Leave one file that needs no recovery."""
@@ -107,11 +107,11 @@ class WriterActor(HostedActor):
             case _SyncDue():
                 self._sync_is_due = False
                 self._sync()
+            case _ChoreDue():
+                self._do_chores()
             case ItemsDue():
                 if self._expiry.is_due(message):
                     self._expire()
-            case _ChoreDue():
-                self._do_chores()
             case Answered(context=_Announced(last_seq=last_seq)):
                 self._is_announcing = False
                 if last_seq < self._own_seq:

@@ -1,7 +1,7 @@
 """Subscribers, many to a process: ``python -m benchmarks.subscribing FD RUN_DIR NAME FIRST LAST``.
 
 Driven by ``subscribers``: they subscribe on request, each to a session of its own, and one of
-each process to everything if NAME is "all"; then they say what came.
+each process to the events of all these sessions if NAME is "all"; then they say what came.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import holdfast
 from benchmarks.driven import serve, taken_over
+from benchmarks.material import TYPE
 from holdfast import aio
 
 __all__ = ["END", "SESSIONS", "main"]
@@ -58,7 +59,8 @@ class Subscribers:
         if self._hub is None:
             self._hub = await aio.connect(self._run_dir)
         for session in self._sessions:
-            subscription = await self._hub.events.subscribe(session=session)
+            types = (TYPE, END) if session is None else ()
+            subscription = await self._hub.events.subscribe(types=types, session=session)
             self._tasks.append(asyncio.ensure_future(_read(subscription)))
 
     async def _collect(self) -> list[tuple[list[int], array[int]]]:

@@ -17,12 +17,13 @@ __all__ = [
 ]
 
 
-class Session(msgspec.Struct, frozen=True, array_like=True):
+class Session(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What an agent knows of one conversation; ``ttl`` and ``max_age`` in seconds.
 
     ``(id, created_us)`` names it among all that ever had the id.  ``holders`` is a JSON object:
     who has it in use, and until when (microseconds).  ``items`` is the number of its newest item,
-    ``item_bytes`` what its items take together.
+    ``item_bytes`` what its items take together.  The garbage collector need not look at it: a
+    hundred thousand of them would hold the actor up.
     """
 
     id: str

@@ -94,7 +94,7 @@ class Rig:
 
     def command(self, message: Any, *, context: object) -> None:
         self.commands += 1
-        origin = Origin("sessions", str(self.life), "writer", self.commands)
+        origin = Origin("sessions", str(self.life), "writer", self.commands, 0, True)
         self.outbox.append((type(message)(**_fields(message) | {"origin": origin}), context))
 
     # -- the test -----------------------------------------------------------------------------

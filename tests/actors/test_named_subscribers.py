@@ -185,6 +185,7 @@ def test_no_more_is_out_than_was_allowed(daemon: Daemon) -> None:
         next(subscription)
     assert (caught.value.name, caught.value.in_flight) == ("full", 3)
     subscription.ack(out[1])
+    assert status_of(daemon, "full").acked == out[1].seq
     assert [next(subscription).data for _ in range(2)] == [3, 4]
 
 

@@ -11,9 +11,16 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    rule,
+    run_state_machine_as_test,
+)
 
 from holdfast.actors.messages import sessions
 from holdfast.errors import Conflict, NoSessionError, OwnedError
@@ -284,10 +291,20 @@ class Sessions(RuleBasedStateMachine):
         assert self.now() <= self.excused or late <= {version for _, version, _ in ends}
 
 
-Sessions.TestCase.settings = settings(
-    max_examples=12,
-    stateful_step_count=25,
-    deadline=None,
-    suppress_health_check=[HealthCheck.too_slow],
-)
-TestSessions = Sessions.TestCase
+def bounds(examples: int, steps: int) -> settings:
+    slow = [HealthCheck.too_slow]
+    return settings(
+        max_examples=examples,
+        stateful_step_count=steps,
+        deadline=None,
+        suppress_health_check=slow,
+    )
+
+
+def test_sessions_are_as_the_model_says() -> None:
+    run_state_machine_as_test(Sessions, settings=bounds(12, 25))
+
+
+@pytest.mark.slow  # minutes of machines
+def test_sessions_are_as_the_model_says_in_long_runs() -> None:
+    run_state_machine_as_test(Sessions, settings=bounds(500, 60))

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
+from holdfast.actors.mailbox_link import Answered
 from holdfast.actors.messages import barrier, cache, sessions
-from holdfast.errors import Conflict, InvalidInputError
+from holdfast.errors import Conflict, DiskFullError, InvalidInputError
 from tests.actors.session_rig import Connection, Rig
 from tests.clock import ManualClock
 
@@ -102,15 +103,40 @@ def test_a_maximum_age_ends_what_is_touched_and_what_is_held(start: Start) -> No
     assert ends(rig) == [("a", "age")]
 
 
+def test_who_has_a_session_in_use_keeps_it_from_becoming_idle(start: Start) -> None:
+    """Scenario D10: each holder for itself, across a death of the actor, no longer than a lease."""
+    rig = start()
+    put(rig, "a", ttl=2.0)
+    rig.call(sessions.Hold("a", "x", 20.0))
+    rig.call(sessions.Hold("a", "y", 10.0))
+    rig.advance(5.0)
+    rig.kill()
+    rig.call(sessions.Unhold("a", "x"))
+    rig.advance(4.9)
+    assert rig.call(sessions.Get("a")).session is not None
+    rig.advance(1.1)
+    assert ends(rig) == [("a", "idle")]
+
+
+def test_who_lets_go_of_a_session_starts_its_idle_time_anew(start: Start) -> None:
+    rig = start()
+    put(rig, "a", ttl=2.0)
+    rig.call(sessions.Hold("a", "x", 60.0))
+    rig.advance(30.0)
+    rig.call(sessions.Unhold("a", "x"))
+    rig.advance(1.9)
+    assert rig.call(sessions.Get("a")).session is not None
+    rig.advance(1.1)
+    assert ends(rig) == [("a", "idle")]
+
+
 def test_jitter_spreads_the_ends_of_what_was_made_at_once(start: Start) -> None:
     rig = start(ttl_jitter=0.5)
     puts = [sessions.Put(str(n), "1", 100.0) for n in range(1000)]
     rig.call(sessions.PutMany(puts))
     now = rig.actor._now_us()
-    lives = [(s.expires_us - now) / 1e6 for s in rig.reader.sessions(1000) or ()]
-    if not lives:
-        rig.advance(1.1)
-        lives = [(s.expires_us - now) / 1e6 for s in rig.reader.sessions(1000)]
+    rig.advance(1.1)
+    lives = [(s.expires_us - now) / 1e6 for s in rig.reader.sessions(1000)]
     assert min(lives) >= 50.0
     assert max(lives) <= 100.0
     assert len({round(life) for life in lives}) > 40
@@ -215,8 +241,6 @@ def test_a_write_that_comes_again_does_not_bring_back_what_has_ended(start: Star
 def test_a_put_that_the_disk_refuses_leaves_what_was_there(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from holdfast.errors import DiskFullError
-
     rig = start()
     version = put(rig, "a", durability="committed")
     rig.call(sessions.Append("a", '"kept"', durability="memory"))
@@ -271,6 +295,37 @@ def test_items_go_with_their_session_and_are_not_its_successors(start: Start) ->
     rig.call(sessions.Append("a", "2", durability="memory"))
     rig.advance(1.5)
     assert [item.data for item in rig.call(sessions.GetItems("a")).items] == ["2"]
+
+
+def test_items_of_a_session_that_expired_are_not_its_successors(start: Start) -> None:
+    """The end of the first and the second session reach the database as one change."""
+    rig = start()
+    put(rig, "a", ttl=1.0)
+    rig.call(sessions.Append("a", "1"))
+    rig.clock.advance(1.1)
+    put(rig, "a")
+    rig.call(sessions.Append("a", "2", durability="memory"))
+    rig.advance(1.5)
+    assert [item.data for item in rig.call(sessions.GetItems("a")).items] == ["2"]
+    assert ends(rig) == [("a", "idle")]
+
+
+def test_an_append_that_overtakes_a_put_stands_alone_when_the_put_is_refused(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig = start()
+    rig.send(sessions.Put("a", "7"))
+    rig.actor._writes.write_behind()
+    appended = rig.send(sessions.Append("a", "1"))
+    with monkeypatch.context() as patch:
+        patch.setattr(rig.database, "apply", lambda _commands: [DiskFullError("no room")])
+        message, context = rig.outbox.popleft()
+        rig.actor.on_receive(Answered(context, rig._write(message)))
+    rig.work()
+    assert appended.answers == [sessions.Appended(1)]
+    rig.kill()
+    assert rig.call(sessions.Get("a")).session.data == "7"
+    assert len(rig.call(sessions.GetItems("a")).items) == 1
 
 
 def test_many_megabytes_of_items_within_a_second_are_written(start: Start) -> None:

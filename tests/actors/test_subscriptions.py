@@ -17,6 +17,7 @@ import pytest
 
 import holdfast
 from holdfast import aio
+from holdfast.actors import following
 from holdfast.actors.following import Gap, Start
 from holdfast.actors.messages import log
 from holdfast.errors import HoldfastError, InvalidInputError
@@ -278,6 +279,23 @@ def test_events_that_were_deleted_before_they_came_are_told(tmp_path: Path) -> N
         only_late = hub.events.subscribe(types="n", start=2_000, on_gap=gaps.append)
         assert next(only_late).seq == 2_001
         assert len(gaps) == 1
+
+
+def test_what_is_rare_is_found_span_by_span_and_a_gap_is_told_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(following, "SPAN", 100)
+    with Daemon(tmp_path, SMALL_RING) as daemon:
+        hub = daemon.hub
+        for n in range(3_000):
+            hub.events.emit("rare" if n % 700 == 0 else "n", n)
+        hub.flush()
+        delete_up_to(daemon, 1_000)
+        gaps: list[Gap] = []
+        rare = hub.events.subscribe(types="rare", start="first", on_gap=gaps.append)
+        assert [next(rare).data for _ in range(3)] == [1_400, 2_100, 2_800]
+        assert gaps == [Gap(1, 1_000)]
+        assert rare.missed == 1_000
 
 
 def delete_up_to(daemon: Daemon, seq: int) -> None:

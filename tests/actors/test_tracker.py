@@ -15,6 +15,7 @@ import pytest
 
 import holdfast
 from holdfast.actors.messages.barrier import Collect, Collected, Restore, Restored
+from holdfast.actors.messages.checkpoints import Create, Created
 from holdfast.actors.tracker_calls import Retry, SlidingWindow, TokenBucket
 from holdfast.errors import CapacityError, Conflict, InvalidInputError
 from tests.daemon import CONFIG, TIMEOUT, Daemon
@@ -240,6 +241,31 @@ def test_what_a_checkpoint_collected_is_handed_back_as_interrupted(daemon: Daemo
     daemon.until(lambda: tracker.list(status="expired") != [])
     assert not tracker.acquire("hour", limit=hour).granted
     assert {one.id for one in tracker.list(status="running")} == {"plain", "retried", "newer"}
+
+
+def test_a_tracker_that_starts_anew_takes_its_part_of_the_newest_checkpoint(
+    daemon: Daemon,
+) -> None:
+    """After SIGKILL of its process, and after a stop of the whole daemon."""
+    hour = SlidingWindow(limit=1, period=3_600)
+    daemon.hub.tracker.begin("r1", "llm", {"n": 1})
+    assert daemon.hub.tracker.acquire("hour", limit=hour).granted
+    created = msgspec.convert(daemon.hub.ask("checkpoints", Create("command")), Created)
+    assert {one.name: one.count for one in created.participants}["tracker"] == 1
+    daemon.hub.tracker.begin("since", "llm")
+    daemon.kill("tracker")
+    (taken,) = daemon.hub.tracker.take(wait=TIMEOUT)
+    assert (taken.id, taken.payload, taken.attempt) == ("r1", {"n": 1}, 2)
+    assert taken.reason == f"restored from checkpoint {created.id}"
+    assert daemon.hub.tracker.get("since") is None, "lost, as the page says"
+    assert not daemon.hub.tracker.acquire("hour", limit=hour).granted
+    daemon.hub.tracker.finish("r1")
+    daemon.hub.tracker.begin("r2", "llm")
+    assert daemon.stop() == 0  # makes a checkpoint
+    daemon.restart()
+    (taken,) = daemon.hub.tracker.take(wait=TIMEOUT)
+    assert taken.id == "r2"
+    assert not daemon.hub.tracker.acquire("hour", limit=hour).granted
 
 
 def test_a_state_that_cannot_be_read_changes_nothing(daemon: Daemon) -> None:
