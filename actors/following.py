@@ -118,6 +118,7 @@ class Following:
             reply = yield Ask(LANE, fetch, self.timeout)
             if reply.covered:
                 page = yield from fetched_events(reply, True, self.timeout)
+                self._look_for_holes(position, page, reply.upto)
                 self._position, self._is_idle = reply.upto, not page
                 return page
             self._until = max(position, reply.upto)
@@ -132,11 +133,23 @@ class Following:
             last = page[-1].seq
         if reply.oldest > position + 1:
             self._tell_of(Gap(position + 1, reply.oldest - 1))
-            last = max(last, reply.oldest - 1)
+            last, position = max(last, reply.oldest - 1), reply.oldest - 1
+        self._look_for_holes(position, page, last)
         self._position = last
         if last >= until:
             self._until = None
         return page
+
+    def _look_for_holes(self, position: int, page: list[Event], upto: int) -> None:
+        """Only who asks for everything can tell what is missing in between."""
+        if self._wanted != EventFilter():
+            return
+        for event in page:
+            if event.seq > position + 1:
+                self._tell_of(Gap(position + 1, event.seq - 1))
+            position = event.seq
+        if upto > position:
+            self._tell_of(Gap(position + 1, upto))
 
     def _tell_of(self, gap: Gap) -> None:
         self.missed += gap.last - gap.first + 1

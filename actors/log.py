@@ -131,6 +131,9 @@ class LogActor(WriterBackedActor):
             case log.Advance(last_seq=last_seq):
                 self._fill_up_to(last_seq)
                 return log.Passed()
+            case log.Forget(spans=spans):
+                self._forget(spans)
+                return log.Passed()
             case _Retry():
                 for frame in self._relays.take_refused():
                     self._pass_on(frame)
@@ -303,6 +306,13 @@ class LogActor(WriterBackedActor):
         """Learn where the database stands, after all that was sent before."""
         self._writer_life = self.writer.link.life
         self.writer.ask(writer.GetPosition(), context=_CatchUp())
+
+    def _forget(self, spans: list[tuple[int, int]]) -> None:
+        if spans:
+            self._fill_up_to(spans[-1][1])  # what is on its way here is not to come after this
+            self._ring.forget(spans)
+        elif self.reader is not None:
+            self._refill(self.reader)
 
     def _refill(self, reader: Reader) -> None:
         """Hold the newest events; older ones follow slice by slice, between other messages."""

@@ -19,6 +19,7 @@ from holdfast.actors.messages.query import (
     GetDeadLetter,
     GetPayloads,
     GetPosition,
+    GetSizes,
     ListDeadLetters,
     ListDropped,
     ListSubscribers,
@@ -28,6 +29,7 @@ from holdfast.actors.messages.query import (
     Reply,
     Request,
     SearchText,
+    SizesAre,
 )
 from holdfast.actors.state_answers import answer_about_state
 from holdfast.actors.subscriber_answers import answer_subscribers
@@ -65,6 +67,8 @@ class QueryActor(HostedActor):
                 return answer_search(reader, message)
             case ListDeadLetters() | GetDeadLetter() | ListDropped():
                 return answer_about_losses(reader, message)
+            case GetSizes():
+                return SizesAre(None if reader is None else reader.sizes(self._clock.time_us()))
             case ReadOn() | ListSubscribers():
                 return answer_subscribers(reader, message)
             case _:  # the many of relational state

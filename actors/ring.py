@@ -8,10 +8,11 @@ committed; they stand behind the event that was the newest when they came, and l
 from __future__ import annotations
 
 from array import array
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from heapq import merge
+from itertools import chain
 from operator import itemgetter
 
 from holdfast.actors.blocks import Block
@@ -70,6 +71,7 @@ class Ring:
         self._blocks: deque[Held] = deque()  # in order; none of them is empty
         self._held = 0  # events in them
         self._floor = 1  # every event from this number on is in them
+        self._is_all = True  # there are no others before that
         # Each with the number of the committed event that it stands behind.
         self._loose: deque[tuple[int, RawEvent]] = deque(maxlen=capacity)
 
@@ -104,6 +106,7 @@ class Ring:
         while self._held - len(self._blocks[0].seqs) >= self.capacity:
             self._held -= len(self._blocks.popleft().seqs)
             self._floor = self._blocks[0].seqs[0]
+            self._is_all = False
 
     def refill(self, rows: Sequence[Row], last_seq: int, *, is_all: bool) -> None:
         """Hold exactly the newest rows of the database, whose newest number is ``last_seq``.
@@ -119,7 +122,7 @@ class Ring:
     @property
     def room(self) -> int:
         """How many older events it could hold, if there are any."""
-        return max(0, self.capacity - self._held) if self._floor > 1 else 0
+        return 0 if self._is_all else max(0, self.capacity - self._held)
 
     def prepend(self, rows: Sequence[Row], *, is_all: bool) -> None:
         """Add the rows that precede the oldest event, the newest of them as there is room.
@@ -131,8 +134,7 @@ class Ring:
             self._blocks.appendleft(Held.rows(fitting))
             self._held += len(fitting)
             self._floor = fitting[0][0]
-        if is_all and len(fitting) == len(rows):
-            self._floor = 1
+        self._is_all = is_all and len(fitting) == len(rows)
 
     def add_rows(self, rows: Sequence[Row], last_seq: int) -> None:
         """Add the rows that follow the newest event, all there are up to ``last_seq``."""
@@ -140,16 +142,21 @@ class Ring:
             self._add(Held.rows(rows))
         self.last_seq = max(self.last_seq, last_seq)
 
-    def forget(self, first_seq: int, last_seq: int) -> None:
-        """Hold no event with a number from ``first_seq`` to ``last_seq`` any more."""
-        if not self._blocks or last_seq < self._blocks[0].seqs[0]:
+    def forget(self, spans: Sequence[tuple[int, int]]) -> None:
+        """Hold no event any more with a number in one of the spans, which are in order."""
+        if not self._blocks or spans[-1][1] < (oldest := self._blocks[0].seqs[0]):
             return
+        numbers = (range(max(first, oldest), last + 1) for first, last in spans)
+        gone = set(chain.from_iterable(numbers))
         for at, held in enumerate(self._blocks):
-            gone = range(bisect_left(held.seqs, first_seq), bisect_right(held.seqs, last_seq))
-            if gone:
-                self._blocks[at] = held.without(set(gone))
-                self._held -= len(gone)
+            if held.seqs[0] > spans[-1][1]:
+                break
+            if indexes := {index for index, seq in enumerate(held.seqs) if seq in gone}:
+                self._blocks[at] = held.without(indexes)
+                self._held -= len(indexes)
         self._blocks = deque(held for held in self._blocks if held.seqs)
+        if oldest in gone:
+            self._floor = self._blocks[0].seqs[0] if self._blocks else self.last_seq + 1
 
     def remember(self, events: Iterable[RawEvent]) -> None:
         """Add events that are kept here and nowhere else."""

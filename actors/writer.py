@@ -26,11 +26,13 @@ from holdfast.actors.messages.writer import (
     GetPosition,
     MarkIs,
     PositionIs,
+    Prune,
     Stats,
     Sync,
     Synced,
     WriterStats,
 )
+from holdfast.actors.retaining import RetainDue, Retaining
 from holdfast.clock import Clock
 from holdfast.errors import DiskFullError, HoldfastError, StorageError
 from holdfast.storage.commands import Command, Outcome, tells_of_events
@@ -60,6 +62,10 @@ class _Announced(msgspec.Struct, frozen=True):
     last_seq: int
 
 
+class _Told(msgspec.Struct, frozen=True):
+    """The log knows which events were deleted."""
+
+
 class WriterActor(HostedActor):
     """Everything that is ready goes into one transaction; answers follow its COMMIT.
 
@@ -67,11 +73,18 @@ class WriterActor(HostedActor):
     """
 
     def __init__(
-        self, *, open_database: Callable[[], Database], sync_interval: float, clock: Clock
+        self,
+        *,
+        open_database: Callable[[], Database],
+        sync_interval: float,
+        retention_period: float,
+        clock: Clock,
     ) -> None:
         super().__init__()
         self._open_database = open_database
         self._sync_interval = sync_interval
+        self._retention_period = retention_period
+        self._retained_at = 0  # groups committed when retention had its last slice
         self._clock = clock
         self._sync_is_due = False  # a timer runs; one for all commits until it fires
         self._groups = 0
@@ -84,6 +97,14 @@ class WriterActor(HostedActor):
     def on_start(self) -> None:
         """Open, which raises the epoch: no earlier writer can commit any more."""
         self._database = self._open_database()
+        self._retaining = Retaining(
+            database=self._database,
+            period=self._retention_period,
+            after=self.mailbox.after,
+            monotonic=self._clock.monotonic,
+            tell=self._tell_of_deletions,
+        )
+        self._retaining.start()
         self._chores_later()
         self._expiry = Expiry(after=self.mailbox.after, clock=self._clock)
         self._expiry.look_in(0.0)
@@ -107,6 +128,10 @@ class WriterActor(HostedActor):
             case _SyncDue():
                 self._sync_is_due = False
                 self._sync()
+            case RetainDue():
+                self._retain()
+            case Answered(context=_Told()):
+                pass
             case _ChoreDue():
                 self._do_chores()
             case ItemsDue():
@@ -165,6 +190,16 @@ class WriterActor(HostedActor):
             announced = _Announced(self._own_seq)
             self.mailbox.link("log").ask(log.Advance(self._own_seq), context=announced)
 
+    def _retain(self) -> None:
+        """A slice of what retention has to do, and what follows every commit."""
+        is_busy, self._retained_at = self._groups > self._retained_at, self._groups
+        self._retaining.work(is_busy=is_busy)
+        self._look_after_wal(is_hurried=True)
+
+    def _tell_of_deletions(self, spans: list[tuple[int, int]]) -> None:
+        self.mailbox.link("log").ask(log.Forget(spans), context=_Told())
+        self._sync_later()
+
     def _chores_later(self) -> None:
         if self._database.has_chores:
             self.mailbox.after(CHORE_PAUSE, _ChoreDue())
@@ -197,9 +232,9 @@ class WriterActor(HostedActor):
             self._warned_full = True
             logger.warning("{}; trying again and again", error)
 
-    def _look_after_wal(self) -> None:
+    def _look_after_wal(self, *, is_hurried: bool = False) -> None:
         try:
-            wal = self._database.checkpoint()
+            wal = self._database.checkpoint(is_hurried=is_hurried)
         except DiskFullError as error:  # the log is kept, and copied later
             self._warn_of_full_disk(error)
             return
@@ -221,7 +256,7 @@ class WriterActor(HostedActor):
             delivery.set_exception((type(error), error, None))
 
     def _answer_at_once(self, delivery: Delivery) -> None:
-        message: GetMark | GetPosition | Sync | Forget | Stats | Joined | Departed
+        message: GetMark | GetPosition | Sync | Forget | Prune | Stats | Joined | Departed
         message = delivery.message
         match message:
             case GetMark(sender=sender, incarnation=incarnation, stream=stream):
@@ -237,11 +272,14 @@ class WriterActor(HostedActor):
             case Joined(sender=sender, incarnation=incarnation):
                 mark = self._database.mark(sender, incarnation, STREAM)
                 delivery.welcome(mark.number, mark.duplicates, mark.dropped)
+            case Prune():
+                self._retaining.take(delivery)
             case Departed(sender=sender, incarnation=incarnation):
                 self._database.forget(sender, incarnation)
             case Stats():
-                wal = self._database.wal
-                delivery.set(WriterStats(self._groups, self._commands, wal.frames, wal.stuck))
+                wal, rules = self._database.wal, len(self._database.retention.rules)
+                counts = (self._groups, self._commands, wal.frames, wal.stuck)
+                delivery.set(WriterStats(*counts, rules))
             case _:
                 assert_never(message)
 

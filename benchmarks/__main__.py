@@ -29,6 +29,7 @@ from benchmarks import (
     peers,
     queries,
     restart,
+    retention,
     ring,
     sessions,
     start,
@@ -59,6 +60,7 @@ BENCHMARKS: Final[dict[str, Callable[[Budget], list[Figure]]]] = {
     "state": state.run,
     "queries": queries.run,
     "subscribers": subscribers.run,
+    "retention": retention.run,
 }
 ASKED_FOR: Final = {"peers"}  # need the extra, which ./run installs when it reads the name
 FULL: Final = Budget(seconds=20.0, kills=40, restarts=1_000, load_seconds=60.0, database=1_000_000)

@@ -77,15 +77,17 @@ def running_daemon(
     durability: Durability = "committed",
     data_dir: Path | None = None,
     start: Start = "sequential",
+    more: str = "",
 ) -> Iterator[Daemon]:
     """Start the default tree and ``agents`` (name: "module:Class" in benchmarks); clean up.
 
-    ``data_dir`` has a database already, and keeps it.  ``start`` is the agents'.
+    ``data_dir`` has a database already, and keeps it.  ``start`` is the agents'.  ``more`` is
+    appended to the config file.
     """
     folder = Path(tempfile.mkdtemp(prefix="holdfast-bench-"))
     try:
         config = folder / "bench.toml"
-        text = _CONFIG.format(durability=durability)
+        text = _CONFIG.format(durability=durability) + more
         for name in ("root", "state", "agents"):
             how = start if name == "agents" else "sequential"
             text += _SUPERVISOR.format(name=name, start=how)

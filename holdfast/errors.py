@@ -173,7 +173,7 @@ class OwnedError(HoldfastError):
         what: str,
         *,
         owner: str,
-        how: str = "is owned by {}: act in that name, or claim it with steal=True",
+        how: str = "is owned by {!r}: act in that name, or claim it with steal=True",
     ) -> None:
         super().__init__(f"{what} {how.format(owner)}")
         self.what = what

@@ -16,6 +16,7 @@ from holdfast.storage.reader_ports import (
     LossReader,
     PayloadReader,
     SessionReader,
+    SizeReader,
     StateReader,
     StreamReader,
     SubscriberReader,
@@ -23,6 +24,7 @@ from holdfast.storage.reader_ports import (
     TreeReader,
 )
 from holdfast.storage.records import Mark, Position
+from holdfast.storage.retention_records import Deletions, Retention, Slice
 
 __all__ = ["Database", "Durability", "NoDatabaseError", "Reader", "Wal"]
 
@@ -82,15 +84,32 @@ class Database(Protocol):
         """
 
     @property
+    def retention(self) -> Retention:
+        """What is kept of the events."""
+
+    def retain(self, seconds: float) -> Slice:
+        """Delete what is to be deleted, for about so long: a slice of a round over all rules.
+
+        One transaction, all of it or nothing.  Raises StorageError; then a round begins again.
+        """
+
+    def plan_retention(self, seconds: float) -> list[Deletions] | None:
+        """What a round would delete now; None when so many seconds were not enough: go on.
+
+        Raises StorageError.
+        """
+
+    @property
     def has_chores(self) -> bool:
         """Whether ``work_off`` has something to do: to build or to drop the full-text index."""
 
     def work_off(self, seconds: float) -> None:
         """For about so long do some of what has time, in one transaction.  Raises StorageError."""
 
-    def checkpoint(self) -> Wal:
+    def checkpoint(self, *, is_hurried: bool = False) -> Wal:
         """Maintain the log; cheap unless it is due.  Call it after every ``apply``.
 
+        ``is_hurried``: in small parts, as after ``retain``, of which senders notice nothing.
         Raises DiskFullError: the log goes on growing where there is room; try again.
         """
 
@@ -102,6 +121,7 @@ class Reader(
     EventReader,
     PayloadReader,
     StreamReader,
+    SizeReader,
     LossReader,
     SessionReader,
     CheckpointReader,

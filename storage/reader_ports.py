@@ -10,6 +10,7 @@ from holdfast.storage.checkpoint_records import Checkpoint, Info, Owner, Part
 from holdfast.storage.filters import EventFilter
 from holdfast.storage.records import DeadLetter, Dropped, Grouped, Position, Row, StoredEvent
 from holdfast.storage.session_records import Session, SessionTotals, StoredItem
+from holdfast.storage.size_records import Sizes
 from holdfast.storage.state_questions import (
     Direction,
     Edge,
@@ -33,6 +34,7 @@ __all__ = [
     "LossReader",
     "PayloadReader",
     "SessionReader",
+    "SizeReader",
     "StateReader",
     "StreamReader",
     "SubscriberReader",
@@ -121,6 +123,16 @@ class StreamReader(Protocol):
 
     def stream(self, name: str, after_version: int, limit: int) -> StreamPart:
         """The stream's version, and its events behind ``after_version`` that are still there."""
+
+
+class SizeReader(Protocol):
+    """How large it is."""
+
+    def sizes(self, now_us: int) -> Sizes:
+        """As of the last commit; ``now_us`` is the time, to say what a day brings."""
+
+    def tables(self) -> list[tuple[str, int, int]]:
+        """Name, rows and bytes of each table with its indexes, the largest first; reads it all."""
 
 
 class LossReader(Protocol):

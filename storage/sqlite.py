@@ -37,6 +37,7 @@ from holdfast.storage.records import (
     SkipEvents,
     StoreDeadLetter,
 )
+from holdfast.storage.retention_records import Deletions, Retention, Slice
 from holdfast.storage.sqlite_concerns import handlers_of
 from holdfast.storage.sqlite_connection import REFUSALS, open_writing, refused, storage_error
 from holdfast.storage.sqlite_events import EventTable
@@ -46,6 +47,7 @@ from holdfast.storage.sqlite_marks import MOST, Marks
 from holdfast.storage.sqlite_once import OnceOnly
 from holdfast.storage.sqlite_payloads import PayloadTable
 from holdfast.storage.sqlite_reader import SqliteReader
+from holdfast.storage.sqlite_retention import RetentionTable
 from holdfast.storage.sqlite_text import TextIndex
 from holdfast.storage.sqlite_threads import release_threads
 from holdfast.storage.sqlite_wal import WalKeeper
@@ -56,6 +58,7 @@ T = TypeVar("T")
 
 # A row of ``senders`` in memory takes about 600 bytes.
 MAX_SENDERS: Final = 10_000
+_KEEP_ALL: Final = Retention()
 
 
 class SqliteDatabase:
@@ -74,6 +77,7 @@ class SqliteDatabase:
         clock: Clock,
         max_senders: int = MAX_SENDERS,
         payload_bytes: int = PAYLOAD_BYTES,
+        retention: Retention = _KEEP_ALL,
         full_text: bool = False,
         vfs: str | None = None,
     ) -> None:
@@ -90,19 +94,9 @@ class SqliteDatabase:
         try:
             self._wal = WalKeeper(self._connection, path=self.path)
             self._epoch = self._raise_epoch()
-            payloads = PayloadTable(self._connection, limit=payload_bytes)
             self._text = TextIndex(self._connection)
-            self._events = EventTable(
-                self._connection, daemon=daemon, payloads=payloads, text=self._text
-            )
-            self._marks = Marks(self._connection, limit=max_senders)
-            self._losses = LossTable(self._connection)
-            self._once = OnceOnly(
-                self._connection,
-                marks=self._marks,
-                events=self._events,
-                handlers=handlers_of(self._connection, events=self._events, clock=clock),
-            )
+            self._open_tables(daemon, max_senders=max_senders, payload_bytes=payload_bytes)
+            self._retention = RetentionTable(self._connection, retention=retention, clock=clock)
             last_seq = self._events.last_seq
             self._transact(lambda: self._text.open(is_wanted=full_text, last_seq=last_seq))
         except BaseException as error:
@@ -111,11 +105,22 @@ class SqliteDatabase:
             if isinstance(error, apsw.Error):
                 raise storage_error(error, self.path) from error
             raise
-        # As committed; the table's own number runs ahead inside a transaction.
-        self._last_seq = self._events.last_seq
-        # Whether a commit came after the last sync.
-        self._is_unsynced = durability == "committed"
+        self._last_seq = self._events.last_seq  # as committed; the table's own may be ahead
+        self._is_unsynced = durability == "committed"  # a commit came after the last sync
         self._is_closed = False
+
+    def _open_tables(self, daemon: str, *, max_senders: int, payload_bytes: int) -> None:
+        connection = self._connection
+        payloads = PayloadTable(connection, limit=payload_bytes)
+        self._events = EventTable(connection, daemon=daemon, payloads=payloads, text=self._text)
+        self._marks = Marks(connection, limit=max_senders)
+        self._losses = LossTable(connection)
+        self._once = OnceOnly(
+            connection,
+            marks=self._marks,
+            events=self._events,
+            handlers=handlers_of(connection, events=self._events, clock=self._clock),
+        )
 
     @property
     def last_seq(self) -> int:
@@ -196,6 +201,25 @@ class SqliteDatabase:
         self._is_unsynced = False
 
     @property
+    def retention(self) -> Retention:
+        """What is kept of the events."""
+        return self._retention.retention
+
+    def retain(self, seconds: float) -> Slice:
+        """Delete what is to be deleted, for about so long: a slice of a round over all rules."""
+        try:
+            return self._transact(lambda: self._retention.slice(seconds))
+        except apsw.Error as error:
+            raise storage_error(error, self.path) from error
+
+    def plan_retention(self, seconds: float) -> list[Deletions] | None:
+        """What a round would delete now; None when so many seconds were not enough: go on."""
+        try:
+            return self._retention.plan(seconds)
+        except apsw.Error as error:
+            raise storage_error(error, self.path) from error
+
+    @property
     def has_chores(self) -> bool:
         """Whether ``work_off`` has something to do."""
         return self._text.has_work
@@ -207,10 +231,10 @@ class SqliteDatabase:
         except apsw.Error as error:
             raise storage_error(error, self.path) from error
 
-    def checkpoint(self) -> Wal:
+    def checkpoint(self, *, is_hurried: bool = False) -> Wal:
         """Maintain the log; cheap unless it is due.  Call it after every ``apply``."""
         try:
-            return self._wal.maintain()
+            return self._wal.maintain(is_hurried=is_hurried)
         except apsw.Error as error:
             raise storage_error(error, self.path) from error
 
@@ -269,6 +293,7 @@ class SqliteDatabase:
                 self._connection.execute("ROLLBACK")
             self._marks.load()
             self._events.load()
+            self._retention.forget()
             self._text.load()
         except apsw.Error as error:
             raise storage_error(error, self.path) from error

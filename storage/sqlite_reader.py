@@ -8,6 +8,7 @@ from holdfast.storage.sqlite_event_reader import EventReading
 from holdfast.storage.sqlite_loss_reader import LossReading
 from holdfast.storage.sqlite_payload_reader import PayloadReading
 from holdfast.storage.sqlite_session_reader import SessionReading
+from holdfast.storage.sqlite_size_reader import SizeReading
 from holdfast.storage.sqlite_state_reader import StateReading
 from holdfast.storage.sqlite_stream_reader import StreamReading
 from holdfast.storage.sqlite_subscriber_reader import SubscriberReading
@@ -25,6 +26,7 @@ class SqliteReader(
     EventReading,
     PayloadReading,
     StreamReading,
+    SizeReading,
     LossReading,
     SessionReading,
     CheckpointReading,

@@ -27,6 +27,8 @@ from holdfast.supervisors.settings import (
     AgentSettings,
     DaemonSettings,
     LogSettings,
+    RetentionBounds,
+    RetentionSettings,
     Settings,
     StorageSettings,
     SupervisorSettings,
@@ -35,7 +37,7 @@ from holdfast.supervisors.spec import SupervisorSpec
 
 __all__ = ["load_settings", "parse_agent", "parse_settings", "parse_supervisor"]
 
-TABLES: Final = ("daemon", "storage", "supervisors", "actors", "agents")
+TABLES: Final = ("daemon", "storage", "retention", "supervisors", "actors", "agents")
 SUPERVISORS: Final = ("root", "state", "agents")  # always there, in start order
 LOG_LEAST: Final = 64 * 1024  # bytes; two of the longest lines
 
@@ -96,6 +98,7 @@ class _Document:
             file=self._file,
             daemon=self._daemon(),
             storage=self._decode("storage", self._document.get("storage", {}), StorageSettings),
+            retention=self._retention(),
             supervisors=self.supervisors(),
             actors=self._actors(),
             agents=self.agents(),
@@ -109,6 +112,23 @@ class _Document:
             shown = f"[daemon] log_max_bytes = {daemon.log_max_bytes}"
             raise self._error(shown, f"bytes >= {LOG_LEAST}, or 0 for files without a bound")
         return daemon
+
+    def _retention(self) -> RetentionSettings:
+        """One rule for each glob, and one for all other types, which has no glob of its own."""
+        table = dict(self._document.get("retention", {}))
+        types = table.pop("types", {})
+        if not isinstance(types, dict):
+            raise self._error(f"[retention] types = {_shown(types)}", '[retention.types."GLOB"]')
+        bounds = {}
+        for glob, content in types.items():
+            where = f"retention.types.{_shown(glob)}"
+            if not isinstance(content, dict):
+                raise self._error(f"[{where}] = {_shown(content)}", "a table")
+            if not glob or glob == "*":
+                raise self._error(f"[{where}]", "a glob of some types; [retention] is for all")
+            bounds[glob] = self._decode(where, content, RetentionBounds)
+        settings = self._decode("retention", table, RetentionSettings)
+        return msgspec.structs.replace(settings, types=bounds)
 
     def supervisors(self) -> dict[str, SupervisorSettings]:
         """The supervisors of the file, and those that are always there."""

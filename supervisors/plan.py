@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import Any, Final, Literal, cast
 
 from holdfast.errors import ConfigError
+from holdfast.storage.retention_records import Retention, Rule
 from holdfast.supervisors.config import parse_agent, parse_supervisor
 from holdfast.supervisors.settings import (
     ActorSettings,
     CheckpointsSettings,
     ChildSettings,
+    RetentionSettings,
     Settings,
     SupervisorSettings,
 )
@@ -36,6 +38,8 @@ def environment_of(settings: Settings, *, data_dir: Path, run_dir: Path) -> Envi
         durability=settings.storage.durability,
         sync_interval=settings.storage.sync_interval,
         payload_bytes=settings.storage.payload_bytes,
+        retention=_retention_of(settings.retention),
+        retention_period=settings.retention.period,
         full_text=settings.storage.full_text,
         log_level=settings.daemon.log_level,
         shutdown=settings.supervisors["root"].shutdown,
@@ -45,6 +49,15 @@ def environment_of(settings: Settings, *, data_dir: Path, run_dir: Path) -> Envi
         farewell=_farewell(settings),
         report_to="log",
     )
+
+
+def _retention_of(settings: RetentionSettings) -> Retention:
+    """The rules, but for those at the end that keep everything."""
+    tables = [*settings.types.items(), ("*", settings)]
+    rules = [Rule(glob, each.max_age, each.max_count, each.max_bytes) for glob, each in tables]
+    while rules and rules[-1] == Rule(rules[-1].types):
+        rules.pop()
+    return Retention(tuple(rules), settings.ignore_subscribers)
 
 
 def _farewell(settings: Settings) -> float:

@@ -136,10 +136,12 @@ def _writer(start: ChildStart, mailbox: Callable[..., Mailbox], clock: Clock) ->
             daemon=environment.daemon,
             durability=environment.durability,
             payload_bytes=environment.payload_bytes,
+            retention=environment.retention,
             full_text=environment.full_text,
             clock=clock,
         ),
         sync_interval=environment.sync_interval,
+        retention_period=environment.retention_period,
         clock=clock,
     )
 

@@ -27,6 +27,8 @@ __all__ = [
     "OutboxPolicy",
     "QuerySettings",
     "Restart",
+    "RetentionBounds",
+    "RetentionSettings",
     "SessionsSettings",
     "Settings",
     "Shutdown",
@@ -99,6 +101,30 @@ class StorageSettings(msgspec.Struct, frozen=True, kw_only=True):
     sync_interval: Period = 1.0
     payload_bytes: Count = 8_192
     full_text: Flag = False
+
+
+class RetentionBounds(msgspec.Struct, frozen=True, kw_only=True):
+    """``[retention.types."GLOB"]``; 0 is no bound.
+
+    ``max_bytes`` is of the events' texts, not of the file.
+    """
+
+    max_age: Seconds = 0.0
+    max_count: Count = 0
+    max_bytes: Count = 0
+
+
+class RetentionSettings(RetentionBounds, frozen=True, kw_only=True):
+    """``[retention]``; what no glob of ``types`` matches is bounded by the table itself.
+
+    ``types`` in their order: the first glob that matches an event's type decides.
+    """
+
+    period: Period = 60.0
+    ignore_subscribers: Flag = False
+    types: Annotated[
+        dict[str, RetentionBounds], Meta(description='a table of tables, [retention.types."GLOB"]')
+    ] = {}
 
 
 class SupervisorSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -318,6 +344,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     file: str
     daemon: DaemonSettings
     storage: StorageSettings
+    retention: RetentionSettings
     supervisors: dict[str, SupervisorSettings]
     actors: dict[str, ActorSettings]
     agents: dict[str, AgentSettings]

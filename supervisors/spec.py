@@ -13,6 +13,7 @@ import msgspec
 
 from holdfast.actors.recorder import Suspect
 from holdfast.errors import ConfigError
+from holdfast.storage.retention_records import Retention
 from holdfast.supervisors.settings import (
     AutoShutdown,
     ChildSettings,
@@ -69,6 +70,8 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
     durability: Durability = "committed"
     sync_interval: float = 1.0
     payload_bytes: int = 8_192
+    retention: Retention = Retention()
+    retention_period: float = 60.0
     full_text: bool = False
     log_level: LogLevel = "INFO"
     shutdown: Shutdown | Literal["children"] = "children"  # what the stop of the root may take

@@ -20,6 +20,7 @@ __all__ = [
     "Events",
     "Fetch",
     "Fetched",
+    "Forget",
     "LogStats",
     "Mode",
     "Omit",
@@ -127,6 +128,15 @@ class Advance(msgspec.Struct, frozen=True, array_like=True, tag="advance"):
     last_seq: int
 
 
+class Forget(msgspec.Struct, frozen=True, array_like=True, tag="forget"):
+    """The events with these numbers, from, to, were deleted; with none: any may have been.
+
+    Reply: Passed.
+    """
+
+    spans: list[tuple[int, int]]
+
+
 class Stats(msgspec.Struct, frozen=True, array_like=True, tag="stats"):
     """How is the ring?  Reply: LogStats."""
 
@@ -190,7 +200,7 @@ class LogStats(msgspec.Struct, frozen=True, array_like=True, tag="log_stats"):
     fetches: int = 0
 
 
-Request = Emit | Omit | Tail | Query | Count | Fetch | Barrier | Advance | Stats
+Request = Emit | Omit | Tail | Query | Count | Fetch | Barrier | Advance | Forget | Stats
 Reply = Events | Counted | Fetched | Passed | LogStats
 
 _decode_request: Callable[[bytes], Request] = msgspec.msgpack.Decoder(Request).decode
@@ -202,7 +212,7 @@ decode_reply: Callable[[bytes], Reply] = msgspec.msgpack.Decoder(Reply).decode
 
 def decode_request(
     body: bytes | msgspec.Raw,
-) -> EmitFrame | OmitFrame | Tail | Query | Count | Fetch | Barrier | Advance | Stats:
+) -> EmitFrame | OmitFrame | Tail | Query | Count | Fetch | Barrier | Advance | Forget | Stats:
     """Raises msgspec's errors, or FrameError when there is no array of events."""
     message = _decode_request(body)
     match message:

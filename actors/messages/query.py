@@ -15,6 +15,7 @@ from holdfast.storage.records import (
     Position,
     StoredEvent,
 )
+from holdfast.storage.size_records import Sizes
 from holdfast.storage.subscriber_records import Subscriber
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "GetDeadLetter",
     "GetPayloads",
     "GetPosition",
+    "GetSizes",
     "GroupsAre",
     "ListDeadLetters",
     "ListDropped",
@@ -44,6 +46,7 @@ __all__ = [
     "Reply",
     "Request",
     "SearchText",
+    "SizesAre",
     "StreamIs",
     "SubscribersAre",
     "decode_reply",
@@ -151,6 +154,10 @@ class GetPayloads(msgspec.Struct, frozen=True, array_like=True, tag="get_payload
     refs: list[str]
 
 
+class GetSizes(msgspec.Struct, frozen=True, array_like=True, tag="get_sizes"):
+    """How large is the database?  Reply: SizesAre."""
+
+
 class ReadStream(msgspec.Struct, frozen=True, array_like=True, tag="read_stream"):
     """The first ``limit`` events of a stream behind a version.  Reply: StreamIs."""
 
@@ -206,6 +213,12 @@ class GroupsAre(msgspec.Struct, frozen=True, array_like=True, tag="groups"):
     groups: list[Grouped]
 
 
+class SizesAre(msgspec.Struct, frozen=True, array_like=True, tag="sizes"):
+    """None as long as there is no database."""
+
+    sizes: Sizes | None
+
+
 class StreamIs(msgspec.Struct, frozen=True, array_like=True, tag="stream"):
     """The stream's version, and events with their own; ``more``: there are some behind them."""
 
@@ -254,6 +267,7 @@ Request = (
     | CountGroups
     | SearchText
     | GetPayloads
+    | GetSizes
     | ReadStream
     | ListDeadLetters
     | GetDeadLetter
@@ -268,6 +282,7 @@ Reply = (
     | PositionIs
     | GroupsAre
     | PayloadsAre
+    | SizesAre
     | StreamIs
     | DeadLettersAre
     | DeadLetterIs

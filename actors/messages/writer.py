@@ -42,6 +42,7 @@ from holdfast.storage.records import (
     SkipEvents,
     StoreDeadLetter,
 )
+from holdfast.storage.retention_records import Deletions
 from holdfast.storage.session_records import SessionsStored, StoreSessions
 from holdfast.storage.state_records import ChangeState, StateChanged
 from holdfast.storage.stream_records import AppendStream, StreamAppended
@@ -65,6 +66,8 @@ __all__ = [
     "Kept",
     "MarkIs",
     "PositionIs",
+    "Prune",
+    "Pruned",
     "Relay",
     "Reply",
     "Request",
@@ -141,6 +144,15 @@ class Stats(msgspec.Struct, frozen=True, array_like=True, tag="stats"):
     """How is the database?  Reply: WriterStats."""
 
 
+class Prune(msgspec.Struct, frozen=True, array_like=True, tag="prune"):
+    """Delete now what retention's rules say, or say what that would be.  Reply: Pruned.
+
+    The reply comes when all is done, which may take minutes.
+    """
+
+    is_plan: bool
+
+
 class MarkIs(msgspec.Struct, frozen=True, array_like=True, tag="mark"):
     """Everything up to ``mark.number`` is committed."""
 
@@ -153,6 +165,13 @@ class PositionIs(msgspec.Struct, frozen=True, array_like=True, tag="position"):
     position: Position
 
 
+class Pruned(msgspec.Struct, frozen=True, array_like=True, tag="pruned"):
+    """What was deleted, or would be; ``rules`` is the number of them that are configured."""
+
+    rules: int
+    deletions: list[Deletions]
+
+
 class Synced(msgspec.Struct, frozen=True, array_like=True, tag="synced"):
     """Everything committed before the request survives power loss."""
 
@@ -163,12 +182,13 @@ class Forgotten(msgspec.Struct, frozen=True, array_like=True, tag="forgotten"):
 
 class WriterStats(msgspec.Struct, frozen=True, array_like=True, tag="writer_stats"):
     """Groups committed and commands in them since the start; pages in the write-ahead log, and
-    attempts in a row to empty it that a reader blocked."""
+    attempts in a row to empty it that a reader blocked; rules of retention."""
 
     groups: int
     commands: int
     wal_frames: int
     wal_stuck: int
+    rules: int = 0
 
 
 Request = (
@@ -195,6 +215,7 @@ Request = (
     | GetPosition
     | Sync
     | Forget
+    | Prune
     | Stats
 )
 Reply = (
@@ -219,6 +240,7 @@ Reply = (
     | Discarded
     | MarkIs
     | PositionIs
+    | Pruned
     | Synced
     | Forgotten
     | WriterStats
@@ -233,7 +255,7 @@ decode_reply: Callable[[bytes], Reply] = msgspec.msgpack.Decoder(Reply).decode
 
 def decode_request(
     body: bytes,
-) -> Command | GetMark | GetPosition | Sync | Forget | Stats:
+) -> Command | GetMark | GetPosition | Sync | Forget | Prune | Stats:
     """Raises msgspec's errors; what is to be stored comes out as the command it stands for."""
     message = _decode_request(body)
     match message:

@@ -23,6 +23,7 @@ __all__ = ["commands", "run"]
 _COMMANDS: Final = {
     "checkpoints": "holdfast.cli.checkpoints:checkpoints",
     "deadletters": "holdfast.cli.deadletters:deadletters",
+    "doctor": "holdfast.cli.doctor:doctor",
     "events": "holdfast.cli.events:events",
     "files": "holdfast.cli.files:files",
     "logs": "holdfast.cli.logs:logs",

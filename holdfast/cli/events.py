@@ -23,6 +23,7 @@ from holdfast.cli.filters import Filters, filter_options, pages
 from holdfast.cli.importing import import_
 from holdfast.cli.options import json_option, run_dir_option
 from holdfast.cli.output import Failure, flush, write_line
+from holdfast.cli.pruning import prune
 from holdfast.cli.subscribers import subscribers, unsubscribe
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def events() -> None:
     """Read, follow, import and export events; who subscribes to them."""
 
 
-for command in (import_, append, chain, tree, stats, search, subscribers, unsubscribe):
+for command in (import_, append, chain, tree, stats, search, subscribers, unsubscribe, prune):
     events.add_command(command)
 
 

@@ -111,7 +111,9 @@ def test_who_does_not_answer_is_named_and_blocks_nobody(daemon: Daemon) -> None:
 def test_actors_that_are_killed_during_the_barrier_leave_it_whole_or_named(daemon: Daemon) -> None:
     hold(daemon, "before")
     for victim in (*KEEPERS, "writer", "checkpoints"):
-        asked = daemon.ref("checkpoints").ask(checkpoints.Create(), block=False, timeout=TIMEOUT)
+        asked = daemon.ref("checkpoints").ask(
+            checkpoints.Create(), block=False, timeout=TIMEOUT, idempotent=True
+        )
         daemon.kill(victim)
         made = asked.get(timeout=TIMEOUT)
         assert isinstance(made, Created)

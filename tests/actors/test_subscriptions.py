@@ -298,10 +298,31 @@ def test_what_is_rare_is_found_span_by_span_and_a_gap_is_told_once(
         assert rare.missed == 1_000
 
 
+def test_who_asks_for_everything_is_told_of_every_hole(tmp_path: Path) -> None:
+    with Daemon(tmp_path, SMALL_RING) as daemon:
+        hub = daemon.hub
+        for n in range(3_000):
+            hub.events.emit("n", n)
+        hub.flush()
+        delete(daemon, 100, 149)
+        delete(daemon, 700, 700)
+        daemon.kill("log")
+        gaps: list[Gap] = []
+        every = hub.events.subscribe(start="first", on_gap=gaps.append)
+        seqs = [next(every).seq for _ in range(2_900)]
+        assert seqs == [n for n in range(1, 2_952) if n != 700 and not 100 <= n <= 149]
+        assert gaps == [Gap(100, 149), Gap(700, 700)]
+        assert every.missed == 51
+
+
 def delete_up_to(daemon: Daemon, seq: int) -> None:
+    delete(daemon, 1, seq)
+
+
+def delete(daemon: Daemon, first: int, last: int) -> None:
     """As retention does."""
     with closing(sqlite3.connect(daemon.database, timeout=TIMEOUT)) as connection, connection:
-        connection.execute("DELETE FROM events WHERE seq <= ?", (seq,))
+        connection.execute("DELETE FROM events WHERE seq BETWEEN ? AND ?", (first, last))
 
 
 # -- query(wait=) ------------------------------------------------------------------------------

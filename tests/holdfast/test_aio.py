@@ -38,7 +38,7 @@ def daemon(tmp_path: Path) -> Iterator[Daemon]:
 # -- the same names, the same answers ----------------------------------------------------------
 
 
-@pytest.mark.parametrize("part", ["", "events", "sessions", "checkpoints"])
+@pytest.mark.parametrize("part", ["", "events", "sessions", "cache", "checkpoints"])
 def test_it_has_the_names_and_arguments_of_the_synchronous_hub(daemon: Daemon, part: str) -> None:
     async def compare(hub: aio.Hub) -> None:
         mine = getattr(hub, part) if part else hub
@@ -50,7 +50,7 @@ def test_it_has_the_names_and_arguments_of_the_synchronous_hub(daemon: Daemon, p
             if inspect.ismethod(method):
                 parameters = inspect.signature(method).parameters
                 assert inspect.signature(getattr(mine, name)).parameters == parameters
-                waits = name not in ("follow", "subscribe", "ref", "abandon", "counters")
+                waits = name not in ("follow", "subscribe", "hold", "ref", "abandon", "counters")
                 assert inspect.iscoroutinefunction(getattr(mine, name)) == waits
 
     run(daemon, compare)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from holdfast.storage.sqlite import SqliteDatabase, SqliteReader
+from tests.storage.faulty_vfs import FaultyDisk
 
 Opener = Callable[..., SqliteDatabase]
 ReaderOpener = Callable[[], SqliteReader]
@@ -28,6 +29,13 @@ class StillClock:
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     return tmp_path / "holdfast.db"
+
+
+@pytest.fixture
+def disk() -> Iterator[FaultyDisk]:
+    disk = FaultyDisk("faulty")
+    yield disk
+    disk.unregister()
 
 
 @pytest.fixture

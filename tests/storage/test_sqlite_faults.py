@@ -19,13 +19,6 @@ FAULTS = [apsw.FullError, apsw.IOError]
 
 
 @pytest.fixture
-def disk() -> Iterator[FaultyDisk]:
-    disk = FaultyDisk("faulty")
-    yield disk
-    disk.unregister()
-
-
-@pytest.fixture
 def open_on(disk: FaultyDisk, open_database: Opener) -> Iterator[Opener]:
     yield lambda **options: open_database(vfs=disk.name, **options)
     disk.fault = disk.capacity = None  # before the databases are closed

@@ -12,6 +12,7 @@ import pytest
 from holdfast.errors import InvalidInputError
 from holdfast.storage.records import AppendEvents, EventFilter, RawEvent
 from holdfast.storage.sqlite import SqliteDatabase, SqliteReader
+from holdfast.storage.sqlite_text import TextIndex
 from tests.storage.conftest import Opener, ReaderOpener
 from tests.storage.making import append, event, events
 
@@ -84,8 +85,25 @@ def test_a_deleted_event_is_not_found(
     append(database, [told("gone"), told("gone too"), told("kept")])
     viewer = apsw.Connection(str(path))
     viewer.execute("DELETE FROM events WHERE seq < 3")
+    left = "SELECT rowid FROM events_text WHERE events_text MATCH 'gone OR kept'"
+    assert viewer.execute(left).fetchall() == [(3,)], "nor is its text kept"
     viewer.close()
     assert found(reader, "gone OR kept") == [3]
+
+
+def test_a_command_that_is_refused_leaves_no_words(path: Path) -> None:
+    """Its events were noted, and their numbers taken back."""
+    connection = apsw.Connection(str(path))
+    connection.execute("CREATE TABLE meta (name PRIMARY KEY, value); CREATE TABLE events (seq)")
+    index = TextIndex(connection)
+    index.open(is_wanted=True, last_seq=0)
+    index.note(1, [told("stays"), told("refused"), told("refused too")])
+    index.note(2, [told("another")])
+    index.flush(2)
+    asked = "SELECT rowid FROM events_text WHERE events_text MATCH ?"
+    assert connection.execute(asked, ("refused OR stays OR another",)).fetchall() == [(1,), (2,)]
+    assert connection.execute(asked, ("refused",)).fetchall() == []
+    connection.close()
 
 
 def test_an_index_that_is_turned_on_later_covers_what_is_there(

@@ -29,7 +29,10 @@ AGENT = '[agents.a]\nclass = "json:JSONDecoder"\n'
 BAD = [
     # what the file holds, and what the error says after the file's name
     ("[dameon]", "[dameon]: unknown table; did you mean daemon?"),
-    ("[zoo]", "[zoo]: unknown table; expected daemon, storage, supervisors, actors, agents"),
+    (
+        "[zoo]",
+        "[zoo]: unknown table; expected daemon, storage, retention, supervisors",
+    ),
     ("daemon = 1", "daemon = 1: expected a table, [daemon]"),
     ("[actors]\nlog = 1", "[actors] log = 1: expected a table, [actors.NAME]"),
     ('[daemon]\nnmae = "x"', '[daemon] nmae = "x": unknown key; did you mean name?'),
@@ -41,6 +44,11 @@ BAD = [
     ("[daemon]\nlog_backups = -1", "[daemon] log_backups = -1: expected a number, 0 to 1000"),
     ('[storage]\nbackend = "postgresql"', '[storage] backend = "postgresql": expected "sqlite"'),
     ('[storage]\ndurability = "yes"', 'durability = "yes": expected one of "committed", "disk"'),
+    ("[retention]\nmax_age = -1", "[retention] max_age = -1: expected seconds >= 0"),
+    ("[retention]\nmax_cont = 1", "[retention] max_cont = 1"),
+    ("[retention]\ntypes = 1", "[retention] types = 1: expected"),
+    ('[retention.types."*"]\nmax_count = 1', 'retention.types."*"'),
+    ('[retention.types."a*"]\nmax_count = "x"', 'retention.types."a*"'),
     ("[storage]\nsync_interval = inf", "[storage] sync_interval = Infinity: expected seconds > 0"),
     ("[supervisors.root]\nmax_restarts = -1", "max_restarts = -1: expected a whole number >= 0"),
     ("[supervisors.root]\nmax_restarts = true", "max_restarts = true: expected a whole number"),

@@ -1,0 +1,143 @@
+"""``holdfast doctor``: what is wrong with an installation, or will be."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
+
+import click
+
+from holdfast.cli.daemon import connected, tree_of
+from holdfast.cli.options import json_option, run_dir_option
+from holdfast.cli.output import write_line
+from holdfast.cli.sizes import as_object, line_of, rules_of, size, sizes_of
+from holdfast.errors import HoldfastError
+
+if TYPE_CHECKING:
+    from holdfast.storage.size_records import Sizes
+
+__all__ = ["doctor"]
+
+DAYS: Final = 7  # the disk has to last so long
+SHARE: Final = 20  # or one part in so many of it has to be free, when nothing is known of growth
+WAL: Final = 256 * 2**20  # bytes: twice of what stays of it in the ordinary course
+SECONDS: Final = 10.0  # to look at every page of the database
+
+Level = Literal["ok", "warning", "error"]
+
+
+class Finding(NamedTuple):
+    """What was looked at, and what it is like."""
+
+    what: str
+    level: Level
+    text: str
+
+
+@click.command()
+@run_dir_option
+@json_option
+@click.pass_context
+def doctor(context: click.Context, run_dir: Path, as_json: bool) -> None:
+    """Check versions, permissions, the disk and the size of the database.
+
+    Exit code 1 when something is wrong; a warning is nothing wrong yet.
+    """
+    findings = list(_of_versions())
+    with connected(run_dir) as hub:
+        tree = tree_of(hub)
+        sizes, rules = sizes_of(hub, tree), rules_of(hub, tree)
+    findings += _of_folder(run_dir)
+    tables: list[tuple[str, int, int]] = []
+    if sizes is None:
+        findings.append(Finding("database", "error", "query does not say how large it is"))
+    else:
+        findings += _of_file(sizes.path)
+        findings += _of_sizes(sizes, rules)
+        try:
+            tables = _tables(sizes.path)
+        except HoldfastError as error:
+            findings.append(Finding("tables", "warning", f"not looked at: {error}"))
+    if as_json:
+        shown = [finding._asdict() for finding in findings]
+        named = [{"name": name, "rows": rows, "bytes": each} for name, rows, each in tables]
+        whole = {"findings": shown, "database": as_object(sizes, rules), "tables": named}
+        write_line(json.dumps(whole))
+    else:
+        for finding in findings:
+            write_line(f"{finding.level:<8} {finding.what}: {finding.text}")
+        for name, rows, each in tables:
+            write_line(f"         {name}: {rows:,} rows, {size(each)}")
+    if any(finding.level == "error" for finding in findings):
+        context.exit(1)
+
+
+def _of_versions() -> Iterator[Finding]:
+    import apsw
+
+    from holdfast.storage.sqlite_connection import check_library
+
+    found = f"SQLite {apsw.sqlite_lib_version()}, apsw {apsw.apsw_version()}"
+    try:
+        check_library()
+    except HoldfastError as error:
+        yield Finding("versions", "error", str(error))
+    else:
+        yield Finding("versions", "ok", found)
+
+
+def _of_folder(run_dir: Path) -> Iterator[Finding]:
+    found = run_dir.stat()
+    mode = stat.S_IMODE(found.st_mode)
+    if found.st_uid != os.getuid():
+        yield Finding("run directory", "error", f"{run_dir}: belongs to uid {found.st_uid}")
+    elif mode & 0o077:
+        yield Finding("run directory", "error", f"{run_dir}: mode {mode:o}; chmod 700 it")
+    else:
+        yield Finding("run directory", "ok", f"{run_dir}: mode {mode:o}")
+
+
+def _of_file(path: str) -> Iterator[Finding]:
+    mode = stat.S_IMODE(os.stat(path).st_mode)
+    if not os.access(path, os.R_OK | os.W_OK):
+        yield Finding("database file", "error", f"{path}: uid {os.getuid()} cannot write it")
+    elif mode & 0o022:
+        yield Finding("database file", "error", f"{path}: mode {mode:o}, others can write it")
+    elif mode & 0o044:
+        text = f"{path}: mode {mode:o}, others can read it unless its folder keeps them out"
+        yield Finding("database file", "ok", text)
+    else:
+        yield Finding("database file", "ok", f"{path}: mode {mode:o}")
+
+
+def _of_sizes(sizes: Sizes, rules: int | None) -> Iterator[Finding]:
+    yield Finding("database", "ok", line_of(sizes, rules))
+    if sizes.wal > WAL:
+        text = f"{size(sizes.wal)}: a reader holds a snapshot; close viewers of the database"
+        yield Finding("log of the database", "warning", text)
+    needed = sizes.bytes_per_day * DAYS
+    if rules == 0 and needed > sizes.disk_free:
+        text = (
+            f"full in {sizes.disk_free / sizes.bytes_per_day:.1f} days, and nothing is ever "
+            "deleted: set bounds in [retention]"
+        )
+        yield Finding("disk", "error" if sizes.disk_free < needed / DAYS else "warning", text)
+    elif sizes.disk_free * SHARE < sizes.disk_size:
+        yield Finding("disk", "warning", f"only {size(sizes.disk_free)} of it are free")
+    else:
+        yield Finding("disk", "ok", f"{size(sizes.disk_free)} free")
+
+
+def _tables(path: str) -> list[tuple[str, int, int]]:
+    """With a connection of this process: a large file takes its time."""
+    from holdfast.storage.sqlite import SqliteReader
+
+    reader = SqliteReader(path, statement_timeout=SECONDS)
+    try:
+        return reader.tables()
+    finally:
+        reader.close()

@@ -1,0 +1,86 @@
+"""What ``status`` and ``doctor`` say of the database's size."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from holdfast.cli.daemon import walk
+from holdfast.errors import DeliveryError
+
+if TYPE_CHECKING:
+    from holdfast.actors.hub import Hub
+    from holdfast.actors.messages.supervisor import Tree
+    from holdfast.storage.size_records import Sizes
+
+__all__ = ["as_object", "line_of", "rules_of", "size", "sizes_of"]
+
+TIMEOUT: Final = 2.0  # seconds; status has to come also when query or writer hang
+
+
+def sizes_of(hub: Hub, tree: Tree) -> Sizes | None:
+    """None when there is nobody to say, or no database yet."""
+    from holdfast.actors.messages.query import GetSizes, SizesAre
+
+    if not _runs(tree, "query"):
+        return None
+    try:
+        reply = hub.ask("query", GetSizes(), timeout=TIMEOUT)
+    except DeliveryError:
+        return None
+    return msgspec.convert(reply, SizesAre).sizes
+
+
+def rules_of(hub: Hub, tree: Tree) -> int | None:
+    """How many rules of retention there are; None when there is nobody to say."""
+    from holdfast.actors.messages.writer import Stats, WriterStats
+
+    if not _runs(tree, "writer"):
+        return None
+    try:
+        reply = hub.ask("writer", Stats(), timeout=TIMEOUT)
+    except DeliveryError:
+        return None
+    return msgspec.convert(reply, WriterStats).rules
+
+
+def _runs(tree: Tree, name: str) -> bool:
+    return any(child.id == name and child.state == "running" for _, child in walk(tree.root))
+
+
+def as_object(sizes: Sizes | None, rules: int | None) -> dict[str, object] | None:
+    """For JSON; the numbers are bytes."""
+    if sizes is None:
+        return None
+    found = {field: getattr(sizes, field) for field in sizes.__struct_fields__}
+    return {**found, "retention_rules": rules}
+
+
+def line_of(sizes: Sizes, rules: int | None) -> str:
+    """For people."""
+    parts = [
+        f"database {size(sizes.file)}",
+        f"log {size(sizes.wal)}",
+        f"{size(sizes.free)} unused",
+        f"{sizes.events:,} events",
+    ]
+    if sizes.deleted:
+        parts.append(f"{sizes.deleted:,} deleted")
+    if sizes.events_per_day:
+        daily = f"{sizes.events_per_day:,} events, {size(sizes.bytes_per_day)}"
+        parts.append(f"about {daily} more a day")
+    if rules == 0:
+        parts.append("nothing is ever deleted")
+    parts.append(f"{size(sizes.disk_free)} free on the disk")
+    return "; ".join([", ".join(parts[:3]), *parts[3:]])
+
+
+def size(count: int) -> str:
+    """Bytes in the unit that fits."""
+    value = float(count)
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if value < 1024:
+            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
+        value /= 1024
+    return f"{value:.1f} TiB"

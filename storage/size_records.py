@@ -1,0 +1,27 @@
+"""How large a database is, and how fast it grows.  Bytes, but where it says otherwise."""
+
+from __future__ import annotations
+
+import msgspec
+
+__all__ = ["Sizes"]
+
+
+class Sizes(msgspec.Struct, frozen=True, array_like=True):
+    """``file`` and ``wal`` are what the two files hold, ``free`` what the first has without use.
+
+    ``events`` are stored, ``deleted`` were by retention; ``events_per_day`` and
+    ``bytes_per_day`` are those of the last day, of what is younger in proportion, before anything
+    is deleted; 0 when nobody knows.  ``disk_free`` is what this user can still write there.
+    """
+
+    path: str
+    file: int
+    wal: int
+    free: int
+    events: int
+    deleted: int
+    events_per_day: int
+    bytes_per_day: int
+    disk_free: int
+    disk_size: int

@@ -1,0 +1,258 @@
+"""Events out of their table again: retention, in steps of less than a millisecond.
+
+Works within the caller's transaction.  What it knows of the events that a rule bounds by count or
+bytes is kept in table ``retained``, moved in the transaction that deletes; so a restart, or a
+transaction that is lost, has nothing to count again but what came since.
+
+Per rule the oldest go first: by their time where age decides, else by their number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Final, cast
+
+import apsw
+
+from holdfast.clock import Clock
+from holdfast.storage.retention_records import Deletions, Reason, Retention, Rule, Slice
+from holdfast.storage.sqlite_tallies import SIZE, Found, Sorter, Tallies
+
+__all__ = ["RetentionTable"]
+
+STEP: Final = 32  # rows deleted between two looks at the clock: some 0.5 ms
+LOOK: Final = 256  # rows looked at likewise
+PAGES: Final = 8  # given back to the file system likewise
+# Free pages that are kept for what comes next: they would only be asked for again.
+FREE_PAGES: Final = 256  # 4 MiB
+FREE_SHARE: Final = 10  # or one in so many of the file's, if that is more
+
+_OLD: Final = """
+SELECT seq, type, time_us FROM events INDEXED BY events_by_time
+WHERE time_us < ? AND (time_us, type, seq) > (?, ?, ?) ORDER BY time_us, type, seq LIMIT ?
+"""
+_ROWS: Final = f"""
+SELECT seq, type, time_us, {SIZE} FROM events WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT ?
+"""
+_ROW: Final = f"SELECT seq, type, time_us, {SIZE} FROM events WHERE seq = ?"
+_NOTE: Final = """
+INSERT INTO deleted (day, rule, reason, count, bytes, first_seq, last_seq)
+VALUES (?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (day, rule, reason) DO UPDATE SET
+    count = count + excluded.count, bytes = bytes + excluded.bytes,
+    first_seq = min(first_seq, excluded.first_seq), last_seq = max(last_seq, excluded.last_seq)
+"""
+_NEWEST: Final = 2**62
+
+
+class RetentionTable:
+    """Rounds of work over all rules; each slice of one is the caller's transaction."""
+
+    def __init__(self, connection: apsw.Connection, *, retention: Retention, clock: Clock) -> None:
+        self.retention: Final = retention
+        self._connection = connection
+        self._clock = clock
+        self._round: _Round | None = None
+        self._plan: _Round | None = None  # that deletes nothing
+
+    def slice(self, seconds: float) -> Slice:
+        """Go on with the round, or begin one; about so long.  Raises apsw.Error."""
+        if self._round is None:
+            self._round = self._begin(is_plan=False)
+        round = self._round
+        is_done = round.work(self._clock.monotonic() + seconds)
+        deletions = round.deletions()
+        gone = round.note()
+        if is_done:
+            self._round = None
+        return Slice(deletions, gone, is_done)
+
+    def plan(self, seconds: float) -> list[Deletions] | None:
+        """The same without deleting anything; what would be, when it is done."""
+        if self._plan is None:
+            self._plan = self._begin(is_plan=True)
+        plan = self._plan
+        if not plan.work(self._clock.monotonic() + seconds):
+            return None
+        self._plan = None
+        return plan.deletions()
+
+    def forget(self) -> None:
+        """A transaction was lost: believe only the tables again."""
+        self._round = None
+
+    def _begin(self, *, is_plan: bool) -> _Round:
+        tallies = Tallies(self._connection, self.retention.rules)
+        return _Round(self._connection, self.retention, tallies, self._clock, is_plan=is_plan)
+
+
+class _Round:
+    """Every rule once.  A generator does the work, and yields after each step."""
+
+    def __init__(
+        self,
+        connection: apsw.Connection,
+        retention: Retention,
+        tallies: Tallies,
+        clock: Clock,
+        *,
+        is_plan: bool,
+    ) -> None:
+        self._connection = connection
+        self._retention = retention
+        self._tallies = tallies
+        self._clock = clock
+        self._is_plan = is_plan
+        self._now_us = clock.time_us()
+        self._sorter = Sorter(retention.rules)
+        self._found: dict[tuple[str, Reason], list[Found]] = {}  # in this slice
+        self._steps = self._all_steps()
+
+    def work(self, deadline: float) -> bool:
+        """Do steps until then, at least one; whether that was the last."""
+        monotonic: Callable[[], float] = self._clock.monotonic
+        return all(monotonic() < deadline for _ in self._steps)
+
+    def note(self) -> list[tuple[int, int]]:
+        """Write down what this slice has deleted; the numbers, from, to."""
+        day = cast(
+            str,
+            self._connection.execute(
+                "SELECT strftime('%Y-%m-%d', ? / 1000000, 'unixepoch')", (self._now_us,)
+            ).get,
+        )
+        for each in self.deletions():
+            values = (each.rule, each.reason, each.count, each.bytes, each.first_seq, each.last_seq)
+            self._connection.execute(_NOTE, (day, *values))
+        self._tallies.save()
+        seqs = sorted(row.seq for rows in self._found.values() for row in rows)
+        self._found.clear()
+        return _spans(seqs)
+
+    def deletions(self) -> list[Deletions]:
+        """What was found to be deleted since the last ``note``."""
+        return [
+            Deletions(
+                rule,
+                reason,
+                len(rows),
+                sum(row.size for row in rows),
+                min(row.seq for row in rows),
+                max(row.seq for row in rows),
+            )
+            for (rule, reason), rows in self._found.items()
+        ]
+
+    def _all_steps(self) -> Iterator[None]:
+        rules = self._retention.rules
+        yield from self._tallies.count()
+        for rule in rules:
+            if rule.max_age:
+                yield from self._by_age(rule)
+        for rule in rules:
+            if rule.max_count or rule.max_bytes:
+                yield from self._by_size(rule)
+        if not self._is_plan:
+            yield from self._vacuum()
+
+    # -- by age -------------------------------------------------------------------------------
+
+    def _cutoff_us(self, rule: Rule) -> int:
+        """Events from before are too old; 0 where age does not matter."""
+        return self._now_us - int(rule.max_age * 1e6) if rule.max_age else -_NEWEST
+
+    def _by_age(self, rule: Rule) -> Iterator[None]:
+        cutoff = self._cutoff_us(rule)
+        at = (-_NEWEST, "", 0)
+        while True:
+            rows = cast(
+                "list[tuple[int, str, int]]",
+                self._connection.execute(_OLD, (cutoff, *at, LOOK)).fetchall(),
+            )
+            old = [seq for seq, type, _ in rows if self._sorter.is_of(rule, type)]
+            for first in range(0, len(old), STEP):
+                limit = self._limit()  # a subscriber may have come since the last step
+                chosen = [seq for seq in old[first : first + STEP] if seq <= limit]
+                if chosen:
+                    self._delete(rule, "age", self._looked_up(chosen))
+                yield
+            if len(rows) < LOOK:
+                return
+            seq, type, time_us = rows[-1]
+            at = (time_us, type, seq)
+            yield
+
+    def _looked_up(self, seqs: list[int]) -> list[Found]:
+        rows = (self._connection.execute(_ROW, (seq,)).fetchone() for seq in seqs)
+        return [Found(*row) for row in rows if row is not None]
+
+    # -- by count and bytes -------------------------------------------------------------------
+
+    def _by_size(self, rule: Rule) -> Iterator[None]:
+        tally = self._tallies.of(rule)
+        cutoff = self._cutoff_us(rule)
+        while (reason := tally.excess(rule)) is not None:
+            until = min(self._limit(), self._tallies.counted_seq)
+            rows = [
+                Found(*row)
+                for row in self._connection.execute(_ROWS, (tally.oldest_seq, until, STEP))
+            ]
+            chosen: dict[Reason, list[Found]] = {}
+            for row in rows:
+                if self._sorter.is_of(rule, row.type):
+                    reason = tally.excess(rule)
+                    if reason is None:
+                        break
+                    # A plan has counted as too old what a round has deleted by now.
+                    if not (self._is_plan and row.time_us < cutoff):
+                        chosen.setdefault(reason, []).append(row)
+                        tally.remove(row)
+                tally.oldest_seq = row.seq
+            for why, some in chosen.items():
+                self._delete(rule, why, some, is_tallied=True)
+            if len(rows) < STEP:
+                return
+            yield
+
+    def _limit(self) -> int:
+        """No event with a higher number may go: somebody waits for it."""
+        if self._retention.ignore_subscribers:
+            return _NEWEST
+        limit = self._connection.execute("SELECT min(acked) FROM subscribers").get
+        return _NEWEST if limit is None else cast(int, limit)
+
+    def _delete(
+        self, rule: Rule, reason: Reason, rows: list[Found], *, is_tallied: bool = False
+    ) -> None:
+        if not is_tallied:
+            self._tallies.remove(rule, rows)
+        self._found.setdefault((rule.types, reason), []).extend(rows)
+        if not self._is_plan:
+            # The highest first: a trigger notes the highest number that was deleted.
+            self._connection.executemany(
+                "DELETE FROM events WHERE seq = ?",
+                [(seq,) for seq in sorted((row.seq for row in rows), reverse=True)],
+            )
+
+    # -- the file -----------------------------------------------------------------------------
+
+    def _vacuum(self) -> Iterator[None]:
+        """Give back what is free, but for what the next events will need."""
+        pragma = self._connection.pragma
+        while True:
+            free, pages = cast(int, pragma("freelist_count")), cast(int, pragma("page_count"))
+            if free - PAGES <= max(FREE_PAGES, pages // FREE_SHARE):
+                return
+            self._connection.execute(f"PRAGMA incremental_vacuum({PAGES})").fetchall()
+            yield
+
+
+def _spans(seqs: list[int]) -> list[tuple[int, int]]:
+    """Numbers in order as ranges."""
+    spans: list[tuple[int, int]] = []
+    for seq in seqs:
+        if spans and spans[-1][1] == seq - 1:
+            spans[-1] = (spans[-1][0], seq)
+        else:
+            spans.append((seq, seq))
+    return spans

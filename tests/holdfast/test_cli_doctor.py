@@ -1,0 +1,118 @@
+"""``holdfast doctor``, and what ``status`` says of the database's size."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from holdfast.cli.doctor import _of_sizes
+from holdfast.cli.sizes import size
+from holdfast.storage.size_records import Sizes
+from tests.actors.overloading import rows
+from tests.daemon import CONFIG, TIMEOUT, Daemon
+
+GIB = 2**30
+COUNT = 3_000
+
+
+def run(daemon: Daemon, *command: str) -> tuple[int, str]:
+    done = subprocess.run(
+        [sys.executable, "-m", "holdfast", *command, "--run-dir", str(daemon.run_dir)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=TIMEOUT,
+    )
+    return done.returncode, done.stdout
+
+
+def asked(daemon: Daemon, command: str) -> dict[str, Any]:
+    printed: dict[str, Any] = json.loads(run(daemon, command, "--json")[1])
+    return printed
+
+
+@pytest.fixture
+def daemon(tmp_path: Path) -> Any:
+    with Daemon(tmp_path) as daemon:
+        for n in range(COUNT):
+            daemon.hub.events.emit("n", ["x" * 500, n])
+        daemon.hub.flush(timeout=TIMEOUT)
+        yield daemon
+
+
+def test_status_and_doctor_say_how_large_the_database_is_and_how_fast_it_grows(
+    daemon: Daemon,
+) -> None:
+    database = asked(daemon, "status")["database"]
+    assert database["path"] == str(daemon.database)
+    (stored,) = rows(daemon, "SELECT count(*) FROM events")[0]
+    assert database["events"] == stored
+    assert database["file"] + database["wal"] > COUNT * 500
+    # All of it came within ten minutes, which is what the day is taken to be made of.
+    assert database["events_per_day"] == stored * 144
+    assert database["bytes_per_day"] > stored * 144 * 500
+    assert database["retention_rules"] == 0
+    assert database["disk_free"] > 0
+    assert "nothing is ever deleted" in run(daemon, "status")[1]
+
+    code, text = run(daemon, "doctor")
+    assert "SQLite" in text
+    report = asked(daemon, "doctor")
+    tables = {table["name"]: table for table in report["tables"]}
+    assert tables["events"]["rows"] >= stored
+    assert tables["events"]["bytes"] > COUNT * 500
+    assert {finding["what"] for finding in report["findings"]} >= {
+        "versions",
+        "run directory",
+        "database file",
+        "database",
+        "disk",
+    }
+    assert code == (1 if "error" in {finding["level"] for finding in report["findings"]} else 0)
+
+
+def test_doctor_finds_what_others_may_do(daemon: Daemon) -> None:
+    os.chmod(daemon.run_dir, 0o755)
+    os.chmod(daemon.database, 0o666)
+    code, text = run(daemon, "doctor")
+    assert code == 1
+    assert "chmod 700" in text
+    assert "others can write it" in text
+
+
+def test_status_comes_without_the_database_when_query_is_down(tmp_path: Path) -> None:
+    with Daemon(tmp_path, CONFIG) as daemon:
+        run(daemon, "stop", "query")
+        assert asked(daemon, "status")["database"] is None
+        assert run(daemon, "doctor")[0] == 1
+
+
+@pytest.mark.parametrize(
+    ("free", "daily", "rules", "levels"),
+    [
+        (100 * GIB, GIB, 0, ["ok"]),
+        (5 * GIB, GIB, 0, ["warning"]),
+        (GIB // 2, GIB, 0, ["error"]),
+        (50 * GIB, 10 * GIB, 1, ["ok"]),
+        (GIB, 0, 0, ["warning"]),
+    ],
+)
+def test_the_disk_has_to_last_a_week(free: int, daily: int, rules: int, levels: list[str]) -> None:
+    sizes = Sizes("x", GIB, 0, 0, 1_000, 0, 10, daily, free, 100 * GIB)
+    found = [each for each in _of_sizes(sizes, rules) if each.what == "disk"]
+    assert [each.level for each in found] == levels
+
+
+def test_a_size_has_the_unit_that_fits() -> None:
+    assert [size(0), size(1023), size(1536), size(3 * GIB)] == [
+        "0 B",
+        "1023 B",
+        "1.5 KiB",
+        "3.0 GiB",
+    ]
