@@ -61,6 +61,14 @@ def test_each_state_event_of_ksi_has_its_answer(ksi: KsiGateway, clock: ManualCl
     assert [one["entity_id"] for one in query["entities"]] == ["b", "a"]  # the newest first
     assert query["entities"][0]["entity_type"] == "agent"
     assert send("state:entity:query", where={"status": "idle"}, limit=1)["count"] == 1
+
+
+def test_walks_bulks_and_counts_of_ksi_have_their_answers(ksi: KsiGateway) -> None:
+    send = ksi.send
+    send("state:entity:create", id="a", type="agent", properties={"n": 1})
+    send("state:entity:create", id="b", type="agent")
+    ends = {"from_id": "a", "to_id": "b", "relation_type": "observes"}
+    send("state:relationship:create", **ends)
     walked = send("state:graph:traverse", from_id="b", direction="incoming", include_entities=True)
     assert (walked["node_count"], walked["edge_count"]) == (2, 1)
     assert walked["nodes"]["a"]["properties"] == {"n": 1}
