@@ -27,7 +27,7 @@ from holdfast.actors.relays import Frame, Relays
 from holdfast.actors.replies import fitting
 from holdfast.actors.ring import Ring
 from holdfast.actors.writer_backed import Greeting, WriterBackedActor
-from holdfast.errors import GapError, HoldfastError, PoisonError, StorageError
+from holdfast.errors import ExpiredError, GapError, HoldfastError, PoisonError, StorageError
 from holdfast.storage.ports import Reader
 from holdfast.storage.records import (
     Appended,
@@ -266,9 +266,12 @@ class LogActor(WriterBackedActor):
     def _not_committed(self, frame: Frame, error: HoldfastError) -> None:
         """A full disk passes: try again, in order.  Anything else is the sender's to know.
 
-        What the sender sent after a frame that waits for the disk is refused as a gap.
+        What the sender sent after a frame that waits for the disk is refused as a gap, or, when
+        that was its very first, as of a sender that nobody knows.
         """
-        waits = isinstance(error, GapError) and self._relays.is_behind_another(frame)
+        waits = isinstance(error, (GapError, ExpiredError)) and (
+            self._relays.is_behind_another(frame)
+        )
         if waits or isinstance(error, StorageError):
             if self._relays.put_off(frame):
                 self.mailbox.after(RETRY, _Retry())

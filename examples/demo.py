@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+import zstandard
 from rich.console import Console
 from rich.table import Table
 
@@ -267,14 +268,27 @@ def _stored(database: Path, sources: set[str]) -> tuple[list[dict[str, Any]], se
     """The events of these sources, by number and in the file's shape; and the sessions."""
     connection = sqlite3.connect(f"{database.resolve().as_uri()}?mode=ro", uri=True)
     try:
-        statement = "SELECT key, source, type, session, cause, data FROM events ORDER BY seq"
+        statement = """
+            SELECT key, source, type, session, cause, data, codec, body
+            FROM events LEFT JOIN payloads ON payload = ref ORDER BY seq
+        """
         names = ("id", "source", "type", "session", "parent", "data")
-        rows = [dict(zip(names, row, strict=True)) for row in connection.execute(statement)]
+        rows = [
+            dict(zip(names, (*row[:5], _text(*row[5:])), strict=True))
+            for row in connection.execute(statement)
+        ]
         ids = {id_ for (id_,) in connection.execute("SELECT id FROM sessions")}
     finally:
         connection.close()
     events = [row for row in rows if row["source"] in sources]
     return [{**row, "data": json.loads(row["data"])} for row in events], ids
+
+
+def _text(data: str, codec: str | None, body: bytes | None) -> str | bytes:
+    """Large data stands apart, compressed where that is worth it."""
+    if codec is None or body is None:
+        return data
+    return zstandard.ZstdDecompressor().decompress(body) if codec == "zstd" else body
 
 
 def _out_of_order(lines: list[dict[str, Any]], rows: list[dict[str, Any]]) -> list[str]:

@@ -241,15 +241,7 @@ def _root_actor(
     clock: Clock,
 ) -> RootActor:
     recorder = FlightRecorder.alone(ROOT)
-    mailbox = Mailbox(
-        name=ROOT,
-        incarnation=str(boot),
-        clock=clock,
-        listener=listeners.sockets[ROOT],
-        address=address_book(environment.run_dir),
-        decode=decode_request,
-        recorder=recorder,
-    )
+    mailbox = _mailbox(environment, listeners, recorder, boot=boot, clock=clock)
     given = Given(
         name=ROOT,
         incarnation=str(boot),
@@ -273,6 +265,25 @@ def _root_actor(
         farewell=environment.farewell,
         describe=partial(_describe, environment, clock, clock.monotonic()),
         signs=recorder.signs,
+    )
+
+
+def _mailbox(
+    environment: Environment,
+    listeners: Listeners,
+    recorder: FlightRecorder,
+    *,
+    boot: int,
+    clock: Clock,
+) -> Mailbox:
+    return Mailbox(
+        name=ROOT,
+        incarnation=str(boot),
+        clock=clock,
+        listener=listeners.sockets[ROOT],
+        address=address_book(environment.run_dir),
+        decode=decode_request,
+        recorder=recorder,
     )
 
 

@@ -97,6 +97,22 @@ def fill(where: Path) -> Path:
     return filler
 
 
+def test_a_sender_whose_first_events_found_no_room_loses_none_and_hears_of_nothing(
+    tmp_path: Path,
+) -> None:
+    disk = tmp_path / "var" / "lib"
+    with small_disk(disk), Daemon(tmp_path) as daemon:
+        filler = fill(disk)
+        with holdfast.connect(daemon.run_dir) as hub:
+            for n in range(FULL):  # many frames: those behind the first are of nobody known
+                hub.events.emit("n", n)
+            daemon.until(lambda: is_said(daemon, "disk is full"))
+            filler.unlink()
+            _resize(disk, "64m")
+            hub.flush(timeout=TIMEOUT)
+        assert committed(daemon) == list(range(FULL))
+
+
 def test_a_letter_without_room_holds_back_the_acknowledgement_of_later_ones(
     tmp_path: Path,
 ) -> None:
