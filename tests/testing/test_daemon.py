@@ -51,9 +51,10 @@ def test_a_killed_agent_is_waited_for(daemon: Daemon) -> None:
 def test_the_life_that_was_is_not_taken_for_the_next(daemon: Daemon) -> None:
     pid = daemon.pid("clerk")
     assert daemon.wait_until_running("clerk").pid == pid
-    daemon.timeout = 0.3
+    usual, daemon.timeout = daemon.timeout, 0.3
     with pytest.raises(AssertionError, match="did not come"):
         daemon.wait_until_running("clerk", after=pid)
+    daemon.timeout = usual  # to stop in
 
 
 def test_supervisors_and_the_root_are_killed_by_name(daemon: Daemon) -> None:
