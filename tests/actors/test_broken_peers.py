@@ -156,7 +156,7 @@ def test_only_the_owner_may_reach_the_sockets(daemon: Daemon) -> None:
     """Scenario D18: by the modes of folder and sockets, and by the uid of whoever connects."""
     assert stat.S_IMODE(daemon.run_dir.stat().st_mode) == 0o700
     sockets = list(daemon.run_dir.glob("*.sock"))
-    assert len(sockets) == 8
+    assert len(sockets) == 10
     assert {stat.S_IMODE(path.stat().st_mode) for path in sockets} == {0o600}
 
 

@@ -77,7 +77,7 @@ def test_what_fits_on_a_nearly_full_disk_is_stored_and_only_that(
     disk: FaultyDisk, open_on: Opener, open_reader: ReaderOpener
 ) -> None:
     database = open_on()
-    disk.capacity = 2**20
+    disk.capacity = 3 * 2**20  # an empty database has 1.6 MiB
     group = [
         AppendEvents(origin(1, sender="small"), events(1)),
         AppendEvents(origin(1, sender="large"), events(50_000)),
