@@ -116,7 +116,7 @@ def test_the_answer_to_a_cancelled_ask_is_dropped(daemon: Daemon) -> None:
 
 def test_a_command_whose_caller_is_cancelled_is_carried_out(daemon: Daemon) -> None:
     async def program(hub: aio.Hub) -> None:
-        pid = await asyncio.to_thread(daemon.pid, "checkpoints")
+        pid = await asyncio.to_thread(daemon.pid, "writer")
         os.kill(pid, signal.SIGSTOP)
         saving = asyncio.create_task(hub.checkpoints.put("planner", 1, timeout=TIMEOUT))
         assert await asyncio.wait([saving], timeout=0.05) == (set(), {saving})

@@ -92,7 +92,7 @@ def test_bad_lines_are_rejected_by_number_and_the_rest_is_stored(daemon: Daemon,
     assert (counts["read"], counts["accepted"], counts["committed"]) == (7, 2, 2)
     found = objects(run("events", "query", "--source", "import", "--json").stdout)
     assert [(event["type"], event["data"]) for event in found] == [("a", None), ("c", {"n": 1e20})]
-    text = run("events", "import", "-", stdin="[]\n")
+    text = run("events", "import", "-", stdin="7\n")
     assert "line 1: expected a JSON object" in text.stderr
     assert "rejected 1" in text.stdout
 
