@@ -200,8 +200,8 @@ def test_a_put_that_is_killed_leaves_the_one_before_whole(tmp_path: Path) -> Non
                 if acknowledged >= base + 3 and noise.random() < 0.5:
                     daemon.kill("root")
                     break
+            program.kill()  # it waits for an answer that nobody gives any more
             acknowledged = max([acknowledged, *map(int, program.stdout.read().split())])
-            program.kill()
             program.wait(TIMEOUT)
             program.stdout.close()
             daemon.restart()
