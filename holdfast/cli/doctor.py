@@ -14,10 +14,11 @@ import click
 from holdfast.cli.daemon import connected, tree_of
 from holdfast.cli.options import json_option, run_dir_option
 from holdfast.cli.output import write_line
-from holdfast.cli.sizes import as_object, line_of, rules_of, size, sizes_of
+from holdfast.cli.sizes import as_object, line_of, size, sizes_of, writing_of
 from holdfast.errors import HoldfastError
 
 if TYPE_CHECKING:
+    from holdfast.actors.messages.writer import WriterStats
     from holdfast.storage.size_records import Sizes
 
 __all__ = ["doctor"]
@@ -50,14 +51,14 @@ def doctor(context: click.Context, run_dir: Path, as_json: bool) -> None:
     findings = list(_of_versions())
     with connected(run_dir) as hub:
         tree = tree_of(hub)
-        sizes, rules = sizes_of(hub, tree), rules_of(hub, tree)
+        sizes, writing = sizes_of(hub, tree), writing_of(hub, tree)
     findings += _of_folder(run_dir)
     tables: list[tuple[str, int, int]] = []
     if sizes is None:
         findings.append(Finding("database", "error", "query does not say how large it is"))
     else:
         findings += _of_file(sizes.path)
-        findings += _of_sizes(sizes, rules)
+        findings += _of_sizes(sizes, writing)
         try:
             tables = _tables(sizes.path)
         except HoldfastError as error:
@@ -65,7 +66,7 @@ def doctor(context: click.Context, run_dir: Path, as_json: bool) -> None:
     if as_json:
         shown = [finding._asdict() for finding in findings]
         named = [{"name": name, "rows": rows, "bytes": each} for name, rows, each in tables]
-        whole = {"findings": shown, "database": as_object(sizes, rules), "tables": named}
+        whole = {"findings": shown, "database": as_object(sizes, writing), "tables": named}
         write_line(json.dumps(whole))
     else:
         for finding in findings:
@@ -114,13 +115,14 @@ def _of_file(path: str) -> Iterator[Finding]:
         yield Finding("database file", "ok", f"{path}: mode {mode:o}")
 
 
-def _of_sizes(sizes: Sizes, rules: int | None) -> Iterator[Finding]:
-    yield Finding("database", "ok", line_of(sizes, rules))
+def _of_sizes(sizes: Sizes, writing: WriterStats | None) -> Iterator[Finding]:
+    yield Finding("database", "ok", line_of(sizes, writing))
     if sizes.wal > WAL:
         text = f"{size(sizes.wal)}: a reader holds a snapshot; close viewers of the database"
         yield Finding("log of the database", "warning", text)
     needed = sizes.bytes_per_day * DAYS
-    if rules == 0 and needed > sizes.disk_free:
+    is_kept = writing is not None and writing.rules == 0
+    if is_kept and needed > sizes.disk_free:
         text = (
             f"full in {sizes.disk_free / sizes.bytes_per_day:.1f} days, and nothing is ever "
             "deleted: set bounds in [retention]"

@@ -12,10 +12,13 @@ from holdfast.errors import DeliveryError
 if TYPE_CHECKING:
     from holdfast.actors.hub import Hub
     from holdfast.actors.messages.supervisor import Tree
+    from holdfast.actors.messages.writer import WriterStats
     from holdfast.storage.size_records import Sizes
 
-__all__ = ["as_object", "line_of", "rules_of", "size", "sizes_of"]
+__all__ = ["as_object", "line_of", "size", "sizes_of", "writing_of"]
 
+STUCK: Final = 2  # blocked attempts in a row; one reader at work may meet one
+TELLING: Final = 1_000  # events from which on their rate and size say something
 TIMEOUT: Final = 2.0  # seconds; status has to come also when query or writer hang
 
 
@@ -32,32 +35,33 @@ def sizes_of(hub: Hub, tree: Tree) -> Sizes | None:
     return msgspec.convert(reply, SizesAre).sizes
 
 
-def rules_of(hub: Hub, tree: Tree) -> int | None:
-    """How many rules of retention there are; None when there is nobody to say."""
-    from holdfast.actors.messages.writer import Stats, WriterStats
+def writing_of(hub: Hub, tree: Tree) -> WriterStats | None:
+    """How the writer is; None when there is nobody to say."""
+    from holdfast.actors.messages import writer
 
     if not _runs(tree, "writer"):
         return None
     try:
-        reply = hub.ask("writer", Stats(), timeout=TIMEOUT)
+        reply = hub.ask("writer", writer.Stats(), timeout=TIMEOUT)
     except DeliveryError:
         return None
-    return msgspec.convert(reply, WriterStats).rules
+    return msgspec.convert(reply, writer.WriterStats)
 
 
 def _runs(tree: Tree, name: str) -> bool:
     return any(child.id == name and child.state == "running" for _, child in walk(tree.root))
 
 
-def as_object(sizes: Sizes | None, rules: int | None) -> dict[str, object] | None:
+def as_object(sizes: Sizes | None, writing: WriterStats | None) -> dict[str, object] | None:
     """For JSON; the numbers are bytes."""
     if sizes is None:
         return None
     found = {field: getattr(sizes, field) for field in sizes.__struct_fields__}
-    return {**found, "retention_rules": rules}
+    rules, stuck = (None, None) if writing is None else (writing.rules, writing.wal_stuck)
+    return {**found, "retention_rules": rules, "wal_stuck": stuck}
 
 
-def line_of(sizes: Sizes, rules: int | None) -> str:
+def line_of(sizes: Sizes, writing: WriterStats | None) -> str:
     """For people."""
     parts = [
         f"database {size(sizes.file)}",
@@ -67,11 +71,13 @@ def line_of(sizes: Sizes, rules: int | None) -> str:
     ]
     if sizes.deleted:
         parts.append(f"{sizes.deleted:,} deleted")
-    if sizes.events_per_day:
+    if sizes.events >= TELLING:
         daily = f"{sizes.events_per_day:,} events, {size(sizes.bytes_per_day)}"
         parts.append(f"about {daily} more a day")
-    if rules == 0:
+    if writing is not None and writing.rules == 0:
         parts.append("nothing is ever deleted")
+    if writing is not None and writing.wal_stuck >= STUCK:
+        parts.append("a reader keeps the log from being emptied: close viewers of the database")
     parts.append(f"{size(sizes.disk_free)} free on the disk")
     return "; ".join([", ".join(parts[:3]), *parts[3:]])
 

@@ -15,7 +15,7 @@ import msgspec
 from holdfast.cli.daemon import connected, tree_of, walk
 from holdfast.cli.options import json_option, run_dir_option
 from holdfast.cli.output import console, printable, write_line
-from holdfast.cli.sizes import as_object, line_of, rules_of, sizes_of
+from holdfast.cli.sizes import as_object, line_of, sizes_of, writing_of
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -36,16 +36,16 @@ def status(run_dir: Path, as_json: bool) -> None:
     """Print the tree: every process and how it does."""
     with connected(run_dir) as hub:
         tree = tree_of(hub)
-        sizes, rules = sizes_of(hub, tree), rules_of(hub, tree)
+        sizes, writing = sizes_of(hub, tree), writing_of(hub, tree)
     if as_json:
-        write_line(json.dumps({**_as_object(tree), "database": as_object(sizes, rules)}))
+        write_line(json.dumps({**_as_object(tree), "database": as_object(sizes, writing)}))
         return
     uptime = timedelta(seconds=round(tree.uptime))
     write_line(f"{tree.name}  holdfast {tree.version}  SQLite {tree.sqlite_version}  up {uptime}")
     screen = console()
     screen.print(_table(tree, screen))
     if sizes is not None:
-        write_line(line_of(sizes, rules))
+        write_line(line_of(sizes, writing))
     for line in _notes(tree):
         write_line(line)
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from holdfast.actors.messages.writer import WriterStats
 from holdfast.cli.doctor import _of_sizes
 from holdfast.cli.sizes import size
 from holdfast.storage.size_records import Sizes
@@ -105,7 +108,8 @@ def test_status_comes_without_the_database_when_query_is_down(tmp_path: Path) ->
 )
 def test_the_disk_has_to_last_a_week(free: int, daily: int, rules: int, levels: list[str]) -> None:
     sizes = Sizes("x", GIB, 0, 0, 1_000, 0, 10, daily, free, 100 * GIB)
-    found = [each for each in _of_sizes(sizes, rules) if each.what == "disk"]
+    writing = WriterStats(0, 0, 0, 0, rules)
+    found = [each for each in _of_sizes(sizes, writing) if each.what == "disk"]
     assert [each.level for each in found] == levels
 
 
@@ -116,3 +120,24 @@ def test_a_size_has_the_unit_that_fits() -> None:
         "1.5 KiB",
         "3.0 GiB",
     ]
+
+
+@pytest.mark.slow  # 130 MB have to be written before the second attempt to empty the log
+def test_status_says_that_a_reader_keeps_the_log_from_being_emptied(tmp_path: Path) -> None:
+    """Scenario D12."""
+    with Daemon(tmp_path) as daemon:
+        hub = daemon.hub
+        hub.events.emit("first")
+        hub.flush(timeout=TIMEOUT)
+        with closing(sqlite3.connect(f"file:{daemon.database}?mode=ro", uri=True)) as viewer:
+            viewer.execute("BEGIN")
+            viewer.execute("SELECT count(*) FROM events").fetchall()
+            for _ in range(30):
+                for n in range(1_000):
+                    hub.events.emit("n", ["x" * 7_900, n])
+                hub.flush(timeout=TIMEOUT)
+                if asked(daemon, "status")["database"]["wal_stuck"] >= 2:
+                    break
+            else:
+                pytest.fail("never said to be stuck")
+            assert "keeps the log from being emptied" in run(daemon, "status")[1]
