@@ -11,8 +11,13 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from holdfast.testing.processes import Process, descendants, lasting, list_text
+
+# How long an example takes says how busy the machine is, nothing of what is tested.
+settings.register_profile("holdfast", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("holdfast")
 
 PR_SET_CHILD_SUBREAPER = 36
 GONE_WITHIN = 1.0  # seconds in which everything under a SIGKILLed root has to be gone

@@ -17,6 +17,7 @@ from tests.daemon import Daemon
 SENDERS = 4
 FLUSH_EVERY = 200  # events of each; so many are under way at most
 GROWTH = 16 * MIB  # of any process after the warm-up: the allocator's play, slow caches
+OPEN = 5  # descriptors of a sender that is connected, at least: Python has started by then
 WAL = 256 * MIB  # four thousand pages of 16 KiB are copied back at a time; some more come meanwhile
 
 
@@ -72,6 +73,7 @@ def _check_that_nothing_grows(
 ) -> None:
     what = orders(SENDERS, count=0, flush_every=FLUSH_EVERY, timeout=60.0)
     with Daemon(folder) as daemon, senders(daemon, what) as started:
+        daemon.until(lambda: all(descriptors(each.process.pid) > OPEN for each in started))
         first = list(samples(daemon, started, warm_up, every))
         base = {name: max(sample.rss[name] for sample in first) for name in first[-1].rss}
         open_then = {
