@@ -88,7 +88,9 @@ def database(path: Path, events: list[dict[str, Any]]) -> Path:
     """As much of the schema as the demo looks at."""
     connection = sqlite3.connect(path)
     connection.executescript(
-        "CREATE TABLE events (seq INTEGER PRIMARY KEY, key, source, type, session, cause, data);"
+        "CREATE TABLE events (seq INTEGER PRIMARY KEY, key, source, type, session, cause, data,"
+        " payload);"
+        "CREATE TABLE payloads (ref, codec, body);"
         "CREATE TABLE sessions (id)"
     )
     connection.executemany(
