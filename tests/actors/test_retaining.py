@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -164,20 +163,18 @@ def test_a_stop_in_the_middle_of_a_round_leaves_an_empty_log_and_no_half_slice(
         daemon.stop()
 
 
-def test_no_commit_waits_long_for_retention(tmp_path: Path) -> None:
-    """The bound is of a loaded machine; benchmarks/retention.py measures."""
+def test_retention_lets_commits_in_between(tmp_path: Path) -> None:
+    """How long they take is measured by benchmarks/retention.py."""
     rules = "[retention]\nmax_count = 1\nperiod = 3600.0\n"
     with Daemon(tmp_path, CONFIG + rules) as daemon, holdfast.connect(daemon.run_dir) as other:
         for n in range(30_000):
             daemon.hub.events.emit("n", n)
         daemon.hub.flush(timeout=TIMEOUT)
         pruning = other.ref("writer").ask(Prune(False), block=False, timeout=TIMEOUT)
-        took = []
+        committed = 0
         while rows(daemon, "SELECT min(seq) < 20000 FROM events") == [(1,)]:
-            began = time.perf_counter()
             daemon.hub.events.emit("m")
             daemon.hub.flush(timeout=TIMEOUT)
-            took.append(time.perf_counter() - began)
-        assert len(took) > 20, "retention did not let anybody in"
-        assert sorted(took)[len(took) // 2] < 0.1
+            committed += 1
+        assert committed > 20, "retention did not let anybody in"
         pruning.get()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from pathlib import Path
 
 import apsw
@@ -161,18 +160,17 @@ def test_an_index_that_is_turned_off_is_gone_slice_by_slice(
     viewer.close()
 
 
-def test_a_slice_keeps_its_time(open_database: Opener) -> None:
+def test_what_is_stored_already_is_indexed_in_many_slices(open_database: Opener) -> None:
     first = open_database(full_text=False)
     for _ in range(10):
         append(first, [told("word " * 300) for _ in range(200)])
     first.close()
     second = open_database(full_text=True)
-    longest = 0.0
+    slices = 0
     while second.has_chores:
-        began = time.thread_time()  # of this thread alone: the machine may be busy
         second.work_off(0.004)
-        longest = max(longest, time.thread_time() - began)
-    assert longest < 0.02
+        slices += 1
+    assert slices > 10, "others would have to wait for it"
 
 
 def test_the_index_is_whole_after_a_group_that_failed(
