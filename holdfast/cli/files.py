@@ -56,6 +56,11 @@ def show(session: str, after: int, limit: int, run_dir: Path, as_json: bool) -> 
     """Print the records of a session, the oldest first."""
     with connected(run_dir) as hub:
         found = hub.files.read(session, after=after, limit=limit)
+    if not found and not after:
+        text = (
+            f"no files of session {printable(session)!r}: `holdfast files list` shows what there is"
+        )
+        raise Failure(text)
     for record in found:
         write_line(_as_json(record) if as_json else _as_text(record))
 

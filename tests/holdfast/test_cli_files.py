@@ -32,7 +32,9 @@ def test_response_logs_are_listed_shown_exported_and_deleted(
     assert json.loads(run("files", "delete", "../s 1", "--json").stdout)["deleted"] is True
     again = run("files", "delete", "../s 1")
     assert (again.returncode, "no session '../s 1'" in again.stderr) == (1, True)
-    assert run("files", "show", "../s 1").stdout == ""
+    gone = run("files", "show", "../s 1")
+    assert (gone.returncode, gone.stdout) == (1, "")
+    assert "no files of session" in gone.stderr
     missing = run("files", "export", "../s 1")
     assert (missing.returncode, missing.stdout) == (2, "")
 
