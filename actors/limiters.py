@@ -7,6 +7,7 @@ up to a grant.  Who owns one loses it with its process.
 from __future__ import annotations
 
 from collections import deque
+from fractions import Fraction
 from math import ceil
 from typing import Final
 
@@ -27,7 +28,7 @@ class Bucket:
 
     def __init__(self, limit: TokenBucket) -> None:
         self.capacity = limit.burst
-        self._interval = ceil(SECOND / limit.rate)  # nanoseconds a token takes to come
+        self._interval = ceil(SECOND / Fraction(limit.rate))  # nanoseconds a token takes to come
         self._depth = limit.burst * self._interval
         self._full_at = 0
 

@@ -63,6 +63,7 @@ def test_a_token_bucket_grants_what_counting_tokens_grants(
 
 
 @given(st.floats(0.01, 1_000_000), st.integers(1, 8), st.lists(st.integers(1, 6), min_size=1))
+@example(0.3333333333333333, 1, [1])  # a little under a third: three seconds are not enough
 def test_no_span_of_time_gets_more_than_burst_and_rate(
     rate: float, burst: int, costs: list[int]
 ) -> None:
