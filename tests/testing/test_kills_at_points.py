@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from holdfast.errors import DeliveryError
+from holdfast.supervisors.spec import zygote_name
 from holdfast.testing import Daemon
 from holdfast.testing.faults import AtPoint, Kill
 from tests.testing.working import CONFIG, Work
@@ -23,6 +24,7 @@ def load(daemon: Daemon, work: Work) -> None:
 
 def restart(name: str) -> Way:
     def way(daemon: Daemon, work: Work) -> None:
+        daemon.wait_until_running("state")
         daemon.kill(name)
         work.do(1)
 
@@ -61,106 +63,113 @@ def expire(daemon: Daemon, work: Work) -> None:
 
 
 # Where, in which process, and what brings it there.
-WRITER = [
-    *[
-        (f"writer.{place}", "writer", load)
-        for place in (
-            "before_begin",
-            "after_begin",
-            "before_mark",
-            "after_mark",
-            "before_result",
-            "after_result",
-            "before_commit",
-            "after_commit",
-            "before_answer",
-            "after_answer",
-            "after_group",
-            "before_sync",
-            "after_sync",
-        )
-    ],
-    ("mailbox.before_sending", "writer", load),
-    ("mailbox.after_sending", "writer", load),
-    ("writer.after_lock", "writer", restart("writer")),
-    ("writer.before_epoch", "writer", restart("writer")),
-    ("writer.after_epoch", "writer", restart("writer")),
-    ("retention.before_slice", "writer", prune),
-    ("retention.after_slice", "writer", prune),
-]
-LOG = [
-    *[
-        (f"log.{place}", "log", load)
-        for place in (
-            "before_accepting",
-            "before_forwarding",
-            "after_forwarding",
-            "before_ring",
-            "after_ring",
-            "after_answer",
-        )
-    ],
-    ("link.before_sending", "log", load),
-    ("link.after_welcome", "log", restart("writer")),
-    ("log.before_refill", "log", restart("log")),
-    ("log.between_refills", "log", restart("log")),
-]
-CHECKPOINTS = [
-    *[
-        (f"checkpoints.{place}", "checkpoints", checkpoint)
-        for place in (
-            "before_collecting",
-            "before_part",
-            "after_part",
-            "before_manifest",
-            "before_answer",
-        )
-    ],
-    ("checkpoints.before_parts", "writer", checkpoint),
-    ("checkpoints.after_parts", "writer", checkpoint),
-]
-SESSIONS = [
-    ("sessions.before_writing", "sessions", load),
-    ("sessions.after_writing", "sessions", load),
-    ("sessions.before_written", "sessions", load),
-    ("sessions.after_written", "sessions", load),
-    ("sessions.after_end", "sessions", expire),
-]
-SUPERVISORS = [
-    *[
-        (f"supervisor.{place}", "state", restart("writer"))
-        for place in (
-            "before_restart",
-            "before_fork",
-            "after_fork",
-            "after_restart",
-            "before_registering",
-            "after_registering",
-            "before_ready",
-        )
-    ],
-    ("zygote.before_fork", "state:zygote", restart("log")),
-    ("zygote.after_fork", "state:zygote", restart("log")),
-    ("child.before_pdeathsig", "log", restart("log")),
-    ("child.before_start", "log", restart("log")),
-    ("child.after_start", "writer", restart("writer")),
-]
+Kills = list[tuple[str, str, Way]]
 
 
-@pytest.mark.parametrize(
-    ("point", "process", "way"),
-    [*WRITER, *LOG, *CHECKPOINTS, *SESSIONS, *SUPERVISORS],
-    ids=lambda value: value if isinstance(value, str) else value.__name__,
-)
+def at(process: str, way: Way, *points: str) -> Kills:
+    return [(point, process, way) for point in points]
+
+
+GROUPS: dict[str, Kills] = {
+    "before COMMIT": at(
+        "writer",
+        load,
+        "writer.before_begin",
+        "writer.after_begin",
+        "writer.before_mark",
+        "writer.after_mark",
+        "writer.before_result",
+        "writer.after_result",
+        "writer.before_commit",
+    ),
+    "behind COMMIT": at(
+        "writer",
+        load,
+        "writer.after_commit",
+        "writer.before_answer",
+        "writer.after_answer",
+        "writer.after_group",
+        "mailbox.before_sending",
+        "mailbox.after_sending",
+        "writer.before_sync",
+        "writer.after_sync",
+    ),
+    "opening": at(
+        "writer",
+        restart("writer"),
+        "writer.after_lock",
+        "writer.before_epoch",
+        "writer.after_epoch",
+        "child.after_start",
+    ),
+    "retention": at("writer", prune, "retention.before_slice", "retention.after_slice"),
+    "log": at(
+        "log",
+        load,
+        "log.before_accepting",
+        "log.before_forwarding",
+        "log.after_forwarding",
+        "link.before_sending",
+        "log.before_ring",
+        "log.after_ring",
+        "log.after_answer",
+    ),
+    "refill": [
+        *at("log", restart("writer"), "link.after_welcome"),
+        *at("log", restart("log"), "log.before_refill", "log.between_refills"),
+    ],
+    "checkpoints": [
+        *at(
+            "checkpoints",
+            checkpoint,
+            "checkpoints.before_collecting",
+            "checkpoints.before_part",
+            "checkpoints.after_part",
+            "checkpoints.before_manifest",
+            "checkpoints.before_answer",
+        ),
+        *at("writer", checkpoint, "checkpoints.before_parts", "checkpoints.after_parts"),
+    ],
+    "sessions": [
+        *at(
+            "sessions",
+            load,
+            "sessions.before_writing",
+            "sessions.after_writing",
+            "sessions.before_written",
+            "sessions.after_written",
+        ),
+        *at("sessions", expire, "sessions.after_end"),
+    ],
+    "supervisor": at(
+        "state",
+        restart("writer"),
+        "supervisor.before_restart",
+        "supervisor.before_fork",
+        "supervisor.after_fork",
+        "supervisor.after_restart",
+        "supervisor.before_registering",
+        "supervisor.after_registering",
+        "supervisor.before_ready",
+    ),
+    "zygote": [
+        *at(zygote_name("state"), restart("log"), "zygote.before_fork", "zygote.after_fork"),
+        *at("log", restart("log"), "child.before_pdeathsig", "child.before_start"),
+    ],
+}
+
+
+@pytest.mark.parametrize("group", GROUPS)
 def test_a_kill_at_a_point_loses_nothing_acknowledged_and_stores_nothing_twice(
-    tmp_path: Path, point: str, process: str, way: Way
+    tmp_path: Path, group: str
 ) -> None:
     with Daemon(tmp_path, CONFIG, faults=[]) as daemon:
         work = Work(daemon)
         work.do(1)
-        (fault,) = daemon.faults.arm(AtPoint(point=point, process=process, action=Kill()))
-        way(daemon, work)
-        daemon.until(lambda: daemon.faults.injected(fault))
-        work.do(1)
-        work.check()
-        assert len(daemon.faults.injected()) == 1
+        for point, process, way in GROUPS[group]:
+            print(point)
+            (fault,) = daemon.faults.arm(AtPoint(point=point, process=process, action=Kill()))
+            way(daemon, work)
+            daemon.until(lambda: daemon.faults.injected(fault))  # noqa: B023  # within the loop
+            work.check()
+        assert len(daemon.faults.injected()) == len(GROUPS[group])
