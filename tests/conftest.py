@@ -14,6 +14,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from holdfast.testing.processes import Process, descendants, lasting, list_text
+from tests.forkserver import start_server, stop_server
 
 # How long an example takes says how busy the machine is, nothing of what is tested.
 settings.register_profile("holdfast", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -28,6 +29,14 @@ def pytest_configure() -> None:
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     # Started in the background by a shell, pytest ignores SIGINT, and so would what it starts.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def fork_server() -> Iterator[None]:
+    """Before anything looks at what a test leaves behind."""
+    start_server()
+    yield
+    stop_server()
 
 
 def is_locked(path: Path) -> bool:
@@ -47,7 +56,8 @@ def nothing_is_left_behind(tmp_path: Path) -> Iterator[None]:
     yield
 
     def new() -> dict[int, Process]:
-        found = {pid: one for pid, one in descendants(os.getpid()).items() if pid not in before}
+        known = before | {start_server()[1].pid}
+        found = {pid: one for pid, one in descendants(os.getpid()).items() if pid not in known}
         for pid in found:
             with suppress(ChildProcessError):
                 os.waitpid(pid, os.WNOHANG)  # an orphan that came here: this is its parent now

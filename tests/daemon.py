@@ -1,13 +1,19 @@
-"""A real daemon for a test, as ``holdfast.testing`` has it, started when it is made."""
+"""A real daemon for a test, as ``holdfast.testing`` has it, started when it is made.
+
+Forked from a server that has imported it: see ``tests.forkserver``.
+"""
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
-from typing import Self
+from typing import Self, cast
 
 from holdfast import testing
 from holdfast.actors.messages.supervisor import ChildStatus
 from holdfast.testing import TIMEOUT
+from holdfast.testing.processes import Process, is_alive
+from tests import forkserver
 
 __all__ = ["CONFIG", "TIMEOUT", "Daemon"]
 
@@ -33,6 +39,22 @@ class Daemon(testing.Daemon):
 
     def __enter__(self) -> Self:
         return self.wait_ready()
+
+    def _run(
+        self, arguments: list[str], environment: dict[str, str], stdin: int, output: int
+    ) -> subprocess.Popen[bytes]:
+        forked = forkserver.fork(
+            "holdfast",
+            *arguments,
+            folder=self.folder,
+            environment=environment,
+            streams=(stdin, output, output),
+        )
+        return cast("subprocess.Popen[bytes]", forked)
+
+    def _left(self) -> dict[int, Process]:
+        """Without the mark, which a forked process cannot have: ``conftest`` looks for the rest."""
+        return {process.pid: process for process in self._below if is_alive(process)}
 
     @property
     def log(self) -> Path:  # type: ignore[override]  # older than the kit, whose log is the text

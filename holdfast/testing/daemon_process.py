@@ -82,18 +82,25 @@ class DaemonProcess:
         reading, self._leash = os.pipe()
         with self.log_file.open("ab") as log:
             self._log_start = log.tell()
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "holdfast", "start", self.config_file.name, *directories],
-                cwd=self.folder,
-                # What agents print is in the log at once, and fills no pipe.
-                env=environment | {name: value, "PYTHONUNBUFFERED": "1"},
-                stdin=reading,
-                stdout=log,
-                stderr=log,
-                process_group=0,  # a Ctrl-C is the test's, which then stops this in order
-            )
+            arguments = ["start", self.config_file.name, *directories]
+            # What agents print is in the log at once, and fills no pipe.
+            environment |= {name: value, "PYTHONUNBUFFERED": "1"}
+            self.process = self._run(arguments, environment, reading, log.fileno())
         _put_on_leash(reading, self.process.pid)
         os.close(reading)
+
+    def _run(
+        self, arguments: list[str], environment: dict[str, str], stdin: int, output: int
+    ) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            [sys.executable, "-m", "holdfast", *arguments],
+            cwd=self.folder,
+            env=environment,
+            stdin=stdin,
+            stdout=output,
+            stderr=output,
+            process_group=0,  # a Ctrl-C is the test's, which then stops this in order
+        )
 
     def wait_ready(self) -> Self:
         """Until the line that says so.  Raises DaemonEndedError."""
