@@ -18,17 +18,9 @@ from holdfast.supervisors.lives import Badge, new_life
 from holdfast.supervisors.processes import FromProcesses, Gone, Processes
 from holdfast.supervisors.signals import SignalPipe
 from holdfast.supervisors.zygote import Exited, Forked, Zygote, ZygoteLost
-from tests.forkserver import start_server, stop_server
 
 TIMEOUT = 10.0
-
-
-@pytest.fixture(autouse=True)
-def no_fork_server() -> Iterator[None]:
-    """Here the process of the test is a supervisor, which kills what it has inherited."""
-    stop_server()
-    yield
-    start_server()
+pytestmark = pytest.mark.usefixtures("without_fork_server")
 
 
 class Desk:
