@@ -19,6 +19,7 @@ from typing import Any, Final, Literal, Self, TypeVar, get_args
 
 import msgspec
 
+from holdfast.actors.frames import FrameReader
 from holdfast.actors.messages.supervisor import (
     ChildIs,
     Children,
@@ -34,7 +35,6 @@ from holdfast.actors.wire import (
     VERSION,
     Ask,
     Failure,
-    FrameReader,
     Hello,
     Reply,
     decode_from_receiver,
