@@ -108,7 +108,7 @@ MUTATIONS: Final = (
         (
             "tests/storage/test_sqlite_marks.py"
             "::test_a_repeated_command_gets_its_first_answer_also_after_a_restart",
-            f"{_KILLS}[behind COMMIT]",
+            f"{_KILLS}[commands]",
         ),
     ),
     Mutation(
