@@ -45,7 +45,13 @@ STREAM: Final = "writer"  # the numbering that senders use towards this actor
 # Seconds.  Commits wait for a slice and what it has to write, and get the rest of the time.
 CHORE_SLICE: Final = 0.004
 CHORE_PAUSE: Final = 0.016
+# Of the time until the disk has what is committed: a sync that follows a flush is short.
+FLUSH_SHARE: Final = 0.1
 STUCK_WARNING: Final = 2  # blocked attempts in a row to empty the write-ahead log
+
+
+class _FlushDue(msgspec.Struct, frozen=True):
+    """The sync is soon due."""
 
 
 class _SyncDue(msgspec.Struct, frozen=True):
@@ -125,6 +131,9 @@ class WriterActor(HostedActor):
         match message:
             case Batch(items=items):
                 self._work_through(items)
+            case _FlushDue():
+                self._database.flush()
+                self.mailbox.after(self._sync_interval * FLUSH_SHARE, _SyncDue())
             case _SyncDue():
                 self._sync_is_due = False
                 self._sync()
@@ -194,7 +203,7 @@ class WriterActor(HostedActor):
         """A slice of what retention has to do, and what follows every commit."""
         is_busy, self._retained_at = self._groups > self._retained_at, self._groups
         self._retaining.work(is_busy=is_busy)
-        self._look_after_wal(is_hurried=True)
+        self._look_after_wal()
 
     def _tell_of_deletions(self, spans: list[tuple[int, int]]) -> None:
         self.mailbox.link("log").ask(log.Forget(spans), context=_Told())
@@ -225,16 +234,16 @@ class WriterActor(HostedActor):
     def _sync_later(self) -> None:
         if not self._sync_is_due:
             self._sync_is_due = True
-            self.mailbox.after(self._sync_interval, _SyncDue())
+            self.mailbox.after(self._sync_interval * (1 - FLUSH_SHARE), _FlushDue())
 
     def _warn_of_full_disk(self, error: DiskFullError) -> None:
         if not self._warned_full:
             self._warned_full = True
             logger.warning("{}; trying again and again", error)
 
-    def _look_after_wal(self, *, is_hurried: bool = False) -> None:
+    def _look_after_wal(self) -> None:
         try:
-            wal = self._database.checkpoint(is_hurried=is_hurried)
+            wal = self._database.checkpoint()
         except DiskFullError as error:  # the log is kept, and copied later
             self._warn_of_full_disk(error)
             return

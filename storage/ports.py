@@ -38,11 +38,15 @@ class NoDatabaseError(StorageError):
 
 class Wal(msgspec.Struct, frozen=True):
     """The write-ahead log: pages in it, pages of them copied into the database file, and how
-    many attempts in a row a reader kept the copying from getting anywhere."""
+    many attempts in a row a reader kept the copying from getting anywhere.
+
+    ``is_long``: commits keep it from beginning anew; what has time should wait.
+    """
 
     frames: int
     checkpointed: int
     stuck: int
+    is_long: bool = False
 
 
 class Database(Protocol):
@@ -76,6 +80,12 @@ class Database(Protocol):
     def forget(self, sender: str, incarnation: str) -> None:
         """Drop marks and kept results of a sender that is gone for good."""
 
+    def flush(self) -> None:
+        """Begin to write what is committed to the disk; returns at once.
+
+        A ``sync`` soon afterwards has less to wait for; nothing else is promised.
+        """
+
     def sync(self) -> None:
         """Everything committed so far survives power loss when it returns.
 
@@ -106,10 +116,10 @@ class Database(Protocol):
     def work_off(self, seconds: float) -> None:
         """For about so long do some of what has time, in one transaction.  Raises StorageError."""
 
-    def checkpoint(self, *, is_hurried: bool = False) -> Wal:
-        """Maintain the log; cheap unless it is due.  Call it after every ``apply``.
+    def checkpoint(self) -> Wal:
+        """Maintain the log; cheap, since what is due is done beside the commits that follow.  Call
+        it after every ``apply``.
 
-        ``is_hurried``: in small parts, as after ``retain``, of which senders notice nothing.
         Raises DiskFullError: the log goes on growing where there is room; try again.
         """
 

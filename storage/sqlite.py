@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Final, TypeVar
 
 import apsw
@@ -44,7 +45,7 @@ from holdfast.storage.sqlite_events import EventTable
 from holdfast.storage.sqlite_lock import WriterLock
 from holdfast.storage.sqlite_losses import LossTable
 from holdfast.storage.sqlite_marks import MOST, Marks
-from holdfast.storage.sqlite_once import OnceOnly
+from holdfast.storage.sqlite_once import HalfDone, OnceOnly
 from holdfast.storage.sqlite_payloads import PayloadTable
 from holdfast.storage.sqlite_reader import SqliteReader
 from holdfast.storage.sqlite_retention import RetentionTable
@@ -92,7 +93,7 @@ class SqliteDatabase:
             self._lock.release()
             raise
         try:
-            self._wal = WalKeeper(self._connection, path=self.path)
+            self._wal = WalKeeper(self._connection, path=self.path, vfs=vfs)
             self._epoch = self._raise_epoch()
             self._text = TextIndex(self._connection)
             self._open_tables(daemon, max_senders=max_senders, payload_bytes=payload_bytes)
@@ -145,11 +146,17 @@ class SqliteDatabase:
         if not commands:
             return []
         try:
-            return self._transact(lambda: [self._run(command) for command in commands])
+            return self._apply_together(commands)
         except apsw.Error as error:
             if len(commands) == 1 or isinstance(error, apsw.BusyError):
                 return [storage_error(error, self.path) for _ in commands]
         return self._apply_singly(commands)
+
+    def _apply_together(self, commands: Sequence[Command]) -> list[Outcome | HoldfastError]:
+        while True:
+            with suppress(HalfDone):  # once: then the next so many commands are in savepoints
+                return self._transact(lambda: [self._run(command) for command in commands])
+            self._once.be_cautious(len(commands))
 
     def _apply_singly(self, commands: Sequence[Command]) -> list[Outcome | HoldfastError]:
         """SQLite took the whole group back: store what can be stored, tell what cannot apart.
@@ -181,6 +188,10 @@ class SqliteDatabase:
     def _forget(self, sender: str, incarnation: str) -> None:
         self._marks.forget(sender, incarnation)
         release_threads(self._connection, sender, incarnation)
+
+    def flush(self) -> None:
+        """Begin to write what is committed to the disk; returns at once."""
+        self._wal.flush()
 
     def sync(self) -> None:
         """Everything committed so far survives power loss when it returns.
@@ -231,10 +242,10 @@ class SqliteDatabase:
         except apsw.Error as error:
             raise storage_error(error, self.path) from error
 
-    def checkpoint(self, *, is_hurried: bool = False) -> Wal:
-        """Maintain the log; cheap unless it is due.  Call it after every ``apply``."""
+    def checkpoint(self, *, wait: bool = False) -> Wal:
+        """Maintain the log beside the commits that follow; ``wait`` for what is under way."""
         try:
-            return self._wal.maintain(is_hurried=is_hurried)
+            return self._wal.wait() if wait else self._wal.maintain()
         except apsw.Error as error:
             raise storage_error(error, self.path) from error
 
@@ -249,6 +260,7 @@ class SqliteDatabase:
             raise storage_error(error, self.path) from error
         finally:
             self._connection.close()
+            self._wal.release()
             self._lock.release()
 
     def _raise_epoch(self) -> int:

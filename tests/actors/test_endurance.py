@@ -18,7 +18,7 @@ SENDERS = 4
 FLUSH_EVERY = 200  # events of each; so many are under way at most
 GROWTH = 16 * MIB  # of any process after the warm-up: the allocator's play, slow caches
 OPEN = 5  # descriptors of a sender that is connected, at least: Python has started by then
-WAL = 256 * MIB  # four thousand pages of 16 KiB are copied back at a time; some more come meanwhile
+WAL = 256 * MIB  # 64 MB are copied back at a time; some more come meanwhile
 
 
 class Sample:

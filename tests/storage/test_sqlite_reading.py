@@ -42,14 +42,14 @@ def test_a_blocked_log_is_told_and_shrinks_when_the_reader_lets_go(
     big = [event(n, data=f'"{"x" * 7_000}"') for n in range(40)]  # 20 pages
     while database.wal.stuck < 2:
         append(database, big)
-        database.checkpoint()
+        database.checkpoint(wait=True)
         assert database.wal.frames < 10 * FRAMES, "never found to be stuck"
     blocked = database.wal.frames
     viewer.execute("ROLLBACK")
     viewer.close()
     while database.wal.stuck:
         append(database, big)
-        database.checkpoint()
+        database.checkpoint(wait=True)
         assert database.wal.frames < 3 * blocked, "never found to be free"
     append(database, big)
     assert database.wal.frames < blocked, "the log does not begin at its start again"
