@@ -15,7 +15,7 @@ from holdfast.testing import TIMEOUT
 from holdfast.testing.processes import Process, is_alive
 from tests import forkserver
 
-__all__ = ["CONFIG", "TIMEOUT", "Daemon"]
+__all__ = ["CONFIG", "TIMEOUT", "Daemon", "ForkedDaemon"]
 
 # Tests kill more than the default intensity allows; all else is as users have it.
 CONFIG = """
@@ -30,21 +30,14 @@ max_restarts = 1000
 """
 
 
-class Daemon(testing.Daemon):
-    """``holdfast start`` in a folder of its own; a context manager that stops it."""
-
-    def __init__(self, folder: Path, config: str = CONFIG) -> None:
-        super().__init__(folder, config, profile={})
-        self.spawn()
-
-    def __enter__(self) -> Self:
-        return self.wait_ready()
+class ForkedDaemon(testing.Daemon):
+    """The kit's, but for how its process is made."""
 
     def _run(
         self, arguments: list[str], environment: dict[str, str], stdin: int, output: int
     ) -> subprocess.Popen[bytes]:
         forked = forkserver.fork(
-            "holdfast",
+            self._module,
             *arguments,
             folder=self.folder,
             environment=environment,
@@ -55,6 +48,17 @@ class Daemon(testing.Daemon):
     def _left(self) -> dict[int, Process]:
         """Without the mark, which a forked process cannot have: ``conftest`` looks for the rest."""
         return {process.pid: process for process in self._below if is_alive(process)}
+
+
+class Daemon(ForkedDaemon):
+    """``holdfast start`` in a folder of its own; a context manager that stops it."""
+
+    def __init__(self, folder: Path, config: str = CONFIG) -> None:
+        super().__init__(folder, config, profile={})
+        self.spawn()
+
+    def __enter__(self) -> Self:
+        return self.wait_ready()
 
     @property
     def log(self) -> Path:  # type: ignore[override]  # older than the kit, whose log is the text

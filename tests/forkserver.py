@@ -150,6 +150,7 @@ def _serve(channel: socket.socket) -> NoReturn:
     for package in ("holdfast.actors", "holdfast.storage", "holdfast.supervisors", "holdfast.cli"):
         for module in walk_packages(import_module(package).__path__, f"{package}."):
             import_module(module.name)
+    import_module("holdfast.testing.faults.launch")  # it patches when it is called, not before
     gc.collect()
     gc.freeze()
     while True:
