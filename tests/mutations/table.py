@@ -197,15 +197,25 @@ MUTATIONS: Final = (
         ("tests/supervisors/test_grandchildren.py",),
     ),
     Mutation(
-        "restart-without-a-limit",
-        "a crash loop goes on for ever",
-        "supervisors/restart_limits.py",
-        "if not self._budget.charge():",
-        "if not self._budget.charge() and child is None:",
+        "restart-once-too-often",
+        "a supervisor gives up one restart later than it says",
+        "supervisors/intensity.py",
+        "return len(self._restarts) <= self._max_restarts",
+        "return len(self._restarts) <= self._max_restarts + 1",
         (
-            "tests/supervisors/test_restarting.py"
-            "::test_a_supervisor_that_gives_up_costs_its_parent_one_restart",
+            "tests/supervisors/test_intensity.py"
+            "::test_more_than_max_restarts_within_max_seconds_are_one_too_many",
         ),
+    ),
+    Mutation(
+        "restarts-by-the-wall-clock",
+        "a clock that is set makes a supervisor forget its restarts",
+        "supervisors/intensity.py",
+        """        now = self._clock.monotonic()
+        while self._restarts""",
+        """        now = self._clock.time_us() / 1e6
+        while self._restarts""",
+        ("tests/supervisors/test_intensity.py::test_steps_of_the_wall_clock_change_nothing",),
     ),
     Mutation(
         "half-a-migration",
