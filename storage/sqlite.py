@@ -24,6 +24,7 @@ from holdfast.errors import (
     StorageError,
 )
 from holdfast.storage.commands import Command, Outcome
+from holdfast.storage.database_file import check_file
 from holdfast.storage.payloads import PAYLOAD_BYTES
 from holdfast.storage.ports import Durability, Wal
 from holdfast.storage.records import (
@@ -48,6 +49,7 @@ from holdfast.storage.sqlite_once import OnceOnly
 from holdfast.storage.sqlite_payloads import PayloadTable
 from holdfast.storage.sqlite_reader import SqliteReader
 from holdfast.storage.sqlite_retention import RetentionTable
+from holdfast.storage.sqlite_schema import VERSION
 from holdfast.storage.sqlite_text import TextIndex
 from holdfast.storage.sqlite_threads import release_threads
 from holdfast.storage.sqlite_wal import WalKeeper
@@ -87,12 +89,14 @@ class SqliteDatabase:
         self._durability = durability
         self._lock = WriterLock(self.path)
         try:
+            if vfs is None:
+                check_file(self.path, newest=VERSION, is_made=self._lock.is_made)
             self._connection = open_writing(self.path, durability=durability, vfs=vfs)
         except BaseException:
             self._lock.release()
             raise
         try:
-            self._wal = WalKeeper(self._connection, path=self.path)
+            self._wal = WalKeeper(self._connection, path=self.path, vfs=vfs)
             self._epoch = self._raise_epoch()
             self._text = TextIndex(self._connection)
             self._open_tables(daemon, max_senders=max_senders, payload_bytes=payload_bytes)
@@ -105,6 +109,7 @@ class SqliteDatabase:
             if isinstance(error, apsw.Error):
                 raise storage_error(error, self.path) from error
             raise
+        self._lock.note_made()
         self._last_seq = self._events.last_seq  # as committed; the table's own may be ahead
         self._is_unsynced = durability == "committed"  # a commit came after the last sync
         self._is_closed = False
@@ -231,10 +236,10 @@ class SqliteDatabase:
         except apsw.Error as error:
             raise storage_error(error, self.path) from error
 
-    def checkpoint(self, *, is_hurried: bool = False) -> Wal:
+    def checkpoint(self, *, is_hurried: bool = False, is_pressed: bool = False) -> Wal:
         """Maintain the log; cheap unless it is due.  Call it after every ``apply``."""
         try:
-            return self._wal.maintain(is_hurried=is_hurried)
+            return self._wal.make_room() if is_pressed else self._wal.maintain(is_hurried=is_hurried)
         except apsw.Error as error:
             raise storage_error(error, self.path) from error
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from typing import Final
 
 import apsw
 
-from holdfast.errors import DiskFullError, InvalidInputError, SchemaError, StorageError
+from holdfast.errors import DamagedError, DiskFullError, InvalidInputError, StorageError
+from holdfast.storage.database_file import check_file
 from holdfast.storage.ports import Durability, NoDatabaseError
-from holdfast.storage.sqlite_schema import check_version, migrate
+from holdfast.storage.sqlite_schema import VERSION, check_version, migrate
 
 __all__ = [
     "REFUSALS",
@@ -42,6 +44,10 @@ REFUSALS: Final = (
 )
 
 
+# How a full disk shows where the index of the write-ahead log has to grow.
+_NO_ROOM: Final = (apsw.SQLITE_IOERR_SHMSIZE, apsw.SQLITE_IOERR_SHMMAP)
+
+
 def check_library() -> None:
     """Raise StorageError when the SQLite inside apsw is too old to be trusted."""
     found = apsw.sqlite_lib_version()
@@ -69,7 +75,10 @@ def open_writing(path: str, *, durability: Durability, vfs: str | None) -> apsw.
         if connection.readonly("main"):
             raise StorageError(f"{path}: read-only for uid {os.getuid()}; make it writable")
         version = _prepare_file(connection, path)
-        migrate(connection, version)
+        if migrate(connection, version):
+            # All of the file was written, so the log is as long as it: on a small disk too long.
+            with contextlib.suppress(apsw.BusyError, apsw.FullError):
+                connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
         connection.pragma("synchronous", "FULL" if durability == "disk" else "NORMAL")
         connection.pragma("wal_autocheckpoint", 0)
         connection.pragma("journal_size_limit", WAL_BYTES_KEPT)
@@ -118,6 +127,7 @@ def open_reading(path: str) -> apsw.Connection:
     check_library()
     if not os.path.exists(path):
         raise NoDatabaseError(f"{path}: no database yet; it appears when the writer starts")
+    check_file(path, newest=VERSION)
     try:
         connection = apsw.Connection(path, flags=apsw.SQLITE_OPEN_READONLY)
     except apsw.Error as error:
@@ -152,12 +162,17 @@ def storage_error(error: apsw.Error, path: str) -> StorageError:
             return DiskFullError(f"{path}: {error}; {hint}")
         case apsw.BusyError() | apsw.LockedError():
             hint = "another program locks it; let viewers open it read-only (mode=ro)"
-        case apsw.NotADBError():
-            return SchemaError(f"{path}: {error}; give holdfast a path of its own")
-        case apsw.CorruptError():
-            hint = "the file is damaged; keep a copy, then restore a backup"
+        case apsw.NotADBError() | apsw.CorruptError():
+            return DamagedError(
+                f"{path}: {error}: the file is damaged; see where with `holdfast verify`, then "
+                "`holdfast restore` a backup, or have `holdfast doctor --repair` save what can be "
+                "read"
+            )
         case apsw.ReadOnlyError() | apsw.PermissionsError() | apsw.CantOpenError():
             hint = f"uid {os.getuid()} has to be able to read and write it and its folder"
+        case apsw.IOError() if getattr(error, "extendedresult", 0) in _NO_ROOM:
+            hint = "the disk is full: there is no room for the index of the log; free some space"
+            return DiskFullError(f"{path}: {error}; {hint}")
         case apsw.IOError():
             hint = "the disk reports an error; look at the kernel's log"
     return StorageError(f"{path}: {error}; {hint}")

@@ -36,13 +36,11 @@ from holdfast.storage import (
     schema_subscribers,
     schema_trees,
 )
+from holdfast.storage.database_file import APPLICATION_ID
 from holdfast.storage.ports import NoDatabaseError
 from holdfast.storage.readable import readable
 
 __all__ = ["APPLICATION_ID", "MIGRATIONS", "VERSION", "check_version", "migrate"]
-
-# "hfst": file(1) and holdfast tell by it whose database this is.
-APPLICATION_ID: Final = 0x68667374
 
 _EVENTS: Final = """
 CREATE TABLE events (
@@ -219,8 +217,8 @@ def check_version(connection: apsw.Connection, path: str) -> int:
     return version
 
 
-def migrate(connection: apsw.Connection, version: int) -> None:
-    """Bring the file from ``version`` to VERSION, one transaction a step."""
+def migrate(connection: apsw.Connection, version: int) -> bool:
+    """Bring the file from ``version`` to VERSION, one transaction a step; whether there was one."""
     for step in range(version, VERSION):
         connection.execute("BEGIN IMMEDIATE")
         try:
@@ -232,3 +230,4 @@ def migrate(connection: apsw.Connection, version: int) -> None:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             raise
+    return version < VERSION

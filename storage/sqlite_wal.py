@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from typing import Final
+import os
+from typing import Final, cast
 
 import apsw
 from loguru import logger
@@ -18,14 +19,20 @@ CHECKPOINT_FRAMES: Final = 4_000
 HURRIED_FRAMES: Final = 128
 # A supervisor that stops its writer waits 5 s; most of it belongs to what is still to be written.
 CLOSE_TIMEOUT: Final = 1_000  # milliseconds
+# Of the log's file and of each page in it, bytes that stand in front.
+HEAD: Final = 32
+FRAME_HEAD: Final = 24
 
 
 class WalKeeper:
     """Does what SQLite's own automatic checkpoint does, outside of commits, and says so."""
 
-    def __init__(self, connection: apsw.Connection, *, path: str) -> None:
+    def __init__(
+        self, connection: apsw.Connection, *, path: str, vfs: str | None = None
+    ) -> None:
         self._connection = connection
         self._path = path
+        self._is_file = vfs is None  # not so sure of what a test's file system has
         self._frames = 0
         self._checkpointed = 0
         self._stuck = 0
@@ -61,6 +68,31 @@ class WalKeeper:
                 self._watch(is_stuck=self._checkpointed < frames)
         return self.figures
 
+    def make_room(self) -> Wal:
+        """The disk is full: have the log be begun anew, where what it holds finds a place.
+
+        What transactions that failed have left at its end goes back to the disk first: most
+        pages of the rest are in the database file already, and so need no room there.
+        Raises FullError.
+        """
+        if self._is_file and self._frames:
+            self._cut_what_failed()
+        with contextlib.suppress(apsw.BusyError):
+            self._attempted, self._checkpointed = self._connection.wal_checkpoint(
+                mode=apsw.SQLITE_CHECKPOINT_PASSIVE
+            )
+        return self.figures
+
+    def _cut_what_failed(self) -> None:
+        size = HEAD + self._frames * (FRAME_HEAD + cast(int, self._connection.pragma("page_size")))
+        self._connection.execute("BEGIN IMMEDIATE")  # nobody else appends
+        try:
+            with contextlib.suppress(OSError):
+                if os.stat(name := f"{self._path}-wal").st_size > size:
+                    os.truncate(name, size)
+        finally:
+            self._connection.execute("ROLLBACK")
+
     def _watch(self, *, is_stuck: bool) -> None:
         """One attempt meets a reader at work by chance; two in a row do not."""
         self._stuck = self._stuck + 1 if is_stuck else 0
@@ -80,4 +112,10 @@ class WalKeeper:
         except apsw.BusyError:
             logger.warning(
                 "{}: a reader kept the log from being emptied; the next start does it", self._path
+            )
+        except apsw.FullError:
+            logger.warning(
+                "{}: the disk is full, so the log was not emptied; nothing of it is lost, and the "
+                "next start goes on with it",
+                self._path,
             )
