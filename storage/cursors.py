@@ -1,8 +1,8 @@
 """Where a reader stands, as text that it can store: ``epoch.seq``.
 
 The epoch counts the openings of a database by a writer.  A cursor of a later epoch than the
-database has, or behind its newest event, is of another database, or of this one before it was
-restored from a copy: what it stands behind is not what is stored now.
+database has, or behind its newest event, is of another database; one behind what a copy had, and
+older than its restore (storage/timelines.py), is of events that are gone.
 """
 
 from __future__ import annotations
@@ -43,5 +43,6 @@ class Cursor(msgspec.Struct, frozen=True):
 
     def check(self, position: Position) -> None:
         """Raise CursorError when it is not of the database that stands at ``position``."""
-        if self.epoch > position.epoch or self.seq > position.last_seq:
+        is_lost = any(fork.has_lost(self.epoch, self.seq) for fork in position.forks)
+        if is_lost or self.epoch > position.epoch or self.seq > position.last_seq:
             raise CursorError(str(self), current=f"{position.epoch}.{position.last_seq}")

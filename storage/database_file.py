@@ -16,12 +16,14 @@ from loguru import logger
 
 from holdfast.errors import DamagedError, SchemaError, StorageError
 
-__all__ = ["APPLICATION_ID", "HEAD", "PAGE_SIZE", "Head", "check_file", "read_head"]
+__all__ = ["APPLICATION_ID", "HEAD", "MOVING", "PAGE_SIZE", "Head", "check_file", "read_head"]
 
 # "hfst": file(1) and holdfast tell by it whose database this is.
 APPLICATION_ID: Final = 0x68667374
 PAGE_SIZE: Final = 16_384  # bytes; that of every database which holdfast has made
 HEAD: Final = 100  # bytes; https://www.sqlite.org/fileformat.html#the_database_header
+# What a restore or a repair that was cut off has left beside the database.
+MOVING: Final = ".moving"
 MAGIC: Final = b"SQLite format 3\0"
 _FIELDS: Final = struct.Struct(">16xH6B12I20x2I")
 _SHOWN: Final = 60  # characters of what stands in a file that is none of ours
@@ -52,9 +54,16 @@ def read_head(head: bytes) -> Head | None:
 def check_file(path: str, *, newest: int | None = None, is_made: bool = False) -> None:
     """Raise when the file at ``path`` is there and no database of ours, or visibly damaged.
 
-    ``newest`` is the highest schema version that is known, if that is.  ``is_made``: there was a database
-    here, so that an empty file is one no more.  Raises DamagedError, SchemaError, StorageError.
+    ``newest`` is the highest schema version that is known, if that is.  ``is_made``: there
+    was a database here, so that an empty file is one no more.
+
+    Raises DamagedError, SchemaError, StorageError.
     """
+    if os.path.exists(path + MOVING):
+        raise DamagedError(
+            f"{path}: a restore or a repair was cut off while it was moving files, as "
+            f"{path}{MOVING} says: run it again; nothing is lost"
+        )
     try:
         info = os.stat(path)
         if not stat.S_ISREG(info.st_mode):

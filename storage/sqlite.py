@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Final, TypeVar
 
 import apsw
@@ -97,6 +98,7 @@ class SqliteDatabase:
             raise
         try:
             self._wal = WalKeeper(self._connection, path=self.path, vfs=vfs)
+            self._wal.look_for_cut()
             self._epoch = self._raise_epoch()
             self._text = TextIndex(self._connection)
             self._open_tables(daemon, max_senders=max_senders, payload_bytes=payload_bytes)
@@ -118,8 +120,9 @@ class SqliteDatabase:
         connection = self._connection
         payloads = PayloadTable(connection, limit=payload_bytes)
         self._events = EventTable(connection, daemon=daemon, payloads=payloads, text=self._text)
-        self._marks = Marks(connection, limit=max_senders)
         self._losses = LossTable(connection)
+        note_lost = partial(self._losses.note_restored, self._clock.time_us)
+        self._marks = Marks(connection, limit=max_senders, note_lost=note_lost)
         self._once = OnceOnly(
             connection,
             marks=self._marks,
@@ -239,7 +242,9 @@ class SqliteDatabase:
     def checkpoint(self, *, is_hurried: bool = False, is_pressed: bool = False) -> Wal:
         """Maintain the log; cheap unless it is due.  Call it after every ``apply``."""
         try:
-            return self._wal.make_room() if is_pressed else self._wal.maintain(is_hurried=is_hurried)
+            return (
+                self._wal.make_room() if is_pressed else self._wal.maintain(is_hurried=is_hurried)
+            )
         except apsw.Error as error:
             raise storage_error(error, self.path) from error
 

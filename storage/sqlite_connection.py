@@ -9,7 +9,7 @@ from typing import Final
 import apsw
 
 from holdfast.errors import DamagedError, DiskFullError, InvalidInputError, StorageError
-from holdfast.storage.database_file import check_file
+from holdfast.storage.database_file import PAGE_SIZE, check_file
 from holdfast.storage.ports import Durability, NoDatabaseError
 from holdfast.storage.sqlite_schema import VERSION, check_version, migrate
 
@@ -101,7 +101,7 @@ def _prepare_file(connection: apsw.Connection, path: str) -> int:
         version = check_version(connection, path)
     except NoDatabaseError:
         version = 0
-        connection.pragma("page_size", 16384)
+        connection.pragma("page_size", PAGE_SIZE)
         connection.pragma("auto_vacuum", "INCREMENTAL")
     mode = connection.pragma("journal_mode", "WAL")
     if mode != "wal":

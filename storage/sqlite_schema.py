@@ -36,11 +36,19 @@ from holdfast.storage import (
     schema_subscribers,
     schema_trees,
 )
-from holdfast.storage.database_file import APPLICATION_ID
+from holdfast.storage.database_file import APPLICATION_ID, PAGE_SIZE
 from holdfast.storage.ports import NoDatabaseError
 from holdfast.storage.readable import readable
 
-__all__ = ["APPLICATION_ID", "MIGRATIONS", "VERSION", "check_version", "migrate"]
+__all__ = [
+    "APPLICATION_ID",
+    "MIGRATIONS",
+    "VERSION",
+    "check_version",
+    "has_table",
+    "migrate",
+    "template",
+]
 
 _EVENTS: Final = """
 CREATE TABLE events (
@@ -231,3 +239,21 @@ def migrate(connection: apsw.Connection, version: int) -> bool:
                 connection.execute("ROLLBACK")
             raise
     return version < VERSION
+
+
+def template(version: int = VERSION) -> apsw.Connection:
+    """An empty database of that version in memory, to compare with."""
+    connection = apsw.Connection(":memory:")
+    connection.pragma("page_size", PAGE_SIZE)
+    connection.pragma("auto_vacuum", "INCREMENTAL")
+    for step in MIGRATIONS[:version]:
+        connection.execute("BEGIN")
+        connection.execute(step)
+        connection.execute("COMMIT")
+    return connection
+
+
+def has_table(connection: apsw.Connection, name: str) -> bool:
+    """Whether it is there: databases of an older schema have fewer."""
+    sql = "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?"
+    return connection.execute(sql, (name,)).get is not None

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
+import time
 from typing import Final, cast
 
 import apsw
 from loguru import logger
 
 from holdfast.storage.ports import Wal
+from holdfast.storage.wal_file import FRAME_HEAD, HEAD, cut_off_in
 
 __all__ = ["WalKeeper"]
 
@@ -19,17 +22,12 @@ CHECKPOINT_FRAMES: Final = 4_000
 HURRIED_FRAMES: Final = 128
 # A supervisor that stops its writer waits 5 s; most of it belongs to what is still to be written.
 CLOSE_TIMEOUT: Final = 1_000  # milliseconds
-# Of the log's file and of each page in it, bytes that stand in front.
-HEAD: Final = 32
-FRAME_HEAD: Final = 24
 
 
 class WalKeeper:
     """Does what SQLite's own automatic checkpoint does, outside of commits, and says so."""
 
-    def __init__(
-        self, connection: apsw.Connection, *, path: str, vfs: str | None = None
-    ) -> None:
+    def __init__(self, connection: apsw.Connection, *, path: str, vfs: str | None = None) -> None:
         self._connection = connection
         self._path = path
         self._is_file = vfs is None  # not so sure of what a test's file system has
@@ -38,6 +36,31 @@ class WalKeeper:
         self._stuck = 0
         self._attempted = 0  # frames in the log at the last attempt
         connection.set_wal_hook(self._note_commit)
+
+    def look_for_cut(self) -> int:
+        """How many pages of the log are behind a broken one, and are lost; told, and kept aside.
+
+        At the start, before the first commit.
+        """
+        if not self._is_file:
+            return 0
+        with contextlib.suppress(apsw.BusyError):
+            frames, _ = self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_NOOP)
+            log = f"{self._path}-wal"
+            if lost := cut_off_in(log, frames):
+                kept = f"{log}.cut-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}"
+                with contextlib.suppress(OSError):  # a full disk: it is told all the same
+                    shutil.copyfile(log, kept)
+                logger.error(
+                    "{}: the log is broken after {} pages, and the {} behind that are lost, "
+                    "commits among them: a power cut does so, or the disk; it is kept as {}",
+                    self._path,
+                    frames,
+                    lost,
+                    kept,
+                )
+                return lost
+        return 0
 
     @property
     def figures(self) -> Wal:

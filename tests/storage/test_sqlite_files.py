@@ -110,7 +110,7 @@ def test_a_file_of_another_program_is_refused_and_left_alone(
 def test_a_file_that_is_no_database_is_refused(path: Path, open_database: Opener) -> None:
     path.write_text("just some text, long enough to be read as a header\n" * 100)
     for open_it in (open_database, lambda: SqliteReader(path)):
-        with pytest.raises(SchemaError, match="a text that begins .just some"):
+        with pytest.raises(SchemaError, match="a text that begins 'just some"):
             open_it()
 
 
