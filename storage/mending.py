@@ -42,7 +42,7 @@ _ORPHANS: Final = (
     ("checkpoint_data", "id NOT IN (SELECT id FROM checkpoint_parts)"),
 )
 _SUMS: Final = (
-    "UPDATE queues SET length = (SELECT count(*) FROM queue_items WHERE queue = number)",
+    "UPDATE queues SET length = (SELECT count(*) FROM queue_items WHERE queue = queues.number)",
     "UPDATE senders SET mark = max(mark, coalesce((SELECT max(last) FROM dropped AS d WHERE"
     " d.sender = senders.sender AND d.incarnation = senders.incarnation"
     " AND d.stream = senders.stream), 0))",

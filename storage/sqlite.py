@@ -108,7 +108,7 @@ class SqliteDatabase:
         except BaseException as error:
             self._connection.close()
             self._lock.release()
-            if isinstance(error, apsw.Error):
+            if isinstance(error, apsw.Error | UnicodeDecodeError):
                 raise storage_error(error, self.path) from error
             raise
         self._lock.note_made()

@@ -48,6 +48,12 @@ REFUSALS: Final = (
 _NO_ROOM: Final = (apsw.SQLITE_IOERR_SHMSIZE, apsw.SQLITE_IOERR_SHMMAP)
 
 
+_DAMAGED: Final = (
+    "the file is damaged; see where with `holdfast verify`, then `holdfast restore` a backup, or "
+    "have `holdfast doctor --repair` save what can be read"
+)
+
+
 def check_library() -> None:
     """Raise StorageError when the SQLite inside apsw is too old to be trusted."""
     found = apsw.sqlite_lib_version()
@@ -153,7 +159,7 @@ def refused(error: Exception, what: str) -> InvalidInputError:
     return InvalidInputError(f"{what}: {error}")
 
 
-def storage_error(error: apsw.Error, path: str) -> StorageError:
+def storage_error(error: apsw.Error | UnicodeDecodeError, path: str) -> StorageError:
     """The same error in our words: what happened, to which file, what to do."""
     hint = f"SQLite says {type(error).__name__}"
     match error:
@@ -162,12 +168,10 @@ def storage_error(error: apsw.Error, path: str) -> StorageError:
             return DiskFullError(f"{path}: {error}; {hint}")
         case apsw.BusyError() | apsw.LockedError():
             hint = "another program locks it; let viewers open it read-only (mode=ro)"
+        case UnicodeDecodeError():
+            return DamagedError(f"{path}: a text in it is not UTF-8 ({error.reason}): {_DAMAGED}")
         case apsw.NotADBError() | apsw.CorruptError():
-            return DamagedError(
-                f"{path}: {error}: the file is damaged; see where with `holdfast verify`, then "
-                "`holdfast restore` a backup, or have `holdfast doctor --repair` save what can be "
-                "read"
-            )
+            return DamagedError(f"{path}: {error}: {_DAMAGED}")
         case apsw.ReadOnlyError() | apsw.PermissionsError() | apsw.CantOpenError():
             hint = f"uid {os.getuid()} has to be able to read and write it and its folder"
         case apsw.IOError() if getattr(error, "extendedresult", 0) in _NO_ROOM:
