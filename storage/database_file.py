@@ -93,9 +93,14 @@ def check_file(path: str, *, newest: int | None = None, is_made: bool = False) -
 
 def _check_empty(path: str, is_made: bool) -> None:
     """A start that was killed leaves an empty file, which is as good as none."""
-    log = f"{path}-wal"
-    if is_made or (os.path.exists(log) and os.stat(log).st_size > 0):
+    if is_made or _has_log(path):
         raise DamagedError(f"{path}: is empty, but there was a database here; {_WHAT_TO_DO}")
+
+
+def _has_log(path: str) -> bool:
+    """A reader leaves an empty one behind."""
+    log = f"{path}-wal"
+    return os.path.exists(log) and os.stat(log).st_size > 0
 
 
 def _no_head(path: str, head: bytes, size: int) -> StorageError:
@@ -142,7 +147,7 @@ def _check_head(path: str, found: Head, newest: int | None, size: int) -> None:
             f"{PAGE_SIZE} in every database of holdfast's; {_WHAT_TO_DO}"
         )
     # What a log still holds may not be in the file yet; how long that is, SQLite finds out.
-    if size < found.pages * PAGE_SIZE and not os.path.exists(f"{path}-wal"):
+    if size < found.pages * PAGE_SIZE and not _has_log(path):
         raise DamagedError(
             f"{path}: is cut off: {size} bytes of {found.pages * PAGE_SIZE}; {_WHAT_TO_DO}"
         )

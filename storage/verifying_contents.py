@@ -57,9 +57,10 @@ def check_parts(connection: apsw.Connection) -> Iterator[str]:
 def is_payload(ref: str, size: int, codec: str, body: bytes) -> bool:
     """Whether it is what it is called."""
     try:
-        return codec in ("plain", "zstd") and reference(unpack_payload(codec, body, size)) == ref
+        text = unpack_payload(codec, body, size)
     except ValueError:
         return False
+    return codec in ("plain", "zstd") and len(text) == size and reference(text) == ref
 
 
 def is_part(name: bytes, size: int, codec: int, data: bytes) -> bool:
