@@ -99,9 +99,11 @@ class SqliteDatabase:
         try:
             self._wal = WalKeeper(self._connection, path=self.path, vfs=vfs)
             self._wal.look_for_cut()
-            self._epoch = self._raise_epoch()
             self._text = TextIndex(self._connection)
+            # One transaction, so that a file with a table that cannot be read stays as it is.
+            self._epoch = self._raise_epoch()
             self._open_tables(daemon, max_senders=max_senders, payload_bytes=payload_bytes)
+            self._connection.execute("COMMIT")
             self._retention = RetentionTable(self._connection, retention=retention, clock=clock)
             last_seq = self._events.last_seq
             self._transact(lambda: self._text.open(is_wanted=full_text, last_seq=last_seq))
@@ -262,13 +264,11 @@ class SqliteDatabase:
             self._lock.release()
 
     def _raise_epoch(self) -> int:
-        """From here on whoever opened the file before is fenced."""
-        execute = self._connection.execute
-        execute("BEGIN IMMEDIATE")
-        epoch: int = execute(
+        """From the COMMIT on whoever opened the file before is fenced."""
+        self._connection.execute("BEGIN IMMEDIATE")
+        epoch: int = self._connection.execute(
             "UPDATE meta SET value = value + 1 WHERE name = 'epoch' RETURNING value"
         ).get
-        execute("COMMIT")
         return epoch
 
     def _transact(self, work: Callable[[], T]) -> T:

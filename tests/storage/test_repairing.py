@@ -214,6 +214,7 @@ def check_flips(
     refusal = refusal_of(path)
     assert refusal is None or str(path) in str(refusal)
     assert refusal is None or path.read_bytes() == damaged, "what is refused is not changed"
+    assert refusal is None or not Path(f"{path}-wal").exists()
     path.write_bytes(damaged)
     for suffix in ("-wal", "-shm"):
         Path(f"{path}{suffix}").unlink(missing_ok=True)
