@@ -85,6 +85,7 @@ def open_writing(path: str, *, durability: Durability, vfs: str | None) -> apsw.
             # All of the file was written, so the log is as long as it: on a small disk too long.
             with contextlib.suppress(apsw.BusyError, apsw.FullError):
                 connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+        _check_meta(connection, path)
         connection.pragma("synchronous", "FULL" if durability == "disk" else "NORMAL")
         connection.pragma("wal_autocheckpoint", 0)
         connection.pragma("journal_size_limit", WAL_BYTES_KEPT)
@@ -116,6 +117,16 @@ def _prepare_file(connection: apsw.Connection, path: str) -> int:
             f"put the database on a local disk"
         )
     return version
+
+
+def _check_meta(connection: apsw.Connection, path: str) -> None:
+    """The three numbers that all others are given by."""
+    sql = (
+        "SELECT count(*) FROM meta WHERE typeof(value) = 'integer'"
+        " AND name IN ('epoch', 'deleted_seq', 'synced_seq')"
+    )
+    if connection.execute(sql).get != 3:
+        raise DamagedError(f"{path}: rows of table meta are missing or wrong: {_DAMAGED}")
 
 
 def _require_foreign_keys(connection: apsw.Connection, path: str) -> None:
