@@ -14,7 +14,7 @@ from typing import Final, Literal, NamedTuple
 from holdfast.storage.database_file import HEAD, PAGE_SIZE
 from holdfast.storage.wal_file import WalPages
 
-__all__ = ["FREE", "Cell", "Page", "Pages", "decode_record"]
+__all__ = ["FREE", "ROOT", "Cell", "Page", "Pages", "decode_record"]
 
 Value = int | float | str | bytes | None
 Kind = Literal["table", "index", "table interior", "index interior"]
