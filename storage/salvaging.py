@@ -13,11 +13,23 @@ from typing import cast
 
 import msgspec
 
-from holdfast.storage.database_file import HEAD, read_head
+from holdfast.storage.database_file import HEAD, PAGE_SIZES, read_head
 from holdfast.storage.pages import FREE, ROOT, Page, Pages, decode_record
 from holdfast.storage.sqlite_schema import VERSION, template
+from holdfast.storage.wal_file import WalPages
 
-__all__ = ["Salvage", "Table"]
+__all__ = ["Salvage", "Table", "opened_pages"]
+
+
+def opened_pages(path: str, log: WalPages) -> Pages:
+    """The file, in pages of the size at which its pointer map knows the most roots."""
+    roots = _roots(VERSION)
+    found = [Pages(path, log, size) for size in PAGE_SIZES if log.size in (0, size)]
+    best = max(found, key=lambda pages: sum(pages.hangs_on(root)[0] == ROOT for root in roots))
+    for pages in found:
+        if pages is not best:
+            pages.close()
+    return best
 
 
 class Table(msgspec.Struct):

@@ -228,17 +228,26 @@ def check_version(connection: apsw.Connection, path: str) -> int:
 def migrate(connection: apsw.Connection, version: int) -> bool:
     """Bring the file from ``version`` to VERSION, one transaction a step; whether there was one."""
     for step in range(version, VERSION):
-        connection.execute("BEGIN IMMEDIATE")
-        try:
-            connection.execute(MIGRATIONS[step])
-            connection.pragma("application_id", APPLICATION_ID)
-            connection.pragma("user_version", step + 1)
-            connection.execute("COMMIT")
-        except BaseException:
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
-            raise
+        _take_step(connection, step)
     return version < VERSION
+
+
+def _take_step(connection: apsw.Connection, step: int) -> None:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        connection.execute(MIGRATIONS[step])
+        _number_step(connection, step)
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+def _number_step(connection: apsw.Connection, step: int) -> None:
+    """Within the step's transaction: a file says what it is from its first step on."""
+    connection.pragma("application_id", APPLICATION_ID)
+    connection.pragma("user_version", step + 1)
 
 
 def template(version: int = VERSION) -> apsw.Connection:

@@ -8,7 +8,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from holdfast.storage.database_file import PAGE_SIZE
 from holdfast.storage.records import DeadLetter, SkipEvents, StoreDeadLetter
@@ -98,6 +98,7 @@ def pages_of(path: Path, name: str) -> Iterator[tuple[int, str]]:
     import apsw
 
     with closing(apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)) as connection:
-        yield from connection.execute(
+        rows = connection.execute(
             "SELECT pageno, pagetype FROM dbstat WHERE name = ? ORDER BY path", (name,)
         ).fetchall()
+        yield from cast("list[tuple[int, str]]", rows)

@@ -99,7 +99,8 @@ def test_a_leaf_that_is_gone_costs_its_rows_and_says_how_many(
     wipe(path, leaf)
     done = repaired(path)
     events = done.tables["events"]
-    assert 0 < events.lost == len(rows["events"]) - events.saved < 200
+    assert events.lost
+    assert events.lost == len(rows["events"]) - events.saved
     assert events.unreadable == 1
     check_nothing_is_made_up(path, rows)
     reader = SqliteReader(path)
@@ -192,7 +193,7 @@ def test_a_version_that_is_not_the_files_costs_nothing(
 def test_a_database_of_an_older_schema_is_saved_with_it_and_migrated(tmp_path: Path) -> None:
     path = tmp_path / "holdfast.db"
     connection = apsw.Connection(str(path))
-    connection.pragma("page_size", PAGE_SIZE)
+    connection.pragma("page_size", 16_384)  # as they were then
     connection.pragma("auto_vacuum", "INCREMENTAL")
     for step in MIGRATIONS[:2]:
         connection.execute(step)

@@ -17,7 +17,6 @@ from holdfast.errors import (
     GapError,
     StorageError,
 )
-from holdfast.storage import restoring
 from holdfast.storage.copying import copy_database, finish, room_for
 from holdfast.storage.cursors import Cursor
 from holdfast.storage.restoring import Restored, restore_database
@@ -206,7 +205,7 @@ def test_a_restore_that_is_cut_off_is_named_at_the_start_and_can_be_repeated(
     database.close()
     for suffix in ("", "-wal"):
         move(path.parent / f"killed{suffix}", f"{path}{suffix}")
-    monkeypatch.setattr(restoring.os, "rename", rename)
+    monkeypatch.setattr(os, "rename", rename)
     with pytest.raises(KeyboardInterrupt):
         restore(backup, path)
     monkeypatch.undo()
