@@ -28,12 +28,12 @@ from holdfast.storage.sqlite_events import LAST_SEQ
 
 __all__ = ["Copy", "Progress", "as_one_file", "copy_database", "counts_of", "finish", "room_for"]
 
-STEP: Final = 64  # pages, 1 MiB: 1 ms between two looks at who wants it to stop
+STEP: Final = 64  # pages, half a MiB: 1 ms between two looks at who wants it to stop
 SYNC: Final = 16  # steps between two fsyncs, so that the last one stalls nobody's disk
 PART: Final = ".part"
 _BESIDE: Final = ("", "-journal", "-wal", "-shm")
 
-# Gets the pages that are copied, and how many there are.
+# Gets the bytes that are copied, and how many there are.
 Progress = Callable[[int, int], None]
 
 
@@ -153,15 +153,16 @@ def _copy_pages(reader: apsw.Connection, draft: str, watch: Progress) -> int:
     try:
         copy.pragma("synchronous", "OFF")  # it is synced here, as a whole
         copy.pragma("journal_mode", "OFF")
+        size = cast(int, reader.pragma("page_size"))
         with copy.backup("main", reader, "main") as backup:
             steps = 0
             while not backup.step(STEP):
-                watch(backup.page_count - backup.remaining, backup.page_count)
+                watch((backup.page_count - backup.remaining) * size, backup.page_count * size)
                 steps += 1
                 if steps % SYNC == 0:
                     os.fdatasync(descriptor)
             pages = backup.page_count
-        watch(pages, pages)
+        watch(pages * size, pages * size)
         return pages
     finally:
         copy.close()

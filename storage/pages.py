@@ -11,10 +11,10 @@ import struct
 from collections.abc import Iterator
 from typing import Final, Literal, NamedTuple
 
-from holdfast.storage.database_file import HEAD, PAGE_SIZE
+from holdfast.storage.database_file import HEAD
 from holdfast.storage.wal_file import WalPages
 
-__all__ = ["FREE", "Cell", "Page", "Pages", "decode_record"]
+__all__ = ["FREE", "ROOT", "Cell", "Page", "Pages", "decode_record"]
 
 Value = int | float | str | bytes | None
 Kind = Literal["table", "index", "table interior", "index interior"]
@@ -29,11 +29,8 @@ ROOT: Final = 1
 FREE: Final = 2
 NODE: Final = 5
 _ENTRY: Final = 5  # bytes
-_PER_MAP: Final = PAGE_SIZE // _ENTRY + 1  # pages from one map to the next
-_LOCK_PAGE: Final = 0x40000000 // PAGE_SIZE + 1  # never used
+_LOCK_BYTE: Final = 0x40000000  # the page with it is never used
 _DEEPEST: Final = 12  # pages from a leaf to its root; 16 KiB pages need four for 2**40 rows
-_MIN_LOCAL: Final = (PAGE_SIZE - 12) * 32 // 255 - 23
-_MAX_LOCAL: Final = {"table": PAGE_SIZE - 35, "index": (PAGE_SIZE - 12) * 64 // 255 - 23}
 _SIZES: Final = (0, 1, 2, 3, 4, 6, 8, 8, 0, 0)  # bytes by serial type
 
 
@@ -56,11 +53,17 @@ class Page(NamedTuple):
 class Pages:
     """A database file, with what its log holds in front of it."""
 
-    def __init__(self, path: str, log: WalPages) -> None:
+    def __init__(self, path: str, log: WalPages, size: int) -> None:
+        """``size``: bytes of a page."""
         self._file = open(path, "rb")  # noqa: SIM115  # until close
         self._log = log
-        size = self._file.seek(0, 2)
-        self.count = max(-(-size // PAGE_SIZE), log.pages)
+        self.size = size
+        self.count = max(-(-self._file.seek(0, 2) // size), log.pages)
+        self._per_map = size // _ENTRY + 1  # pages from one map to the next
+        self._lock_page = _LOCK_BYTE // size + 1
+        # Bytes of a row that stand in its page, the rest in others.
+        self._least = (size - 12) * 32 // 255 - 23
+        self._most = {"table": size - 35, "index": (size - 12) * 64 // 255 - 23}
 
     def close(self) -> None:
         """Let go of the file."""
@@ -72,20 +75,20 @@ class Pages:
             return None
         if (found := self._log.read(number)) is not None:
             return found
-        self._file.seek((number - 1) * PAGE_SIZE)
-        data = self._file.read(PAGE_SIZE)
-        return data if len(data) == PAGE_SIZE else None
+        self._file.seek((number - 1) * self.size)
+        data = self._file.read(self.size)
+        return data if len(data) == self.size else None
 
     def is_map(self, number: int) -> bool:
         """Whether the page is no page of data."""
-        return number == _LOCK_PAGE or (number >= 2 and (number - 2) % _PER_MAP == 0)
+        return number == self._lock_page or (number >= 2 and (number - 2) % self._per_map == 0)
 
     def hangs_on(self, number: int) -> tuple[int, int]:
         """What the pointer map says: what the page is, and the one above it; zeroes: nothing."""
-        place = (number - 2) // _PER_MAP * _PER_MAP + 2
-        data = self.read(place + 1 if place == _LOCK_PAGE else place)
+        place = (number - 2) // self._per_map * self._per_map + 2
+        data = self.read(place + 1 if place == self._lock_page else place)
         at = _ENTRY * (number - place - 1)
-        if number < 3 or data is None or not 0 <= at <= PAGE_SIZE - _ENTRY:
+        if number < 3 or data is None or not 0 <= at <= self.size - _ENTRY:
             return 0, 0
         what, above = struct.unpack_from(">BI", data, at)
         return what, above
@@ -113,7 +116,7 @@ class Pages:
         count = int.from_bytes(data[start + 3 : start + 5], "big")
         is_interior = kind.endswith("interior")
         pointers = start + (12 if is_interior else 8)
-        if pointers + 2 * count > PAGE_SIZE:
+        if pointers + 2 * count > self.size:
             return None
         children = [int.from_bytes(data[start + 8 : start + 12], "big")] if is_interior else []
         found: list[tuple[int, int, Cell | None, int]] = []
@@ -122,7 +125,7 @@ class Pages:
                 cell, child, end = self._cell(data, at, kind)
             except (ValueError, IndexError):
                 continue
-            if at >= pointers + 2 * count and end <= PAGE_SIZE:
+            if at >= pointers + 2 * count and end <= self.size:
                 found.append((at, end, cell, child))
         # Two that overlap are not both what they seem to be.
         found.sort(key=lambda one: one[0])
@@ -154,13 +157,13 @@ class Pages:
         if kind == "table":
             rowid, at = _varint(data, at)
             rowid = rowid - 2**64 if rowid >= 2**63 else rowid
-        most = _MAX_LOCAL["table" if kind == "table" else "index"]
+        most = self._most["table" if kind == "table" else "index"]
         if size <= most:
             return Cell(rowid, data[at : at + size]), child, at + size
-        if size > self.count * PAGE_SIZE:
+        if size > self.count * self.size:
             raise ValueError("longer than the file")
-        local = _MIN_LOCAL + (size - _MIN_LOCAL) % (PAGE_SIZE - 4)
-        local = local if local <= most else _MIN_LOCAL
+        local = self._least + (size - self._least) % (self.size - 4)
+        local = local if local <= most else self._least
         rest = self._overflow(
             int.from_bytes(data[at + local : at + local + 4], "big"), size - local
         )
@@ -174,7 +177,7 @@ class Pages:
             if data is None or self.is_map(number) or self.hangs_on(number)[0] not in (3, 4):
                 raise ValueError("the rest of the row is not there")
             parts.append(data[4 : 4 + size])
-            size -= PAGE_SIZE - 4
+            size -= self.size - 4
             number = int.from_bytes(data[:4], "big")
         if number:
             raise ValueError("longer than it says")

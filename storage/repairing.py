@@ -22,9 +22,8 @@ from holdfast.storage import timelines
 from holdfast.storage.copying import as_one_file, room_for
 from holdfast.storage.database_file import PAGE_SIZE
 from holdfast.storage.mending import mend
-from holdfast.storage.pages import Pages
 from holdfast.storage.restoring import put_in_place
-from holdfast.storage.salvaging import Salvage, Table
+from holdfast.storage.salvaging import Salvage, Table, opened_pages
 from holdfast.storage.sqlite_connection import storage_error
 from holdfast.storage.sqlite_schema import APPLICATION_ID, MIGRATIONS, migrate
 from holdfast.storage.verifying import Finding, verify_database
@@ -75,7 +74,7 @@ def repair_database(path: str, watch: Callable[[str], None]) -> Repaired:
     Raises DamagedError when nothing of it can be read, StorageError; then it is as it was.
     """
     log = read_log(f"{path}-wal")
-    pages = Pages(path, log)
+    pages = opened_pages(path, log)
     try:
         salvage = Salvage(pages)
         with room_for(path + ".repaired", replace=True) as draft:

@@ -9,17 +9,27 @@ come back.  What a row ought to look like, its table says when it is put in (sto
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final, cast
+from typing import cast
 
 import msgspec
 
-from holdfast.storage.database_file import HEAD, read_head
-from holdfast.storage.pages import FREE, Page, Pages, decode_record
+from holdfast.storage.database_file import HEAD, PAGE_SIZES, read_head
+from holdfast.storage.pages import FREE, ROOT, Page, Pages, decode_record
 from holdfast.storage.sqlite_schema import VERSION, template
+from holdfast.storage.wal_file import WalPages
 
-__all__ = ["Salvage", "Table"]
+__all__ = ["Salvage", "Table", "opened_pages"]
 
-_SCHEMA: Final = 1  # the page where sqlite_schema begins
+
+def opened_pages(path: str, log: WalPages) -> Pages:
+    """The file, in pages of the size at which its pointer map knows the most roots."""
+    roots = _roots(VERSION)
+    found = [Pages(path, log, size) for size in PAGE_SIZES if log.size in (0, size)]
+    best = max(found, key=lambda pages: sum(pages.hangs_on(root)[0] == ROOT for root in roots))
+    for pages in found:
+        if pages is not best:
+            pages.close()
+    return best
 
 
 class Table(msgspec.Struct):
@@ -48,9 +58,24 @@ class Salvage:
         self._assign()
 
     def _version(self) -> int:
+        """What the head says, unless the roots that the pointer map knows say otherwise."""
         head = self._pages.read(1)
         found = None if head is None else read_head(head[:HEAD])
-        return found.version if found is not None and 0 < found.version <= VERSION else VERSION
+        said = found.version if found is not None and 0 < found.version <= VERSION else VERSION
+        roots = [set[int](), *(_roots(version) for version in range(1, VERSION + 1))]
+
+        def is_there(version: int) -> bool:
+            new = roots[version] - roots[version - 1]
+            return any(self._pages.hangs_on(root)[0] == ROOT for root in new)
+
+        if not is_there(1):
+            return said  # there is no pointer map to ask
+        version = said
+        while version > 1 and not is_there(version):
+            version -= 1
+        while version < VERSION and is_there(version + 1):
+            version += 1
+        return version
 
     def rows(self, table: Table) -> Iterator[tuple[object, ...]]:
         """The rows, a value for each column; what is none is counted as damaged."""
@@ -144,6 +169,16 @@ class Salvage:
                 if kind.endswith("interior") and (page := self._pages.parse(number)) is not None:
                     waiting += page.children
         return owners
+
+
+def _roots(version: int) -> set[int]:
+    """Of all tables and indexes of that version."""
+    made = template(version)
+    try:
+        rows = made.execute("SELECT rootpage FROM sqlite_schema WHERE rootpage > 0").fetchall()
+    finally:
+        made.close()
+    return {cast(int, root) for (root,) in rows}
 
 
 def _tables(version: int) -> list[Table]:

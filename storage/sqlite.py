@@ -42,7 +42,13 @@ from holdfast.storage.records import (
 )
 from holdfast.storage.retention_records import Deletions, Retention, Slice
 from holdfast.storage.sqlite_concerns import handlers_of
-from holdfast.storage.sqlite_connection import REFUSALS, open_writing, refused, storage_error
+from holdfast.storage.sqlite_connection import (
+    REFUSALS,
+    naming_errors,
+    open_writing,
+    refused,
+    storage_error,
+)
 from holdfast.storage.sqlite_events import EventTable
 from holdfast.storage.sqlite_lock import WriterLock
 from holdfast.storage.sqlite_losses import LossTable
@@ -189,10 +195,8 @@ class SqliteDatabase:
 
     def forget(self, sender: str, incarnation: str) -> None:
         """Drop marks and kept results of a sender that is gone for good."""
-        try:
+        with naming_errors(self.path):
             self._transact(lambda: self._forget(sender, incarnation))
-        except apsw.Error as error:
-            raise storage_error(error, self.path) from error
 
     def _forget(self, sender: str, incarnation: str) -> None:
         self._marks.forget(sender, incarnation)
@@ -206,14 +210,12 @@ class SqliteDatabase:
         """
         if not self._is_unsynced:
             return
-        try:
+        with naming_errors(self.path):
             self._connection.pragma("synchronous", "FULL")
             try:
                 self._transact(self._note_synced)
             finally:
                 self._connection.pragma("synchronous", "NORMAL")
-        except apsw.Error as error:
-            raise storage_error(error, self.path) from error
         self._is_unsynced = False
 
     @property
@@ -223,17 +225,13 @@ class SqliteDatabase:
 
     def retain(self, seconds: float) -> Slice:
         """Delete what is to be deleted, for about so long: a slice of a round over all rules."""
-        try:
+        with naming_errors(self.path):
             return self._transact(lambda: self._retention.slice(seconds))
-        except apsw.Error as error:
-            raise storage_error(error, self.path) from error
 
     def plan_retention(self, seconds: float) -> list[Deletions] | None:
         """What a round would delete now; None when so many seconds were not enough: go on."""
-        try:
+        with naming_errors(self.path):
             return self._retention.plan(seconds)
-        except apsw.Error as error:
-            raise storage_error(error, self.path) from error
 
     @property
     def has_chores(self) -> bool:
@@ -242,10 +240,8 @@ class SqliteDatabase:
 
     def work_off(self, seconds: float) -> None:
         """For about so long do some of what has time."""
-        try:
+        with naming_errors(self.path):
             self._transact(lambda: self._text.work(seconds, self._events.last_seq))
-        except apsw.Error as error:
-            raise storage_error(error, self.path) from error
 
     def checkpoint(self, *, is_hurried: bool = False, is_pressed: bool = False) -> Wal:
         """Maintain the log; cheap unless it is due.  Call it after every ``apply``."""
@@ -262,9 +258,8 @@ class SqliteDatabase:
             return
         self._is_closed = True
         try:
-            self._wal.empty()
-        except apsw.Error as error:
-            raise storage_error(error, self.path) from error
+            with naming_errors(self.path):
+                self._wal.empty()
         finally:
             self._connection.close()
             self._lock.release()
@@ -304,15 +299,13 @@ class SqliteDatabase:
 
     def _take_back(self) -> None:
         """End the transaction if SQLite has not, and believe only the tables again."""
-        try:
+        with naming_errors(self.path):
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
             self._marks.load()
             self._events.load()
             self._retention.forget()
             self._text.load()
-        except apsw.Error as error:
-            raise storage_error(error, self.path) from error
 
     def _note_synced(self) -> None:
         """Without a count it may change nothing; then SQLite writes nothing, and syncs nothing."""
@@ -375,8 +368,7 @@ class SqliteDatabase:
         origin, count = command.origin, command.count
         if not 0 < count <= MOST:
             raise InvalidInputError(f"a tombstone for {count} events: expected 1 to {MOST}")
-        state = self._marks.state(origin)
-        last = origin.first + count - 1
+        state, last = self._marks.state(origin), origin.first + count - 1
         lost = max(0, last - max(state.number, origin.first - 1))
         if lost:
             now = self._clock.time_us()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 import apsw
@@ -16,6 +18,7 @@ from holdfast.storage.sqlite_schema import VERSION, check_version, migrate
 __all__ = [
     "REFUSALS",
     "check_library",
+    "naming_errors",
     "open_reading",
     "open_writing",
     "refused",
@@ -28,7 +31,7 @@ MIN_SQLITE: Final = (3, 51, 3)
 # A viewer that opened the file for writing may hold its lock for a moment.
 BUSY_TIMEOUT: Final = 5_000  # milliseconds
 
-# 4,000 pages of 16 KiB between checkpoints are 64 MB; twice that stays on the disk, no more.
+# 64 MB are written between two checkpoints; twice that stays on the disk, no more.
 WAL_BYTES_KEPT: Final = 128 * 2**20
 
 # What SQLite or apsw raise because of a value: that command is refused, others are not affected.
@@ -191,3 +194,12 @@ def storage_error(error: apsw.Error | UnicodeDecodeError, path: str) -> StorageE
         case apsw.IOError():
             hint = "the disk reports an error; look at the kernel's log"
     return StorageError(f"{path}: {error}; {hint}")
+
+
+@contextmanager
+def naming_errors(path: str) -> Iterator[None]:
+    """Raises StorageError for what SQLite raises."""
+    try:
+        yield
+    except apsw.Error as error:
+        raise storage_error(error, path) from error

@@ -23,9 +23,9 @@ __all__ = ["RetentionTable"]
 
 STEP: Final = 64  # rows deleted between two looks at the clock: some 1.5 ms
 LOOK: Final = 256  # rows looked at likewise
-PAGES: Final = 8  # given back to the file system likewise
+PAGES: Final = 16  # given back to the file system likewise
 # Free pages that are kept for what comes next: they would only be asked for again.
-FREE_PAGES: Final = 256  # 4 MiB
+FREE_PAGES: Final = 512  # 4 MiB
 FREE_SHARE: Final = 10  # or one in so many of the file's, if that is more
 
 _OLD: Final = """

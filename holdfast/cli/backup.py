@@ -45,7 +45,6 @@ def backup(
     """
     from holdfast.cli.meter import Meter
     from holdfast.storage.copying import copy_database, finish, room_for
-    from holdfast.storage.database_file import PAGE_SIZE
 
     place = place_of(run_dir, config, data_dir)
     with suppress(OSError):
@@ -56,7 +55,7 @@ def backup(
             copy = copy_database(
                 str(place.database),
                 draft,
-                lambda done, total: meter(done * PAGE_SIZE, total * PAGE_SIZE),
+                meter,
             )
             finish(draft, str(file))
     finally:

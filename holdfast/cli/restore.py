@@ -37,7 +37,6 @@ def restore(file: Path, config: Path | None, data_dir: Path | None, as_json: boo
     and then nothing is changed.
     """
     from holdfast.cli.meter import Meter
-    from holdfast.storage.database_file import PAGE_SIZE
     from holdfast.storage.restoring import restore_database
     from holdfast.supervisors.locks import raise_boot
 
@@ -49,7 +48,7 @@ def restore(file: Path, config: Path | None, data_dir: Path | None, as_json: boo
             restored = restore_database(
                 str(file),
                 str(place.database),
-                lambda done, total: meter(done * PAGE_SIZE, total * PAGE_SIZE),
+                meter,
                 before=lambda used: raise_boot(place.data_dir, used),
             )
     finally:

@@ -98,6 +98,7 @@ def pages_of(path: Path, name: str) -> Iterator[tuple[int, str]]:
     import apsw
 
     with closing(apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)) as connection:
-        sql = "SELECT pageno, pagetype FROM dbstat WHERE name = ? ORDER BY path"
-        for number, kind in connection.execute(sql, (name,)).fetchall():
-            yield cast(int, number), cast(str, kind)
+        rows = connection.execute(
+            "SELECT pageno, pagetype FROM dbstat WHERE name = ? ORDER BY path", (name,)
+        ).fetchall()
+        yield from cast("list[tuple[int, str]]", rows)

@@ -62,7 +62,7 @@ def test_a_copy_of_a_stopped_daemons_database_has_every_row(path: Path, tmp_path
     assert rows_of(tmp_path / "b.db") == rows_of(path)
     assert copy.rows["events"] == len(rows_of(path)["events"])
     assert seen == sorted(seen)
-    assert seen[-1] == (copy.pages, copy.pages)
+    assert seen[-1] == (copy.bytes, copy.bytes)
     assert names_in(tmp_path) == ["b.db", "holdfast.db", "holdfast.db.lock"]
 
 

@@ -205,7 +205,7 @@ def test_a_restore_that_is_cut_off_is_named_at_the_start_and_can_be_repeated(
     database.close()
     for suffix in ("", "-wal"):
         move(path.parent / f"killed{suffix}", f"{path}{suffix}")
-    monkeypatch.setattr("holdfast.storage.restoring.os.rename", rename)
+    monkeypatch.setattr(os, "rename", rename)
     with pytest.raises(KeyboardInterrupt):
         restore(backup, path)
     monkeypatch.undo()

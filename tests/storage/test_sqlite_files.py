@@ -21,7 +21,7 @@ from holdfast.storage.commands import Command
 from holdfast.storage.ports import NoDatabaseError
 from holdfast.storage.records import AppendEvents
 from holdfast.storage.sqlite import SqliteDatabase, SqliteReader
-from tests.storage.conftest import Opener, ReaderOpener
+from tests.storage.conftest import Opener, ReaderOpener, StillClock
 from tests.storage.making import append, event, events, origin
 
 WRITER = """
@@ -66,7 +66,7 @@ def pragma(path: Path, name: str) -> object:
 def test_a_new_file_has_what_only_a_new_file_can_be_given(
     database: SqliteDatabase, path: Path
 ) -> None:
-    assert pragma(path, "page_size") == 16384
+    assert pragma(path, "page_size") == 8192
     assert pragma(path, "auto_vacuum") == 2
     assert pragma(path, "journal_mode") == "wal"
     assert pragma(path, "user_version") == sqlite_schema.VERSION
@@ -302,3 +302,57 @@ def test_a_reader_that_blocks_checkpoints_is_reported_once(
         append(database, [event(data=f'"{"x" * 900}"')] * 20)
         database.checkpoint()
     assert database.wal.stuck == 0
+
+
+def test_a_log_that_is_broken_in_the_middle_is_told_and_kept_and_the_start_goes_on(
+    path: Path, open_database: Opener, tmp_path: Path
+) -> None:
+    """A power cut does so, too: the database is whole, and ends before what is broken."""
+    database = open_database()
+    append(database, events(20), origin(1))
+    intact = os.stat(f"{path}-wal").st_size
+    for first in range(21, 60, 3):
+        append(database, events(3, first=first), origin(first))
+    killed = tmp_path / "killed" / "holdfast.db"
+    killed.parent.mkdir()
+    for suffix in ("", "-wal"):
+        Path(f"{killed}{suffix}").write_bytes(Path(f"{path}{suffix}").read_bytes())
+    with open(f"{killed}-wal", "r+b") as log:
+        log.seek(intact + 5_000)
+        log.write(b"\xff\x00\xff")
+    lines: list[str] = []
+    sink = logger.add(lines.append, format="{message}")
+    try:
+        reopened = SqliteDatabase(killed, daemon="d", durability="committed", clock=StillClock())
+    finally:
+        logger.remove(sink)
+    assert reopened.last_seq == 20
+    reopened.close()
+    (line,) = [line for line in lines if "the log is broken after" in line]
+    (kept,) = killed.parent.glob("holdfast.db-wal.cut-*")
+    assert str(kept) in line
+    assert kept.stat().st_size > intact
+
+
+def test_what_a_killed_transaction_left_in_the_log_is_no_damage(
+    path: Path, open_database: Opener, tmp_path: Path
+) -> None:
+    """Frames without a commit, and those from before the log was begun anew."""
+    database = open_database()
+    for first in range(1, 60, 3):
+        append(database, events(3, first=first), origin(first))
+    database._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_RESTART)
+    append(database, events(3), origin(61))
+    killed = tmp_path / "killed" / "holdfast.db"
+    killed.parent.mkdir()
+    for suffix in ("", "-wal"):
+        Path(f"{killed}{suffix}").write_bytes(Path(f"{path}{suffix}").read_bytes())
+    lines: list[str] = []
+    sink = logger.add(lines.append, format="{message}")
+    try:
+        reopened = SqliteDatabase(killed, daemon="d", durability="committed", clock=StillClock())
+    finally:
+        logger.remove(sink)
+    assert reopened.last_seq == 63
+    reopened.close()
+    assert not [line for line in lines if "broken" in line]
