@@ -44,6 +44,7 @@ def main(names: list[str]) -> int:
         print(f"no mutation {', '.join(unknown)}; there are {', '.join(known)}", file=sys.stderr)
         return 2
     wanted = [known[name] for name in names] or list(MUTATIONS)
+    of = commit()  # of what is copied, whatever is checked out meanwhile
     with TemporaryDirectory(prefix="mutations-") as folder:
         copy = copied(Path(folder) / "copy")
         tests = list(dict.fromkeys(test for each in wanted for test in each.tests))
@@ -59,7 +60,7 @@ def main(names: list[str]) -> int:
             verdict = verdict if outcome.unnoticed else f"noticed: {outcome.why}"
             print(f"{number}/{len(wanted)} {mutation.name}: {verdict}", flush=True)
     if not names:
-        REPORT.write_text(report(outcomes), encoding="utf-8")
+        REPORT.write_text(report(outcomes, of), encoding="utf-8")
     return 1 if any(outcome.unnoticed for outcome in outcomes) else 0
 
 
@@ -126,7 +127,7 @@ def run(copy: Path, tests: list[str]) -> tuple[int, str]:
     return done.returncode, done.stdout
 
 
-def report(outcomes: list[Outcome]) -> str:
+def report(outcomes: list[Outcome], of: str) -> str:
     """The page of evidence."""
     noticed = sum(not outcome.unnoticed for outcome in outcomes)
     version, now = metadata.version("holdfast"), datetime.now(UTC)
@@ -137,7 +138,7 @@ def report(outcomes: list[Outcome]) -> str:
         "time, and the tests named beside it have to fail, each of them, though they pass on what",
         "is not broken. What is broken and how stands in `tests/mutations/table.py`.",
         "",
-        f"holdfast {version}, commit {commit()}, Python {sys.version.split()[0]}, {now:%Y-%m-%d}:"
+        f"holdfast {version}, commit {of}, Python {sys.version.split()[0]}, {now:%Y-%m-%d}:"
         f" {noticed} of {len(outcomes)} noticed.",
         "",
         "| broken | in | noticed by |",
