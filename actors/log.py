@@ -296,9 +296,9 @@ class LogActor(WriterBackedActor):
         """Read from the database what was committed and did not come by here."""
         if last_seq <= self._ring.last_seq:
             return
-        reader = self.reader
-        if reader is None:
+        if (reader := self.reader) is None:
             raise StorageError(f"event {last_seq} is committed, but there is no database to read")
+        last_seq = min(last_seq, reader.position().last_seq)  # anybody can say Advance
         if last_seq - self._ring.last_seq < self._ring.capacity:
             self._ring.add_rows(reader.range(self._ring.last_seq, last_seq), last_seq)
         else:
@@ -371,7 +371,7 @@ class LogActor(WriterBackedActor):
         return log.Events(newest_first[::-1], covered=True, epoch=self._ring.epoch)
 
     def _query(self, query: log.Query) -> log.Events:
-        wanted, limit = query.filter, max(1, query.limit)
+        wanted, limit = query.filter, min(max(1, query.limit), 2**53)
         if not query.reverse and not self._reaches(wanted):
             return log.Events([], covered=False)
         matching = self._ring.matching(wanted, reverse=query.reverse)

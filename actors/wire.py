@@ -294,9 +294,14 @@ class FrameReader:
     """
 
     def __init__(self, *, max_frame: int = MAX_FRAME) -> None:
-        self._max_frame = max_frame
+        self.max_frame = max_frame
         self._rest = bytearray()  # what came of an unfinished frame, its length included
         self._missing = 0  # bytes until it is whole, or until its length is known
+
+    @property
+    def held(self) -> int:
+        """Bytes of a frame whose rest has not come."""
+        return len(self._rest)
 
     def feed(self, data: bytes) -> list[bytes]:
         """The payloads completed by ``data``.
@@ -317,8 +322,8 @@ class FrameReader:
                 self._missing = 4 - (end - at)
                 break
             (length,) = _LENGTH.unpack_from(data, at)
-            if length > self._max_frame:
-                raise FrameError(f"a frame of {length} bytes is over the bound {self._max_frame}")
+            if length > self.max_frame:
+                raise FrameError(f"a frame of {length} bytes is over the bound {self.max_frame}")
             stop = at + 4 + length
             if stop > end:
                 self._missing = stop - end

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import stat
+from contextlib import suppress
 from typing import Final
 
 import apsw
@@ -60,6 +62,8 @@ def open_writing(path: str, *, durability: Durability, vfs: str | None) -> apsw.
     """
     check_library()
     flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
+    if vfs is None:
+        _make_private(path)
     try:
         connection = apsw.Connection(path, flags=flags, vfs=vfs)
     except apsw.Error as error:
@@ -84,6 +88,22 @@ def open_writing(path: str, *, durability: Durability, vfs: str | None) -> apsw.
         connection.close()
         raise
     return connection
+
+
+def _make_private(path: str) -> None:
+    """Make the file for this user only, whatever the umask; its log and index take its mode.
+
+    One that is there keeps the mode that somebody gave it, but nobody else may write to it.
+    """
+    # SQLite says what is wrong.  An existing file is not opened: to close it again would end the
+    # locks that a connection of this process has on it.
+    with suppress(OSError):
+        try:
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        except FileExistsError:
+            mode = stat.S_IMODE(os.stat(path).st_mode)
+            if mode & 0o022:
+                os.chmod(path, mode & ~0o022)
 
 
 def _prepare_file(connection: apsw.Connection, path: str) -> int:
