@@ -40,6 +40,7 @@ __all__ = ["load_settings", "parse_agent", "parse_settings", "parse_supervisor"]
 
 TABLES: Final = ("daemon", "storage", "retention", "supervisors", "actors", "agents")
 SUPERVISORS: Final = ("root", "state", "agents")  # always there, in start order
+MOST: Final = 1024 * 1024  # bytes of a config; TOML's reader takes its time
 LOG_LEAST: Final = 64 * 1024  # bytes; two of the longest lines
 
 _Table = TypeVar("_Table", bound=msgspec.Struct)
@@ -48,7 +49,11 @@ _Table = TypeVar("_Table", bound=msgspec.Struct)
 def load_settings(path: Path) -> Settings:
     """Read and check a config file.  Raises ConfigError."""
     try:
-        text = path.read_text(encoding="utf-8")
+        with path.open("rb") as stream:
+            data = stream.read(MOST + 1)
+        if len(data) > MOST:
+            raise ConfigError(f"{path}: over {MOST} bytes: no config is so large")
+        text = data.decode()
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
@@ -66,6 +71,8 @@ def parse_settings(text: str, *, file: str) -> Settings:
         raise ConfigError(f"{file}: line {line}: not TOML: {error}") from error
     except RecursionError as error:
         raise ConfigError(f"{file}: nested too deep") from error
+    except ValueError as error:  # an integer of more digits than Python reads
+        raise ConfigError(f"{file}: {error}") from error
     return _Document(document, file).settings()
 
 
