@@ -17,6 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final, Self, TypeVar
 
+from holdfast.testing.faults.arming import Faults
 from holdfast.testing.processes import (
     Process,
     descendants,
@@ -56,13 +57,15 @@ class DaemonEndedError(AssertionError):
 class DaemonProcess:
     """Started, watched and stopped; what it is asked is ``Daemon``'s."""
 
-    def __init__(self, folder: Path, *, timeout: float) -> None:
+    def __init__(self, folder: Path, *, timeout: float, is_rigged: bool = False) -> None:
         self.folder = folder
         self.run_dir = folder / "var" / "run"
         self.config_file = folder / "test.toml"
         self.log_file = folder / "daemon.log"
         self.process: subprocess.Popen[bytes]
         self.timeout = timeout
+        self._faults = Faults(folder / "faults.json") if is_rigged else None
+        self._module = "holdfast.testing.faults" if is_rigged else "holdfast"
         self._mark = f"{MARK}={uuid.uuid4().hex}"
         self._log_start = 0  # where in the log this life of it begins
         self._leash = -1
@@ -78,22 +81,30 @@ class DaemonProcess:
         """Start the command, without waiting for anything."""
         name, _, value = self._mark.partition("=")
         environment = {k: v for k, v in os.environ.items() if k != "HOLDFAST_RUN_DIR"}
+        environment |= self._faults.environment if self._faults else {}
         directories = ("--data-dir", "var/lib", "--run-dir", "var/run")
         reading, self._leash = os.pipe()
         with self.log_file.open("ab") as log:
             self._log_start = log.tell()
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "holdfast", "start", self.config_file.name, *directories],
-                cwd=self.folder,
-                # What agents print is in the log at once, and fills no pipe.
-                env=environment | {name: value, "PYTHONUNBUFFERED": "1"},
-                stdin=reading,
-                stdout=log,
-                stderr=log,
-                process_group=0,  # a Ctrl-C is the test's, which then stops this in order
-            )
+            arguments = ["start", self.config_file.name, *directories]
+            # What agents print is in the log at once, and fills no pipe.
+            environment |= {name: value, "PYTHONUNBUFFERED": "1"}
+            self.process = self._run(arguments, environment, reading, log.fileno())
         _put_on_leash(reading, self.process.pid)
         os.close(reading)
+
+    def _run(
+        self, arguments: list[str], environment: dict[str, str], stdin: int, output: int
+    ) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            [sys.executable, "-m", self._module, *arguments],
+            cwd=self.folder,
+            env=environment,
+            stdin=stdin,
+            stdout=output,
+            stderr=output,
+            process_group=0,  # a Ctrl-C is the test's, which then stops this in order
+        )
 
     def wait_ready(self) -> Self:
         """Until the line that says so.  Raises DaemonEndedError."""

@@ -11,9 +11,9 @@ from typing import Any
 
 import msgspec
 
+from holdfast.actors.frames import FrameReader
 from holdfast.actors.wire import (
     Failure,
-    FrameReader,
     Hello,
     Refused,
     Reply,
