@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -142,3 +143,19 @@ def test_a_pipe_in_the_place_of_a_file_holds_nobody_up(tmp_path: Path) -> None:
 def test_other_texts_and_urls_stay_what_they_are() -> None:
     value = {"a": ["file:///etc/hosts", "environment", 1, None, "files"], "b": "x env:HOME"}
     assert resolved(value, "here") == value
+
+
+def test_the_example_of_the_page_is_read_as_it_stands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = (PROJECT / "docs" / "SECURITY.md").read_text(encoding="utf-8")
+    (config,) = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "my_agents.py").touch()
+    monkeypatch.setenv("OPENAI_API_KEY", FROM_ENV)
+    with pytest.raises(ConfigError, match=r"options\.token = \"file:secrets/token\": expected a"):
+        parse_settings(config, file="my.toml")
+    (tmp_path / "secrets").mkdir()
+    (tmp_path / "secrets" / "token").write_text(FROM_FILE)
+    planner = parse_settings(config, file="my.toml").agents["planner"]
+    assert not has_secret(repr(planner))  # what travels is the reference
