@@ -9,6 +9,7 @@ import apsw
 
 from holdfast.errors import DiskFullError, InvalidInputError, SchemaError, StorageError
 from holdfast.storage.ports import Durability, NoDatabaseError
+from holdfast.storage.sqlite_doubt import note_doubt, settle_doubt
 from holdfast.storage.sqlite_schema import check_version, migrate
 
 __all__ = [
@@ -61,6 +62,7 @@ def open_writing(path: str, *, durability: Durability, vfs: str | None) -> apsw.
     check_library()
     flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
     try:
+        settle_doubt(path, vfs)
         connection = apsw.Connection(path, flags=flags, vfs=vfs)
     except apsw.Error as error:
         raise storage_error(error, path) from error
@@ -144,7 +146,11 @@ def refused(error: Exception, what: str) -> InvalidInputError:
 
 
 def storage_error(error: apsw.Error, path: str) -> StorageError:
-    """The same error in our words: what happened, to which file, what to do."""
+    """The same error in our words: what happened, to which file, what to do.
+
+    That an fsync failed is noted for the next open.
+    """
+    note_doubt(error, path)
     hint = f"SQLite says {type(error).__name__}"
     match error:
         case apsw.FullError():

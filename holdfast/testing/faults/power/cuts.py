@@ -21,6 +21,7 @@ from holdfast.errors import HoldfastError
 from holdfast.storage.records import Appended, AppendEvents, Origin
 from holdfast.storage.sqlite import SqliteDatabase
 from holdfast.testing.clock import ManualClock
+from holdfast.testing.faults.power.dying import abandon
 from holdfast.testing.faults.power.oracle import Found, Looks, Oracle, content
 from holdfast.testing.faults.power.platter import LOSSES, Loss, Platter
 from holdfast.testing.faults.recording import Deleted, Entry, Told, Truncated, Wrote
@@ -66,12 +67,6 @@ class Reopened(SqliteDatabase):
     def _raise_epoch(self) -> int:
         self.found = self._looks.look(self._connection)
         return super()._raise_epoch()
-
-    def abandon(self) -> None:
-        """Let go of the files as a killed process does; nothing is copied or deleted."""
-        self._connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
-        self._connection.close()
-        self._lock.release()
 
 
 class _Bench:
@@ -125,13 +120,13 @@ class _Bench:
         try:
             wrong = _go_on(database)
         except BaseException:
-            database.abandon()
+            abandon(database)
             raise
         if is_closing:
             database.close()
             wrong += self._look_at_one_file()
         else:
-            database.abandon()
+            abandon(database)
         if found is not None:
             return msgspec.structs.replace(database.found, content=found), wrong
         return database.found, wrong
