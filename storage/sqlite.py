@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import partial
 from typing import Final, TypeVar
 
 import apsw
@@ -24,6 +26,7 @@ from holdfast.errors import (
     StorageError,
 )
 from holdfast.storage.commands import Command, Outcome
+from holdfast.storage.database_file import check_file
 from holdfast.storage.payloads import PAYLOAD_BYTES
 from holdfast.storage.ports import Durability, Wal
 from holdfast.storage.records import (
@@ -44,10 +47,11 @@ from holdfast.storage.sqlite_events import EventTable
 from holdfast.storage.sqlite_lock import WriterLock
 from holdfast.storage.sqlite_losses import LossTable
 from holdfast.storage.sqlite_marks import MOST, Marks
-from holdfast.storage.sqlite_once import OnceOnly
+from holdfast.storage.sqlite_once import HalfDone, OnceOnly
 from holdfast.storage.sqlite_payloads import PayloadTable
 from holdfast.storage.sqlite_reader import SqliteReader
 from holdfast.storage.sqlite_retention import RetentionTable
+from holdfast.storage.sqlite_schema import VERSION
 from holdfast.storage.sqlite_text import TextIndex
 from holdfast.storage.sqlite_threads import release_threads
 from holdfast.storage.sqlite_wal import WalKeeper
@@ -81,30 +85,35 @@ class SqliteDatabase:
         full_text: bool = False,
         vfs: str | None = None,
     ) -> None:
-        # Two names of one file must be one lock.
-        self.path: Final = os.path.realpath(path)
+        self.path: Final = os.path.realpath(path)  # two names of one file must be one lock
         self._clock = clock
         self._durability = durability
         self._lock = WriterLock(self.path)
         try:
+            if vfs is None:
+                check_file(self.path, newest=VERSION, is_made=self._lock.is_made)
             self._connection = open_writing(self.path, durability=durability, vfs=vfs)
         except BaseException:
             self._lock.release()
             raise
         try:
-            self._wal = WalKeeper(self._connection, path=self.path)
-            self._epoch = self._raise_epoch()
+            self._wal = WalKeeper(self._connection, path=self.path, vfs=vfs)
+            self._wal.look_for_cut()
             self._text = TextIndex(self._connection)
+            # One transaction, so that a file with a table that cannot be read stays as it is.
+            self._epoch = self._raise_epoch()
             self._open_tables(daemon, max_senders=max_senders, payload_bytes=payload_bytes)
+            self._connection.execute("COMMIT")
             self._retention = RetentionTable(self._connection, retention=retention, clock=clock)
-            last_seq = self._events.last_seq
-            self._transact(lambda: self._text.open(is_wanted=full_text, last_seq=last_seq))
+            newest = self._events.last_seq
+            self._transact(partial(self._text.open, is_wanted=full_text, last_seq=newest))
         except BaseException as error:
             self._connection.close()
             self._lock.release()
-            if isinstance(error, apsw.Error):
+            if isinstance(error, apsw.Error | UnicodeDecodeError):
                 raise storage_error(error, self.path) from error
             raise
+        self._lock.note_made()
         self._last_seq = self._events.last_seq  # as committed; the table's own may be ahead
         self._is_unsynced = durability == "committed"  # a commit came after the last sync
         self._is_closed = False
@@ -113,8 +122,9 @@ class SqliteDatabase:
         connection = self._connection
         payloads = PayloadTable(connection, limit=payload_bytes)
         self._events = EventTable(connection, daemon=daemon, payloads=payloads, text=self._text)
-        self._marks = Marks(connection, limit=max_senders)
         self._losses = LossTable(connection)
+        note_lost = partial(self._losses.note_restored, self._clock.time_us)
+        self._marks = Marks(connection, limit=max_senders, note_lost=note_lost)
         self._once = OnceOnly(
             connection,
             marks=self._marks,
@@ -145,11 +155,17 @@ class SqliteDatabase:
         if not commands:
             return []
         try:
-            return self._transact(lambda: [self._run(command) for command in commands])
+            return self._apply_together(commands)
         except apsw.Error as error:
             if len(commands) == 1 or isinstance(error, apsw.BusyError):
                 return [storage_error(error, self.path) for _ in commands]
         return self._apply_singly(commands)
+
+    def _apply_together(self, commands: Sequence[Command]) -> list[Outcome | HoldfastError]:
+        while True:
+            with suppress(HalfDone):  # once: then the next so many commands are in savepoints
+                return self._transact(lambda: [self._run(command) for command in commands])
+            self._once.be_cautious(len(commands))
 
     def _apply_singly(self, commands: Sequence[Command]) -> list[Outcome | HoldfastError]:
         """SQLite took the whole group back: store what can be stored, tell what cannot apart.
@@ -231,10 +247,12 @@ class SqliteDatabase:
         except apsw.Error as error:
             raise storage_error(error, self.path) from error
 
-    def checkpoint(self, *, is_hurried: bool = False) -> Wal:
+    def checkpoint(self, *, is_hurried: bool = False, is_pressed: bool = False) -> Wal:
         """Maintain the log; cheap unless it is due.  Call it after every ``apply``."""
         try:
-            return self._wal.maintain(is_hurried=is_hurried)
+            return (
+                self._wal.make_room() if is_pressed else self._wal.maintain(is_hurried=is_hurried)
+            )
         except apsw.Error as error:
             raise storage_error(error, self.path) from error
 
@@ -252,13 +270,11 @@ class SqliteDatabase:
             self._lock.release()
 
     def _raise_epoch(self) -> int:
-        """From here on whoever opened the file before is fenced."""
-        execute = self._connection.execute
-        execute("BEGIN IMMEDIATE")
-        epoch: int = execute(
+        """From the COMMIT on whoever opened the file before is fenced."""
+        self._connection.execute("BEGIN IMMEDIATE")
+        epoch: int = self._connection.execute(
             "UPDATE meta SET value = value + 1 WHERE name = 'epoch' RETURNING value"
         ).get
-        execute("COMMIT")
         return epoch
 
     def _transact(self, work: Callable[[], T]) -> T:
@@ -328,18 +344,9 @@ class SqliteDatabase:
         if origin is None:
             stored = self._events.append(events)
             self._losses.note_refused(now, None, 0, stored.refused)
-            lost = len(stored.refused)
-            return Appended(
-                0,
-                len(stored.repeated),
-                stored.first_seq,
-                stored.count,
-                0,
-                stored.repeated,
-                stored.refused,
-                lost,
-                stored.payloads,
-            )
+            again, refused = stored.repeated, stored.refused
+            figures = (0, len(again), stored.first_seq, stored.count, 0)
+            return Appended(*figures, again, refused, len(refused), stored.payloads)
         state = self._marks.state(origin)
         skipped = min(state.number - origin.first + 1, len(events))
         stored = self._events.append(events[skipped:] if skipped else events)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from typing import Final
 
 import apsw
 
-from holdfast.errors import DiskFullError, InvalidInputError, SchemaError, StorageError
+from holdfast.errors import DamagedError, DiskFullError, InvalidInputError, StorageError
+from holdfast.storage.database_file import PAGE_SIZE, check_file
 from holdfast.storage.ports import Durability, NoDatabaseError
 from holdfast.storage.sqlite_doubt import note_doubt, settle_doubt
-from holdfast.storage.sqlite_schema import check_version, migrate
+from holdfast.storage.sqlite_schema import VERSION, check_version, migrate
 
 __all__ = [
     "REFUSALS",
@@ -43,6 +45,16 @@ REFUSALS: Final = (
 )
 
 
+# How a full disk shows where the index of the write-ahead log has to grow.
+_NO_ROOM: Final = (apsw.SQLITE_IOERR_SHMSIZE, apsw.SQLITE_IOERR_SHMMAP)
+
+
+_DAMAGED: Final = (
+    "the file is damaged; see where with `holdfast verify`, then `holdfast restore` a backup, or "
+    "have `holdfast doctor --repair` save what can be read"
+)
+
+
 def check_library() -> None:
     """Raise StorageError when the SQLite inside apsw is too old to be trusted."""
     found = apsw.sqlite_lib_version()
@@ -71,7 +83,11 @@ def open_writing(path: str, *, durability: Durability, vfs: str | None) -> apsw.
         if connection.readonly("main"):
             raise StorageError(f"{path}: read-only for uid {os.getuid()}; make it writable")
         version = _prepare_file(connection, path)
-        migrate(connection, version)
+        if migrate(connection, version):
+            # All of the file was written, so the log is as long as it: on a small disk too long.
+            with contextlib.suppress(apsw.BusyError, apsw.FullError):
+                connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+        _check_meta(connection, path)
         connection.pragma("synchronous", "FULL" if durability == "disk" else "NORMAL")
         connection.pragma("wal_autocheckpoint", 0)
         connection.pragma("journal_size_limit", WAL_BYTES_KEPT)
@@ -94,7 +110,7 @@ def _prepare_file(connection: apsw.Connection, path: str) -> int:
         version = check_version(connection, path)
     except NoDatabaseError:
         version = 0
-        connection.pragma("page_size", 16384)
+        connection.pragma("page_size", PAGE_SIZE)
         connection.pragma("auto_vacuum", "INCREMENTAL")
     mode = connection.pragma("journal_mode", "WAL")
     if mode != "wal":
@@ -103,6 +119,16 @@ def _prepare_file(connection: apsw.Connection, path: str) -> int:
             f"put the database on a local disk"
         )
     return version
+
+
+def _check_meta(connection: apsw.Connection, path: str) -> None:
+    """The three numbers that all others are given by."""
+    sql = (
+        "SELECT count(*) FROM meta WHERE typeof(value) = 'integer'"
+        " AND name IN ('epoch', 'deleted_seq', 'synced_seq')"
+    )
+    if connection.execute(sql).get != 3:
+        raise DamagedError(f"{path}: rows of table meta are missing or wrong: {_DAMAGED}")
 
 
 def _require_foreign_keys(connection: apsw.Connection, path: str) -> None:
@@ -120,6 +146,7 @@ def open_reading(path: str) -> apsw.Connection:
     check_library()
     if not os.path.exists(path):
         raise NoDatabaseError(f"{path}: no database yet; it appears when the writer starts")
+    check_file(path, newest=VERSION)
     try:
         connection = apsw.Connection(path, flags=apsw.SQLITE_OPEN_READONLY)
     except apsw.Error as error:
@@ -145,7 +172,7 @@ def refused(error: Exception, what: str) -> InvalidInputError:
     return InvalidInputError(f"{what}: {error}")
 
 
-def storage_error(error: apsw.Error, path: str) -> StorageError:
+def storage_error(error: apsw.Error | UnicodeDecodeError, path: str) -> StorageError:
     """The same error in our words: what happened, to which file, what to do.
 
     That an fsync failed is noted for the next open.
@@ -158,12 +185,15 @@ def storage_error(error: apsw.Error, path: str) -> StorageError:
             return DiskFullError(f"{path}: {error}; {hint}")
         case apsw.BusyError() | apsw.LockedError():
             hint = "another program locks it; let viewers open it read-only (mode=ro)"
-        case apsw.NotADBError():
-            return SchemaError(f"{path}: {error}; give holdfast a path of its own")
-        case apsw.CorruptError():
-            hint = "the file is damaged; keep a copy, then restore a backup"
+        case UnicodeDecodeError():
+            return DamagedError(f"{path}: a text in it is not UTF-8 ({error.reason}): {_DAMAGED}")
+        case apsw.NotADBError() | apsw.CorruptError():
+            return DamagedError(f"{path}: {error}: {_DAMAGED}")
         case apsw.ReadOnlyError() | apsw.PermissionsError() | apsw.CantOpenError():
             hint = f"uid {os.getuid()} has to be able to read and write it and its folder"
+        case apsw.IOError() if getattr(error, "extendedresult", 0) in _NO_ROOM:
+            hint = "the disk is full: there is no room for the index of the log; free some space"
+            return DiskFullError(f"{path}: {error}; {hint}")
         case apsw.IOError():
             hint = "the disk reports an error; look at the kernel's log"
     return StorageError(f"{path}: {error}; {hint}")

@@ -20,7 +20,7 @@ CHUNK: Final = 2**16  # bytes; SQLite writes less than 128 KiB at once, and noth
 _FAILED: Final = (apsw.SQLITE_IOERR_FSYNC, apsw.SQLITE_IOERR_DIR_FSYNC)
 
 
-def note_doubt(error: apsw.Error, path: str) -> None:
+def note_doubt(error: Exception, path: str) -> None:
     """If it is an fsync that failed, whoever opens the database next has to know."""
     if getattr(error, "extendedresult", 0) in _FAILED:
         with suppress(OSError):  # the error itself is on its way

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from random import Random
 from typing import Final
 
 import apsw
 import msgspec
+from loguru import logger
 
 from holdfast.clock import Clock
 from holdfast.errors import HoldfastError
@@ -81,6 +83,8 @@ class _Bench:
 
     def lay_out(self, files: dict[str, bytearray]) -> None:
         """The shared memory of the one before stays: after a power loss it is anybody's guess."""
+        for put_aside in self._folder.glob(f"{DATABASE}-wal.*"):
+            put_aside.unlink()
         for name in _FILES:
             if name not in files:
                 (self._folder / name).unlink(missing_ok=True)
@@ -164,6 +168,17 @@ def _go_on(database: Reopened) -> list[str]:
     return wrong
 
 
+@contextmanager
+def _in_silence() -> Iterator[None]:
+    """A writer says what a power cut took; here that is no news."""
+    logger.disable("holdfast.storage")
+    try:
+        yield
+    finally:
+        logger.enable("holdfast.storage")
+
+
+@_in_silence()
 def cut_everywhere(
     entries: Iterable[Entry],
     folder: Path,
