@@ -13,6 +13,7 @@ import apsw
 from holdfast.errors import DamagedError, DiskFullError, InvalidInputError, StorageError
 from holdfast.storage.database_file import PAGE_SIZE, check_file
 from holdfast.storage.ports import Durability, NoDatabaseError
+from holdfast.storage.sqlite_doubt import note_doubt, settle_doubt
 from holdfast.storage.sqlite_schema import VERSION, check_version, migrate
 
 __all__ = [
@@ -78,6 +79,7 @@ def open_writing(path: str, *, durability: Durability, vfs: str | None) -> apsw.
     if vfs is None:
         _make_private(path)
     try:
+        settle_doubt(path, vfs)
         connection = apsw.Connection(path, flags=flags, vfs=vfs)
     except apsw.Error as error:
         raise storage_error(error, path) from error
@@ -192,7 +194,11 @@ def refused(error: Exception, what: str) -> InvalidInputError:
 
 
 def storage_error(error: apsw.Error | UnicodeDecodeError, path: str) -> StorageError:
-    """The same error in our words: what happened, to which file, what to do."""
+    """The same error in our words: what happened, to which file, what to do.
+
+    That an fsync failed is noted for the next open.
+    """
+    note_doubt(error, path)
     hint = f"SQLite says {type(error).__name__}"
     match error:
         case apsw.FullError():
