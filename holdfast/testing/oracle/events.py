@@ -67,7 +67,9 @@ def _check_life(
         )
     if ended and level == "committed" and ended["dropped"] != dropped:
         told = ended["dropped"]
-        verdict.add("ledger", f"{life.life} was told of {told} dropped events, of {dropped} dropped")
+        verdict.add(
+            "ledger", f"{life.life} was told of {told} dropped events, of {dropped} dropped"
+        )
     verdict.counts["event", "stored"] += len(stored)
     verdict.counts["event", "dropped"] += dropped
     verdict.counts["event", "queued"] += max(0, queued)

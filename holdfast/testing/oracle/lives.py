@@ -115,7 +115,7 @@ def _take(life: Life, record: dict[str, Any], newest: int) -> int:
         case {"told": outcome, "n": n}:
             message = life.messages[n]
             message.told, message.answer = outcome, record
-            return max(newest, n)
+            newest = max(newest, n)
         case {"flushed": upto, "level": level}:
             _flushed(life, upto, level)
         case {"read": kind}:

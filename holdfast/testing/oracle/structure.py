@@ -16,8 +16,9 @@ _ORPHANS: Final = {
         SELECT entity FROM properties
         WHERE NOT EXISTS (SELECT 1 FROM entities WHERE number = properties.entity)""",
     "properties whose entity does not have them": """
-        SELECT p.entity || ' ' || p.name FROM properties AS p JOIN entities ON number = p.entity
-        WHERE NOT EXISTS (SELECT 1 FROM json_each(entities.properties) AS e WHERE e.key = p.name)""",
+        SELECT p.entity || ' ' || p.name FROM properties AS p
+        JOIN entities AS e ON number = p.entity
+        WHERE NOT EXISTS (SELECT 1 FROM json_each(e.properties) AS own WHERE own.key = p.name)""",
     "relationships": """
         SELECT from_id || ' ' || relation_type || ' ' || to_id FROM relationships
         WHERE NOT EXISTS (SELECT 1 FROM entities WHERE id = from_id)
@@ -88,7 +89,7 @@ def check_structure(viewer: sqlite3.Connection, verdict: Verdict) -> None:
     if rows + deleted != newest:
         verdict.add(
             "versions",
-            f"{newest} numbers were given to events, {rows} of them are there and {deleted} deleted",
+            f"{newest} numbers were given to events: {rows} are there, {deleted} were deleted",
         )
     for sender, stream, mark, duplicates, dropped in viewer.execute(_NEGATIVE):
         verdict.add(

@@ -52,6 +52,7 @@ def _check_order(
     agent: str, life: Life | None, sender: str, by_life: list[list[Handled]], verdict: Verdict
 ) -> None:
     seen: set[int] = set()
+    highest = 0
     for these in by_life:
         last = 0  # of this life of the agent: a later one may be sent again what it had
         for each in these:
@@ -61,11 +62,11 @@ def _check_order(
                 verdict.add("sent", f"{where} was handled and never sent")
             if each.n in seen and not each.again:
                 verdict.add("twice", f"{where}, and not marked as redelivered")
-            newest = last if each.n in seen else max(seen, default=0)
+            newest = last if each.n in seen else highest
             if each.n < newest and not (each.n in seen and each.again):
                 verdict.add("order", f"{where} behind {newest}")
             seen.add(each.n)
-            last = each.n
+            last, highest = each.n, max(highest, each.n)
     verdict.counts["tell", "handled"] += len(seen)
 
 
