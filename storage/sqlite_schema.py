@@ -222,13 +222,22 @@ def check_version(connection: apsw.Connection, path: str) -> int:
 def migrate(connection: apsw.Connection, version: int) -> None:
     """Bring the file from ``version`` to VERSION, one transaction a step."""
     for step in range(version, VERSION):
-        connection.execute("BEGIN IMMEDIATE")
-        try:
-            connection.execute(MIGRATIONS[step])
-            connection.pragma("application_id", APPLICATION_ID)
-            connection.pragma("user_version", step + 1)
-            connection.execute("COMMIT")
-        except BaseException:
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
-            raise
+        _take_step(connection, step)
+
+
+def _take_step(connection: apsw.Connection, step: int) -> None:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        connection.execute(MIGRATIONS[step])
+        _number_step(connection, step)
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+def _number_step(connection: apsw.Connection, step: int) -> None:
+    """Within the step's transaction: a file says what it is from its first step on."""
+    connection.pragma("application_id", APPLICATION_ID)
+    connection.pragma("user_version", step + 1)

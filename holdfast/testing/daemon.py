@@ -9,7 +9,7 @@ import os
 import select
 import signal
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -19,10 +19,12 @@ from holdfast.actors.hub import Event, Hub
 from holdfast.actors.messages.supervisor import ChildStatus, GetTree, Tree
 from holdfast.actors.ref import RemoteRef
 from holdfast.client import connect
-from holdfast.errors import DeliveryError
+from holdfast.errors import DeliveryError, InvalidInputError
 from holdfast.testing.config import PROFILE, Agents, Config, config_text, database_name
 from holdfast.testing.daemon_process import TIMEOUT, DaemonProcess, tail
 from holdfast.testing.events import Events, Types, Where, newest_seq
+from holdfast.testing.faults.arming import Faults
+from holdfast.testing.faults.plan import Fault
 from holdfast.testing.processes import descendants, look
 
 __all__ = ["Daemon", "StartDaemon"]
@@ -44,17 +46,22 @@ class Daemon(DaemonProcess):
         agents: Agents | None = None,
         profile: Mapping[str, Any] = PROFILE,
         timeout: float = TIMEOUT,
+        faults: Sequence[Fault] | None = None,
     ) -> None:
         """Write the config; nothing is started yet.
 
         ``folder`` is the daemon's working directory and holds all its files; ``timeout`` seconds
-        bound every wait.  Raises InvalidInputError for what no daemon could be started with.
+        bound every wait.  ``faults`` are armed from its start on, and make it one that ``faults``
+        can be armed in; None leaves it as users have it.  Raises InvalidInputError for what no
+        daemon could be started with.
         """
         text = config_text(config, agents, profile)
-        super().__init__(Path(folder).absolute(), timeout=timeout)
+        super().__init__(Path(folder).absolute(), timeout=timeout, is_rigged=faults is not None)
         self.database = self.folder / "var" / "lib" / database_name(text)
         self.folder.mkdir(parents=True, exist_ok=True)
         self.config_file.write_text(text, encoding="utf-8")
+        if faults is not None:
+            self.faults.arm(*faults)
         self._hub: Hub | None = None
         self._events: Events | None = None
         # Microseconds; events from before are of an earlier daemon.  0: there was none.
@@ -153,6 +160,13 @@ class Daemon(DaemonProcess):
             return child if child.state == "running" and child.pid != after else None
 
         return self.until(running)
+
+    @property
+    def faults(self) -> Faults:
+        """What can be armed in it.  Raises InvalidInputError unless it was made with ``faults``."""
+        if self._faults is None:
+            raise InvalidInputError("this daemon has no fault rig: make it with faults=[]")
+        return self._faults
 
     # -- what is done to it -------------------------------------------------------------------
 
@@ -263,5 +277,6 @@ class StartDaemon(Protocol):
         agents: Agents | None = None,
         profile: Mapping[str, Any] = PROFILE,
         timeout: float = TIMEOUT,
+        faults: Sequence[Fault] | None = None,
     ) -> Daemon:
         """A daemon that is ready."""

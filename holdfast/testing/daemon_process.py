@@ -17,6 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final, Self, TypeVar
 
+from holdfast.testing.faults.arming import Faults
 from holdfast.testing.processes import (
     Process,
     descendants,
@@ -56,13 +57,14 @@ class DaemonEndedError(AssertionError):
 class DaemonProcess:
     """Started, watched and stopped; what it is asked is ``Daemon``'s."""
 
-    def __init__(self, folder: Path, *, timeout: float) -> None:
+    def __init__(self, folder: Path, *, timeout: float, is_rigged: bool = False) -> None:
         self.folder = folder
         self.run_dir = folder / "var" / "run"
         self.config_file = folder / "test.toml"
         self.log_file = folder / "daemon.log"
         self.process: subprocess.Popen[bytes]
         self.timeout = timeout
+        self._faults = Faults(folder / "faults.json") if is_rigged else None
         self._mark = f"{MARK}={uuid.uuid4().hex}"
         self._log_start = 0  # where in the log this life of it begins
         self._leash = -1
@@ -78,12 +80,14 @@ class DaemonProcess:
         """Start the command, without waiting for anything."""
         name, _, value = self._mark.partition("=")
         environment = {k: v for k, v in os.environ.items() if k != "HOLDFAST_RUN_DIR"}
+        environment |= self._faults.environment if self._faults else {}
+        module = "holdfast.testing.faults" if self._faults else "holdfast"
         directories = ("--data-dir", "var/lib", "--run-dir", "var/run")
         reading, self._leash = os.pipe()
         with self.log_file.open("ab") as log:
             self._log_start = log.tell()
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "holdfast", "start", self.config_file.name, *directories],
+                [sys.executable, "-m", module, "start", self.config_file.name, *directories],
                 cwd=self.folder,
                 # What agents print is in the log at once, and fills no pipe.
                 env=environment | {name: value, "PYTHONUNBUFFERED": "1"},
