@@ -12,6 +12,7 @@ import selectors
 import socket
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterable
 from contextlib import suppress
 from fnmatch import fnmatchcase
@@ -94,7 +95,7 @@ class SocketProxy:
         self._wakeup = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self._selector.register(self._wakeup, selectors.EVENT_READ, self._woken)
         self._ends = False
-        self.passed = 0  # connections
+        self.passed: Counter[str] = Counter()  # connections so far, by actor
         self._thread = threading.Thread(target=self._run, name="sockets", daemon=True)
 
     def __enter__(self) -> Self:
@@ -227,7 +228,7 @@ class SocketProxy:
             closed=self._relays.discard,
         )
         if relay.is_open:
-            self.passed += 1
+            self.passed[name] += 1
             self._relays.add(relay)
             for until, fault in self._weather:
                 if fnmatchcase(name, fault.to):
