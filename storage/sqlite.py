@@ -299,8 +299,12 @@ class SqliteDatabase:
             raise storage_error(error, self.path) from error
 
     def _note_synced(self) -> None:
-        self._connection.execute(
-            "UPDATE meta SET value = ? WHERE name = 'synced_seq'", (self._events.last_seq,)
+        """Without a count it may change nothing; then SQLite writes nothing, and syncs nothing."""
+        execute = self._connection.execute
+        execute("UPDATE meta SET value = ? WHERE name = 'synced_seq'", (self._events.last_seq,))
+        execute(
+            "INSERT INTO meta (name, value) VALUES ('barriers', 1)"
+            " ON CONFLICT (name) DO UPDATE SET value = value + 1"
         )
 
     def _run(self, command: Command) -> Outcome | HoldfastError:

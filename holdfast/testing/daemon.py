@@ -162,6 +162,11 @@ class Daemon(DaemonProcess):
         return self.until(running)
 
     @property
+    def is_rigged(self) -> bool:
+        """Whether faults can be armed in it."""
+        return self._faults is not None
+
+    @property
     def faults(self) -> Faults:
         """What can be armed in it.  Raises InvalidInputError unless it was made with ``faults``."""
         if self._faults is None:
@@ -205,6 +210,10 @@ class Daemon(DaemonProcess):
             yield process.pid
         finally:
             self._resume(process)
+
+    def resume(self, name: str) -> None:
+        """SIGCONT an actor's process, which stands since a ``Stop`` that was armed."""
+        os.kill(self.pid(name), signal.SIGCONT)
 
     # -- its events ---------------------------------------------------------------------------
 

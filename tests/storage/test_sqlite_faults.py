@@ -11,9 +11,10 @@ from holdfast.errors import DiskFullError, StorageError
 from holdfast.storage.checkpoint_records import CheckpointStored, StoreCheckpoint
 from holdfast.storage.commands import Command
 from holdfast.storage.records import Appended, AppendEvents, Mark
+from holdfast.storage.session_records import StoreSessions
 from tests.storage.conftest import Opener, ReaderOpener
 from tests.storage.faulty_vfs import FaultyDisk
-from tests.storage.making import append, events, origin
+from tests.storage.making import append, apply_one, events, origin, session
 
 FAULTS = [apsw.FullError, apsw.IOError]
 
@@ -114,6 +115,18 @@ def test_committed_is_not_synced_until_the_barrier(disk: FaultyDisk, open_on: Op
     assert disk.syncs == ["wal"]
     database.sync()
     assert disk.syncs == ["wal"], "nothing was committed in between"
+
+
+def test_the_barrier_syncs_what_came_without_an_event(disk: FaultyDisk, open_on: Opener) -> None:
+    """A row that is updated to what it is dirties no page: such a barrier would sync nothing."""
+    database = open_on()
+    append(database, events(1))
+    database.sync()
+    for version in (1, 2):
+        disk.syncs.clear()
+        apply_one(database, StoreSessions(None, [session(f"s{version}")], [], []))
+        database.sync()
+        assert disk.syncs == ["wal"]
 
 
 def test_at_disk_every_commit_is_synced(disk: FaultyDisk, open_on: Opener) -> None:

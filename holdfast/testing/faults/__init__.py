@@ -22,6 +22,7 @@ from holdfast.testing.faults.plan import (
     Raise,
     Stop,
 )
+from holdfast.testing.faults.processes import Strike, Strikes, schedule
 
 __all__ = [
     "AtPoint",
@@ -37,4 +38,7 @@ __all__ = [
     "Plan",
     "Raise",
     "Stop",
+    "Strike",
+    "Strikes",
+    "schedule",
 ]

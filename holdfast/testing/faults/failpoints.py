@@ -40,6 +40,7 @@ _WRITING: Final = _ACTORS + "session_writing:SessionWriting."
 _RETAINING: Final = _ACTORS + "retaining:Retaining."
 _LOGS: Final = _STORAGE + "response_logs:ResponseLogs."
 _HOST: Final = _ACTORS + "host:HostedActor."
+_AGENT: Final = _ACTORS + "agent:Agent."
 _MAILBOX: Final = _ACTORS + "mailbox:Mailbox."
 _LAUNCHER: Final = _SUPERVISORS + "launcher:Launcher."
 _RESTARTING: Final = _SUPERVISORS + "restarting:Restarting."
@@ -85,6 +86,8 @@ POINTS: Final = (
     Point("mailbox.after_sending", _MAILBOX + "_flush", "after"),
     Point("actor.before_handling", _HOST + "_handle_receive", "before"),
     Point("actor.after_handling", _HOST + "_handle_receive", "after"),
+    Point("agent.before_handling", _AGENT + "_handle_receive", "before"),
+    Point("agent.after_handling", _AGENT + "_handle_receive", "after"),
     # -- checkpoints
     Point("checkpoints.before_collecting", _BARRIERS + "collect", "before"),
     Point("checkpoints.before_part", _BARRIERS + "answered", "before"),

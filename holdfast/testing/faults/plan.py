@@ -100,7 +100,7 @@ class _Fault(
     """
 
     id: str = ""  # what the record counts by; given by ``Faults.arm`` and never used twice
-    process: str = "*"  # a pattern for names: an actor, a supervisor, "root", "state:zygote"
+    process: str = "*"  # a pattern for names: an actor, a supervisor, "root", "zygote:state"
     nth: Count = 1
     times: Annotated[int, msgspec.Meta(ge=0)] = 1  # 0: without end
 

@@ -1,0 +1,130 @@
+"""An SQLite VFS over the real one that fails, waits, and writes down what it does.
+
+Owns nothing but its name; what to do at each operation is its ``Disk``'s to say.  WAL works: the
+shared memory is the real VFS's own, which apsw passes through unseen.  So the one way to have it
+fail is the system call below it (``BrokenMemory``).
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any, Final, Literal, TypeAlias
+
+import apsw
+
+from holdfast.testing.faults.recording import (
+    Deleted,
+    Made,
+    Recorder,
+    Synced,
+    Truncated,
+    Wrote,
+)
+
+__all__ = ["Disk", "FaultyVFS", "Operation", "io_error"]
+
+Operation: TypeAlias = Literal["open", "read", "write", "sync", "truncate", "delete"]
+
+_CODES: Final[dict[Operation, int]] = {
+    "open": apsw.SQLITE_CANTOPEN,
+    "read": apsw.SQLITE_IOERR_READ,
+    "write": apsw.SQLITE_IOERR_WRITE,
+    "sync": apsw.SQLITE_IOERR_FSYNC,
+    "truncate": apsw.SQLITE_IOERR_TRUNCATE,
+    "delete": apsw.SQLITE_IOERR_DELETE,
+}
+# SQLite syncs the folder along with the first sync of a file that was opened so.
+_NEW: Final = apsw.SQLITE_OPEN_WAL | apsw.SQLITE_OPEN_MAIN_JOURNAL | apsw.SQLITE_OPEN_SUPER_JOURNAL
+
+
+def io_error(operation: Operation) -> apsw.IOError:
+    """SQLITE_IOERR as the real VFS has it for the operation."""
+    error = apsw.IOError("injected")
+    error.extendedresult = _CODES[operation]  # type: ignore[attr-defined]  # apsw's stub lacks it
+    return error
+
+
+class Disk:
+    """What the VFS asks before an operation and tells of it; this one has no faults.
+
+    ``file`` is a name without its folder.
+    """
+
+    recorder: Recorder | None = None
+
+    def before(self, operation: Operation, file: str, end: int) -> int | None:
+        """Called before each; ``end`` is where in the file it ends.
+
+        May wait; may raise apsw.FullError or ``io_error``.  A number is how many bytes of a write
+        are written before ``die`` is called.
+        """
+        return None
+
+    def die(self) -> None:
+        """A write was torn: end this process, as nothing more of it happens."""
+
+
+class FaultyVFS(apsw.VFS):
+    """Registered under ``name`` for as long as it is referred to, in forks too."""
+
+    _disk = Disk()  # for connections that are closed when the interpreter has cleared this
+
+    def __init__(self, name: str, disk: Disk, *, is_default: bool = False) -> None:
+        self._disk = disk
+        super().__init__(name, "", makedefault=is_default)
+
+    def xOpen(self, name: str | apsw.URIFilename | None, flags: list[int]) -> apsw.VFSFile:
+        """Temporary files, which have no name, are left alone."""
+        if name is None:
+            return super().xOpen(name, flags)
+        return _FaultyFile(self._disk, name, flags)
+
+    def xDelete(self, filename: str, syncdir: bool) -> None:
+        """Told after it is done: until then the file may be there."""
+        file = os.path.basename(filename)
+        self._disk.before("delete", file, 0)
+        super().xDelete(filename, syncdir)
+        if self._disk.recorder is not None:
+            self._disk.recorder.add(Deleted(file, syncdir))
+
+
+class _FaultyFile(apsw.VFSFile):
+    def __init__(self, disk: Disk, name: str | apsw.URIFilename, flags: list[int]) -> None:
+        path = name.filename() if isinstance(name, apsw.URIFilename) else name
+        self._disk = disk
+        self._recorder = disk.recorder
+        self._file: Final = os.path.basename(path)
+        is_creating = bool(flags[0] & apsw.SQLITE_OPEN_CREATE)
+        # So that its first sync takes the folder along.
+        self._has_new_entry = is_creating and bool(flags[0] & _NEW)
+        disk.before("open", self._file, 0)
+        if self._recorder is not None and is_creating and not os.path.exists(path):
+            self._recorder.add(Made(self._file))
+        super().__init__("", name, flags)
+
+    def xRead(self, amount: int, offset: int) -> bytes:
+        self._disk.before("read", self._file, offset + amount)
+        return super().xRead(amount, offset)
+
+    def xWrite(self, data: Any, offset: int) -> None:
+        kept = self._disk.before("write", self._file, offset + len(data))
+        if kept is not None:
+            data = bytes(data[:kept])
+        if self._recorder is not None:
+            self._recorder.add(Wrote(self._file, offset, bytes(data)))
+        super().xWrite(data, offset)
+        if kept is not None:
+            self._disk.die()
+
+    def xTruncate(self, size: int) -> None:
+        self._disk.before("truncate", self._file, size)
+        if self._recorder is not None:
+            self._recorder.add(Truncated(self._file, size))
+        super().xTruncate(size)
+
+    def xSync(self, flags: int) -> None:
+        self._disk.before("sync", self._file, 0)
+        super().xSync(flags)
+        if self._recorder is not None:
+            self._recorder.add(Synced(self._file, self._has_new_entry))
+        self._has_new_entry = False

@@ -1,0 +1,136 @@
+"""Power fails after every write of a recorded writer (scenario D2); and broken writers are caught.
+
+Fixed seeds; a disk is what ``holdfast.testing.faults.power.platter`` makes of it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+
+from holdfast.storage.ports import Durability
+from holdfast.storage.sqlite import SqliteDatabase
+from holdfast.testing.faults.power import (
+    LOSSES,
+    Platter,
+    Run,
+    Summary,
+    cut_run,
+    plan_runs,
+)
+from holdfast.testing.faults.power.__main__ import main
+from holdfast.testing.faults.recording import Made, Synced, Truncated, Wrote
+
+
+def violations(summary: Summary) -> str:
+    return "\n".join(str(each) for each in summary.cuts.violations[:3])
+
+
+@pytest.mark.parametrize(
+    "run",
+    [
+        Run(1, 200, "committed", is_new=True),
+        Run(2, 200, "committed"),
+        Run(3, 120, "disk"),
+        # Found a barrier that synced nothing: a session, and no event since the last one.
+        Run(1001, 120, "committed"),
+    ],
+    ids=lambda run: f"{run.seed}-{run.durability}",
+)
+def test_power_loss_takes_nothing_that_is_on_the_disk_and_never_a_middle(run: Run) -> None:
+    summary = cut_run(run)
+    assert not summary.cuts.violations, violations(summary)
+    assert summary.cuts.points >= run.points
+    assert summary.cuts.disks.total() == summary.cuts.points
+    assert summary.cuts.commits > 3
+
+
+class Hasty(SqliteDatabase):
+    """Says ``disk`` before the fsync."""
+
+    def sync(self) -> None:
+        pass
+
+
+class Reckless(SqliteDatabase):
+    """Syncs nothing but its barriers: SQLite's synchronous=OFF."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._connection.pragma("synchronous", "OFF")
+
+    def sync(self) -> None:
+        super().sync()
+        self._connection.pragma("synchronous", "OFF")
+
+
+@pytest.mark.parametrize(
+    ("make", "durability", "said"),
+    [
+        (Hasty, "committed", "told to be on the disk"),
+        (Reckless, "disk", "told to be on the disk"),
+        (Reckless, "committed", "no commit left this content"),
+    ],
+)
+def test_a_writer_that_does_not_sync_is_caught(
+    make: type[SqliteDatabase], durability: Durability, said: str
+) -> None:
+    summary = cut_run(Run(6, 200, durability), make)
+    assert any(said in wrong for each in summary.cuts.violations for wrong in each.wrong)
+
+
+def written(*entries: Any) -> Platter:
+    platter = Platter({"old": b"abc"})
+    for entry in entries:
+        platter.take(entry)
+    return platter
+
+
+def test_only_what_was_synced_is_surely_on_a_disk() -> None:
+    platter = written(
+        Made("new"),
+        Wrote("new", 0, b"1" * 1024),
+        Synced("new", True),
+        Wrote("new", 512, b"2" * 1024),
+        Wrote("old", 1, b"x"),
+        Truncated("old", 2),
+    )
+    assert not platter.is_settled
+    assert platter.after("unsynced", Random(1)) == {"old": b"abc", "new": b"1" * 1024}
+    assert platter.after("nothing", Random(1)) == {"old": b"ax", "new": b"1" * 512 + b"2" * 1024}
+    seen = {
+        loss: {bytes(platter.after(loss, Random(n))["new"]) for n in range(50)} for loss in LOSSES
+    }
+    assert all(content[:512] == b"1" * 512 for some in seen.values() for content in some)
+    assert {b"1" * 1024, b"1" * 512 + b"2" * 1024} < seen["some"]
+    half = b"1" * 512 + b"2" * 512
+    assert any(
+        content.startswith(half) and content != half + b"2" * 512 for content in seen["some"]
+    )
+
+
+def test_a_file_whose_folder_was_not_synced_may_not_be_there() -> None:
+    platter = written(Made("new"), Wrote("new", 0, b"1"), Synced("new", False))
+    assert set(platter.after("unsynced", Random(1))) == {"old"}
+    assert {len(platter.after("some", Random(n))) for n in range(20)} == {1, 2}
+
+
+def test_the_command_reports_what_can_be_done_again(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    report = tmp_path / "power.md"
+    arguments = ["--seed", "7", "--cuts", "30", "--processes", "1", "--report", str(report)]
+    assert main(arguments) == 0
+    assert capsys.readouterr().out == report.read_text()
+    assert "--seed 7 --cuts 30" in report.read_text()
+    assert "**violations of D2** | **0**" in report.read_text()
+
+
+@pytest.mark.slow  # five thousand cuts, each with five kinds of loss: minutes
+def test_five_thousand_cuts() -> None:
+    for run in plan_runs(11, 5_000, every_loss=True):
+        summary = cut_run(run)
+        assert not summary.cuts.violations, violations(summary)
