@@ -65,6 +65,7 @@ class DaemonProcess:
         self.process: subprocess.Popen[bytes]
         self.timeout = timeout
         self._faults = Faults(folder / "faults.json") if is_rigged else None
+        self._module = "holdfast.testing.faults" if is_rigged else "holdfast"  # what is run
         self._mark = f"{MARK}={uuid.uuid4().hex}"
         self._log_start = 0  # where in the log this life of it begins
         self._leash = -1
@@ -81,13 +82,12 @@ class DaemonProcess:
         name, _, value = self._mark.partition("=")
         environment = {k: v for k, v in os.environ.items() if k != "HOLDFAST_RUN_DIR"}
         environment |= self._faults.environment if self._faults else {}
-        module = "holdfast.testing.faults" if self._faults else "holdfast"
         directories = ("--data-dir", "var/lib", "--run-dir", "var/run")
         reading, self._leash = os.pipe()
         with self.log_file.open("ab") as log:
             self._log_start = log.tell()
             self.process = subprocess.Popen(
-                [sys.executable, "-m", module, "start", self.config_file.name, *directories],
+                [sys.executable, "-m", self._module, "start", self.config_file.name, *directories],
                 cwd=self.folder,
                 # What agents print is in the log at once, and fills no pipe.
                 env=environment | {name: value, "PYTHONUNBUFFERED": "1"},

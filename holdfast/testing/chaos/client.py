@@ -36,7 +36,7 @@ EVENT_TYPE: Final = "chaos:event"
 BURST: Final = 40  # events at a time, at most
 PAUSE: Final = 0.02  # seconds between two acts, at most: the actors have the processors
 PATIENCE: Final = 20.0  # seconds for a call: restarts are waited for, a dead end is found
-FAREWELL: Final = 60.0  # seconds for what is owed at the end
+START: Final = 60.0  # seconds to wait for a daemon
 
 
 class Client:
@@ -65,9 +65,9 @@ class Client:
         acts, weights = zip(*self._acts, strict=True)
         self._chance.choices(acts, weights)[0]()
 
-    def finish(self) -> None:
-        """Have everything acknowledged.  Raises AskTimeoutError when something is not."""
-        self._hub.flush("committed", timeout=FAREWELL)
+    def finish(self, patience: float = 60.0) -> None:
+        """Have everything acknowledged within so many seconds.  Raises AskTimeoutError."""
+        self._hub.flush("committed", timeout=patience)
         self._journal.flushed(self._n, "committed")
         counters = self._hub.events
         self._journal.ended(dropped=counters.dropped, duplicates=counters.duplicates)
@@ -184,20 +184,22 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("run_dir", type=Path)
     parser.add_argument("journal", type=Path)
     parser.add_argument("--seed", type=int, required=True)
+    parser.add_argument("--patience", type=float, default=60.0, help="seconds for what is owed")
     options = parser.parse_args(argv)
     ends = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: ends.set())
     clock = SystemClock()
-    deadline = clock.monotonic() + FAREWELL
+    deadline = clock.monotonic() + START
     while not is_there(options.run_dir):
         if clock.monotonic() > deadline:
             print(f"{parser.prog}: no daemon at {options.run_dir}", file=sys.stderr)
             return 1
         ends.wait(PAUSE)
-    return _work(options.run_dir, options.journal, random.Random(options.seed), ends)
+    return _work(options, ends)
 
 
-def _work(run_dir: Path, path: Path, chance: random.Random, ends: threading.Event) -> int:
+def _work(options: argparse.Namespace, ends: threading.Event) -> int:
+    run_dir, path, chance = options.run_dir, options.journal, random.Random(options.seed)
     life = path.stem
     sender = f"chaos/{life}"
     journal = Journal(path, life=life, sender=sender, type=EVENT_TYPE)
@@ -206,7 +208,7 @@ def _work(run_dir: Path, path: Path, chance: random.Random, ends: threading.Even
     while not ends.wait(chance.uniform(0.0, PAUSE)):
         client.act()
     try:
-        client.finish()
+        client.finish(options.patience)
     except HoldfastError as error:
         print(f"{life}: {error}", file=sys.stderr)
         return 1

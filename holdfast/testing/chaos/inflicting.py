@@ -102,7 +102,6 @@ class Inflicting:
                 world.later(step.seconds, partial(faults.disarm, id))
             case "clock":
                 (id,) = faults.arm(ClockStep(seconds=float(step.amount)))
-                world.note("clock", "*", detail=str(step.amount))
                 world.later(step.seconds, partial(faults.disarm, id))
             case "net":
                 does, way = step.detail.split()

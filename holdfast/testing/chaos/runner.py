@@ -35,19 +35,29 @@ def run(
     folder: Path,
     *,
     clients: int = CLIENTS,
+    patience: float = 60.0,
     progress: Progress = lambda *_: None,
     command: type[Daemon] = Daemon,
 ) -> Report:
     """All rounds of it; what came of them.  Interrupted, what came of those that were finished.
 
-    ``command`` starts the daemon: a test has another one that starts a broken one.
+    ``patience`` seconds are what a client has at its end until all it sent is acknowledged.
+    ``command`` starts the daemon: a test has another one, which starts a broken one.
     """
     report = Report(schedule=schedule, began=time.time())
     with suppress(KeyboardInterrupt):
         for number, steps in enumerate(schedule.rounds):
             place = folder / f"round-{number}"
             shutil.rmtree(place, ignore_errors=True)
-            one = _run_round(number, steps, place, schedule, clients, progress, command)
+            world = World(
+                place,
+                seed=schedule.seed + number,
+                clients=clients,
+                patience=patience,
+                behind_proxy=any(step.do == "net" for step in steps),
+                command=command,
+            )
+            one = _run_round(number, steps, world, progress)
             report.rounds.append(one)
             if not one.violations:
                 shutil.rmtree(place)
@@ -55,24 +65,9 @@ def run(
     return report
 
 
-def _run_round(
-    number: int,
-    steps: list[Step],
-    folder: Path,
-    schedule: Schedule,
-    clients: int,
-    progress: Progress,
-    command: type[Daemon],
-) -> Round:
+def _run_round(number: int, steps: list[Step], world: World, progress: Progress) -> Round:
     one = Round(number)
     began = time.monotonic()
-    world = World(
-        folder,
-        seed=schedule.seed + number,
-        clients=clients,
-        behind_proxy=any(step.do == "net" for step in steps),
-        command=command,
-    )
     try:
         with world:
             inflicting = Inflicting(world)

@@ -30,7 +30,7 @@ from holdfast.testing.processes import Process, is_alive
 __all__ = ["World", "config"]
 
 START: Final = 60.0  # seconds for processes to begin; a bound on failure
-FAREWELL: Final = 90.0  # seconds for a client to have all acknowledged and end
+FAREWELL: Final = 30.0  # seconds for a client to end, beyond those for what is owed to it
 LOOK: Final = 0.02  # seconds between looks at what no descriptor tells of
 
 _POLICY: Final = {
@@ -64,7 +64,14 @@ class World:
     """Entered, everything runs; left, nothing does.  What went wrong is in ``violations``."""
 
     def __init__(
-        self, folder: Path, *, seed: int, clients: int, behind_proxy: bool, command: type[Daemon]
+        self,
+        folder: Path,
+        *,
+        seed: int,
+        clients: int,
+        patience: float,
+        behind_proxy: bool,
+        command: type[Daemon],
     ) -> None:
         self.folder = folder
         self.journals = folder / "journals"
@@ -75,6 +82,7 @@ class World:
         self.record = self.daemon.faults.record
         self._seed = seed
         self._count = clients
+        self._patience = patience  # seconds for what is owed to a client at its end
         self._behind_proxy = behind_proxy
         self._lives = 0  # of clients so far
         self._clients: list[subprocess.Popen[bytes]] = []
@@ -124,7 +132,8 @@ class World:
         journal, seed = self._journal(self._lives), f"{self._seed * 1000 + self._lives}"
         run_dir = str(self.daemon.run_dir)
         module = "holdfast.testing.chaos.client"
-        client = self._spawn(module, run_dir, str(journal), "--seed", seed)
+        options = ("--seed", seed, "--patience", str(self._patience))
+        client = self._spawn(module, run_dir, str(journal), *options)
         self._clients.append(client)
         self._path_of[client.pid] = journal
         self._lives += 1
@@ -141,7 +150,7 @@ class World:
             client.terminate()
         for client in self._clients:
             try:
-                code = client.wait(FAREWELL)
+                code = client.wait(self._patience + FAREWELL)
             except subprocess.TimeoutExpired:
                 client.kill()
                 code = client.wait()

@@ -36,13 +36,14 @@ def check(
     the disk may be missing then, at the end and not in the middle.
     Raises JournalError, OSError, sqlite3.Error when there is nothing that could be checked.
     """
-    return check_lives(database, read_journals(map(Path, journals)), level=level)
+    lives = read_journals(map(Path, journals))
+    for life in lives:
+        life.level = level
+    return check_lives(database, lives)
 
 
-def check_lives(
-    database: str | os.PathLike[str], lives: list[Life], *, level: Level = "committed"
-) -> Verdict:
-    """The same for journals that are read already."""
+def check_lives(database: str | os.PathLike[str], lives: list[Life]) -> Verdict:
+    """The same for journals that were read, each with a level of its own."""
     verdict = Verdict()
     for life in lives:
         for message in life.messages.values():
@@ -60,5 +61,5 @@ def check_lives(
                 check_checkpoints,
                 check_tells,
             ):
-                check(viewer, lives, level, verdict)
+                check(viewer, lives, verdict)
     return verdict

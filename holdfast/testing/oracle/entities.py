@@ -11,7 +11,7 @@ import sqlite3
 from typing import Any, Final
 
 from holdfast.testing.oracle.lives import Life, Message
-from holdfast.testing.oracle.verdict import Level, Verdict
+from holdfast.testing.oracle.verdict import Verdict
 
 __all__ = ["check_entities"]
 
@@ -23,9 +23,7 @@ ORDER BY id, version
 _Stored = dict[tuple[str, int], tuple[str, int]]  # (id, version) -> (life, n)
 
 
-def check_entities(
-    viewer: sqlite3.Connection, lives: list[Life], level: Level, verdict: Verdict
-) -> None:
+def check_entities(viewer: sqlite3.Connection, lives: list[Life], verdict: Verdict) -> None:
     """Of all types that a client's changes name."""
     types = {str(m.what["type"]) for life in lives for m in life.of("change")}
     stored: _Stored = {}
@@ -35,8 +33,8 @@ def check_entities(
     _check_senders(stored, known, verdict)
     for life in lives:
         for message in life.of("change"):
-            _check_answer(message, life, stored, level, verdict)
-        if level == "committed":
+            _check_answer(message, life, stored, verdict)
+        if life.level == "committed":
             _check_reads(life, stored, verdict)
     verdict.counts["change", "stored"] += len(stored)
 
@@ -72,10 +70,8 @@ def _check_senders(stored: _Stored, known: dict[str, Life], verdict: Verdict) ->
         newest[id, by] = max(n, newest.get((id, by), 0))
 
 
-def _check_answer(
-    message: Message, life: Life, stored: _Stored, level: Level, verdict: Verdict
-) -> None:
-    if not message.is_acknowledged or (level == "disk" and message.told != "disk"):
+def _check_answer(message: Message, life: Life, stored: _Stored, verdict: Verdict) -> None:
+    if not life.is_owed(message):
         return
     id, version = message.what["id"], message.answer["version"]
     if stored.get((id, version)) != (life.life, message.n):

@@ -5,14 +5,12 @@ from __future__ import annotations
 import sqlite3
 
 from holdfast.testing.oracle.lives import Life
-from holdfast.testing.oracle.verdict import Level, Verdict
+from holdfast.testing.oracle.verdict import Verdict
 
 __all__ = ["check_events"]
 
 
-def check_events(
-    viewer: sqlite3.Connection, lives: list[Life], level: Level, verdict: Verdict
-) -> None:
+def check_events(viewer: sqlite3.Connection, lives: list[Life], verdict: Verdict) -> None:
     """The data of an event of a client is its number, its source the client's life."""
     for life in lives:
         if "type" in life.header:
@@ -20,7 +18,7 @@ def check_events(
             rows = viewer.execute(sql, (life.life, life.header["type"]))
             stored = [int(data) for (data,) in rows]
             _check_stored(life, stored, verdict)
-            _check_life(viewer, life, set(stored), level, verdict)
+            _check_life(viewer, life, set(stored), verdict)
 
 
 def _check_stored(life: Life, stored: list[int], verdict: Verdict) -> None:
@@ -39,12 +37,9 @@ def _check_stored(life: Life, stored: list[int], verdict: Verdict) -> None:
         last = max(last, n)
 
 
-def _check_life(
-    viewer: sqlite3.Connection, life: Life, stored: set[int], level: Level, verdict: Verdict
-) -> None:
+def _check_life(viewer: sqlite3.Connection, life: Life, stored: set[int], verdict: Verdict) -> None:
     emitted = [message for message in life.of("event") if message.told != "refused"]
-    wanted = ("committed", "disk") if level == "committed" else ("disk",)
-    missing = [m.n for m in emitted if m.told in wanted and m.n not in stored]
+    missing = [m.n for m in emitted if life.is_owed(m) and m.n not in stored]
     dropped = _dropped(viewer, life)
     if len(missing) > dropped:
         verdict.add(
@@ -52,20 +47,21 @@ def _check_life(
             f"events of {life.life} that were acknowledged and are not stored, {dropped} of them "
             f"in dropped: {_shortened(missing)}",
         )
-    if level == "disk" and stored:
+    if life.level == "disk" and stored:
         holes = [m.n for m in emitted if m.n < max(stored) and m.n not in stored]
         if len(holes) > dropped:
             verdict.add("middle", f"events of {life.life}: {_shortened(holes)}")
     ended = life.ended
+    is_whole = life.level == "committed"
     queued = 0 if ended else len(emitted) - len(stored) - dropped
     repeated = ended["duplicates"] if ended else 0
-    if queued < 0 or (ended and len(emitted) != len(stored) + dropped + repeated):
+    if queued < 0 or (ended and is_whole and len(emitted) != len(stored) + dropped + repeated):
         verdict.add(
             "ledger",
             f"{life.life} emitted {len(emitted)} events: {len(stored)} are stored, {dropped} "
             f"dropped, {repeated} repeated, {'none' if ended else 'at least 0'} queued",
         )
-    if ended and level == "committed" and ended["dropped"] != dropped:
+    if ended and is_whole and ended["dropped"] != dropped:
         told = ended["dropped"]
         verdict.add(
             "ledger", f"{life.life} was told of {told} dropped events, of {dropped} dropped"

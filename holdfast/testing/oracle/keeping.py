@@ -7,20 +7,17 @@ import sqlite3
 from typing import Any
 
 from holdfast.testing.oracle.lives import Life
-from holdfast.testing.oracle.verdict import Level, Verdict
+from holdfast.testing.oracle.verdict import Verdict
 
 __all__ = ["check_checkpoints", "check_sessions"]
 
 
-def check_sessions(
-    viewer: sqlite3.Connection, lives: list[Life], level: Level, verdict: Verdict
-) -> None:
+def check_sessions(viewer: sqlite3.Connection, lives: list[Life], verdict: Verdict) -> None:
     """A client has its sessions to itself; the data of one is the number of its put.
 
     Puts at ``memory`` are written behind: what is stored may be older than they are, and newer
     than the last that was acknowledged at ``committed``.
     """
-    wanted = ("committed", "disk") if level == "committed" else ("disk",)
     for life in lives:
         puts = life.of("session")
         for id in dict.fromkeys(str(put.what["id"]) for put in puts):
@@ -28,7 +25,7 @@ def check_sessions(
             row = viewer.execute(sql, (id,)).fetchone()
             stored = json.loads(row[0]) if row else 0
             sent = {put.n: put for put in puts if put.what["id"] == id}
-            acknowledged = max((n for n, put in sent.items() if put.told in wanted), default=0)
+            acknowledged = max((n for n, put in sent.items() if life.is_owed(put)), default=0)
             _check_value(life, id, stored, sent, verdict, is_there=row is not None)
             if stored < acknowledged:
                 verdict.add(
@@ -37,7 +34,7 @@ def check_sessions(
                     f"{stored or 'nothing'} is stored",
                 )
             verdict.counts["session", "stored"] += row is not None
-        if level == "committed":
+        if life.level == "committed":
             _check_session_reads(life, verdict)
 
 
@@ -64,11 +61,8 @@ def _check_session_reads(life: Life, verdict: Verdict) -> None:
             verdict.add("reads", f"{life.life} read {n!r} in session {id} after put {newest}")
 
 
-def check_checkpoints(
-    viewer: sqlite3.Connection, lives: list[Life], level: Level, verdict: Verdict
-) -> None:
+def check_checkpoints(viewer: sqlite3.Connection, lives: list[Life], verdict: Verdict) -> None:
     """A client's life is a thread of checkpoints, each with the number of its put as ``n``."""
-    wanted = ("committed", "disk") if level == "committed" else ("disk",)
     for life in lives:
         puts = {put.n: put for put in life.of("checkpoint")}
         if not puts:
@@ -87,7 +81,7 @@ def check_checkpoints(
                 verdict.add(rule, f"checkpoint {id} of {life.life} is put {n}, behind {last}")  # type: ignore[arg-type] # two of the rules
             last = max(last, n)
         for n, put in puts.items():
-            if put.told in wanted and stored.get(put.answer["id"]) != n:
+            if life.is_owed(put) and stored.get(put.answer["id"]) != n:
                 verdict.add(
                     "acknowledged",
                     f"{life.life} was told that put {n} is checkpoint {put.answer['id']}, where "

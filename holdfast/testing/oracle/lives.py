@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from holdfast.testing.oracle.journal import FORMAT
+from holdfast.testing.oracle.verdict import Level
 
 __all__ = ["Handled", "JournalError", "Life", "Message", "Read", "read_journals"]
 
@@ -65,6 +66,13 @@ class Life:
     reads: list[Read] = field(default_factory=list)
     handled: list[Handled] = field(default_factory=list)
     ended: dict[str, Any] | None = None  # what it counted, when it ended in order
+    # What has to be there of what was acknowledged: "disk", when the power has failed since.
+    level: Level = "committed"
+
+    def is_owed(self, message: Message) -> bool:
+        """It was acknowledged at a level that its answer has to have survived."""
+        wanted = ("committed", "disk") if self.level == "committed" else ("disk",)
+        return message.told in wanted
 
     def of(self, kind: str) -> list[Message]:
         """The messages of one kind, in the order they were sent."""
@@ -131,9 +139,12 @@ def _take(life: Life, record: dict[str, Any], newest: int) -> int:
 
 def _flushed(life: Life, upto: int, level: str) -> None:
     for n, message in reversed(life.messages.items()):
-        if n > upto or message.kind not in ("event", "tell") or message.told == "refused":
+        if n > upto or message.told == "refused":
             continue
-        if message.told == level:
-            break  # and so are those before it
-        if message.told != "disk":
+        if message.kind not in ("event", "tell"):
+            if level == "disk" and message.told == "committed":
+                message.told = level  # it was answered before, and one fsync is for all
+        elif message.told == level == "disk":
+            break  # and so is all before it
+        elif message.told != "disk":
             message.told = level

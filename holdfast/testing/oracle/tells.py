@@ -12,16 +12,14 @@ from collections import defaultdict
 from contextlib import suppress
 
 from holdfast.testing.oracle.lives import Handled, Life
-from holdfast.testing.oracle.verdict import Level, Verdict
+from holdfast.testing.oracle.verdict import Verdict
 
 __all__ = ["check_tells"]
 
 _Handled = dict[tuple[str, str], list[list[Handled]]]  # by agent and sender: of each life
 
 
-def check_tells(
-    viewer: sqlite3.Connection, lives: list[Life], level: Level, verdict: Verdict
-) -> None:
+def check_tells(viewer: sqlite3.Connection, lives: list[Life], verdict: Verdict) -> None:
     """An agent's journals have its name and its ``order``, in which its lives followed.
 
     A client tells it ``[life, n]``.
@@ -38,9 +36,9 @@ def check_tells(
     known = {life.life: life for life in lives}
     for (agent_name, sender), by_life in handled.items():
         _check_order(agent_name, known.get(sender), sender, by_life, verdict)
-    if level == "disk":
-        return  # what an agent handled is on no disk: nothing is promised of it
     for life in lives:
+        if life.level == "disk":
+            continue  # what an agent handled is on no disk: nothing is promised of it
         for tell in life.of("tell"):
             name = tell.what["agent"]
             mine = {each.n for these in handled.get((name, life.life), ()) for each in these}
