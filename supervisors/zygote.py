@@ -9,6 +9,7 @@ Every process here sets PDEATHSIG, which belongs to a thread: a zygote has only 
 
 from __future__ import annotations
 
+import errno
 import gc
 import os
 import select
@@ -32,6 +33,7 @@ __all__ = ["Exited", "ForkFailed", "Forked", "FromZygote", "Main", "Zygote", "Zy
 Main = Callable[[bytes, dict[str, int]], int]
 
 RECORD_BYTES: Final = 1024 * 1024  # above any datagram: the kernel's wmem_max is 208 KiB
+NO_ROOM: Final = f"what it forked cannot be taken over: {os.strerror(errno.EMFILE)}"
 MAX_DESCRIPTORS: Final = 253  # SCM_MAX_FD of the kernel
 # What a whole daemon is sent (by a terminal before setsid, by systemd, by pkill) is the root's to
 # handle, in order.
@@ -137,7 +139,10 @@ class Zygote:
                 return messages
             message = _decode_reply(data)
             if isinstance(message, Forked):
-                message = msgspec.structs.replace(message, pidfd=fds[0])
+                # Without a descriptor nobody may signal it; it goes with its zygote.
+                message = (
+                    msgspec.structs.replace(message, pidfd=fds[0]) if fds else ZygoteLost(NO_ROOM)
+                )
             messages.append(message)
             if isinstance(message, ZygoteLost):
                 return messages
@@ -212,7 +217,7 @@ def _serve(channel: socket.socket, main: Main) -> NoReturn:
             data, fds, _, _ = socket.recv_fds(channel, RECORD_BYTES, MAX_DESCRIPTORS)
             if not data:
                 os._exit(0)
-            _fork(channel, signals, main, _decode_fork(data), fds)
+            _take(channel, signals, main, _decode_fork(data), fds)
 
 
 def _reap(channel: socket.socket) -> None:
@@ -226,6 +231,18 @@ def _reap(channel: socket.socket) -> None:
         channel.send(_encode(Exited(pid, status)))
 
 
+def _take(
+    channel: socket.socket, signals: SignalPipe, main: Main, request: Fork, fds: list[int]
+) -> None:
+    """Fork, unless the kernel had no room here for the descriptors and dropped some."""
+    if len(fds) == len(request.names):
+        _fork(channel, signals, main, request, fds)
+    else:
+        channel.send(_encode(ForkFailed(request.id, f"its zygote: {os.strerror(errno.EMFILE)}")))
+    for fd in fds:
+        os.close(fd)
+
+
 def _fork(
     channel: socket.socket, signals: SignalPipe, main: Main, request: Fork, fds: list[int]
 ) -> None:
@@ -234,17 +251,20 @@ def _fork(
         pid = os.fork()
     except OSError as error:
         channel.send(_encode(ForkFailed(request.id, f"fork: {error.strerror}")))
-        pid = -1
+        return
     if pid == 0:
         _become_child(channel, signals, main, request, fds, parent)
-    if pid > 0:
-        _lead_a_group(pid)
-        # Nobody else reaps, so the pid is still this child's whatever happened to it meanwhile.
+    _lead_a_group(pid)
+    # Nobody else reaps, so the pid is still this child's whatever happened to it meanwhile.
+    try:
         pidfd = os.pidfd_open(pid)
-        socket.send_fds(channel, [_encode(Forked(request.id, pid))], [pidfd])
-        os.close(pidfd)
-    for fd in fds:
-        os.close(fd)
+    except OSError as error:  # nobody could signal it without one
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        channel.send(_encode(ForkFailed(request.id, f"its zygote: {error.strerror}")))
+        return
+    socket.send_fds(channel, [_encode(Forked(request.id, pid))], [pidfd])
+    os.close(pidfd)
 
 
 def _lead_a_group(pid: int) -> None:

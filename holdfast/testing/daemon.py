@@ -149,8 +149,18 @@ class Daemon(DaemonProcess):
         raise AssertionError(f"no child {name!r} in the tree, which has {', '.join(known)}")
 
     def pid(self, name: str) -> int:
-        """The process of an actor; waits for one while it restarts."""
-        return self.until(lambda: self.child(name).pid)
+        """The process of an actor; waits for one while it, or its supervisor, restarts."""
+        return self.until(lambda: self._pid_now(name))
+
+    def _pid_now(self, name: str) -> int | None:
+        tree = self.tree().root
+        try:
+            return self.child(name).pid
+        except AssertionError:
+            # A supervisor that restarts has told nobody yet of its children.
+            if all(child.state == "running" for child in tree.children):
+                raise
+            return None
 
     def wait_until_running(self, name: str, *, after: int | None = None) -> ChildStatus:
         """Until ``name`` runs, as another process than ``after`` if that is given."""

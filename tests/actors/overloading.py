@@ -15,7 +15,7 @@ import msgspec
 import holdfast
 from holdfast.actors.hub import Hub
 from holdfast.actors.messages import log
-from tests.daemon import TIMEOUT, Daemon
+from holdfast.testing import TIMEOUT, Daemon
 
 
 @contextmanager

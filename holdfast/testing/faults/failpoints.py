@@ -125,7 +125,7 @@ POINTS: Final = (
     Point("root.before_boot", _SUPERVISORS + "tree:next_boot", "before"),
     Point("root.after_boot", _SUPERVISORS + "tree:next_boot", "after"),
     # -- zygotes, and what they fork
-    Point("zygote.before_fork", _ZYGOTE + "_fork", "before"),
+    Point("zygote.before_fork", _ZYGOTE + "_take", "before"),
     Point("zygote.after_fork", _ZYGOTE + "_lead_a_group", "before"),  # in the child as well
     Point("child.before_pdeathsig", _ZYGOTE + "_become_child", "before"),
     Point("child.before_start", _SUPERVISORS + "child:_leaf", "before"),

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from holdfast.errors import ConfigError
-from holdfast.testing.faults import clock, failpoints, limits
+from holdfast.testing.faults import clock, disk, failpoints, limits
 from holdfast.testing.faults.patching import wrap
 from holdfast.testing.faults.plan import ENVIRONMENT
 from holdfast.testing.faults.rig import Rig
@@ -26,7 +26,7 @@ def install(environment: Mapping[str, str] = os.environ) -> Rig:
         raise ConfigError(f"{ENVIRONMENT} is not set: expected the path of a plan of faults")
     rig = Rig(Path(path), process="root")
     # The last one that is wrapped runs first: a fork knows who it is before anything is injected.
-    for part in (failpoints, clock, limits):
+    for part in (failpoints, clock, limits, disk):
         part.install(rig)
     _tell_forks_apart(rig)
     rig.look()

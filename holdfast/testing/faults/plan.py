@@ -26,6 +26,7 @@ __all__ = [
     "ClockStep",
     "Delay",
     "DiskFault",
+    "DiskRecording",
     "Exit",
     "Fault",
     "Hit",
@@ -33,6 +34,7 @@ __all__ = [
     "Kill",
     "Limit",
     "Line",
+    "Operation",
     "Plan",
     "PlanFile",
     "Raise",
@@ -43,6 +45,7 @@ __all__ = [
 ENVIRONMENT: Final = "HOLDFAST_FAULTS"  # the plan's path, for all processes of the tree
 
 Count: TypeAlias = Annotated[int, msgspec.Meta(ge=1)]
+Operation: TypeAlias = Literal["open", "read", "write", "sync", "truncate", "delete", "map"]
 Seconds: TypeAlias = Annotated[float, msgspec.Meta(ge=0)]
 
 
@@ -117,11 +120,12 @@ class DiskFault(_Fault, tag="disk", frozen=True):
 
     ``full``: SQLITE_FULL, for what would make a file longer than ``max_bytes``; ``ioerr``:
     SQLITE_IOERR; ``slow``: waits ``seconds`` before; ``torn``: writes the first ``max_bytes`` of
-    what it should, then the process is killed.
+    what it should, then the process is killed.  To ``map`` is to get at the memory that a log's
+    readers and writer share: when a database is opened, and when the log has grown.
     """
 
     does: Literal["full", "ioerr", "slow", "torn"]
-    operation: Literal["open", "read", "write", "sync", "truncate"] = "write"
+    operation: Operation = "write"
     file: str = "*"  # a pattern for the name of the file, without its folder: "*-wal"
     seconds: Seconds = 0.0
     max_bytes: Annotated[int, msgspec.Meta(ge=0)] = 0
@@ -147,7 +151,15 @@ class Limit(_Fault, tag="limit", frozen=True):
     value: Annotated[int, msgspec.Meta(ge=0)]
 
 
-Fault: TypeAlias = AtPoint | DiskFault | ClockStep | Limit
+class DiskRecording(_Fault, tag="disk_recording", frozen=True):
+    """What a process does to files that it opens while this is armed is recorded.
+
+    In the file ``.disk`` beside the plan, for ``recording.read_recording``.  ``nth`` and ``times``
+    mean nothing here.
+    """
+
+
+Fault: TypeAlias = AtPoint | DiskFault | DiskRecording | ClockStep | Limit
 F = TypeVar("F", bound=Fault)
 
 

@@ -73,7 +73,7 @@ class Strikes:
         self._strikes = strikes
         self._is_over = threading.Event()  # nobody waits for the rest
         self._thread = threading.Thread(target=self._run, name="strikes", daemon=True)
-        self._failure: BaseException | None = None
+        self.failure: BaseException | None = None  # raised at the end of the block
         self.done: list[Strike] = []
 
     def __enter__(self) -> Self:
@@ -90,8 +90,8 @@ class Strikes:
             self._is_over.set()
         last = self._strikes[-1].at if self._strikes else 0.0
         self._thread.join(last + ENDING * (1 + len(self._strikes)))
-        if exc is None and self._failure is not None:
-            raise self._failure
+        if exc is None and self.failure is not None:
+            raise self.failure
 
     def _run(self) -> None:
         began = time.monotonic()
@@ -102,7 +102,7 @@ class Strikes:
                 self._carry_out(strike)
                 self.done.append(strike)
         except BaseException as error:
-            self._failure = error
+            self.failure = error
 
     def _carry_out(self, strike: Strike) -> None:
         pid, pidfd = self._daemon.until(lambda: self._daemon.watched(strike.process))

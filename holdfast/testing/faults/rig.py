@@ -45,6 +45,7 @@ class Rig:
         self.process = process
         self.on_change: list[Callable[[Plan], None]] = []
         self.is_limited = False  # this process has limits that are not to hinder the rig
+        self.disk_recording = plan.with_suffix(".disk")
         self._file = PlanFile(plan)
         self._record = Record(plan)
         self._plan: Plan | None = None  # as ``on_change`` know it

@@ -2,16 +2,17 @@
 
 Owns nothing but its name; what to do at each operation is its ``Disk``'s to say.  WAL works: the
 shared memory is the real VFS's own, which apsw passes through unseen.  So the one way to have it
-fail is the system call below it (``BrokenMemory``).
+fail is the system call below it (``shared_memory``).
 """
 
 from __future__ import annotations
 
 import os
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final
 
 import apsw
 
+from holdfast.testing.faults.plan import Operation
 from holdfast.testing.faults.recording import (
     Deleted,
     Made,
@@ -21,9 +22,9 @@ from holdfast.testing.faults.recording import (
     Wrote,
 )
 
-__all__ = ["Disk", "FaultyVFS", "Operation", "io_error"]
+__all__ = ["Disk", "FaultyVFS", "io_error"]
 
-Operation: TypeAlias = Literal["open", "read", "write", "sync", "truncate", "delete"]
+BASE: Final = "unix"  # by its name: the default VFS may be one of these
 
 _CODES: Final[dict[Operation, int]] = {
     "open": apsw.SQLITE_CANTOPEN,
@@ -32,6 +33,7 @@ _CODES: Final[dict[Operation, int]] = {
     "sync": apsw.SQLITE_IOERR_FSYNC,
     "truncate": apsw.SQLITE_IOERR_TRUNCATE,
     "delete": apsw.SQLITE_IOERR_DELETE,
+    "map": apsw.SQLITE_IOERR_SHMMAP,
 }
 # SQLite syncs the folder along with the first sync of a file that was opened so.
 _NEW: Final = apsw.SQLITE_OPEN_WAL | apsw.SQLITE_OPEN_MAIN_JOURNAL | apsw.SQLITE_OPEN_SUPER_JOURNAL
@@ -56,7 +58,7 @@ class Disk:
         """Called before each; ``end`` is where in the file it ends.
 
         May wait; may raise apsw.FullError or ``io_error``.  A number is how many bytes of a write
-        are written before ``die`` is called.
+        are written before ``die`` is called.  Called for "map" by ``shared_memory``.
         """
         return None
 
@@ -71,7 +73,7 @@ class FaultyVFS(apsw.VFS):
 
     def __init__(self, name: str, disk: Disk, *, is_default: bool = False) -> None:
         self._disk = disk
-        super().__init__(name, "", makedefault=is_default)
+        super().__init__(name, BASE, makedefault=is_default)
 
     def xOpen(self, name: str | apsw.URIFilename | None, flags: list[int]) -> apsw.VFSFile:
         """Temporary files, which have no name, are left alone."""
@@ -100,7 +102,7 @@ class _FaultyFile(apsw.VFSFile):
         disk.before("open", self._file, 0)
         if self._recorder is not None and is_creating and not os.path.exists(path):
             self._recorder.add(Made(self._file))
-        super().__init__("", name, flags)
+        super().__init__(BASE, name, flags)
 
     def xRead(self, amount: int, offset: int) -> bytes:
         self._disk.before("read", self._file, offset + amount)
