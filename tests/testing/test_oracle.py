@@ -272,6 +272,11 @@ def test_a_journal_that_says_something_else_breaks_the_rule(
     assert verdict(world).found[rule], verdict(world).violations
 
 
+def test_an_event_of_somebody_unknown_was_never_sent(world: Path) -> None:
+    (world / "journals" / f"{LIFE}.jsonl").unlink()
+    assert "of whom there is no journal" in str(verdict(world).violations[0])
+
+
 def test_an_event_that_was_refused_is_not_stored(world: Path) -> None:
     def refuse(lines: list[dict[str, object]]) -> None:
         first = next(found(lines, send="event"))

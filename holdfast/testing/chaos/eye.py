@@ -54,6 +54,10 @@ class Eye(threading.Thread):
         """The process that showed this name at the last look."""
         return self._seen.get(name[:15])
 
+    def everyone(self) -> list[Process]:
+        """Whoever was there at the last look."""
+        return list(self._seen.values())
+
     def run(self) -> None:
         """Until ``stop``."""
         while not self._ends.wait(PERIOD):

@@ -11,6 +11,7 @@ from holdfast.actors.hub import Hub
 from holdfast.actors.outbox import OutboxLimits, limited
 from holdfast.clock import SystemClock
 from holdfast.errors import DeliveryError, HoldfastError, OutboxFullError
+from holdfast.testing.chaos.power import Power
 from holdfast.testing.chaos.schedule import Step
 from holdfast.testing.chaos.witness import spoil
 from holdfast.testing.chaos.world import World
@@ -32,8 +33,9 @@ LIFE: Final = "flood"
 class Inflicting:
     """Owns the sender of floods, and knows which failpoints are armed."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, *, seed: int) -> None:
         self._world = world
+        self._power = Power(world, seed=seed)
         self._points: list[str] = []
         self._hub: Hub | None = None
         self._journal: Journal | None = None
@@ -65,7 +67,10 @@ class Inflicting:
                 world.note("SIGKILL", "client")
                 world.kill_client()
                 world.start_client()
-            case "disk" | "net" | "clock" | "power":
+            case "power":
+                self._power.fail()
+                self._points.clear()
+            case "disk" | "net" | "clock":
                 self._around(step)
             case _:
                 assert_never(step.do)

@@ -20,7 +20,9 @@ from holdfast.testing.chaos.schedule import Schedule, Step
 from holdfast.testing.chaos.world import World
 from holdfast.testing.daemon import Daemon
 from holdfast.testing.faults.plan import Injected
-from holdfast.testing.oracle import JournalError, check
+from holdfast.testing.oracle import JournalError
+from holdfast.testing.oracle.checker import check_lives
+from holdfast.testing.oracle.lives import read_journals
 
 __all__ = ["CLIENTS", "Progress", "run"]
 
@@ -55,6 +57,7 @@ def run(
                 clients=clients,
                 patience=patience,
                 behind_proxy=any(step.do == "net" for step in steps),
+                records_disk=any(step.do == "power" for step in steps),
                 command=command,
             )
             one = _run_round(number, steps, world, progress)
@@ -70,7 +73,7 @@ def _run_round(number: int, steps: list[Step], world: World, progress: Progress)
     began = time.monotonic()
     try:
         with world:
-            inflicting = Inflicting(world)
+            inflicting = Inflicting(world, seed=world.seed)
             started = time.monotonic()
             for index, step in enumerate(steps):
                 progress(number, index, len(steps), step)
@@ -97,10 +100,13 @@ def _judge(one: Round, world: World) -> None:
     with suppress(OSError, ValueError):
         one.away = json.loads((world.folder / "away.json").read_text())
     try:
-        verdict = check(world.daemon.database, [world.journals])
+        lives = read_journals([world.journals])
+        for life in lives:
+            life.level = world.levels.get(life.path, "committed")
+        verdict = check_lives(world.daemon.database, lives)
     except (JournalError, OSError, sqlite3.Error) as error:
         one.violations.append(f"nothing to check: {error}")
         return
     one.messages = verdict.counts
-    one.found = verdict.found
+    one.found = world.found + verdict.found
     one.violations += map(str, verdict.violations)

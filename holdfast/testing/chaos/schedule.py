@@ -111,7 +111,7 @@ _WEIGHTS: Final[dict[Profile, dict[Do, float]]] = {
     },
     "net": {"net": 60, "kill": 12, "stop": 3, "client": 2, "flood": 2},
     "disk": {"disk": 40, "kill": 20, "point": 8, "client": 2, "flood": 2, "root": 1},
-    "power": {"kill": 6, "point": 4, "client": 1, "power": 3},
+    "power": {"kill": 20, "point": 10, "client": 2, "power": 1.5},
     "all": {
         "kill": 30,
         "point": 14,

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -23,9 +24,10 @@ from holdfast.testing.chaos.client import AGENTS, ENTITY_TYPE
 from holdfast.testing.chaos.eye import Eye
 from holdfast.testing.chaos.schedule import ACTORS
 from holdfast.testing.daemon import Daemon
-from holdfast.testing.faults.plan import Injected
+from holdfast.testing.faults.plan import DiskRecording, Injected
 from holdfast.testing.faults.sockets import SocketProxy
-from holdfast.testing.processes import Process, is_alive
+from holdfast.testing.oracle.verdict import Level
+from holdfast.testing.processes import Process, is_alive, lasting
 
 __all__ = ["World", "config"]
 
@@ -71,16 +73,21 @@ class World:
         clients: int,
         patience: float,
         behind_proxy: bool,
+        records_disk: bool,
         command: type[Daemon],
     ) -> None:
         self.folder = folder
         self.journals = folder / "journals"
         self.violations: list[str] = []
+        self.found: Counter[str] = Counter()  # of the oracle's rules, broken before the end
+        self.levels: dict[Path, Level] = {}  # of journals, where it is not "committed"
         self.eye = Eye()
         self.proxy: SocketProxy | None = None
-        self.daemon = command(folder, config(folder), faults=[], timeout=START)
+        # Armed from each start on.
+        self._always = [DiskRecording(process="writer")] if records_disk else []
+        self.daemon = command(folder, config(folder), faults=self._always, timeout=START)
         self.record = self.daemon.faults.record
-        self._seed = seed
+        self.seed = seed
         self._count = clients
         self._patience = patience  # seconds for what is owed to a client at its end
         self._behind_proxy = behind_proxy
@@ -113,23 +120,26 @@ class World:
         self.daemon.start()
         self.daemon.hub.state.define_type(ENTITY_TYPE, history=True)
         if self._behind_proxy:
-            proxy = SocketProxy(self.daemon.run_dir, ACTORS, seed=self._seed, record=self.record)
+            proxy = SocketProxy(self.daemon.run_dir, ACTORS, seed=self.seed, record=self.record)
             self.proxy = self._stack.enter_context(proxy)
         self.eye.start()
         self._stack.callback(self.eye.stop)
         self.eye.watch(self.daemon.process.pid)
-        for _ in range(self._count):
-            self.start_client()
+        self._start_clients()
         run_dir, file = str(self.daemon.run_dir), str(self.folder / "away.json")
         self._probe = self._spawn("holdfast.testing.chaos.probe", run_dir, file)
-        journals = [self._journal(life) for life in range(self._lives)]
-        self.until("every client works", lambda: all(path.exists() for path in journals))
 
     # -- clients -----------------------------------------------------------------------------
 
+    def _start_clients(self) -> None:
+        for _ in range(self._count):
+            self.start_client()
+        journals = [self._journal(life) for life in range(self._lives)]
+        self.until("every client works", lambda: all(path.exists() for path in journals))
+
     def start_client(self) -> None:
         """A new life of one."""
-        journal, seed = self._journal(self._lives), f"{self._seed * 1000 + self._lives}"
+        journal, seed = self._journal(self._lives), f"{self.seed * 1000 + self._lives}"
         run_dir = str(self.daemon.run_dir)
         module = "holdfast.testing.chaos.client"
         options = ("--seed", seed, "--patience", str(self._patience))
@@ -197,10 +207,34 @@ class World:
         """After the daemon has ended; what was armed is not: a root does not survive a child that
         does not start with it."""
         self.daemon.faults.disarm()
+        self.daemon.faults.arm(*self._always)
         for bad in self.folder.glob("bad-*"):
             bad.unlink()
         self.daemon.restart()
         self.eye.watch(self.daemon.process.pid)
+
+    def die(self) -> None:
+        """Everything at once, clients too."""
+        everyone = self.eye.everyone()
+        self.eye.watch(0)
+        self.daemon.process.kill()
+        while self._clients:
+            self.kill_client()
+        self.daemon.process.wait()
+        lasting(
+            lambda: {process.pid: process for process in everyone if is_alive(process)},
+            within=START,
+        )
+
+    def live_again(self) -> None:
+        """After ``die``: the same daemon, other clients."""
+        self._later.clear()  # who was to go on is dead
+        self.start_again()
+        self._start_clients()
+
+    def mark_lives(self, level: Level) -> None:
+        """Of what all lives so far were told, that is what they have to find."""
+        self.levels |= dict.fromkeys(self.journals.glob("*.jsonl"), level)
 
     def check_root(self) -> None:
         """Nothing in a schedule ends the root but its own step."""

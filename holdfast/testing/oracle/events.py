@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections import defaultdict
 
 from holdfast.testing.oracle.lives import Life
 from holdfast.testing.oracle.verdict import Verdict
@@ -12,13 +13,18 @@ __all__ = ["check_events"]
 
 def check_events(viewer: sqlite3.Connection, lives: list[Life], verdict: Verdict) -> None:
     """The data of an event of a client is its number, its source the client's life."""
+    stored: dict[str, list[int]] = defaultdict(list)
+    for type in sorted({life.header["type"] for life in lives if "type" in life.header}):
+        sql = "SELECT source, data FROM events WHERE type = ? ORDER BY seq"
+        for source, data in viewer.execute(sql, (type,)):
+            stored[source].append(int(data))
     for life in lives:
         if "type" in life.header:
-            sql = "SELECT data FROM events WHERE source = ? AND type = ? ORDER BY seq"
-            rows = viewer.execute(sql, (life.life, life.header["type"]))
-            stored = [int(data) for (data,) in rows]
-            _check_stored(life, stored, verdict)
-            _check_life(viewer, life, set(stored), verdict)
+            mine = stored.pop(life.life, [])
+            _check_stored(life, mine, verdict)
+            _check_life(viewer, life, set(mine), verdict)
+    for source, numbers in stored.items():
+        verdict.add("sent", f"{len(numbers)} events of {source}, of whom there is no journal")
 
 
 def _check_stored(life: Life, stored: list[int], verdict: Verdict) -> None:
@@ -48,7 +54,8 @@ def _check_life(viewer: sqlite3.Connection, life: Life, stored: set[int], verdic
             f"in dropped: {_shortened(missing)}",
         )
     if life.level == "disk" and stored:
-        holes = [m.n for m in emitted if m.n < max(stored) and m.n not in stored]
+        newest = max(stored)
+        holes = [m.n for m in emitted if m.n < newest and m.n not in stored]
         if len(holes) > dropped:
             verdict.add("middle", f"events of {life.life}: {_shortened(holes)}")
     ended = life.ended
