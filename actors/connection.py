@@ -11,17 +11,18 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from holdfast.actors.delivery import Delivery
+from holdfast.actors.frames import FrameReader
 from holdfast.actors.intake import Intake
 from holdfast.actors.reactor import READ, WRITE, Reactor, Timer
 from holdfast.actors.receiver import Receiver
-from holdfast.actors.wire import FrameReader
 from holdfast.errors import ProtocolError
 
 __all__ = ["Connection"]
 
-# A full read takes in some 60 events of 1 KB.  Above 128 KiB malloc maps and unmaps pages for every
-# read, however little comes: 12 us, a quarter of an ask; no rate gains by it.
-READ_BYTES: Final = 64 * 1024
+# An answer over a quarter of what the kernel holds for a socket by default, once there is one, gets
+# room: else each quarter of it costs a wake-up on both sides.
+LARGE: Final = 64 * 1024
+SEND_BUFFER: Final = 4 * 1024 * 1024
 GRACE: Final = 30.0  # seconds that bytes may stay unread by a peer before it is cut off
 
 
@@ -45,6 +46,7 @@ class Connection:
         self._closed = closed
         self._reader = FrameReader(max_frame=receiver.max_frame)
         self._unsent = b""
+        self._is_wide = False
         self._grace: Timer | None = None
         reactor.add(sock.fileno(), READ, self._on_ready)
 
@@ -57,9 +59,14 @@ class Connection:
         """Send what can be sent now; wait for room for the rest."""
         if self.intake.closed or not (self._unsent or self.intake.has_output):
             return
-        data = self._unsent + self.intake.take_output()
+        data = self.intake.take_output()
+        if self._unsent:
+            data = self._unsent + data
         if not data:
             return
+        if len(data) > LARGE and not self._is_wide:
+            self._is_wide = True
+            self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
         try:
             sent = self.sock.send(data)
         except BlockingIOError:
@@ -98,20 +105,19 @@ class Connection:
     def _read(self) -> bool:
         """Whether there may be more to read."""
         try:
-            data = self.sock.recv(READ_BYTES)
+            payloads = self._reader.read(self.sock)
+            if payloads is None:
+                self.close("ended")
+                return False
+            for payload in payloads:
+                self._deliver(self.intake.receive(payload))
+                if self.intake.closed:
+                    return False
         except BlockingIOError:
             return False
         except OSError as error:
             self.close(f"broke while it was read: {error}")
             return False
-        if not data:
-            self.close("ended")
-            return False
-        try:
-            for payload in self._reader.feed(data):
-                self._deliver(self.intake.receive(payload))
-                if self.intake.closed:
-                    return False
         except ProtocolError as error:
             self.intake.refuse(error)
             self.flush()

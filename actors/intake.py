@@ -65,7 +65,7 @@ class Intake:
         self._done = 0  # handled, and their room not given back yet
         self._is_dirty = False  # ``wake`` was called, and nothing taken since
 
-    def receive(self, payload: bytes) -> Sequence[Delivery]:
+    def receive(self, payload: bytes | bytearray) -> Sequence[Delivery]:
         """Take one payload in; what is to be handled.
 
         Raises ProtocolError; the connection is closed after its output is sent.

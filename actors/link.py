@@ -20,7 +20,6 @@ from holdfast.actors.wire import (
     MAX_FRAME,
     VERSION,
     Ack,
-    Command,
     Credit,
     Failure,
     Goodbye,
@@ -32,6 +31,7 @@ from holdfast.actors.wire import (
     Tell,
     Welcome,
     ask_frame,
+    command_frame,
     decode_from_receiver,
     encode_frame,
     tell_frame,
@@ -258,7 +258,7 @@ class Link:
         """The frame that says nothing more is wanted; empty where it would not be true."""
         return encode_frame(Goodbye()) if self.is_up and self.idle else b""
 
-    def receive(self, payload: bytes) -> None:
+    def receive(self, payload: bytes | bytearray) -> None:
         """Take one payload in.  Raises FrameError, VersionError or what the peer refused with."""
         message = decode_from_receiver(payload)
         match message:
@@ -318,11 +318,11 @@ class Link:
             case "tell":
                 return tell_frame(entry.first, entry.was_sent, entry.bodies)
             case "offer":
-                frame: Tell | Command | StopActor
+                frame: Tell | StopActor
                 frame = Tell(entry.first, entry.count, entry.was_sent, msgspec.Raw(entry.body))
             case "command":
                 answered = self._outbox.answered_up_to
-                frame = Command(entry.first, answered, entry.was_sent, msgspec.Raw(entry.body))
+                return command_frame(entry.first, answered, entry.was_sent, entry.body)
             case "stop":
                 self._asks[entry.first] = entry
                 frame = StopActor(entry.first)

@@ -13,15 +13,13 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
+from holdfast.actors.frames import FrameReader
 from holdfast.actors.link import Link
 from holdfast.actors.reactor import READ, WRITE, Cancellable, Watches
-from holdfast.actors.wire import FrameReader
 from holdfast.errors import HoldfastError
 
 __all__ = ["LinkSocket"]
 
-# Above 128 KiB malloc maps and unmaps pages for every read, however little comes: 12 us.
-READ_BYTES: Final = 64 * 1024
 # The kernel takes what net.core.wmem_max allows, doubled; each time it is full costs a wake-up,
 # which in a program with a busy thread takes up to 5 ms to get the interpreter.
 SEND_BUFFER: Final = 4 * 1024 * 1024
@@ -132,17 +130,17 @@ class LinkSocket:
         if self.sock is None:
             return
         try:
-            data = self.sock.recv(READ_BYTES)
+            payloads = self._reader.read(self.sock)
+            if payloads is None:
+                self._broke()
+                return
+            for payload in payloads:
+                self.link.receive(payload)
         except BlockingIOError:
             return
         except OSError:
-            data = b""
-        if not data:
             self._broke()
             return
-        try:
-            for payload in self._reader.feed(data):
-                self.link.receive(payload)
         except HoldfastError:
             if self.link.refused is not None:
                 self.close()

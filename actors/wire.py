@@ -27,7 +27,6 @@ __all__ = [
     "Command",
     "Credit",
     "Failure",
-    "FrameReader",
     "FromReceiver",
     "FromSender",
     "Goodbye",
@@ -42,6 +41,7 @@ __all__ = [
     "array_head",
     "array_length",
     "ask_frame",
+    "command_frame",
     "decode_bodies",
     "decode_from_receiver",
     "decode_from_sender",
@@ -192,8 +192,9 @@ class Credit(msgspec.Struct, frozen=True, array_like=True, tag_field="frame", ta
 FromSender = Hello | Tell | Tells | Command | Ask | Goodbye | StopActor
 FromReceiver = Welcome | Refused | Ack | Reply | Result | Failure | Credit
 
-_from_sender: Callable[[bytes], FromSender] = msgspec.msgpack.Decoder(FromSender).decode
-_from_receiver: Callable[[bytes], FromReceiver] = msgspec.msgpack.Decoder(FromReceiver).decode
+_Payload = bytes | bytearray
+_from_sender: Callable[[_Payload], FromSender] = msgspec.msgpack.Decoder(FromSender).decode
+_from_receiver: Callable[[_Payload], FromReceiver] = msgspec.msgpack.Decoder(FromReceiver).decode
 _encode = msgspec.msgpack.Encoder(enc_hook=encode_hook).encode
 # The messages of a Tells, each still encoded.
 decode_bodies: Callable[[bytes | msgspec.Raw], list[msgspec.Raw]] = msgspec.msgpack.Decoder(
@@ -201,7 +202,7 @@ decode_bodies: Callable[[bytes | msgspec.Raw], list[msgspec.Raw]] = msgspec.msgp
 ).decode
 
 
-def decode_from_sender(payload: bytes) -> FromSender:
+def decode_from_sender(payload: _Payload) -> FromSender:
     """Raises FrameError for anything a sender may not say."""
     try:
         return _from_sender(payload)
@@ -209,7 +210,7 @@ def decode_from_sender(payload: bytes) -> FromSender:
         raise FrameError(f"a frame of {len(payload)} bytes that is no message: {error}") from error
 
 
-def decode_from_receiver(payload: bytes) -> FromReceiver:
+def decode_from_receiver(payload: _Payload) -> FromReceiver:
     """Raises FrameError for anything a receiver may not say."""
     try:
         return _from_receiver(payload)
@@ -235,6 +236,7 @@ def encode_frame(message: object, *, max_frame: int = MAX_FRAME) -> bytes:
 # long as all the rest of sending one.  The heads are msgpack: array of n, tag, ...
 _HEAD: Final = struct.Struct(">BBBQ")  # array of n, tag, uint64, its value
 _DEADLINE: Final = struct.Struct(">Bd")  # float64, its value
+_ACKED: Final = struct.Struct(">BQ")  # uint64, its value
 _FLAG: Final = (b"\xc2", b"\xc3")
 
 
@@ -266,6 +268,12 @@ def ask_frame(ident: int, body: bytes, redelivered: bool, deadline: float | None
     return b"".join((_LENGTH.pack(len(head) + len(body) + len(rest)), head, body, rest))
 
 
+def command_frame(number: int, acked: int, redelivered: bool, body: bytes) -> bytes:
+    """A Command, as ``encode_frame`` writes it: a checkpoint in it is copied once."""
+    head = _HEAD.pack(0x95, 4, 0xCF, number) + _ACKED.pack(0xCF, acked) + _FLAG[redelivered]
+    return b"".join((_LENGTH.pack(len(head) + len(body)), head, body))
+
+
 def reply_frame(ident: int, value: object, *, max_frame: int) -> bytes:
     """A Reply, as ``encode_frame`` writes it.  Raises FrameError."""
     body = _encode(value)
@@ -285,46 +293,3 @@ def tell_frame(first: int, redelivered: bool, bodies: Sequence[bytes]) -> bytes:
     head = _HEAD.pack(0x94, 13, 0xCF, first) + flag + array_head(len(bodies))
     rest = b"".join(bodies)
     return b"".join((_LENGTH.pack(len(head) + len(rest)), head, rest))
-
-
-class FrameReader:
-    """Cuts a stream of bytes into payloads, whatever pieces it comes in.
-
-    Holds at most one unfinished frame: ``max_frame`` bytes and one read.
-    """
-
-    def __init__(self, *, max_frame: int = MAX_FRAME) -> None:
-        self._max_frame = max_frame
-        self._rest = bytearray()  # what came of an unfinished frame, its length included
-        self._missing = 0  # bytes until it is whole, or until its length is known
-
-    def feed(self, data: bytes) -> list[bytes]:
-        """The payloads completed by ``data``.
-
-        Raises FrameError for a length over the bound; the stream is of no use after that.
-        """
-        if self._rest:
-            self._rest += data
-            if len(data) < self._missing:
-                self._missing -= len(data)
-                return []
-            data = bytes(self._rest)
-            self._rest.clear()
-        payloads = []
-        at, end = 0, len(data)
-        while at < end:
-            if end - at < 4:
-                self._missing = 4 - (end - at)
-                break
-            (length,) = _LENGTH.unpack_from(data, at)
-            if length > self._max_frame:
-                raise FrameError(f"a frame of {length} bytes is over the bound {self._max_frame}")
-            stop = at + 4 + length
-            if stop > end:
-                self._missing = stop - end
-                break
-            payloads.append(data[at + 4 : stop])
-            at = stop
-        if at < end:
-            self._rest += data[at:]
-        return payloads

@@ -20,8 +20,9 @@ import pathlib
 import re
 import uuid
 from collections.abc import Sequence
+from itertools import chain
 from math import isfinite
-from typing import Final
+from typing import Final, cast
 
 import msgspec
 
@@ -33,6 +34,9 @@ __all__ = ["MAX_DEPTH", "decode", "encode", "encode_utf8"]
 MAX_DEPTH: Final = 200
 # Integers of up to 4,300 digits are printed and read by Python (sys.int_info).
 MAX_INT_BITS: Final = 14_284
+
+MANY: Final = 32  # values from which on it pays to look at all of them at once
+_PLAIN: Final = frozenset((str, int, bool, type(None)))
 
 _to_json: Final = msgspec.json.Encoder().encode
 _from_json: Final = msgspec.json.Decoder().decode
@@ -108,6 +112,8 @@ def _is_plain(value: object, depth: int) -> bool:
                 return False
         return len(value) != 1 or not key.endswith("$bytes")  # type: ignore[attr-defined]  # it is text
     if type(value) is list or type(value) is tuple:
+        if len(value) >= MANY:
+            return _are_plain(value, depth)
         for item in value:
             kind = type(item)
             if kind is str or kind is int or kind is bool or item is None:
@@ -120,6 +126,24 @@ def _is_plain(value: object, depth: int) -> bool:
     if type(value) is float:
         return isfinite(value)
     return value is None or type(value) in (str, int, bool)
+
+
+def _are_plain(values: Sequence[object], depth: int) -> bool:
+    """As ``_is_plain`` of a list of them; several times as fast where they are alike."""
+    kinds = set(map(type, values))
+    if kinds == {dict} and depth > 1:
+        dicts = cast("Sequence[dict[object, object]]", values)
+        if min(map(len, dicts)) > 1:  # none has only a marked key
+            if set(map(type, chain.from_iterable(dicts))) != {str}:
+                return False
+            return _are_plain(list(chain.from_iterable(map(dict.values, dicts))), depth - 1)
+    for item in values if not kinds <= _PLAIN else ():
+        kind = type(item)
+        if kind in _PLAIN or (kind is float and isfinite(item)):  # type: ignore[arg-type]  # it is one
+            continue
+        if depth <= 1 or not _is_plain(item, depth - 1):
+            return False
+    return True
 
 
 def _portable(value: object, path: str, depth: int) -> object:

@@ -13,7 +13,7 @@ import msgspec
 
 __all__ = ["PAYLOAD_BYTES", "Codec", "Payload", "pack", "reference", "unpack"]
 
-# Where an overflow chain begins in pages of 16 KiB; below it a row is read in one go anyway.
+# Where an overflow chain begins in pages of 8 KiB; below it a row is read in one go anyway.
 PAYLOAD_BYTES: Final = 8_192
 # Levels above take twice the time for a tenth of the size; a typical tool result shrinks to a
 # tenth at this one, in 9 us a kilobyte.

@@ -8,7 +8,7 @@ again.  So is the version of a relationship, of its last change.
 * ``entities_by_type`` (type, number) walks a type in order of creation;
 * ``properties_by_value`` finds and orders by a property, all values of one type together.
 
-Each table and index that a change touches is a page of 16 KiB in its COMMIT, which is most of what
+Each table and index that a change touches is a page of 8 KiB in its COMMIT, which is much of what
 a change costs: there is none for the order of changes, which is sorted when it is asked for.
 
 ``entity_tombstones`` keeps the last version of a deleted id, so that none is ever given twice;

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Final, TypeVar
 
 import apsw
@@ -44,7 +45,7 @@ from holdfast.storage.sqlite_events import EventTable
 from holdfast.storage.sqlite_lock import WriterLock
 from holdfast.storage.sqlite_losses import LossTable
 from holdfast.storage.sqlite_marks import MOST, Marks
-from holdfast.storage.sqlite_once import OnceOnly
+from holdfast.storage.sqlite_once import HalfDone, OnceOnly
 from holdfast.storage.sqlite_payloads import PayloadTable
 from holdfast.storage.sqlite_reader import SqliteReader
 from holdfast.storage.sqlite_retention import RetentionTable
@@ -145,11 +146,17 @@ class SqliteDatabase:
         if not commands:
             return []
         try:
-            return self._transact(lambda: [self._run(command) for command in commands])
+            return self._apply_together(commands)
         except apsw.Error as error:
             if len(commands) == 1 or isinstance(error, apsw.BusyError):
                 return [storage_error(error, self.path) for _ in commands]
         return self._apply_singly(commands)
+
+    def _apply_together(self, commands: Sequence[Command]) -> list[Outcome | HoldfastError]:
+        while True:
+            with suppress(HalfDone):  # once: then the next so many commands are in savepoints
+                return self._transact(lambda: [self._run(command) for command in commands])
+            self._once.be_cautious(len(commands))
 
     def _apply_singly(self, commands: Sequence[Command]) -> list[Outcome | HoldfastError]:
         """SQLite took the whole group back: store what can be stored, tell what cannot apart.

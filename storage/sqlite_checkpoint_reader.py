@@ -19,6 +19,7 @@ _PINS: Final = (
 )
 _INFO: Final = f"agent, id, created_us, size, parent_agent, parent_id, {_PINS}"
 _InfoRow = tuple[str, int, int, int, str | None, int | None, str | None]
+_AGENT: Final = "CAST(?1 AS TEXT)"  # for the reason that sqlite_checkpoints has
 _NEVER: Final = 2**62  # an id that no checkpoint has
 
 
@@ -35,7 +36,9 @@ class CheckpointReading(Reading):
         elif id:
             where = "AND id = ?2"
             values = (agent, id)
-        sql = f"SELECT {_INFO}, state, pieces FROM checkpoints AS each WHERE agent = ?1 {where}"
+        sql = (
+            f"SELECT {_INFO}, state, pieces FROM checkpoints AS each WHERE agent = {_AGENT} {where}"
+        )
         rows = self._read(f"{sql} ORDER BY id DESC LIMIT 1", values)
         return _checkpoint(rows[0]) if rows else None
 

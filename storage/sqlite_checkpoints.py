@@ -47,6 +47,9 @@ INSERT INTO checkpoints
     (agent, id, created_us, state, pieces, size, parent_agent, parent_id)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?)
 """
+# CAST: SQLite prepares a statement again, which takes longer than carrying it out, whenever a bare
+# parameter is bound that it has looked at to make its plan.
+_NEWEST: Final = "SELECT max(id) FROM checkpoints WHERE agent = CAST(? AS TEXT)"
 _DOOMED: Final = """
 SELECT id, pieces FROM checkpoints AS each
 WHERE agent = ?1 AND id > ?2 AND created_us < ?3
@@ -194,9 +197,7 @@ class CheckpointTable:
         return ParticipantEnrolled()
 
     def _newest(self, agent: str) -> int:
-        id: int | None = self._connection.execute(
-            "SELECT max(id) FROM checkpoints WHERE agent = ?", (agent,)
-        ).get
+        id: int | None = self._connection.execute(_NEWEST, (agent,)).get
         return id or 0
 
     def _found(self, agent: str, id: int) -> tuple[str, str | None, int]:

@@ -12,6 +12,7 @@ from holdfast.storage.ports import Durability, NoDatabaseError
 from holdfast.storage.sqlite_schema import check_version, migrate
 
 __all__ = [
+    "PAGE_SIZE",
     "REFUSALS",
     "check_library",
     "open_reading",
@@ -23,10 +24,14 @@ __all__ = [
 # Older ones can corrupt a WAL database that two processes write and checkpoint at one instant.
 MIN_SQLITE: Final = (3, 51, 3)
 
+# Of new databases; those made earlier keep their 16 KiB.  A small change costs a third less than
+# with 16, of which each index takes one; a large group of events a tenth more, with 4 a quarter.
+PAGE_SIZE: Final = 8_192
+
 # A viewer that opened the file for writing may hold its lock for a moment.
 BUSY_TIMEOUT: Final = 5_000  # milliseconds
 
-# 4,000 pages of 16 KiB between checkpoints are 64 MB; twice that stays on the disk, no more.
+# 64 MB are written between two checkpoints; twice that stays on the disk, no more.
 WAL_BYTES_KEPT: Final = 128 * 2**20
 
 # What SQLite or apsw raise because of a value: that command is refused, others are not affected.
@@ -92,7 +97,7 @@ def _prepare_file(connection: apsw.Connection, path: str) -> int:
         version = check_version(connection, path)
     except NoDatabaseError:
         version = 0
-        connection.pragma("page_size", 16384)
+        connection.pragma("page_size", PAGE_SIZE)
         connection.pragma("auto_vacuum", "INCREMENTAL")
     mode = connection.pragma("journal_mode", "WAL")
     if mode != "wal":

@@ -12,10 +12,10 @@ from holdfast.storage.ports import Wal
 
 __all__ = ["WalKeeper"]
 
-# 64 MB of 16 KiB pages: fewer checkpoints rewrite hot pages less often.
-CHECKPOINT_FRAMES: Final = 4_000
+# 64 MB of 8 KiB pages: fewer checkpoints rewrite hot pages less often.
+CHECKPOINT_FRAMES: Final = 8_000
 # 2 MiB: some 5 ms, where 64 MB are 50 and more.
-HURRIED_FRAMES: Final = 128
+HURRIED_FRAMES: Final = 256
 # A supervisor that stops its writer waits 5 s; most of it belongs to what is still to be written.
 CLOSE_TIMEOUT: Final = 1_000  # milliseconds
 

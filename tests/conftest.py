@@ -14,6 +14,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from holdfast.testing.processes import Process, descendants, lasting, list_text
+from tests.forkserver import start_server, stop_server
 
 # How long an example takes says how busy the machine is, nothing of what is tested.
 settings.register_profile("holdfast", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -30,6 +31,20 @@ def pytest_configure() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def fork_server() -> Iterator[None]:
+    """Before anything looks at what a test leaves behind."""
+    start_server()
+    yield
+    stop_server()
+
+
+def _children() -> set[int]:
+    """The children of this process; what is below them is not looked at."""
+    lists = Path("/proc/self/task").glob("*/children")
+    return {int(pid) for path in lists for pid in path.read_text().split()}
+
+
 def is_locked(path: Path) -> bool:
     """Whether some process holds a lock on the file."""
     with path.open("rb") as file:
@@ -43,11 +58,16 @@ def is_locked(path: Path) -> bool:
 @pytest.fixture(autouse=True)
 def nothing_is_left_behind(tmp_path: Path) -> Iterator[None]:
     """No process, zombie, socket file or held lock survives the test."""
-    before = set(descendants(os.getpid()))
+    children = _children() - {start_server()[1].pid}
+    before = set(descendants(os.getpid())) if children else set()
     yield
+    server = start_server()[1].pid
+    if _children() <= children | {server} and not any(tmp_path.iterdir()):
+        return  # an orphan would be a child
 
     def new() -> dict[int, Process]:
-        found = {pid: one for pid, one in descendants(os.getpid()).items() if pid not in before}
+        known = before | {server}
+        found = {pid: one for pid, one in descendants(os.getpid()).items() if pid not in known}
         for pid in found:
             with suppress(ChildProcessError):
                 os.waitpid(pid, os.WNOHANG)  # an orphan that came here: this is its parent now

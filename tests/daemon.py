@@ -1,15 +1,21 @@
-"""A real daemon for a test, as ``holdfast.testing`` has it, started when it is made."""
+"""A real daemon for a test, as ``holdfast.testing`` has it, started when it is made.
+
+Forked from a server that has imported it: see ``tests.forkserver``.
+"""
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
-from typing import Self
+from typing import Self, cast
 
 from holdfast import testing
 from holdfast.actors.messages.supervisor import ChildStatus
 from holdfast.testing import TIMEOUT
+from holdfast.testing.processes import Process, is_alive
+from tests import forkserver
 
-__all__ = ["CONFIG", "TIMEOUT", "Daemon"]
+__all__ = ["CONFIG", "TIMEOUT", "Daemon", "ForkedDaemon"]
 
 # Tests kill more than the default intensity allows; all else is as users have it.
 CONFIG = """
@@ -24,7 +30,27 @@ max_restarts = 1000
 """
 
 
-class Daemon(testing.Daemon):
+class ForkedDaemon(testing.Daemon):
+    """The kit's, but for how its process is made."""
+
+    def _run(
+        self, arguments: list[str], environment: dict[str, str], stdin: int, output: int
+    ) -> subprocess.Popen[bytes]:
+        forked = forkserver.fork(
+            self._module,
+            *arguments,
+            folder=self.folder,
+            environment=environment,
+            streams=(stdin, output, output),
+        )
+        return cast("subprocess.Popen[bytes]", forked)
+
+    def _left(self) -> dict[int, Process]:
+        """Without the mark, which a forked process cannot have: ``conftest`` looks for the rest."""
+        return {process.pid: process for process in self._below if is_alive(process)}
+
+
+class Daemon(ForkedDaemon):
     """``holdfast start`` in a folder of its own; a context manager that stops it."""
 
     def __init__(self, folder: Path, config: str = CONFIG) -> None:

@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,11 @@ LAYERS = ("foundation", "storage", "actors", "supervisors", "front", "testing")
 FOUNDATION = ("holdfast", "holdfast.errors", "holdfast.clock")
 # One file of actors/ per actor; all that they share is infrastructure.
 ACTORS = ("writer", "query", "log", "sessions", "checkpoints", "files", "tracker")
+
+
+@cache
+def parse(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
 
 
 def source_files() -> list[Path]:
@@ -58,7 +64,7 @@ def layer_of(module: str) -> str:
 def imports_of(path: Path) -> set[str]:
     """The modules of holdfast that a file imports, also inside functions and for types only."""
     found = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(parse(path)):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -114,7 +120,7 @@ def test_the_package_shows_the_folders_at_the_root_by_links(name: str) -> None:
 def test_files_and_functions_stay_readable(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     assert text.count("\n") <= MAX_FILE
-    for node in ast.walk(ast.parse(text)):
+    for node in ast.walk(parse(path)):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             length = (node.end_lineno or node.lineno) - node.lineno + 1
             assert length <= MAX_FUNCTION, f"{node.name}: {length} lines"
@@ -122,14 +128,14 @@ def test_files_and_functions_stay_readable(path: Path) -> None:
 
 @pytest.mark.parametrize("path", package_files(), ids=identify)
 def test_a_module_says_what_it_owns(path: Path) -> None:
-    assert ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
+    assert ast.get_docstring(parse(path))
 
 
 def test_no_test_sleeps() -> None:
     for path in source_files():
         if path.relative_to(ROOT).parts[0] != "tests":
             continue
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in ast.walk(parse(path)):
             name = getattr(node, "attr", None) or getattr(node, "id", None)
             assert name != "sleep", f"{identify(path)}:{getattr(node, 'lineno', 0)}"
 

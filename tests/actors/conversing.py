@@ -8,10 +8,11 @@ from typing import Any
 import msgspec
 
 from holdfast.actors.delivery import Delivery
+from holdfast.actors.frames import FrameReader
 from holdfast.actors.intake import Intake
 from holdfast.actors.link import Link
 from holdfast.actors.receiver import Receiver
-from holdfast.actors.wire import FrameReader, array_head
+from holdfast.actors.wire import array_head
 
 
 def receiver(**changes: Any) -> Receiver:

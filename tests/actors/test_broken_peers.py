@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from holdfast.actors.frames import FrameReader
 from holdfast.actors.wire import (
-    FrameReader,
     Hello,
     Refused,
     Welcome,

@@ -6,7 +6,7 @@ from copy import deepcopy
 from fractions import Fraction
 from math import ceil
 
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from holdfast.actors.limiters import SECOND, Bucket, Window
@@ -62,6 +62,7 @@ def test_a_token_bucket_grants_what_counting_tokens_grants(
             assert bucket.wait(cost, later - 1) == 1
 
 
+@settings(max_examples=30)  # of 150 steps each
 @given(st.floats(0.01, 1_000_000), st.integers(1, 8), st.lists(st.integers(1, 6), min_size=1))
 @example(0.3333333333333333, 1, [1])  # a little under a third: three seconds are not enough
 def test_no_span_of_time_gets_more_than_burst_and_rate(

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from holdfast.actors.frames import FrameReader
 from holdfast.actors.wire import (
     Ack,
     Ask,
-    FrameReader,
     Hello,
     Tell,
     decode_from_receiver,

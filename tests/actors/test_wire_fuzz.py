@@ -14,6 +14,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from holdfast.actors.delivery import Delivery
+from holdfast.actors.frames import FrameReader
 from holdfast.actors.intake import Intake
 from holdfast.actors.link import Link
 from holdfast.actors.receiver import Receiver
@@ -23,7 +24,6 @@ from holdfast.actors.wire import (
     Command,
     Credit,
     Failure,
-    FrameReader,
     Goodbye,
     Hello,
     Refused,

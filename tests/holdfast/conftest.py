@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import forkserver
 from tests.daemon import TIMEOUT, Daemon
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -33,15 +34,13 @@ def run(tmp_path: Path) -> Run:
     """Run the command line to its end, in a folder of its own."""
 
     def run(*arguments: str | Path, stdin: str = "") -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            command(*arguments),
-            cwd=tmp_path,
-            env=environment(),
-            input=stdin,
-            capture_output=True,
-            text=True,
+        return forkserver.run(
+            "holdfast",
+            *arguments,
+            folder=tmp_path,
+            environment=environment(),
+            stdin=stdin,
             timeout=TIMEOUT,
-            check=False,
         )
 
     return run

@@ -1,16 +1,17 @@
-"""A disk that breaks on command: an SQLite VFS over the real one.
+"""A disk that breaks on command, for a database in the test's own process: the rig's VFS.
 
-It also records which kinds of file were synced, for the promises about power loss.
+It also notes which kinds of file were synced, for the promises about power loss.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
 import apsw
 
+from holdfast.testing.faults.plan import Operation
+from holdfast.testing.faults.vfs import Disk, FaultyVFS
 
-class FaultyDisk:
+
+class FaultyDisk(Disk):
     """While ``fault`` is set, every write of a database or log file raises it.
 
     ``room`` is the number of writes that still succeed before that.  Beyond ``capacity`` bytes
@@ -23,12 +24,18 @@ class FaultyDisk:
         self.room = 0
         self.capacity: int | None = None
         self.syncs: list[str] = []
-        self._vfs = _FaultyVFS(self)
+        self._vfs = FaultyVFS(name, self)
 
     def unregister(self) -> None:
         self._vfs.unregister()
 
-    def on_write(self, end: int) -> None:
+    def before(self, operation: Operation, file: str, end: int) -> None:
+        if operation == "sync":
+            self.syncs.append("wal" if file.endswith("-wal") else "database")
+        elif operation == "write":
+            self._write(end)
+
+    def _write(self, end: int) -> None:
         if self.capacity is not None and end > self.capacity:
             raise apsw.FullError("injected")
         if self.fault is None:
@@ -37,30 +44,3 @@ class FaultyDisk:
             self.room -= 1
             return
         raise self.fault("injected")
-
-
-class _FaultyVFS(apsw.VFS):
-    def __init__(self, disk: FaultyDisk) -> None:
-        self._disk = disk
-        super().__init__(disk.name, "")
-
-    def xOpen(self, name: str | apsw.URIFilename | None, flags: list[int]) -> apsw.VFSFile:
-        return _FaultyFile(self._disk, name, flags)
-
-
-class _FaultyFile(apsw.VFSFile):
-    def __init__(
-        self, disk: FaultyDisk, name: str | apsw.URIFilename | None, flags: list[int]
-    ) -> None:
-        self._disk = disk
-        text = name.filename() if isinstance(name, apsw.URIFilename) else str(name)
-        self._kind = "wal" if text.endswith("-wal") else "database"
-        super().__init__("", name, flags)
-
-    def xWrite(self, data: Any, offset: int) -> None:
-        self._disk.on_write(offset + len(data))
-        super().xWrite(data, offset)
-
-    def xSync(self, flags: int) -> None:
-        self._disk.syncs.append(self._kind)
-        super().xSync(flags)

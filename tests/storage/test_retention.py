@@ -19,6 +19,7 @@ from holdfast.storage.filters import glob_matches
 from holdfast.storage.records import EventFilter
 from holdfast.storage.retention_records import Deletions, Retention, Rule
 from holdfast.storage.sqlite import SqliteDatabase, SqliteReader
+from holdfast.storage.sqlite_retention import STEP
 from holdfast.storage.stream_records import AppendStream
 from holdfast.storage.subscriber_records import AcknowledgeEvents, StoreSubscriber
 from tests.storage.conftest import Opener, ReaderOpener, StillClock
@@ -285,7 +286,7 @@ def test_the_file_shrinks_by_and_by_but_for_what_comes_next(
     while not database.retain(0.0).is_done:
         slices += 1
         database.checkpoint()
-    assert slices > 30_000 / 32
+    assert slices > 30_000 / STEP
     database._wal.empty()
     assert path.stat().st_size < large / 3
     assert path.stat().st_size < 6 * 2**20

@@ -66,7 +66,7 @@ def pragma(path: Path, name: str) -> object:
 def test_a_new_file_has_what_only_a_new_file_can_be_given(
     database: SqliteDatabase, path: Path
 ) -> None:
-    assert pragma(path, "page_size") == 16384
+    assert pragma(path, "page_size") == 8192
     assert pragma(path, "auto_vacuum") == 2
     assert pragma(path, "journal_mode") == "wal"
     assert pragma(path, "user_version") == sqlite_schema.VERSION

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import pytest
 
 from holdfast.supervisors.spec import ChildSpec
+from tests.forkserver import start_server, stop_server
 from tests.supervisors.trees import SmallTree
 
 
@@ -29,3 +30,11 @@ def grow(tmp_path: Path) -> Iterator[Grow]:
     yield grow_one
     for tree in trees:
         tree.close()
+
+
+@pytest.fixture
+def without_fork_server() -> Iterator[None]:
+    """For a test whose own process is a supervisor, and kills what it has inherited."""
+    stop_server()
+    yield
+    start_server()

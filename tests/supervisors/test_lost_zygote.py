@@ -20,6 +20,7 @@ from holdfast.supervisors.signals import SignalPipe
 from holdfast.supervisors.zygote import Exited, Forked, Zygote, ZygoteLost
 
 TIMEOUT = 10.0
+pytestmark = pytest.mark.usefixtures("without_fork_server")
 
 
 class Desk:

@@ -19,6 +19,7 @@ from holdfast.supervisors.zygote import Exited, Forked, Zygote, ZygoteLost
 from tests.clock import ManualClock
 
 TIMEOUT = 10.0
+pytestmark = pytest.mark.usefixtures("without_fork_server")
 
 
 def live(payload: bytes, descriptors: dict[str, int]) -> int:

@@ -8,8 +8,6 @@ import re
 import select
 import signal
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -21,6 +19,7 @@ from typing import Any, Final, Literal, Self, TypeVar, get_args
 
 import msgspec
 
+from holdfast.actors.frames import FrameReader
 from holdfast.actors.messages.supervisor import (
     ChildIs,
     Children,
@@ -36,7 +35,6 @@ from holdfast.actors.wire import (
     VERSION,
     Ask,
     Failure,
-    FrameReader,
     Hello,
     Reply,
     decode_from_receiver,
@@ -44,6 +42,7 @@ from holdfast.actors.wire import (
 )
 from holdfast.supervisors.settings import AgentSettings
 from holdfast.supervisors.spec import ChildSpec, Environment, SupervisorSpec
+from tests.forkserver import fork
 
 T = TypeVar("T")
 
@@ -153,15 +152,17 @@ class SmallTree:
         """Start the root, without waiting for anything."""
         spec = self.folder / "spec"
         spec.write_bytes(msgspec.msgpack.encode((self.spec, self.environment)))
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "tests.supervisors.root", str(spec)],
-            cwd=PROJECT,
-            env={key: value for key, value in os.environ.items() if key != "PYTHONUNBUFFERED"},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            process_group=0,
-        )
+        reading, writing = os.pipe()
+        with open(os.devnull, "r+b") as null:
+            self.process = fork(
+                "tests.supervisors.root",
+                spec,
+                folder=PROJECT,
+                environment={k: v for k, v in os.environ.items() if k != "PYTHONUNBUFFERED"},
+                streams=(null.fileno(), null.fileno(), writing),
+            )
+        os.close(writing)
+        self.process.stderr = open(reading, "rb")  # noqa: SIM115 - closed with the tree
 
     def respawn(self) -> Self:
         """Start it again after its end, in the same directories."""

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 import holdfast
-from holdfast.testing import Daemon
 from holdfast.testing.faults import ClockStep
+from tests.daemon import ForkedDaemon as Daemon
 from tests.testing.agents import Clerk
 
 HOUR = 3600.0

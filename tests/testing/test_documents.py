@@ -17,7 +17,7 @@ BLOCK = re.compile(r"```python\n# (\S+\.py)\n(.*?)```", re.DOTALL)
 def test_the_project_of_the_page_passes(tmp_path: Path, mode: str) -> None:
     page = (ROOT / "docs" / "TESTING.md").read_text(encoding="utf-8")
     files = dict(BLOCK.findall(page))
-    assert len(files) == page.count("```python") == 7
+    assert len(files) == page.count("```python") > 7
     # Its agent is a module beside the tests, which pytest finds by itself in one mode only.
     write(tmp_path, files | {"pytest.ini": "[pytest]\npythonpath = .\n"})
     counts, output = run_pytest(tmp_path, f"--import-mode={mode}", "-W", "error")

@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 
 from holdfast.errors import ConfigError, HoldfastError, InvalidInputError
-from holdfast.testing import Daemon
 from holdfast.testing.faults import AtPoint, Delay, Exit, Kill, Raise, Stop
 from holdfast.testing.faults.failpoints import POINTS
 from holdfast.testing.faults.patching import find
 from holdfast.testing.faults.plan import ENVIRONMENT
+from tests.daemon import ForkedDaemon as Daemon
 from tests.testing.agents import Clerk
 from tests.testing.working import CONFIG, Work
 

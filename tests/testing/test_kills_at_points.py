@@ -11,8 +11,8 @@ import pytest
 
 from holdfast.errors import DeliveryError
 from holdfast.supervisors.spec import zygote_name
-from holdfast.testing import Daemon
 from holdfast.testing.faults import AtPoint, Kill
+from tests.daemon import ForkedDaemon as Daemon
 from tests.testing.working import CONFIG, Work
 
 Way = Callable[[Daemon, Work], None]

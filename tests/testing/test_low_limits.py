@@ -12,8 +12,8 @@ import pytest
 import holdfast
 from holdfast.actors.messages.writer import GetPosition
 from holdfast.errors import HoldfastError
-from holdfast.testing import Daemon
 from holdfast.testing.faults import Limit
+from tests.daemon import ForkedDaemon as Daemon
 from tests.testing.working import CONFIG, Work
 
 

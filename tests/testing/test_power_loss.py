@@ -22,6 +22,7 @@ from holdfast.testing.faults.power import (
     plan_runs,
 )
 from holdfast.testing.faults.power.__main__ import main
+from holdfast.testing.faults.power.tree import VICTIMS, cut_tree
 from holdfast.testing.faults.recording import Made, Synced, Truncated, Wrote
 
 
@@ -127,6 +128,13 @@ def test_the_command_reports_what_can_be_done_again(
     assert capsys.readouterr().out == report.read_text()
     assert "--seed 7 --cuts 30" in report.read_text()
     assert "**violations of D2** | **0**" in report.read_text()
+
+
+def test_power_loss_takes_nothing_from_a_daemon_under_traffic_and_sigkill() -> None:
+    summary = cut_tree(1, every=31, kills=4)
+    assert not summary.cuts.violations, violations(summary)
+    assert summary.cuts.points > 30
+    assert {f"SIGKILL of {name}" for name in VICTIMS} <= set(summary.commands)
 
 
 @pytest.mark.slow  # five thousand cuts, each with five kinds of loss: minutes

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.testing import Daemon
 from holdfast.testing.faults import Strike, Strikes, schedule
+from tests.daemon import ForkedDaemon as Daemon
 from tests.testing.working import CONFIG, Work
 
 

@@ -14,8 +14,8 @@ import pytest
 from holdfast.clock import SystemClock
 from holdfast.storage import sqlite_schema
 from holdfast.storage.sqlite import SqliteDatabase
-from holdfast.testing import Daemon
 from holdfast.testing.faults import AtPoint, Kill, Stop
+from tests.daemon import ForkedDaemon as Daemon
 from tests.testing.working import CONFIG, Work
 
 

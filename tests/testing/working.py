@@ -11,7 +11,7 @@ from contextlib import closing
 from typing import Any, Final
 
 from holdfast.actors.messages.writer import Prune
-from holdfast.testing import Daemon
+from tests.daemon import ForkedDaemon as Daemon
 
 __all__ = ["CONFIG", "Work"]
 

@@ -132,9 +132,9 @@ class World:
     # -- clients -----------------------------------------------------------------------------
 
     def _start_clients(self) -> None:
-        for _ in range(self._count):
+        journals = [self._journal(self._lives + more) for more in range(self._count)]
+        for _ in journals:
             self.start_client()
-        journals = [self._journal(life) for life in range(self._lives)]
         self.until("every client works", lambda: all(path.exists() for path in journals))
 
     def start_client(self) -> None:

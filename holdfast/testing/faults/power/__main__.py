@@ -14,6 +14,7 @@ from pathlib import Path
 
 from holdfast.testing.faults.power.report import report_text
 from holdfast.testing.faults.power.runs import Run, Summary, cut_run, plan_runs
+from holdfast.testing.faults.power.tree import cut_tree
 
 __all__ = ["main"]
 
@@ -28,12 +29,18 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument(
         "--every-loss", action="store_true", help="all kinds of loss at each, not one in turn"
     )
+    parser.add_argument(
+        "--tree", action="store_true", help="cut a daemon under traffic and SIGKILL as well"
+    )
     parser.add_argument("--processes", type=int, default=min(4, os.cpu_count() or 1))
     parser.add_argument("--report", type=Path, help="also write the report to this file")
     options = parser.parse_args(arguments)
     began = time.monotonic()
     runs = plan_runs(options.seed, options.cuts, every_loss=options.every_loss)
     summaries = _cut_all(runs, processes=options.processes)
+    if options.tree:
+        summaries.append(cut_tree(options.seed, every_loss=options.every_loss))
+        _show(summaries[-1], "a daemon")
     shown = [word for word in arguments if word != str(options.report) and word != "--report"]
     text = report_text(
         summaries,
@@ -50,13 +57,16 @@ def _cut_all(runs: Sequence[Run], *, processes: int) -> list[Summary]:
     summaries = []
     for summary in _in_any_order(runs, processes):
         summaries.append(summary)
-        cuts = summary.cuts
-        sys.stderr.write(
-            f"seed {summary.run.seed}: {cuts.points:,} cuts, {cuts.disks.total():,} disks, "
-            f"{len(cuts.violations)} violations, {summary.seconds:.1f} s "
-            f"({len(summaries)} of {len(runs)} runs)\n"
-        )
+        _show(summary, f"{len(summaries)} of {len(runs)} writers")
     return sorted(summaries, key=lambda summary: summary.run.seed)
+
+
+def _show(summary: Summary, what: str) -> None:
+    cuts = summary.cuts
+    sys.stderr.write(
+        f"{what}, seed {summary.run.seed}: {cuts.points:,} cuts, {cuts.disks.total():,} disks, "
+        f"{len(cuts.violations)} violations, {summary.seconds:.1f} s\n"
+    )
 
 
 def _in_any_order(runs: Sequence[Run], processes: int) -> Iterator[Summary]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 from pathlib import Path
 from random import Random
 from typing import Final
@@ -89,8 +88,7 @@ class _Bench:
         """The shared memory of the one before stays: after a power loss it is anybody's guess."""
         for name in _FILES:
             if name not in files:
-                with suppress(FileNotFoundError):
-                    (self._folder / name).unlink()
+                (self._folder / name).unlink(missing_ok=True)
                 continue
             # Over what is there: to make the pages of a new file takes longer than to fill them.
             fd = os.open(self._folder / name, os.O_RDWR | os.O_CREAT, 0o600)
@@ -117,7 +115,10 @@ class _Bench:
         Until the database ``is_made`` an open goes on with making it, and so changes it.
         """
         self._count += 1
-        found = None if is_made else self.content(files)
+        found = None
+        if not is_made:
+            (self._folder / f"{DATABASE}.lock").unlink(missing_ok=True)
+            found = self.content(files)
         self.lay_out(files)
         database = Reopened(self._path, looks=self._looks, clock=self._clock)
         is_closing = self._count % CLOSED_IN_ORDER == 0
@@ -175,8 +176,9 @@ def cut_everywhere(
     seed: str,
     losses: Sequence[Loss] | None = None,
     skip: int = 0,
+    every: int = 1,
 ) -> Cuts:
-    """Have the power fail after each entry but the first ``skip``.
+    """Have the power fail after each entry but the first ``skip``, or after one in ``every``.
 
     With all of ``losses`` each; without, with one of them in turn.  What the disks hold follows
     from ``seed``.  ``folder`` is empty, and may hold anything afterwards.
@@ -189,17 +191,17 @@ def cut_everywhere(
         if index == skip:
             oracle.note_content(bench.content(platter.after("nothing", Random(0))))
         platter.take(entry)
-        if index < skip:
-            is_made = is_made or isinstance(entry, Told)
-            continue
         if isinstance(entry, Told):
             is_made = True
             oracle.note_told(entry)
-            cuts.told += 1
+            cuts.told += index >= skip
+        if index < skip or isinstance(entry, Told):
             continue
         if _may_commit(entry, last):
             oracle.note_content(bench.content(platter.after("nothing", Random(0))))
         last = entry
+        if index % every:
+            continue
         cuts.points += 1
         cuts.entries[_kind(entry)] += 1
         chosen = losses or (LOSSES[cuts.points % len(LOSSES)],)

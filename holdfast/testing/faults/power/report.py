@@ -33,7 +33,10 @@ def report_text(summaries: Sequence[Summary], *, command: str, seconds: float) -
     figures = {
         "power cuts": f"{points:,}, one after every write, sync, truncation and deletion",
         "disks opened again": f"{count:,}, {count / max(seconds, 0.001):,.0f} a second",
-        "recorded runs": f"{len(summaries)}, of seeds {_seeds(summaries)}",
+        "recorded writers": _seeds([each for each in summaries if not each.is_tree]),
+        "recorded daemons, under traffic and SIGKILL": _seeds(
+            [each for each in summaries if each.is_tree]
+        ),
         "transactions": f"{sum(each.commits for each in cuts):,}",
         "acknowledgements": f"{sum(each.told for each in cuts):,}",
         "transactions that a cut took at most": f"{max(each.deepest for each in cuts)}, "
@@ -58,16 +61,20 @@ def report_text(summaries: Sequence[Summary], *, command: str, seconds: float) -
 
 
 def _violations(summaries: Sequence[Summary]) -> list[str]:
-    return [
-        f"- seed {summary.run.seed}, entry {each.entry}, lost {each.loss}: {'; '.join(each.wrong)}"
-        for summary in summaries
-        for each in summary.cuts.violations
-    ]
+    lines = []
+    for summary in summaries:
+        who = f"{'daemon' if summary.is_tree else 'writer'} {summary.run.seed}"
+        for each in summary.cuts.violations:
+            what = f"entry {each.entry}, lost {each.loss}: {'; '.join(each.wrong)}"
+            lines.append(f"- {who}, {what}")
+    return lines
 
 
 def _seeds(summaries: Sequence[Summary]) -> str:
     seeds = sorted(summary.run.seed for summary in summaries)
-    return f"{seeds[0]} to {seeds[-1]}" if len(seeds) > 1 else str(seeds[0])
+    if len(seeds) > 1:
+        return f"{len(seeds)}, of seeds {seeds[0]} to {seeds[-1]}"
+    return f"1, of seed {seeds[0]}" if seeds else "none"
 
 
 def _added(counters: Iterable[Counter[str]]) -> Counter[str]:

@@ -52,6 +52,7 @@ class Summary(msgspec.Struct):
     cuts: Cuts
     commands: Counter[str]
     seconds: float
+    is_tree: bool = False  # of a daemon under traffic, not of a writer in this process
 
 
 def plan_runs(seed: int, cuts: int, *, every_loss: bool) -> list[Run]:

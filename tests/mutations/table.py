@@ -1,0 +1,238 @@
+"""The breaks: each takes one promise out of the code, and names the tests that have to notice."""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+__all__ = ["MUTATIONS", "Mutation"]
+
+
+class Mutation(NamedTuple):
+    """``old``, which ``file`` has once, becomes ``new``; each of ``tests`` fails then."""
+
+    name: str
+    says: str
+    file: str
+    old: str
+    new: str
+    tests: tuple[str, ...]
+
+
+_KILLS: Final = (
+    "tests/testing/test_kills_at_points.py::"
+    "test_a_kill_at_a_point_loses_nothing_acknowledged_and_stores_nothing_twice"
+)
+
+MUTATIONS: Final = (
+    Mutation(
+        "skip-the-high-water-mark",
+        "the writer stores a frame that comes again once more",
+        "storage/sqlite.py",
+        "skipped = min(state.number - origin.first + 1, len(events))",
+        "skipped = 0",
+        (
+            "tests/storage/test_sqlite_marks.py::test_a_frame_sent_again_is_stored_once",
+            f"{_KILLS}[behind COMMIT]",
+        ),
+    ),
+    Mutation(
+        "acknowledge-before-commit",
+        "a transaction is committed by the next one, after its answers were given",
+        "storage/sqlite.py",
+        """            execute("BEGIN IMMEDIATE")
+            self._check_epoch()
+            result = work()
+            self._text.flush(self._events.last_seq)
+            self._marks.flush()
+            execute("COMMIT")
+""",
+        """            if self._connection.in_transaction:
+                execute("COMMIT")
+            execute("BEGIN IMMEDIATE")
+            self._check_epoch()
+            result = work()
+            self._text.flush(self._events.last_seq)
+            self._marks.flush()
+""",
+        ("tests/actors/test_delivery.py::test_an_event_is_committed_when_flush_returns",),
+    ),
+    Mutation(
+        "mark-apart-from-its-data",
+        "the marks are written in a transaction of their own, after that of the data",
+        "storage/sqlite.py",
+        """            self._marks.flush()
+            execute("COMMIT")
+""",
+        """            execute("COMMIT")
+            execute("BEGIN IMMEDIATE")
+            self._marks.flush()
+            execute("COMMIT")
+""",
+        (f"{_KILLS}[before COMMIT]",),
+    ),
+    Mutation(
+        "forget-the-epoch-fence",
+        "a writer that was replaced goes on committing",
+        "storage/sqlite.py",
+        "if stored != self._epoch:",
+        "if stored < self._epoch:",
+        (
+            "tests/storage/test_sqlite_files.py"
+            "::test_without_the_lock_the_epoch_alone_refuses_a_zombie",
+            "tests/testing/test_zombies.py"
+            "::test_a_writer_whose_file_another_one_has_opened_commits_nothing_more",
+        ),
+    ),
+    Mutation(
+        "forget-the-lock",
+        "two writers open one file",
+        "storage/sqlite_lock.py",
+        "fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)",
+        "fcntl.flock(self._fd, fcntl.LOCK_SH | fcntl.LOCK_NB)",
+        ("tests/storage/test_sqlite_files.py::test_a_second_writer_is_refused_with_path_and_pid",),
+    ),
+    Mutation(
+        "forget-a-drop",
+        "a tombstone moves the mark and leaves no row",
+        "storage/sqlite.py",
+        "self._losses.note(now, origin, last - lost + 1, lost, command.reason)",
+        "_ = now",
+        ("tests/storage/test_sqlite_losses.py::test_a_tombstone_moves_the_mark_and_leaves_a_row",),
+    ),
+    Mutation(
+        "forget-the-answer",
+        "a repeated command finds no answer of the first time",
+        "storage/sqlite_once.py",
+        "self._marks.keep(origin, outcome)",
+        "pass",
+        (
+            "tests/storage/test_sqlite_marks.py"
+            "::test_a_repeated_command_gets_its_first_answer_also_after_a_restart",
+            f"{_KILLS}[behind COMMIT]",
+        ),
+    ),
+    Mutation(
+        "acknowledge-disk-without-fsync",
+        "the barrier commits as everything else does",
+        "storage/sqlite.py",
+        'self._connection.pragma("synchronous", "FULL")',
+        'self._connection.pragma("synchronous", "NORMAL")',
+        ("tests/storage/test_sqlite_faults.py::test_committed_is_not_synced_until_the_barrier",),
+    ),
+    Mutation(
+        "cascade-off",
+        "foreign keys are not enforced",
+        "storage/sqlite_connection.py",
+        """    connection.pragma("foreign_keys", 1)
+    if connection.pragma("foreign_keys") != 1:""",
+        """    connection.pragma("foreign_keys", 0)
+    if connection.pragma("foreign_keys") != 0:""",
+        ("tests/storage/test_state_model.py::test_both_say_the_same_whatever_is_done",),
+    ),
+    Mutation(
+        "do-not-resend-the-outbox",
+        "what was sent on a connection that broke is taken for delivered",
+        "actors/outbox.py",
+        "again = [entry for entry in self.sent if not entry.is_finished]",
+        "again: list[Entry] = []",
+        (
+            "tests/actors/test_conversation.py"
+            "::test_tells_arrive_in_order_and_once_whatever_connections_break",
+            f"{_KILLS}[log]",
+        ),
+    ),
+    Mutation(
+        "refill-the-oldest",
+        "a restarted log reads the first events of the database",
+        "storage/sqlite_event_reader.py",
+        'sql = f"SELECT {EVENT} FROM events ORDER BY seq DESC LIMIT ?"',
+        'sql = f"SELECT {EVENT} FROM events ORDER BY seq LIMIT ?"',
+        ("tests/actors/test_delivery.py::test_the_ring_holds_the_newest_events_after_a_restart",),
+    ),
+    Mutation(
+        "tell-an-end-twice",
+        "the end of a session is two events",
+        "actors/session_book.py",
+        "self.unwritten.add(session.id, Pending(None, events=[told]))",
+        "self.unwritten.add(session.id, Pending(None, events=[told, told]))",
+        ("tests/actors/test_session_rules.py::test_five_thousand_ends_at_once_are_each_told_once",),
+    ),
+    Mutation(
+        "return-what-is-over",
+        "a session in the database is found though its time is over",
+        "actors/session_book.py",
+        "        if session.expires_us > self._now_us():\n            if self.is_settled:",
+        "        if session.expires_us:\n            if self.is_settled:",
+        ("tests/actors/test_session_rules.py",),
+    ),
+    Mutation(
+        "skip-the-uid-check",
+        "whoever reaches a socket is served",
+        "actors/connections.py",
+        "if uid != os.geteuid():",
+        "if uid < 0:",
+        ("tests/actors/test_broken_peers.py::test_a_peer_of_another_user_is_cut_off",),
+    ),
+    Mutation(
+        "overlap-incarnations",
+        "a child that is late to become ready is replaced while it lives",
+        "supervisors/supervision.py",
+        'child.kill("start_timeout")',
+        "self._ended(child, 9)",
+        (
+            "tests/supervisors/test_restarting.py"
+            "::test_a_child_that_does_not_become_ready_in_time_is_killed",
+        ),
+    ),
+    Mutation(
+        "leave-the-leftovers",
+        "the next life of a child starts beside what the last one left",
+        "supervisors/supervision.py",
+        """            if not self._processes.kill_leftovers(
+                child.spec.id, child.starts, child.pid, is_supervisor=child.spec.is_supervisor
+            ):
+                self._ended(child, child.exit_status)""",
+        "            self._ended(child, child.exit_status)",
+        ("tests/supervisors/test_grandchildren.py",),
+    ),
+    Mutation(
+        "restart-without-a-limit",
+        "a crash loop goes on for ever",
+        "supervisors/restart_limits.py",
+        "if not self._budget.charge():",
+        "if not self._budget.charge() and child is None:",
+        (
+            "tests/supervisors/test_restarting.py"
+            "::test_a_supervisor_that_gives_up_costs_its_parent_one_restart",
+        ),
+    ),
+    Mutation(
+        "half-a-migration",
+        "a step of a migration is numbered before it is taken",
+        "storage/sqlite_schema.py",
+        """        connection.execute(MIGRATIONS[step])
+        _number_step(connection, step)
+""",
+        """        _number_step(connection, step)
+        connection.execute("COMMIT")
+        connection.execute("BEGIN IMMEDIATE")
+        connection.execute(MIGRATIONS[step])
+""",
+        (
+            "tests/storage/test_sqlite_files.py::test_a_step_of_a_migration_is_all_or_nothing",
+            "tests/testing/test_zombies.py"
+            "::test_a_migration_that_is_killed_half_way_is_repeated[after_step]",
+        ),
+    ),
+    Mutation(
+        "manifest-before-its-parts",
+        "a checkpoint is a row although parts that it names are missing",
+        "storage/sqlite_checkpoints.py",
+        "        if missing:\n            return PartsMissing(missing)",
+        "        if len(missing) < 0:\n            return PartsMissing(missing)",
+        (
+            "tests/storage/test_sqlite_checkpoints.py"
+            "::test_parts_that_neither_came_nor_are_there_are_asked_for",
+        ),
+    ),
+)
