@@ -7,6 +7,7 @@ journal is what the oracle believes; its outboxes are lost with it, as those of 
 from __future__ import annotations
 
 import argparse
+import os
 import random
 import signal
 import sys
@@ -25,6 +26,7 @@ from holdfast.errors import (
     OutboxFullError,
     StorageError,
 )
+from holdfast.supervisors.linux import die_with_parent
 from holdfast.testing.oracle.journal import Journal, Outcome
 
 __all__ = ["AGENTS", "ENTITIES", "ENTITY_TYPE", "EVENT_TYPE", "Client", "main"]
@@ -186,6 +188,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--patience", type=float, default=60.0, help="seconds for what is owed")
     options = parser.parse_args(argv)
+    die_with_parent(os.getppid())  # nobody else would end it
     ends = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: ends.set())
     clock = SystemClock()

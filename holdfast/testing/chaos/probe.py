@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import signal
 import sys
 import time
@@ -18,6 +19,7 @@ from typing import Final
 from holdfast import aio
 from holdfast.actors.messages import checkpoints, files, log, query, sessions, tracker, writer
 from holdfast.errors import DaemonNotFoundError, HoldfastError
+from holdfast.supervisors.linux import die_with_parent
 from holdfast.testing.chaos.client import AGENTS
 
 __all__ = ["main"]
@@ -70,6 +72,7 @@ async def _watch(run_dir: Path, longest: dict[str, float]) -> None:
 def main(run_dir: str, file: str) -> None:
     """Watch, then write the file."""
     longest = dict.fromkeys(QUESTIONS, 0.0)
+    die_with_parent(os.getppid())  # nobody else would end it
     asyncio.run(_watch(Path(run_dir), longest))
     Path(file).write_text(json.dumps(longest))
 
