@@ -23,7 +23,9 @@ from holdfast.testing.processes import Process, send
 
 __all__ = ["Inflicting"]
 
-POINTS: Final = 4  # armed at a time: one that nobody passes gives way
+LOOK: Final = 0.03  # seconds between looks whether a process is there ...
+LOOKS: Final = 4  # ... and how many
+POINTS: Final = 6  # armed at a time: one that nobody passes gives way
 DISK: Final = 20  # operations that one disk fault may hit
 SLOW: Final = 0.05  # seconds that a slow operation takes
 EXIT: Final = 0.05  # seconds to deliver the message that ends an agent
@@ -46,7 +48,7 @@ class Inflicting:
         world = self._world
         match step.do:
             case "kill":
-                world.strike(step.to, signal.SIGKILL)
+                self._kill(step.to)
             case "root":
                 world.kill_root()
             case "point":
@@ -121,6 +123,13 @@ class Inflicting:
                     )
 
     # -- processes -----------------------------------------------------------------------------
+
+    def _kill(self, name: str) -> None:
+        """Also one that is about to come back."""
+        for _ in range(LOOKS):
+            if self._world.strike(name, signal.SIGKILL) is not None:
+                return
+            self._world.wait(LOOK)
 
     def _go_on(self, process: Process) -> None:
         send(process, signal.SIGCONT)

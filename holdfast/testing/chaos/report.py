@@ -101,9 +101,9 @@ class Report:
         for one in self.rounds:
             for name, seconds in one.away.items():
                 away[name] = max(seconds, away.get(name, 0.0))
-        killed = Counter(
-            {to: n for (kind, to), n in injected.items() if kind.upper().endswith("KILL")}
-        )
+        killed: Counter[str] = Counter()
+        for (kind, name), count in injected.items():
+            killed[name] += count if kind.upper().removeprefix("SIG") == "KILL" else 0
         return [
             "## Faults injected",
             "",
@@ -113,7 +113,7 @@ class Report:
             "",
             "## Longest without an answer, and kills, by actor",
             "",
-            "| actor | seconds | signalled or struck |",
+            "| actor | seconds | SIGKILLs |",
             "|---|---|---|",
             *(f"| {name} | {seconds:.2f} | {killed[name]} |" for name, seconds in away.items()),
             "",

@@ -152,7 +152,7 @@ def _point(chance: random.Random, pause: float) -> Step:
     point = chance.choice(_REACHED)
     part = point.partition(".")[0]
     to = chance.choice(_AT.get(part, ACTORS))
-    return Step(pause=pause, do="point", to=to, detail=point, amount=chance.randint(1, 5))
+    return Step(pause=pause, do="point", to=to, detail=point, amount=chance.randint(1, 3))
 
 
 # Who passes the points of which part; of the others, any actor.  The root's are passed by "root"
