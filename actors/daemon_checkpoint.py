@@ -15,7 +15,7 @@ from loguru import logger
 from holdfast.actors.messages.checkpoints import Participant, PartIs
 from holdfast.errors import InvalidInputError, StorageError
 from holdfast.storage import parts as parting
-from holdfast.storage.checkpoint_records import DAEMON
+from holdfast.storage.checkpoint_records import DAEMON, Checkpoint
 from holdfast.storage.ports import Reader
 from holdfast.storage.sqlite_parts import names_in
 
@@ -72,14 +72,10 @@ def opened(reader: Reader | None, id: int = 0) -> Opened:
             f"checkpoint {found.id} of the daemon is damaged: its parts {', '.join(lost)} are not "
             "there; restore another one"
         )
-    texts = {
-        key: bytes(raw).decode()
-        for key, raw in msgspec.json.decode(found.state, type=dict[str, msgspec.Raw]).items()
-    }
-    texts |= {piece.path[0]: parting.join(piece, parts).decode() for piece in found.pieces}
     try:
+        texts = _texts(found, parts)
         manifest = msgspec.json.decode(texts.pop(MANIFEST), type=Manifest)
-    except (KeyError, msgspec.MsgspecError) as error:
+    except (KeyError, ValueError) as error:  # msgspec's are among the latter
         raise StorageError(
             f"checkpoint {found.id} of the daemon has no manifest that can be read: {error}"
         ) from error
@@ -87,9 +83,21 @@ def opened(reader: Reader | None, id: int = 0) -> Opened:
     return Opened(found.id, found.created_us, manifest, texts)
 
 
+def _texts(found: Checkpoint, parts: Mapping[bytes, bytes]) -> dict[str, str]:
+    texts = {
+        key: bytes(raw).decode()
+        for key, raw in msgspec.json.decode(found.state, type=dict[str, msgspec.Raw]).items()
+    }
+    return texts | {piece.path[0]: parting.join(piece, parts).decode() for piece in found.pieces}
+
+
 def newest_part(reader: Reader | None, participant: str) -> PartIs:
     """Of the newest checkpoint that has one of ``participant`` and can be read."""
-    infos = [] if reader is None else reader.checkpoint_infos(DAEMON, LOOKED_AT)
+    try:
+        infos = [] if reader is None else reader.checkpoint_infos(DAEMON, LOOKED_AT)
+    except StorageError as error:
+        logger.error("checkpoints of the daemon cannot be read, so none is taken up: {}", error)
+        infos = []
     for info in infos:
         try:
             found = opened(reader, info.id)

@@ -23,6 +23,7 @@ from holdfast.actors.mailbox_link import Answered
 from holdfast.actors.messages import log, writer
 from holdfast.actors.overload import Overload, Thresholds
 from holdfast.actors.pressure import LookForCalm, Pressure
+from holdfast.actors.refilling import Refilling
 from holdfast.actors.relays import Frame, Relays
 from holdfast.actors.replies import fitting
 from holdfast.actors.ring import Ring
@@ -40,7 +41,6 @@ from holdfast.storage.records import (
 __all__ = ["LogActor"]
 
 RETRY: Final = 0.25  # seconds until what the database refused (a full disk) is tried again
-SLICE: Final = 250  # events of a refill read in one go: 0.8 ms in which nobody is answered
 DRAIN: Final = 3.0  # seconds a stop waits for the commits under way; shutdown is 5 by default
 QUIET: Final = 1.0  # seconds without a commit until free memory goes back to the system
 
@@ -77,7 +77,6 @@ class LogActor(WriterBackedActor):
         thresholds: Thresholds,
     ) -> None:
         super().__init__(open_reader=open_reader)
-        self._is_filling = False  # older events are still to be read
         self._ring = Ring(capacity=capacity, daemon=daemon)
         self._daemon = daemon
         # Only what was not handed over can be flushed; without flushing nothing is held back.
@@ -89,6 +88,12 @@ class LogActor(WriterBackedActor):
             mailbox=self.mailbox,
             stream=self.STREAM,
             hand_over=self._hand_over,
+        )
+        self._refilling = Refilling(
+            ring=self._ring,
+            reader=lambda: self.reader,
+            more_later=lambda: self.mailbox.after(0.0, _FillMore()),
+            tell=lambda data: self._pressure.tell("log:damaged", data),
         )
         self._fetches = Fetches(
             ring=self._ring,
@@ -104,8 +109,7 @@ class LogActor(WriterBackedActor):
     def on_start(self) -> None:
         """Read the newest events; the rest comes when the writer has answered."""
         super().on_start()
-        if self.reader is not None:
-            self._refill(self.reader)
+        self._refilling.begin()
         self._catch_up()
 
     def on_stop(self) -> None:
@@ -149,7 +153,7 @@ class LogActor(WriterBackedActor):
                 self._tidy(settled)
             case _FillMore():
                 self._fill_more()
-                if self._is_filling:  # by timer, so that the sockets are looked at in between
+                if self._refilling.is_under_way:  # by timer: sockets are looked at in between
                     self.mailbox.after(0.0, message)
             case log.Tail() | log.Query() | log.Count() | log.Stats():
                 return self._reply(message)
@@ -294,16 +298,8 @@ class LogActor(WriterBackedActor):
 
     def _fill_up_to(self, last_seq: int) -> None:
         """Read from the database what was committed and did not come by here."""
-        if last_seq <= self._ring.last_seq:
-            return
-        reader = self.reader
-        if reader is None:
-            raise StorageError(f"event {last_seq} is committed, but there is no database to read")
-        if last_seq - self._ring.last_seq < self._ring.capacity:
-            self._ring.add_rows(reader.range(self._ring.last_seq, last_seq), last_seq)
-        else:
-            self._refill(reader)
-        self._fetches.grown()
+        if self._refilling.fill_up_to(last_seq):
+            self._fetches.grown()
 
     def _catch_up(self) -> None:
         """Learn where the database stands, after all that was sent before."""
@@ -314,29 +310,13 @@ class LogActor(WriterBackedActor):
         if spans:
             self._fill_up_to(spans[-1][1])  # what is on its way here is not to come after this
             self._ring.forget(spans)
-        elif self.reader is not None:
-            self._refill(self.reader)
-
-    def _refill(self, reader: Reader) -> None:
-        """Hold the newest events; older ones follow slice by slice, between other messages."""
-        limit = min(SLICE, self._ring.capacity)
-        last_seq = reader.last_seq()  # before the rows: retention may have deleted the last ones
-        rows = reader.newest(limit)
-        last_seq = max(last_seq, rows[-1][0]) if rows else last_seq
-        self._ring.refill(rows, last_seq, is_all=len(rows) < limit)
-        if not self._is_filling:
-            self._is_filling = True
-            self.mailbox.after(0.0, _FillMore())
+        else:
+            self._refilling.begin()
 
     def _fill_more(self) -> None:
-        """One slice of older events; the last one when there is no more or no room."""
-        ring, reader = self._ring, self.reader
-        if reader is not None and ring.room > 0:
-            limit = min(SLICE, ring.room)
-            rows = reader.before(ring.first_seq, limit)
-            ring.prepend(rows, is_all=len(rows) < limit)
-        self._is_filling = reader is not None and ring.room > 0
-        if not self._is_filling and self._is_tidy:
+        """One slice of older events; after the last one what that took is given back."""
+        self._refilling.go_on()
+        if not self._refilling.is_under_way and self._is_tidy:
             self._is_tidy = False
             self.mailbox.after(QUIET, _Tidy(self._relays.settled))
 
@@ -356,12 +336,12 @@ class LogActor(WriterBackedActor):
                 ring, relays = self._ring, self._relays
                 filled = (len(ring), ring.capacity, relays.events, ring.last_seq)
                 state = (self._pressure.mode, relays.load, self._pressure.dropped)
-                return log.LogStats(*filled, *state, len(self._fetches))
+                return log.LogStats(*filled, *state, len(self._fetches), self._refilling.damaged)
             case _:
                 assert_never(message)
 
     def _tail(self, limit: int, visibility: log.Visibility) -> log.Events:
-        while self._is_filling and limit > len(self._ring):
+        while self._refilling.is_under_way and limit > len(self._ring):
             self._fill_more()
         events = self._ring.newest(max(0, limit))
         if visibility == "memory":

@@ -81,17 +81,17 @@ class Pressure:
         logger.warning("overload: {} events wait, mode {}", switch.load, switch.now)
         lost, self._told = self.dropped - self._told, self.dropped
         counts = {"load": switch.load, "dropped": lost, "flushed": flushed}
-        self._tell({"mode": switch.now, "before": switch.before, **counts})
+        self.tell("log:overload", {"mode": switch.now, "before": switch.before, **counts})
 
-    def _tell(self, data: dict[str, object]) -> None:
+    def tell(self, type: str, data: dict[str, object]) -> None:
         """An event of the log's own, in a numbering of its own; never dropped."""
         self._notices += 1
         incarnation = self._mailbox.incarnation
         event = Event(
             time_us=self._mailbox.time_us(),
-            type="log:overload",
+            type=type,
             source="log",
-            key=f"overload:{incarnation}:{self._notices}",
+            key=f"{type.removeprefix('log:')}:{incarnation}:{self._notices}",
             data=jsontext.encode(data),
         )
         block = Block(msgspec.msgpack.encode([event]))

@@ -6,11 +6,15 @@ Owns the memory of the sessions actor; lost with its process is what ``Unwritten
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Final
+
+from loguru import logger
 
 from holdfast.actors.session_cache import SessionCache, SteadyClock
 from holdfast.actors.session_lifetimes import Reason, end_of, is_held, reason_of
 from holdfast.actors.unwritten import Batch, Pending, Unwritten, utf8_size
+from holdfast.errors import DamagedError
 from holdfast.storage.ports import Reader
 from holdfast.storage.session_records import Session
 
@@ -41,6 +45,7 @@ class SessionBook:
         self._now_us = now_us
         self.unwritten = Unwritten()
         self.is_settled = False
+        self.damaged = 0  # attempts to read what cannot be read
 
     def __len__(self) -> int:
         return len(self._cache)
@@ -85,7 +90,7 @@ class SessionBook:
         reader, now = self._reader(), self._now_us()
         if reader is None:
             return
-        for session in reversed(reader.sessions(WARM)):
+        for session in reversed(self._read(partial(reader.sessions, WARM))):
             if session.expires_us > now and session.id not in self.unwritten:
                 self._cache.keep(session)
 
@@ -97,11 +102,14 @@ class SessionBook:
             self.live(session.id)
         if len(over) == SWEPT or reader is None:
             return bool(over)
-        stored = reader.expired_sessions(self._now_us(), SWEPT)
+        stored = self._read(partial(reader.expired_sessions, self._now_us(), SWEPT))
         # Those on their way are in the database yet.
         new = [session for session in stored if session.id not in unwritten]
         for session in new:
-            self.live(session.id)
+            try:
+                self.live(session.id)
+            except DamagedError as error:
+                self._note_damage(error)
         return len(stored) == SWEPT and bool(new)
 
     def end_surplus(self, max_count: int, max_bytes: int) -> bool:
@@ -118,7 +126,7 @@ class SessionBook:
         if count <= 0 and size <= 0:
             return False
         ended = False
-        for session in reader.idle_sessions(SURPLUS):
+        for session in self._read(partial(reader.idle_sessions, SURPLUS)):
             if count <= 0 and size <= 0:
                 break
             newest = self._cache.get(session.id) or self._newest(session.id)
@@ -140,6 +148,19 @@ class SessionBook:
             session = self._newest(item.session)
             if session is not None and session.created_us == item.created_us:
                 self.unwritten.add(item.session, Pending(session, with_data=False, items=[item]))
+
+    def _read(self, read: Callable[[], list[Session]]) -> list[Session]:
+        """Of many at once, without which it works on: none where rows cannot be read."""
+        try:
+            return read()
+        except DamagedError as error:
+            self._note_damage(error)
+            return []
+
+    def _note_damage(self, error: DamagedError) -> None:
+        if not self.damaged:
+            logger.error("there are sessions that cannot be read: {}", error)
+        self.damaged += 1
 
     def _newest(self, id: str) -> Session | None:
         """Its state outside of memory; its time may be over."""

@@ -221,6 +221,7 @@ class SessionsActor(WriterBackedActor):
             cache_bytes=self._metadata.bytes,
             loads=self._waiting.loads,
             waiting=self._waiting.waiting,
+            damaged=self._book.damaged,
         )
 
     # -- changes ------------------------------------------------------------------------------

@@ -45,11 +45,16 @@ STREAM: Final = "writer"  # the numbering that senders use towards this actor
 # Seconds.  Commits wait for a slice and what it has to write, and get the rest of the time.
 CHORE_SLICE: Final = 0.004
 CHORE_PAUSE: Final = 0.016
+OPEN_AGAIN: Final = 0.5  # seconds until a database on a full disk is opened again
 STUCK_WARNING: Final = 2  # blocked attempts in a row to empty the write-ahead log
 
 
 class _SyncDue(msgspec.Struct, frozen=True):
     """What was committed ``sync_interval`` ago has to reach the disk."""
+
+
+class _OpenDue(msgspec.Struct, frozen=True):
+    """The disk was full when the database was to be opened: try again."""
 
 
 class _ChoreDue(msgspec.Struct, frozen=True):
@@ -93,10 +98,22 @@ class WriterActor(HostedActor):
         self._warned_full = False
         self._own_seq = 0  # the newest event that did not come by the log
         self._is_announcing = False
+        self._is_open = False
+        self._held: list[Delivery] = []  # what came before that, in order
 
     def on_start(self) -> None:
         """Open, which raises the epoch: no earlier writer can commit any more."""
-        self._database = self._open_database()
+        self._open()
+
+    def _open(self) -> None:
+        """Open it, or wait until the disk has room: what is sent meanwhile is not answered."""
+        try:
+            self._database = self._open_database()
+        except DiskFullError as error:
+            self._warn_of_full_disk(error)
+            self.mailbox.after(OPEN_AGAIN, _OpenDue())
+            return
+        self._is_open = True
         self._retaining = Retaining(
             database=self._database,
             period=self._retention_period,
@@ -108,10 +125,13 @@ class WriterActor(HostedActor):
         self._chores_later()
         self._expiry = Expiry(after=self.mailbox.after, clock=self._clock)
         self._expiry.look_in(0.0)
+        held, self._held = self._held, []
+        self._work_through(held)
 
     def on_stop(self) -> None:
         """Leave one file that needs no recovery."""
-        self._database.close()
+        if self._is_open:
+            self._database.close()
 
     def unburden(self, delivery: Delivery) -> None:
         """A command takes its number all the same, or the next one would leave a gap."""
@@ -123,8 +143,12 @@ class WriterActor(HostedActor):
     def on_receive(self, message: Any) -> Any:
         """A Batch of deliveries, or the timer's message."""
         match message:
-            case Batch(items=items):
+            case Batch(items=items) if self._is_open:
                 self._work_through(items)
+            case Batch(items=items):
+                self._held += items
+            case _OpenDue():
+                self._open()
             case _SyncDue():
                 self._sync_is_due = False
                 self._sync()
@@ -173,7 +197,7 @@ class WriterActor(HostedActor):
         self._groups += 1
         self._commands += len(group)
         self._sync_later()
-        self._look_after_wal()
+        self._look_after_wal(is_pressed=any(isinstance(each, DiskFullError) for each in outcomes))
 
     def _expire(self) -> None:
         (outcome,) = self._database.apply([EXPIRE])
@@ -220,6 +244,7 @@ class WriterActor(HostedActor):
             self._database.sync()
         except DiskFullError as error:
             self._warn_of_full_disk(error)
+            self._look_after_wal(is_pressed=True)
             self._sync_later()
 
     def _sync_later(self) -> None:
@@ -232,9 +257,9 @@ class WriterActor(HostedActor):
             self._warned_full = True
             logger.warning("{}; trying again and again", error)
 
-    def _look_after_wal(self, *, is_hurried: bool = False) -> None:
+    def _look_after_wal(self, *, is_hurried: bool = False, is_pressed: bool = False) -> None:
         try:
-            wal = self._database.checkpoint(is_hurried=is_hurried)
+            wal = self._database.checkpoint(is_hurried=is_hurried, is_pressed=is_pressed)
         except DiskFullError as error:  # the log is kept, and copied later
             self._warn_of_full_disk(error)
             return

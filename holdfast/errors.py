@@ -10,6 +10,7 @@ HoldfastError
 |- StorageError            the database refused; nothing of the command is stored
 |  |- DiskFullError       there was no room for it; it may be tried again
 |  |- SchemaError         the file is no holdfast database, or of a newer holdfast
+|  |- DamagedError        what is stored is not what was; restore a backup, or repair it
 |  |- FencedError         a newer writer owns the database; this one must end
 |- CapacityError          a bound of the configuration is reached; later there may be room
 |- Conflict               the expected version is not the current one
@@ -47,6 +48,7 @@ __all__ = [
     "Conflict",
     "CursorError",
     "DaemonNotFoundError",
+    "DamagedError",
     "DeliveryError",
     "DiskFullError",
     "ExpiredError",
@@ -141,6 +143,10 @@ class DiskFullError(StorageError):
 
 class SchemaError(StorageError):
     """The file is not a holdfast database, or a newer holdfast wrote it."""
+
+
+class DamagedError(StorageError):
+    """The file, or what is in it, is damaged; nothing was changed."""
 
 
 class FencedError(StorageError):

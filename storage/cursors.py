@@ -1,8 +1,8 @@
 """Where a reader stands, as text that it can store: ``epoch.seq``.
 
 The epoch counts the openings of a database by a writer.  A cursor of a later epoch than the
-database has, or behind its newest event, is of another database, or of this one before it was
-restored from a copy: what it stands behind is not what is stored now.
+database has, or behind its newest event, is of another database; one behind what a copy had, and
+older than its restore (storage/timelines.py), is of events that are gone.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import msgspec
 
 from holdfast.errors import CursorError, InvalidInputError
 from holdfast.storage.records import Position
+from holdfast.storage.timelines import has_lost
 
 __all__ = ["MAX_SEQ", "Cursor"]
 
@@ -43,5 +44,6 @@ class Cursor(msgspec.Struct, frozen=True):
 
     def check(self, position: Position) -> None:
         """Raise CursorError when it is not of the database that stands at ``position``."""
-        if self.epoch > position.epoch or self.seq > position.last_seq:
+        is_ahead = self.epoch > position.epoch or self.seq > position.last_seq
+        if is_ahead or has_lost(position.forks, self.epoch, self.seq):
             raise CursorError(str(self), current=f"{position.epoch}.{position.last_seq}")

@@ -106,10 +106,11 @@ class Database(Protocol):
     def work_off(self, seconds: float) -> None:
         """For about so long do some of what has time, in one transaction.  Raises StorageError."""
 
-    def checkpoint(self, *, is_hurried: bool = False) -> Wal:
+    def checkpoint(self, *, is_hurried: bool = False, is_pressed: bool = False) -> Wal:
         """Maintain the log; cheap unless it is due.  Call it after every ``apply``.
 
         ``is_hurried``: in small parts, as after ``retain``, of which senders notice nothing.
+        ``is_pressed``: the disk is full; whatever room the log can do without is given back.
         Raises DiskFullError: the log goes on growing where there is room; try again.
         """
 

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 import msgspec
 
 from holdfast.storage.filters import EventFilter
+from holdfast.storage.timelines import Fork
 
 __all__ = [
     "AnswerKept",
@@ -131,10 +132,14 @@ class Origin(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Position(msgspec.Struct, frozen=True, array_like=True):
-    """The newest sequence number, and which opening of the database this is."""
+    """The newest sequence number, and which opening of the database this is.
+
+    ``forks``: what is gone since it was restored from copies.
+    """
 
     last_seq: int
     epoch: int
+    forks: tuple[Fork, ...] = ()
 
 
 class Grouped(msgspec.Struct, frozen=True, array_like=True):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Final, TypeVar
 
 import apsw
@@ -25,6 +26,7 @@ from holdfast.errors import (
     StorageError,
 )
 from holdfast.storage.commands import Command, Outcome
+from holdfast.storage.database_file import check_file
 from holdfast.storage.payloads import PAYLOAD_BYTES
 from holdfast.storage.ports import Durability, Wal
 from holdfast.storage.records import (
@@ -40,7 +42,13 @@ from holdfast.storage.records import (
 )
 from holdfast.storage.retention_records import Deletions, Retention, Slice
 from holdfast.storage.sqlite_concerns import handlers_of
-from holdfast.storage.sqlite_connection import REFUSALS, open_writing, refused, storage_error
+from holdfast.storage.sqlite_connection import (
+    REFUSALS,
+    naming_errors,
+    open_writing,
+    refused,
+    storage_error,
+)
 from holdfast.storage.sqlite_events import EventTable
 from holdfast.storage.sqlite_lock import WriterLock
 from holdfast.storage.sqlite_losses import LossTable
@@ -49,6 +57,7 @@ from holdfast.storage.sqlite_once import HalfDone, OnceOnly
 from holdfast.storage.sqlite_payloads import PayloadTable
 from holdfast.storage.sqlite_reader import SqliteReader
 from holdfast.storage.sqlite_retention import RetentionTable
+from holdfast.storage.sqlite_schema import VERSION
 from holdfast.storage.sqlite_text import TextIndex
 from holdfast.storage.sqlite_threads import release_threads
 from holdfast.storage.sqlite_wal import WalKeeper
@@ -82,30 +91,35 @@ class SqliteDatabase:
         full_text: bool = False,
         vfs: str | None = None,
     ) -> None:
-        # Two names of one file must be one lock.
-        self.path: Final = os.path.realpath(path)
+        self.path: Final = os.path.realpath(path)  # two names of one file must be one lock
         self._clock = clock
         self._durability = durability
         self._lock = WriterLock(self.path)
         try:
+            if vfs is None:
+                check_file(self.path, newest=VERSION, is_made=self._lock.is_made)
             self._connection = open_writing(self.path, durability=durability, vfs=vfs)
         except BaseException:
             self._lock.release()
             raise
         try:
-            self._wal = WalKeeper(self._connection, path=self.path)
-            self._epoch = self._raise_epoch()
+            self._wal = WalKeeper(self._connection, path=self.path, vfs=vfs)
+            self._wal.look_for_cut()
             self._text = TextIndex(self._connection)
+            # One transaction, so that a file with a table that cannot be read stays as it is.
+            self._epoch = self._raise_epoch()
             self._open_tables(daemon, max_senders=max_senders, payload_bytes=payload_bytes)
+            self._connection.execute("COMMIT")
             self._retention = RetentionTable(self._connection, retention=retention, clock=clock)
-            last_seq = self._events.last_seq
-            self._transact(lambda: self._text.open(is_wanted=full_text, last_seq=last_seq))
+            newest = self._events.last_seq
+            self._transact(partial(self._text.open, is_wanted=full_text, last_seq=newest))
         except BaseException as error:
             self._connection.close()
             self._lock.release()
-            if isinstance(error, apsw.Error):
+            if isinstance(error, apsw.Error | UnicodeDecodeError):
                 raise storage_error(error, self.path) from error
             raise
+        self._lock.note_made()
         self._last_seq = self._events.last_seq  # as committed; the table's own may be ahead
         self._is_unsynced = durability == "committed"  # a commit came after the last sync
         self._is_closed = False
@@ -114,8 +128,9 @@ class SqliteDatabase:
         connection = self._connection
         payloads = PayloadTable(connection, limit=payload_bytes)
         self._events = EventTable(connection, daemon=daemon, payloads=payloads, text=self._text)
-        self._marks = Marks(connection, limit=max_senders)
         self._losses = LossTable(connection)
+        note_lost = partial(self._losses.note_restored, self._clock.time_us)
+        self._marks = Marks(connection, limit=max_senders, note_lost=note_lost)
         self._once = OnceOnly(
             connection,
             marks=self._marks,
@@ -180,10 +195,8 @@ class SqliteDatabase:
 
     def forget(self, sender: str, incarnation: str) -> None:
         """Drop marks and kept results of a sender that is gone for good."""
-        try:
+        with naming_errors(self.path):
             self._transact(lambda: self._forget(sender, incarnation))
-        except apsw.Error as error:
-            raise storage_error(error, self.path) from error
 
     def _forget(self, sender: str, incarnation: str) -> None:
         self._marks.forget(sender, incarnation)
@@ -197,14 +210,12 @@ class SqliteDatabase:
         """
         if not self._is_unsynced:
             return
-        try:
+        with naming_errors(self.path):
             self._connection.pragma("synchronous", "FULL")
             try:
                 self._transact(self._note_synced)
             finally:
                 self._connection.pragma("synchronous", "NORMAL")
-        except apsw.Error as error:
-            raise storage_error(error, self.path) from error
         self._is_unsynced = False
 
     @property
@@ -214,17 +225,13 @@ class SqliteDatabase:
 
     def retain(self, seconds: float) -> Slice:
         """Delete what is to be deleted, for about so long: a slice of a round over all rules."""
-        try:
+        with naming_errors(self.path):
             return self._transact(lambda: self._retention.slice(seconds))
-        except apsw.Error as error:
-            raise storage_error(error, self.path) from error
 
     def plan_retention(self, seconds: float) -> list[Deletions] | None:
         """What a round would delete now; None when so many seconds were not enough: go on."""
-        try:
+        with naming_errors(self.path):
             return self._retention.plan(seconds)
-        except apsw.Error as error:
-            raise storage_error(error, self.path) from error
 
     @property
     def has_chores(self) -> bool:
@@ -233,15 +240,15 @@ class SqliteDatabase:
 
     def work_off(self, seconds: float) -> None:
         """For about so long do some of what has time."""
-        try:
+        with naming_errors(self.path):
             self._transact(lambda: self._text.work(seconds, self._events.last_seq))
-        except apsw.Error as error:
-            raise storage_error(error, self.path) from error
 
-    def checkpoint(self, *, is_hurried: bool = False) -> Wal:
+    def checkpoint(self, *, is_hurried: bool = False, is_pressed: bool = False) -> Wal:
         """Maintain the log; cheap unless it is due.  Call it after every ``apply``."""
         try:
-            return self._wal.maintain(is_hurried=is_hurried)
+            return (
+                self._wal.make_room() if is_pressed else self._wal.maintain(is_hurried=is_hurried)
+            )
         except apsw.Error as error:
             raise storage_error(error, self.path) from error
 
@@ -251,21 +258,18 @@ class SqliteDatabase:
             return
         self._is_closed = True
         try:
-            self._wal.empty()
-        except apsw.Error as error:
-            raise storage_error(error, self.path) from error
+            with naming_errors(self.path):
+                self._wal.empty()
         finally:
             self._connection.close()
             self._lock.release()
 
     def _raise_epoch(self) -> int:
-        """From here on whoever opened the file before is fenced."""
-        execute = self._connection.execute
-        execute("BEGIN IMMEDIATE")
-        epoch: int = execute(
+        """From the COMMIT on whoever opened the file before is fenced."""
+        self._connection.execute("BEGIN IMMEDIATE")
+        epoch: int = self._connection.execute(
             "UPDATE meta SET value = value + 1 WHERE name = 'epoch' RETURNING value"
         ).get
-        execute("COMMIT")
         return epoch
 
     def _transact(self, work: Callable[[], T]) -> T:
@@ -295,15 +299,13 @@ class SqliteDatabase:
 
     def _take_back(self) -> None:
         """End the transaction if SQLite has not, and believe only the tables again."""
-        try:
+        with naming_errors(self.path):
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
             self._marks.load()
             self._events.load()
             self._retention.forget()
             self._text.load()
-        except apsw.Error as error:
-            raise storage_error(error, self.path) from error
 
     def _note_synced(self) -> None:
         """Without a count it may change nothing; then SQLite writes nothing, and syncs nothing."""
@@ -335,18 +337,9 @@ class SqliteDatabase:
         if origin is None:
             stored = self._events.append(events)
             self._losses.note_refused(now, None, 0, stored.refused)
-            lost = len(stored.refused)
-            return Appended(
-                0,
-                len(stored.repeated),
-                stored.first_seq,
-                stored.count,
-                0,
-                stored.repeated,
-                stored.refused,
-                lost,
-                stored.payloads,
-            )
+            again, refused = stored.repeated, stored.refused
+            figures = (0, len(again), stored.first_seq, stored.count, 0)
+            return Appended(*figures, again, refused, len(refused), stored.payloads)
         state = self._marks.state(origin)
         skipped = min(state.number - origin.first + 1, len(events))
         stored = self._events.append(events[skipped:] if skipped else events)
@@ -375,8 +368,7 @@ class SqliteDatabase:
         origin, count = command.origin, command.count
         if not 0 < count <= MOST:
             raise InvalidInputError(f"a tombstone for {count} events: expected 1 to {MOST}")
-        state = self._marks.state(origin)
-        last = origin.first + count - 1
+        state, last = self._marks.state(origin), origin.first + count - 1
         lost = max(0, last - max(state.number, origin.first - 1))
         if lost:
             now = self._clock.time_us()

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 import apsw
 
-from holdfast.errors import DiskFullError, InvalidInputError, SchemaError, StorageError
+from holdfast.errors import DamagedError, DiskFullError, InvalidInputError, StorageError
+from holdfast.storage.database_file import PAGE_SIZE, check_file
 from holdfast.storage.ports import Durability, NoDatabaseError
-from holdfast.storage.sqlite_schema import check_version, migrate
+from holdfast.storage.sqlite_schema import VERSION, check_version, migrate
 
 __all__ = [
-    "PAGE_SIZE",
     "REFUSALS",
     "check_library",
+    "naming_errors",
     "open_reading",
     "open_writing",
     "refused",
@@ -23,10 +27,6 @@ __all__ = [
 
 # Older ones can corrupt a WAL database that two processes write and checkpoint at one instant.
 MIN_SQLITE: Final = (3, 51, 3)
-
-# Of new databases; those made earlier keep their 16 KiB.  A small change costs a third less than
-# with 16, of which each index takes one; a large group of events a tenth more, with 4 a quarter.
-PAGE_SIZE: Final = 8_192
 
 # A viewer that opened the file for writing may hold its lock for a moment.
 BUSY_TIMEOUT: Final = 5_000  # milliseconds
@@ -44,6 +44,16 @@ REFUSALS: Final = (
     TypeError,
     ValueError,
     OverflowError,
+)
+
+
+# How a full disk shows where the index of the write-ahead log has to grow.
+_NO_ROOM: Final = (apsw.SQLITE_IOERR_SHMSIZE, apsw.SQLITE_IOERR_SHMMAP)
+
+
+_DAMAGED: Final = (
+    "the file is damaged; see where with `holdfast verify`, then `holdfast restore` a backup, or "
+    "have `holdfast doctor --repair` save what can be read"
 )
 
 
@@ -74,7 +84,11 @@ def open_writing(path: str, *, durability: Durability, vfs: str | None) -> apsw.
         if connection.readonly("main"):
             raise StorageError(f"{path}: read-only for uid {os.getuid()}; make it writable")
         version = _prepare_file(connection, path)
-        migrate(connection, version)
+        if migrate(connection, version):
+            # All of the file was written, so the log is as long as it: on a small disk too long.
+            with contextlib.suppress(apsw.BusyError, apsw.FullError):
+                connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+        _check_meta(connection, path)
         connection.pragma("synchronous", "FULL" if durability == "disk" else "NORMAL")
         connection.pragma("wal_autocheckpoint", 0)
         connection.pragma("journal_size_limit", WAL_BYTES_KEPT)
@@ -108,6 +122,16 @@ def _prepare_file(connection: apsw.Connection, path: str) -> int:
     return version
 
 
+def _check_meta(connection: apsw.Connection, path: str) -> None:
+    """The three numbers that all others are given by."""
+    sql = (
+        "SELECT count(*) FROM meta WHERE typeof(value) = 'integer'"
+        " AND name IN ('epoch', 'deleted_seq', 'synced_seq')"
+    )
+    if connection.execute(sql).get != 3:
+        raise DamagedError(f"{path}: rows of table meta are missing or wrong: {_DAMAGED}")
+
+
 def _require_foreign_keys(connection: apsw.Connection, path: str) -> None:
     """Off by default on every connection, and then cascades silently do nothing."""
     connection.pragma("foreign_keys", 1)
@@ -123,6 +147,7 @@ def open_reading(path: str) -> apsw.Connection:
     check_library()
     if not os.path.exists(path):
         raise NoDatabaseError(f"{path}: no database yet; it appears when the writer starts")
+    check_file(path, newest=VERSION)
     try:
         connection = apsw.Connection(path, flags=apsw.SQLITE_OPEN_READONLY)
     except apsw.Error as error:
@@ -148,7 +173,7 @@ def refused(error: Exception, what: str) -> InvalidInputError:
     return InvalidInputError(f"{what}: {error}")
 
 
-def storage_error(error: apsw.Error, path: str) -> StorageError:
+def storage_error(error: apsw.Error | UnicodeDecodeError, path: str) -> StorageError:
     """The same error in our words: what happened, to which file, what to do."""
     hint = f"SQLite says {type(error).__name__}"
     match error:
@@ -157,12 +182,24 @@ def storage_error(error: apsw.Error, path: str) -> StorageError:
             return DiskFullError(f"{path}: {error}; {hint}")
         case apsw.BusyError() | apsw.LockedError():
             hint = "another program locks it; let viewers open it read-only (mode=ro)"
-        case apsw.NotADBError():
-            return SchemaError(f"{path}: {error}; give holdfast a path of its own")
-        case apsw.CorruptError():
-            hint = "the file is damaged; keep a copy, then restore a backup"
+        case UnicodeDecodeError():
+            return DamagedError(f"{path}: a text in it is not UTF-8 ({error.reason}): {_DAMAGED}")
+        case apsw.NotADBError() | apsw.CorruptError():
+            return DamagedError(f"{path}: {error}: {_DAMAGED}")
         case apsw.ReadOnlyError() | apsw.PermissionsError() | apsw.CantOpenError():
             hint = f"uid {os.getuid()} has to be able to read and write it and its folder"
+        case apsw.IOError() if getattr(error, "extendedresult", 0) in _NO_ROOM:
+            hint = "the disk is full: there is no room for the index of the log; free some space"
+            return DiskFullError(f"{path}: {error}; {hint}")
         case apsw.IOError():
             hint = "the disk reports an error; look at the kernel's log"
     return StorageError(f"{path}: {error}; {hint}")
+
+
+@contextmanager
+def naming_errors(path: str) -> Iterator[None]:
+    """Raises StorageError for what SQLite raises."""
+    try:
+        yield
+    except apsw.Error as error:
+        raise storage_error(error, path) from error

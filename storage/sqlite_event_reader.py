@@ -9,6 +9,7 @@ from holdfast.storage.filters import EventFilter
 from holdfast.storage.records import Position, Row, StoredEvent
 from holdfast.storage.sqlite_events import LAST_SEQ
 from holdfast.storage.sqlite_reading import Reading, check_limit
+from holdfast.storage.timelines import decode_forks
 
 __all__ = ["EVENT", "EventReading"]
 
@@ -34,10 +35,13 @@ class EventReading(Reading):
         return self._number(LAST_SEQ)
 
     def position(self) -> Position:
-        """That, and the epoch of the writer that opened the database last."""
-        sql = f"SELECT ({LAST_SEQ}), (SELECT value FROM meta WHERE name = 'epoch')"
-        last_seq, epoch = cast("tuple[int, int]", self._read(sql)[0])
-        return Position(last_seq, epoch)
+        """That, the epoch of the writer that opened the database last, and what was restored."""
+        sql = (
+            f"SELECT ({LAST_SEQ}), (SELECT value FROM meta WHERE name = 'epoch'),"
+            " (SELECT value FROM meta WHERE name = 'forks')"
+        )
+        last_seq, epoch, forks = cast("tuple[int, int, str | None]", self._read(sql)[0])
+        return Position(last_seq, epoch, decode_forks(forks))
 
     def events(self, filter: EventFilter, limit: int, reverse: bool = False) -> list[StoredEvent]:
         """The first ``limit`` events asked for by number, or the last, newest first."""

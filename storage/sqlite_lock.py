@@ -1,17 +1,22 @@
 """The writer's lock: one process per database file may write, as the kernel sees it.
 
 The lock is a flock on ``<database>.lock`` and ends with its process, however that ends.  The file
-itself stays: to remove it would let two processes lock two files of one name.
+itself stays: to remove it would let two processes lock two files of one name.  It says ``made``
+once there has been a database, so that an empty file in its place is known to be damage.
 """
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
+from typing import Final
 
 from holdfast.errors import AlreadyRunningError, StorageError
 
 __all__ = ["WriterLock"]
+
+_MADE: Final = "made"
 
 
 class WriterLock:
@@ -19,6 +24,7 @@ class WriterLock:
 
     def __init__(self, path: str) -> None:
         self._path = path
+        self.is_made = False  # there has been a database
         name = f"{path}.lock"
         try:
             # Close-on-exec: a program started by the writer must not keep the lock alive.
@@ -38,14 +44,30 @@ class WriterLock:
         try:
             fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            owner = os.pread(self._fd, 20, 0).decode("ascii", "replace").strip() or "unknown"
+            owner = self._read().partition("\n")[0].strip() or "unknown"
             raise AlreadyRunningError(
                 f"{self._path}: pid {owner} writes to this database; stop it, or use another path"
             ) from None
-        os.ftruncate(self._fd, 0)
-        os.pwrite(self._fd, f"{os.getpid()}\n".encode(), 0)
+        self.is_made = _MADE in self._read().split("\n")
+        self._write(str(os.getpid()))
+
+    def note_made(self) -> None:
+        """There is a database."""
+        if not self.is_made:
+            self.is_made = True
+            self._write(str(os.getpid()))
 
     def release(self) -> None:
         """Let the next writer in."""
-        os.ftruncate(self._fd, 0)
+        self._write("")
         os.close(self._fd)
+
+    def _read(self) -> str:
+        return os.pread(self._fd, 40, 0).decode("ascii", "replace")
+
+    def _write(self, owner: str) -> None:
+        text = f"{owner}\n{_MADE}\n" if self.is_made else owner and f"{owner}\n"
+        # In place and cut afterwards: whoever kills this process between leaves both lines.
+        with contextlib.suppress(OSError):  # a full disk: the pid is for people
+            os.pwrite(self._fd, text.encode(), 0)
+            os.ftruncate(self._fd, len(text))

@@ -6,7 +6,7 @@ sender's mark past it, or not at all.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 import apsw
@@ -49,6 +49,12 @@ class LossTable:
         who = (origin.sender, origin.incarnation, origin.stream)
         row = (now_us, *who, first, first + count - 1, count, reason)
         self._connection.execute(_NOTE_DROPPED, row)
+
+    def note_restored(
+        self, time_us: Callable[[], int], origin: Origin, first: int, count: int
+    ) -> None:
+        """Numbers that were acknowledged before the database was restored from a copy."""
+        self.note(time_us(), origin, first, count, "restored")
 
     def note_refused(
         self, now_us: int, origin: Origin | None, first: int, refused: Iterable[tuple[int, str]]

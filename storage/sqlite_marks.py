@@ -6,6 +6,7 @@ and read again after every transaction that was lost.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final, cast
 
 import apsw
@@ -63,12 +64,23 @@ class SenderState:
 class Marks:
     """At most ``limit`` senders; the one unused for longest is forgotten first.
 
-    A forgotten sender that goes on is refused as expired.
+    A forgotten sender that goes on is refused as expired.  In a database that was restored from a
+    copy the marks are those of the copy: a sender that was acknowledged more since goes on where
+    it is, and ``note_lost`` gets its origin, the first number that is missing, and how many.
     """
 
-    def __init__(self, connection: apsw.Connection, *, limit: int) -> None:
+    def __init__(
+        self,
+        connection: apsw.Connection,
+        *,
+        limit: int,
+        note_lost: Callable[[Origin, int, int], None],
+    ) -> None:
         self._connection = connection
         self._limit = limit
+        self._note_lost = note_lost
+        self._is_restored = False  # and no sender was forgotten since
+        self._silent: set[_Key] = set()  # known senders that have not spoken since a restore
         # In order of use, the least recent first.
         self._states: dict[_Key, SenderState] = {}
         # What the table does not have yet, in order of use.
@@ -88,6 +100,11 @@ class Marks:
         self._states = {row[:3]: SenderState(*row[3:7]) for row in rows}
         self._turn = rows[-1][7] if rows else 0
         self._changed.clear()
+        restored: int | None = self._connection.execute(
+            "SELECT value FROM meta WHERE name = 'restored_turn'"
+        ).get
+        self._is_restored = restored is not None
+        self._silent = {row[:3] for row in rows if restored is not None and row[7] <= restored}
 
     def mark(self, sender: str, incarnation: str, stream: str) -> Mark:
         """Zeroes for an unknown sender."""
@@ -103,6 +120,13 @@ class Marks:
         state = self._states.get((origin.sender, origin.incarnation, origin.stream))
         if not 0 < origin.first <= MOST:
             raise InvalidInputError(f"{_name(origin)}: number {origin.first}; they start at 1")
+        if self._was_set_back(origin, state):
+            state = state or SenderState()
+            lost = origin.first - 1 - state.number
+            self._note_lost(origin, state.number + 1, lost)
+            return SenderState(
+                origin.first - 1, state.duplicates, state.dropped + lost, state.pruned
+            )
         if state is None:
             if origin.first > 1 and not (gaps and origin.fresh):
                 raise ExpiredError(
@@ -114,9 +138,18 @@ class Marks:
             raise GapError(_name(origin), expected=state.number + 1, got=origin.first)
         return state
 
+    def _was_set_back(self, origin: Origin, state: SenderState | None) -> bool:
+        """Whether what is missing before the number was acknowledged, and then restored away."""
+        if not self._is_restored or origin.fresh:
+            return False
+        key = (origin.sender, origin.incarnation, origin.stream)
+        number = 0 if state is None else state.number
+        return origin.first > number + 1 and (state is None or key in self._silent)
+
     def move(self, origin: Origin, state: SenderState) -> None:
         """The state has changed, and will be in the transaction's COMMIT."""
         key = (origin.sender, origin.incarnation, origin.stream)
+        self._silent.discard(key)
         for states in (self._states, self._changed):
             states.pop(key, None)
             states[key] = state
@@ -130,6 +163,9 @@ class Marks:
     def flush(self) -> None:
         """Write what changed; the last act before COMMIT."""
         while len(self._states) > self._limit:
+            if self._is_restored:  # from here on one that is not known may have been forgotten
+                self._is_restored = False
+                self._connection.execute("DELETE FROM meta WHERE name = 'restored_turn'")
             self._evict(next(iter(self._states)))
         rows = []
         for key, state in self._changed.items():

@@ -64,6 +64,8 @@ class Reading:
             )
         if isinstance(error, apsw.Error) and not isinstance(error, REFUSALS):
             return storage_error(error, self.path)
+        if isinstance(error, UnicodeDecodeError):
+            return storage_error(error, self.path)
         return InvalidInputError(f"a value that SQLite cannot look for: {error}")
 
     def _is_late(self) -> bool:

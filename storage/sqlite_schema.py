@@ -36,13 +36,19 @@ from holdfast.storage import (
     schema_subscribers,
     schema_trees,
 )
+from holdfast.storage.database_file import APPLICATION_ID, PAGE_SIZE
 from holdfast.storage.ports import NoDatabaseError
 from holdfast.storage.readable import readable
 
-__all__ = ["APPLICATION_ID", "MIGRATIONS", "VERSION", "check_version", "migrate"]
-
-# "hfst": file(1) and holdfast tell by it whose database this is.
-APPLICATION_ID: Final = 0x68667374
+__all__ = [
+    "APPLICATION_ID",
+    "MIGRATIONS",
+    "VERSION",
+    "check_version",
+    "has_table",
+    "migrate",
+    "template",
+]
 
 _EVENTS: Final = """
 CREATE TABLE events (
@@ -219,10 +225,11 @@ def check_version(connection: apsw.Connection, path: str) -> int:
     return version
 
 
-def migrate(connection: apsw.Connection, version: int) -> None:
-    """Bring the file from ``version`` to VERSION, one transaction a step."""
+def migrate(connection: apsw.Connection, version: int) -> bool:
+    """Bring the file from ``version`` to VERSION, one transaction a step; whether there was one."""
     for step in range(version, VERSION):
         _take_step(connection, step)
+    return version < VERSION
 
 
 def _take_step(connection: apsw.Connection, step: int) -> None:
@@ -241,3 +248,21 @@ def _number_step(connection: apsw.Connection, step: int) -> None:
     """Within the step's transaction: a file says what it is from its first step on."""
     connection.pragma("application_id", APPLICATION_ID)
     connection.pragma("user_version", step + 1)
+
+
+def template(version: int = VERSION) -> apsw.Connection:
+    """An empty database of that version in memory, to compare with."""
+    connection = apsw.Connection(":memory:")
+    connection.pragma("page_size", PAGE_SIZE)
+    connection.pragma("auto_vacuum", "INCREMENTAL")
+    for step in MIGRATIONS[:version]:
+        connection.execute("BEGIN")
+        connection.execute(step)
+        connection.execute("COMMIT")
+    return connection
+
+
+def has_table(connection: apsw.Connection, name: str) -> bool:
+    """Whether it is there: databases of an older schema have fewer."""
+    sql = "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?"
+    return connection.execute(sql, (name,)).get is not None

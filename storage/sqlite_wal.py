@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-from typing import Final
+import os
+import shutil
+import time
+from typing import Final, cast
 
 import apsw
 from loguru import logger
 
 from holdfast.storage.ports import Wal
+from holdfast.storage.wal_file import FRAME_HEAD, HEAD, cut_off_in
 
 __all__ = ["WalKeeper"]
 
@@ -23,14 +27,40 @@ CLOSE_TIMEOUT: Final = 1_000  # milliseconds
 class WalKeeper:
     """Does what SQLite's own automatic checkpoint does, outside of commits, and says so."""
 
-    def __init__(self, connection: apsw.Connection, *, path: str) -> None:
+    def __init__(self, connection: apsw.Connection, *, path: str, vfs: str | None = None) -> None:
         self._connection = connection
         self._path = path
+        self._is_file = vfs is None  # not so sure of what a test's file system has
         self._frames = 0
         self._checkpointed = 0
         self._stuck = 0
         self._attempted = 0  # frames in the log at the last attempt
         connection.set_wal_hook(self._note_commit)
+
+    def look_for_cut(self) -> int:
+        """How many pages of the log are behind a broken one, and are lost; told, and kept aside.
+
+        At the start, before the first commit.
+        """
+        if not self._is_file:
+            return 0
+        with contextlib.suppress(apsw.BusyError):
+            frames, _ = self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_NOOP)
+            log = f"{self._path}-wal"
+            if lost := cut_off_in(log, frames):
+                kept = f"{log}.cut-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}"
+                with contextlib.suppress(OSError):  # a full disk: it is told all the same
+                    shutil.copyfile(log, kept)
+                logger.error(
+                    "{}: the log is broken after {} pages, and the {} behind that are lost, "
+                    "commits among them: a power cut does so, or the disk; it is kept as {}",
+                    self._path,
+                    frames,
+                    lost,
+                    kept,
+                )
+                return lost
+        return 0
 
     @property
     def figures(self) -> Wal:
@@ -61,6 +91,31 @@ class WalKeeper:
                 self._watch(is_stuck=self._checkpointed < frames)
         return self.figures
 
+    def make_room(self) -> Wal:
+        """The disk is full: have the log be begun anew, where what it holds finds a place.
+
+        What transactions that failed have left at its end goes back to the disk first: most
+        pages of the rest are in the database file already, and so need no room there.
+        Raises FullError.
+        """
+        if self._is_file and self._frames:
+            self._cut_what_failed()
+        with contextlib.suppress(apsw.BusyError):
+            self._attempted, self._checkpointed = self._connection.wal_checkpoint(
+                mode=apsw.SQLITE_CHECKPOINT_PASSIVE
+            )
+        return self.figures
+
+    def _cut_what_failed(self) -> None:
+        size = HEAD + self._frames * (FRAME_HEAD + cast(int, self._connection.pragma("page_size")))
+        self._connection.execute("BEGIN IMMEDIATE")  # nobody else appends
+        try:
+            with contextlib.suppress(OSError):
+                if os.stat(name := f"{self._path}-wal").st_size > size:
+                    os.truncate(name, size)
+        finally:
+            self._connection.execute("ROLLBACK")
+
     def _watch(self, *, is_stuck: bool) -> None:
         """One attempt meets a reader at work by chance; two in a row do not."""
         self._stuck = self._stuck + 1 if is_stuck else 0
@@ -80,4 +135,10 @@ class WalKeeper:
         except apsw.BusyError:
             logger.warning(
                 "{}: a reader kept the log from being emptied; the next start does it", self._path
+            )
+        except apsw.FullError:
+            logger.warning(
+                "{}: the disk is full, so the log was not emptied; nothing of it is lost, and the "
+                "next start goes on with it",
+                self._path,
             )

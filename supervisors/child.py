@@ -32,7 +32,7 @@ from holdfast.actors.messages.lifeline import (
 from holdfast.actors.messages.supervisor import decode_request
 from holdfast.actors.pulse import Pulse
 from holdfast.clock import Clock, SystemClock
-from holdfast.errors import ConfigError
+from holdfast.errors import ConfigError, StorageError
 from holdfast.supervisors.launcher import LIFELINE
 from holdfast.supervisors.lifeline import Lifeline, child_end
 from holdfast.supervisors.limits import Reserve, apply_limits, is_out_of_memory, widen_descriptors
@@ -44,6 +44,7 @@ from holdfast.supervisors.output import Output, take_streams
 from holdfast.supervisors.processes import Processes
 from holdfast.supervisors.reports import Reports
 from holdfast.supervisors.roles import PRELOAD, Records, address_book, make_actor
+from holdfast.supervisors.settings import AgentSettings
 from holdfast.supervisors.signals import SignalPipe
 from holdfast.supervisors.spec import (
     EXIT_CONFIG,
@@ -119,10 +120,17 @@ def run_child(payload: bytes, descriptors: dict[str, int]) -> int:
             return actor.supervision.exit_code if isinstance(actor, SupervisorActor) else 0
         reserve.lift()
         cause = "memory" if is_out_of_memory(failure) else ""
-        lifeline.send(Failed("".join(traceback.format_exception(failure))[-LONGEST:], cause))
+        lifeline.send(Failed(_told(start, failure)[-LONGEST:], cause))
         if actor is not None and actor.mailbox.on_first_get is None:  # it was ready
             logger.opt(exception=failure).error("{} failed", start.name)
         return EXIT_CONFIG if isinstance(failure, ConfigError) else EXIT_FAILED
+
+
+def _told(start: ChildStart, failure: BaseException) -> str:
+    """What its supervisor shows: all there is, but what a refused database needs no more."""
+    if isinstance(failure, StorageError) and not isinstance(start.run, AgentSettings):
+        return f"{failure}\n"
+    return "".join(traceback.format_exception(failure))
 
 
 def _put_on_badge(start: ChildStart) -> Badge:

@@ -15,10 +15,11 @@ from pathlib import Path
 
 from holdfast.errors import AlreadyRunningError, ConfigError, StorageError
 
-__all__ = ["DirectoryLock", "next_boot", "prepare_data_dir", "prepare_run_dir"]
+__all__ = ["DirectoryLock", "next_boot", "prepare_data_dir", "prepare_run_dir", "raise_boot"]
 
 LOCK = "root.lock"
 BOOT = "boot"
+UNSEEN = 1_000  # starts that another directory may have seen since a backup was made
 
 
 class DirectoryLock:
@@ -108,16 +109,46 @@ def next_boot(folder: Path) -> int:
 
     Raises StorageError when the count cannot be read or written: to guess would repeat numbers.
     """
+    boot = (_boot_in(folder) or 0) + 1
+    _write_boot(folder, boot)
+    return boot
+
+
+def raise_boot(folder: Path, used: int) -> int:
+    """Have the next start count from ``used`` at least; the count there is now.
+
+    A directory that has never seen a start may not be the one where the numbers were used, which
+    may have gone on since: then a thousand more are left out.  Raises StorageError.
+    """
+    boot = _boot_in(folder)
+    if boot is None:
+        boot = used + UNSEEN if used else 0
+    elif boot >= used:
+        return boot
+    boot = max(boot, used)
+    _write_boot(folder, boot)
+    return boot
+
+
+def _boot_in(folder: Path) -> int | None:
     path = folder / BOOT
     try:
-        text = path.read_text() if path.exists() else "0"
-        if not text.strip().isdecimal():
-            raise StorageError(
-                f"{path}: holds {text[:20]!r} instead of a number: write one into it that is "
-                "higher than the first part of any incarnation in the database"
-            )
-        boot = int(text) + 1
-        new = folder / f"{BOOT}.new"
+        text = path.read_text()
+    except FileNotFoundError:
+        return None
+    except (OSError, UnicodeDecodeError) as error:
+        raise StorageError(f"{path}: cannot be read: {error}") from error
+    if not text.strip().isdecimal():
+        raise StorageError(
+            f"{path}: holds {text[:20]!r} instead of a number: write one into it that is "
+            "higher than the first part of any incarnation in the database"
+        )
+    return int(text)
+
+
+def _write_boot(folder: Path, boot: int) -> None:
+    path, new = folder / BOOT, folder / f"{BOOT}.new"
+    try:
         with new.open("w") as file:
             file.write(f"{boot}\n")
             file.flush()
@@ -126,7 +157,6 @@ def next_boot(folder: Path) -> int:
         _sync_directory(folder)
     except OSError as error:
         raise StorageError(f"{path}: cannot be written: {error.strerror}") from error
-    return boot
 
 
 def _is_same_file(fd: int, path: Path) -> bool:

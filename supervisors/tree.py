@@ -23,6 +23,7 @@ from holdfast.actors.messages.supervisor import ChildStatus, Tree, decode_reques
 from holdfast.actors.recorder import FlightRecorder
 from holdfast.clock import Clock, SystemClock
 from holdfast.errors import ConfigError, StartError
+from holdfast.storage.database_file import check_file
 from holdfast.supervisors.child import fork_zygote
 from holdfast.supervisors.config import load_settings
 from holdfast.supervisors.guardian import Guardian
@@ -207,6 +208,7 @@ def _own(stack: ExitStack, environment: Environment) -> None:
     check_log_dir(log_dir)
     prepare_data_dir(data_dir)
     stack.callback(DirectoryLock(data_dir).release)
+    check_file(os.path.realpath(environment.database))  # before anything is made beside it
     prepare_run_dir(run_dir)
     if not run_dir.samefile(data_dir):
         stack.callback(DirectoryLock(run_dir).release)

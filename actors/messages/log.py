@@ -187,7 +187,8 @@ class LogStats(msgspec.Struct, frozen=True, array_like=True, tag="log_stats"):
     """Events in the ring, of how many it holds; waiting for their commit; the newest number.
 
     ``load`` counts all that senders wait for, ``dropped`` what this life of the log did not keep,
-    ``fetches`` the subscribers that wait for events.
+    ``fetches`` the subscribers that wait for events, ``damaged`` the reads of rows that cannot be
+    read any more.
     """
 
     ring: int
@@ -198,6 +199,7 @@ class LogStats(msgspec.Struct, frozen=True, array_like=True, tag="log_stats"):
     load: int = 0
     dropped: int = 0
     fetches: int = 0
+    damaged: int = 0
 
 
 Request = Emit | Omit | Tail | Query | Count | Fetch | Barrier | Advance | Forget | Stats

@@ -277,7 +277,8 @@ class SessionsStats(msgspec.Struct, frozen=True, array_like=True, tag="sessions_
     """Sessions in memory, of how many it holds, and changes not yet written; bytes likewise.
 
     ``stored`` and ``stored_bytes`` are in the database; ``cache_entries`` in the other cache;
-    ``loads`` are being made, and ``waiting`` wait for one.
+    ``loads`` are being made, and ``waiting`` wait for one; ``damaged`` counts attempts to read
+    what cannot be read.
     """
 
     cached: int
@@ -291,6 +292,7 @@ class SessionsStats(msgspec.Struct, frozen=True, array_like=True, tag="sessions_
     cache_bytes: int = 0
     loads: int = 0
     waiting: int = 0
+    damaged: int = 0
 
 
 Change = Put | Touch | Delete | Append | Claim | Release | Hold | Unhold

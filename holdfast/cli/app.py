@@ -21,6 +21,7 @@ from holdfast.errors import ConfigError, DaemonNotFoundError, HoldfastError, Inv
 __all__ = ["commands", "run"]
 
 _COMMANDS: Final = {
+    "backup": "holdfast.cli.backup:backup",
     "checkpoints": "holdfast.cli.checkpoints:checkpoints",
     "deadletters": "holdfast.cli.deadletters:deadletters",
     "doctor": "holdfast.cli.doctor:doctor",
@@ -28,12 +29,14 @@ _COMMANDS: Final = {
     "files": "holdfast.cli.files:files",
     "logs": "holdfast.cli.logs:logs",
     "restart": "holdfast.cli.children:restart",
+    "restore": "holdfast.cli.restore:restore",
     "sessions": "holdfast.cli.sessions:sessions",
     "start": "holdfast.cli.start:start",
     "state": "holdfast.cli.state:state",
     "status": "holdfast.cli.status:status",
     "stop": "holdfast.cli.stop:stop",
     "tracker": "holdfast.cli.tracker:tracker",
+    "verify": "holdfast.cli.verify:verify",
 }
 _EXIT_CODES: Final[tuple[tuple[type[HoldfastError], int], ...]] = (
     (ConfigError, 3),

@@ -14,6 +14,7 @@ import click
 from holdfast.cli.daemon import connected, tree_of
 from holdfast.cli.options import json_option, run_dir_option
 from holdfast.cli.output import write_line
+from holdfast.cli.places import place_options
 from holdfast.cli.sizes import as_object, line_of, size, sizes_of, writing_of
 from holdfast.errors import HoldfastError
 
@@ -40,14 +41,36 @@ class Finding(NamedTuple):
 
 
 @click.command()
+@click.option(
+    "--repair",
+    "is_repair",
+    is_flag=True,
+    help="Of a daemon that is stopped: save what can be read of a damaged database.",
+)
+@place_options
 @run_dir_option
 @json_option
 @click.pass_context
-def doctor(context: click.Context, run_dir: Path, as_json: bool) -> None:
+def doctor(
+    context: click.Context,
+    is_repair: bool,
+    config: Path | None,
+    data_dir: Path | None,
+    run_dir: Path,
+    as_json: bool,
+) -> None:
     """Check versions, permissions, the disk and the size of the database.
 
     Exit code 1 when something is wrong; a warning is nothing wrong yet.
     """
+    if is_repair:
+        from holdfast.cli.repair import repair
+
+        if not repair(config, data_dir, as_json=as_json):
+            context.exit(1)
+        return
+    if config is not None or data_dir is not None:
+        raise click.UsageError("--config and --data-dir are of use with --repair only")
     findings = list(_of_versions())
     with connected(run_dir) as hub:
         tree = tree_of(hub)
@@ -64,10 +87,8 @@ def doctor(context: click.Context, run_dir: Path, as_json: bool) -> None:
         except HoldfastError as error:
             findings.append(Finding("tables", "warning", f"not looked at: {error}"))
     if as_json:
-        shown = [finding._asdict() for finding in findings]
-        named = [{"name": name, "rows": rows, "bytes": each} for name, rows, each in tables]
-        whole = {"findings": shown, "database": as_object(sizes, writing), "tables": named}
-        write_line(json.dumps(whole))
+        whole = {"database": as_object(sizes, writing)}
+        write_line(json.dumps(_as_object(findings, tables) | whole))
     else:
         for finding in findings:
             write_line(f"{finding.level:<8} {finding.what}: {finding.text}")
@@ -75,6 +96,11 @@ def doctor(context: click.Context, run_dir: Path, as_json: bool) -> None:
             write_line(f"         {name}: {rows:,} rows, {size(each)}")
     if any(finding.level == "error" for finding in findings):
         context.exit(1)
+
+
+def _as_object(findings: list[Finding], tables: list[tuple[str, int, int]]) -> dict[str, object]:
+    named = [{"name": name, "rows": rows, "bytes": each} for name, rows, each in tables]
+    return {"findings": [finding._asdict() for finding in findings], "tables": named}
 
 
 def _of_versions() -> Iterator[Finding]:

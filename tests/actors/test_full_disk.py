@@ -119,7 +119,7 @@ def test_a_letter_without_room_holds_back_the_acknowledgement_of_later_ones(
     """Scenario 29: the small one is kept before the large one, and says nothing of it."""
     disk = tmp_path / "var" / "lib"
     agent = AGENT.format(name="one", root=ROOT, more='restart = "temporary"')
-    with small_disk(disk), Daemon(tmp_path, CONFIG + agent) as daemon:
+    with small_disk(disk) as resize, Daemon(tmp_path, CONFIG + agent) as daemon:
         daemon.kill("one")
         daemon.until(lambda: daemon.child("agents").gone)
         filler = fill(disk)
@@ -133,6 +133,7 @@ def test_a_letter_without_room_holds_back_the_acknowledgement_of_later_ones(
         assert daemon.child("agents").gone[0].letters == 0
         assert daemon.hub.counters()["one"].pending == 2
         filler.unlink()
+        resize("16m")  # a letter of 1 MB takes 2 in the log, and another 2 in the database
         daemon.hub.flush(timeout=TIMEOUT)
         assert rows(daemon, sql) == [(2,), (1_000_005,)]
         assert daemon.hub.counters()["one"].dropped == 2
@@ -156,3 +157,31 @@ def test_a_barrier_without_room_is_told_and_tried_again_and_nobody_dies(tmp_path
         assert daemon.hub.flush("disk", timeout=TIMEOUT) == "disk"
         assert daemon.pid("writer") == pid
         assert committed(daemon) == [0]
+
+
+def test_changes_go_on_in_less_room_than_the_log_would_take(tmp_path: Path) -> None:
+    """Each is some 80 KiB of log, which is begun anew as often as it fills the disk."""
+    with small_disk(tmp_path / "var" / "lib"), Daemon(tmp_path) as daemon:
+        for n in range(120):
+            daemon.hub.events.emit("n", n)
+            daemon.hub.flush(timeout=TIMEOUT)
+        assert is_said(daemon, "disk is full"), "it was not tried"
+        assert committed(daemon) == list(range(120))
+
+
+def test_a_writer_that_is_killed_while_the_disk_is_full_waits_for_room(tmp_path: Path) -> None:
+    """With the restart limits of a user: it is no start that failed."""
+    disk = tmp_path / "var" / "lib"
+    with small_disk(disk) as resize, Daemon(tmp_path, "") as daemon:
+        daemon.hub.events.emit("n", 0)
+        daemon.hub.flush(timeout=TIMEOUT)
+        fill(disk)
+        daemon.kill("writer")
+        daemon.until(lambda: daemon.log.read_text().count("trying again and again") >= 1)
+        daemon.wait_until_running("writer")
+        daemon.hub.events.emit("n", 1)
+        assert [event.data for event in daemon.hub.events.query(types=["n"])] == [0]
+        resize("64m")
+        daemon.hub.flush(timeout=TIMEOUT)
+        assert daemon.child("writer").restarts == 1
+        assert committed(daemon) == [0, 1]

@@ -21,7 +21,7 @@ from holdfast.storage.commands import Command
 from holdfast.storage.ports import NoDatabaseError
 from holdfast.storage.records import AppendEvents
 from holdfast.storage.sqlite import SqliteDatabase, SqliteReader
-from tests.storage.conftest import Opener, ReaderOpener
+from tests.storage.conftest import Opener, ReaderOpener, StillClock
 from tests.storage.making import append, event, events, origin
 
 WRITER = """
@@ -110,7 +110,7 @@ def test_a_file_of_another_program_is_refused_and_left_alone(
 def test_a_file_that_is_no_database_is_refused(path: Path, open_database: Opener) -> None:
     path.write_text("just some text, long enough to be read as a header\n" * 100)
     for open_it in (open_database, lambda: SqliteReader(path)):
-        with pytest.raises(SchemaError, match="not a database"):
+        with pytest.raises(SchemaError, match="a text that begins 'just some"):
             open_it()
 
 
@@ -222,7 +222,7 @@ def test_close_leaves_one_file_and_a_free_lock(path: Path, open_database: Opener
     append(database, events(1000))
     database.close()
     assert sorted(os.listdir(path.parent)) == ["holdfast.db", "holdfast.db.lock"]
-    assert Path(f"{path}.lock").read_text() == ""
+    assert Path(f"{path}.lock").read_text() == "\nmade\n"
     assert append(open_database(), events(1)).first_seq == 1001
 
 
@@ -302,3 +302,57 @@ def test_a_reader_that_blocks_checkpoints_is_reported_once(
         append(database, [event(data=f'"{"x" * 900}"')] * 20)
         database.checkpoint()
     assert database.wal.stuck == 0
+
+
+def test_a_log_that_is_broken_in_the_middle_is_told_and_kept_and_the_start_goes_on(
+    path: Path, open_database: Opener, tmp_path: Path
+) -> None:
+    """A power cut does so, too: the database is whole, and ends before what is broken."""
+    database = open_database()
+    append(database, events(20), origin(1))
+    intact = os.stat(f"{path}-wal").st_size
+    for first in range(21, 60, 3):
+        append(database, events(3, first=first), origin(first))
+    killed = tmp_path / "killed" / "holdfast.db"
+    killed.parent.mkdir()
+    for suffix in ("", "-wal"):
+        Path(f"{killed}{suffix}").write_bytes(Path(f"{path}{suffix}").read_bytes())
+    with open(f"{killed}-wal", "r+b") as log:
+        log.seek(intact + 5_000)
+        log.write(b"\xff\x00\xff")
+    lines: list[str] = []
+    sink = logger.add(lines.append, format="{message}")
+    try:
+        reopened = SqliteDatabase(killed, daemon="d", durability="committed", clock=StillClock())
+    finally:
+        logger.remove(sink)
+    assert reopened.last_seq == 20
+    reopened.close()
+    (line,) = [line for line in lines if "the log is broken after" in line]
+    (kept,) = killed.parent.glob("holdfast.db-wal.cut-*")
+    assert str(kept) in line
+    assert kept.stat().st_size > intact
+
+
+def test_what_a_killed_transaction_left_in_the_log_is_no_damage(
+    path: Path, open_database: Opener, tmp_path: Path
+) -> None:
+    """Frames without a commit, and those from before the log was begun anew."""
+    database = open_database()
+    for first in range(1, 60, 3):
+        append(database, events(3, first=first), origin(first))
+    database._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_RESTART)
+    append(database, events(3), origin(61))
+    killed = tmp_path / "killed" / "holdfast.db"
+    killed.parent.mkdir()
+    for suffix in ("", "-wal"):
+        Path(f"{killed}{suffix}").write_bytes(Path(f"{path}{suffix}").read_bytes())
+    lines: list[str] = []
+    sink = logger.add(lines.append, format="{message}")
+    try:
+        reopened = SqliteDatabase(killed, daemon="d", durability="committed", clock=StillClock())
+    finally:
+        logger.remove(sink)
+    assert reopened.last_seq == 63
+    reopened.close()
+    assert not [line for line in lines if "broken" in line]

@@ -18,6 +18,7 @@ from holdfast.supervisors.locks import (
     next_boot,
     prepare_data_dir,
     prepare_run_dir,
+    raise_boot,
 )
 
 # Locks the directory, says how that went, and ends when its standard input does.
@@ -192,3 +193,16 @@ def test_a_boot_counter_that_cannot_be_read_is_not_guessed(tmp_path: Path, conte
     with pytest.raises(StorageError, match=r"boot: holds '.*' instead of a number"):
         next_boot(tmp_path)
     assert (tmp_path / "boot").read_text() == content
+
+
+def test_a_restore_raises_the_boot_and_never_lowers_it(tmp_path: Path) -> None:
+    """A directory that never saw a start may not be the one where the numbers were used."""
+    assert raise_boot(tmp_path, 0) == 0
+    assert next_boot(tmp_path) == 1
+    assert raise_boot(tmp_path, 7) == 7
+    assert raise_boot(tmp_path, 3) == 7
+    assert next_boot(tmp_path) == 8
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    assert raise_boot(elsewhere, 7) == 1_007
+    assert next_boot(elsewhere) == 1_008

@@ -1,0 +1,100 @@
+"""What the log's ring reads from the database: at the start, and what did not come by the log.
+
+Owns whether older events are still to be read.  Where rows cannot be read the ring begins behind
+them: what is older is the query actor's to answer, or to refuse.  That is told once a life, as a
+line and as an event, and counted.  Lost when the process dies: nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from loguru import logger
+
+from holdfast.actors.ring import Ring
+from holdfast.errors import DamagedError, StorageError
+from holdfast.storage.ports import Reader
+
+__all__ = ["Refilling"]
+
+SLICE: Final = 250  # events of a refill read in one go: 0.8 ms in which nobody is answered
+
+
+class Refilling:
+    """``more_later`` sets up the next slice; ``tell`` gets what is to be known of damage."""
+
+    def __init__(
+        self,
+        *,
+        ring: Ring,
+        reader: Callable[[], Reader | None],
+        more_later: Callable[[], object],
+        tell: Callable[[dict[str, object]], None],
+    ) -> None:
+        self._ring = ring
+        self._reader = reader
+        self._more_later = more_later
+        self._tell = tell
+        self.is_under_way = False  # older events are still to be read
+        self.damaged = 0  # attempts to read what cannot be read
+
+    def begin(self) -> None:
+        """Hold the newest events; older ones follow slice by slice, between other messages."""
+        reader, ring = self._reader(), self._ring
+        if reader is None:
+            return
+        limit = min(SLICE, ring.capacity)
+        last_seq = reader.last_seq()  # before the rows: retention may have deleted the last ones
+        try:
+            rows = reader.newest(limit)
+        except DamagedError as error:
+            self._stop_at_damage(last_seq, error)
+            return
+        last_seq = max(last_seq, rows[-1][0]) if rows else last_seq
+        ring.refill(rows, last_seq, is_all=len(rows) < limit)
+        if not self.is_under_way:
+            self.is_under_way = True
+            self._more_later()
+
+    def go_on(self) -> None:
+        """One slice of older events; the last one when there is no more or no room."""
+        ring, reader = self._ring, self._reader()
+        if reader is not None and ring.room > 0:
+            limit = min(SLICE, ring.room)
+            try:
+                rows = reader.before(ring.first_seq, limit)
+            except DamagedError as error:
+                self.is_under_way = False
+                self._note(ring.first_seq - 1, error)
+                return
+            ring.prepend(rows, is_all=len(rows) < limit)
+        self.is_under_way = reader is not None and ring.room > 0
+
+    def fill_up_to(self, last_seq: int) -> bool:
+        """Read what was committed and did not come by the log; whether there was something."""
+        ring = self._ring
+        if last_seq <= ring.last_seq:
+            return False
+        reader = self._reader()
+        if reader is None:
+            raise StorageError(f"event {last_seq} is committed, but there is no database to read")
+        if last_seq - ring.last_seq >= ring.capacity:
+            self.begin()
+            return True
+        try:
+            ring.add_rows(reader.range(ring.last_seq, last_seq), last_seq)
+        except DamagedError as error:
+            self._stop_at_damage(last_seq, error)
+        return True
+
+    def _stop_at_damage(self, last_seq: int, error: DamagedError) -> None:
+        self._ring.refill([], last_seq, is_all=False)
+        self.is_under_way = False
+        self._note(last_seq, error)
+
+    def _note(self, up_to: int, error: DamagedError) -> None:
+        self.damaged += 1
+        if self.damaged == 1:
+            logger.error("events up to number {} are not in the ring: {}", up_to, error)
+            self._tell({"up_to": up_to, "error": str(error)})

@@ -1,0 +1,86 @@
+"""Which database a command is about: that of the daemon that runs, or of one that is stopped."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import click
+
+from holdfast.cli.output import Failure
+
+__all__ = ["Place", "place_of", "place_options"]
+
+DATA_DIR: Final = Path("var/lib")
+DATABASE: Final = "holdfast.db"
+
+
+class Place(NamedTuple):
+    """A database, and the directory whose owner may start a daemon on it."""
+
+    database: Path
+    data_dir: Path
+
+
+def place_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options of a command that works without a daemon, too."""
+    for option in (
+        click.option(
+            "--data-dir",
+            type=click.Path(path_type=Path),
+            help="Of a daemon that is stopped: where its data is; else the config's, else var/lib.",
+        ),
+        click.option(
+            "--config",
+            type=click.Path(path_type=Path),
+            help="Of a daemon that is stopped: its config file.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def place_of(run_dir: Path | None, config: Path | None, data_dir: Path | None) -> Place:
+    """What the options name, else what the daemon at ``run_dir`` says, else the default place.
+
+    Raises ConfigError, Failure.
+    """
+    if config is not None:
+        from holdfast.supervisors.config import load_settings
+        from holdfast.supervisors.plan import environment_of
+
+        settings = load_settings(config)
+        where = (data_dir or Path(settings.daemon.data_dir)).absolute()
+        environment = environment_of(settings, data_dir=where, run_dir=where)
+        return Place(Path(environment.database), where)
+    if data_dir is None and run_dir is not None and (asked := _asked(run_dir)) is not None:
+        return Place(asked, asked.parent)
+    where = (data_dir or DATA_DIR).absolute()
+    if data_dir is None and not (where / DATABASE).exists():
+        tried = "" if run_dir is None else f"no daemon answers at {run_dir}, and "
+        raise Failure(
+            f"{tried}there is no {DATA_DIR / DATABASE}: name the daemon with --run-dir, or what is "
+            "stopped with --config or --data-dir",
+            code=4,
+        )
+    return Place(where / DATABASE, where)
+
+
+def _asked(run_dir: Path) -> Path | None:
+    """The database of the daemon there; None where there is none."""
+    from holdfast.client import is_there
+
+    if not is_there(run_dir):
+        return None
+    from holdfast.cli.daemon import connected, tree_of
+    from holdfast.cli.sizes import sizes_of
+
+    with connected(run_dir) as hub:
+        sizes = sizes_of(hub, tree_of(hub))
+    if sizes is None:
+        raise Failure(
+            f"the daemon at {run_dir} runs, but its query actor does not say where the database "
+            "is: name it with --config or --data-dir"
+        )
+    return Path(sizes.path)
