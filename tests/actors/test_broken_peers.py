@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import socket
 import stat
@@ -13,7 +14,9 @@ from pathlib import Path
 
 import pytest
 
+from holdfast.actors.connection import GRACE
 from holdfast.actors.frames import FrameReader
+from holdfast.actors.messages import log
 from holdfast.actors.wire import (
     Hello,
     Refused,
@@ -115,7 +118,9 @@ def test_a_sender_killed_inside_a_frame_harms_nobody(daemon: Daemon) -> None:
         "import os, socket, sys\n"
         "sock = socket.socket(socket.AF_UNIX)\n"
         "sock.connect(sys.argv[1])\n"
-        "sock.sendall(bytes.fromhex(sys.argv[2]) + (4 << 20).to_bytes(4, 'little'))\n"
+        "sock.sendall(bytes.fromhex(sys.argv[2]))\n"
+        "sock.recv(1000)\n"  # the welcome: before it no frame may be so large
+        "sock.sendall((4 << 20).to_bytes(4, 'little'))\n"
         "sock.sendall(bytes(2 << 20))\n"
         "os.kill(os.getpid(), 9)\n"
     )
@@ -127,6 +132,26 @@ def test_a_sender_killed_inside_a_frame_harms_nobody(daemon: Daemon) -> None:
     daemon.hub.flush(timeout=TIMEOUT)
     assert daemon.hub.events.count(types="after") == 1
     assert daemon.pid("log") == pid
+
+
+@pytest.mark.slow  # half a minute is what a peer is given
+def test_a_peer_that_leaves_what_it_is_sent_unread_is_cut_off_and_hinders_nobody(
+    daemon: Daemon,
+) -> None:
+    for n in range(1_000):
+        daemon.hub.events.emit("n", {"n": n, "text": "x" * 1_000})
+    daemon.hub.flush(timeout=TIMEOUT)
+    ask = log.Tail(1_000)
+    with connect(daemon) as sock:
+        # More than both kernel buffers hold.
+        sock.sendall(HELLO + b"".join(encode_frame([5, n, ask]) for n in range(1, 41)))
+        ended = select.poll()
+        ended.register(sock, select.POLLHUP)
+        assert not ended.poll(1_000)
+        assert daemon.hub.events.count(types="n", timeout=TIMEOUT) == 1_000
+        assert ended.poll((GRACE + TIMEOUT) * 1_000)
+    reason = f"left bytes unread for {GRACE:.0f} s"
+    assert daemon.until(lambda: reason in daemon.log.read_text())
 
 
 def test_what_an_earlier_connection_still_holds_comes_before_its_successor(
