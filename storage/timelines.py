@@ -1,10 +1,11 @@
 """Which events are no more since a database was restored, so that no position beyond them passes.
 
 A restore goes back to an earlier state, and what comes after it takes the numbers again that had
-been given since.  So a stored position, ``epoch.seq``, is right only if it was read before the
-copy was made, up to the copy's last number, or after the restore.  ``Fork`` says that of one
-restore; a database carries all of its own, in ``meta`` as ``forks``, and of no event is anything
-kept.  Pure functions.
+been given since.  Epochs never come again, so each belongs to the restore that it follows: a
+``Fork``.  Up to the copy's last number a fork has the events of the epoch that the copy was made
+in, beyond that its own.  So a position, ``epoch.seq``, is good when the event of that number came
+to its epoch and to the database as it is now from the same fork.  A database carries all forks
+that it knows of, in ``meta`` as ``forks``.  Pure functions.
 """
 
 from __future__ import annotations
@@ -14,22 +15,36 @@ from typing import Final
 
 import msgspec
 
-__all__ = ["UNKNOWN", "Fork", "decode_forks", "encode_forks", "joined", "next_epoch"]
+__all__ = ["UNKNOWN", "Fork", "decode_forks", "encode_forks", "is_lost", "joined", "next_epoch"]
 
 # Openings that a database may have seen since a copy of it was made, where nobody can say.
 UNKNOWN: Final = 1_000_000
 
 
 class Fork(msgspec.Struct, frozen=True, array_like=True):
-    """Positions of the epochs ``since`` to ``until`` behind ``seq`` are of events that are gone."""
+    """From ``epoch`` on the database is what it was at ``seq`` in epoch ``copied``, and its own."""
 
-    since: int
-    until: int
+    epoch: int
+    copied: int
     seq: int
 
-    def has_lost(self, epoch: int, seq: int) -> bool:
-        """Whether the position is one of them."""
-        return self.since <= epoch <= self.until and seq > self.seq
+
+def is_lost(forks: Sequence[Fork], epoch: int, seq: int, *, current: int) -> bool:
+    """Whether what stands up to ``seq`` is not, in epoch ``current``, what it was in ``epoch``."""
+    return seq > 0 and _origin(forks, epoch, seq) != _origin(forks, current, seq)
+
+
+def _origin(forks: Sequence[Fork], epoch: int, seq: int) -> int:
+    """The fork that the event of that number was written in; 0: before the first."""
+    while True:
+        fork = max(
+            (fork for fork in forks if fork.epoch <= epoch),
+            key=lambda fork: fork.epoch,
+            default=None,
+        )
+        if fork is None or seq > fork.seq:
+            return 0 if fork is None else fork.epoch
+        epoch = min(fork.copied, fork.epoch - 1)  # always an earlier one
 
 
 _decode: Final = msgspec.json.Decoder(tuple[Fork, ...]).decode
@@ -56,18 +71,6 @@ def next_epoch(copied: int, replaced: int | None) -> int:
     return max(copied, replaced) + 1
 
 
-def joined(
-    copied: Sequence[Fork], replaced: Sequence[Fork], *, last_seq: int, epoch: int
-) -> tuple[Fork, ...]:
-    """The forks of a copy that ends with ``last_seq`` and is restored as ``epoch``.
-
-    ``replaced`` are those of the database in whose place it comes.  Where that was restored itself
-    after the copy was made, the two have less in common.
-    """
-    forks = [*copied, Fork(0, epoch - 1, last_seq)]
-    common = last_seq
-    for fork in sorted(replaced, key=lambda fork: fork.until):
-        if fork not in copied:
-            common = min(common, fork.seq)
-            forks.append(Fork(fork.until + 1, epoch - 1, common))
-    return tuple(forks)
+def joined(copied: Iterable[Fork], replaced: Iterable[Fork], new: Fork) -> tuple[Fork, ...]:
+    """What a restored database knows: the forks of the copy, of what it replaces, and its own."""
+    return tuple(sorted({*copied, *replaced, new}, key=lambda fork: fork.epoch))
