@@ -108,7 +108,7 @@ MUTATIONS: Final = (
         (
             "tests/storage/test_sqlite_marks.py"
             "::test_a_repeated_command_gets_its_first_answer_also_after_a_restart",
-            f"{_KILLS}[behind COMMIT]",
+            f"{_KILLS}[commands]",
         ),
     ),
     Mutation(
@@ -151,10 +151,11 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "tell-an-end-twice",
-        "the end of a session is two events",
+        "the end of a session is two events, of which one has no key",
         "actors/session_book.py",
         "self.unwritten.add(session.id, Pending(None, events=[told]))",
-        "self.unwritten.add(session.id, Pending(None, events=[told, told]))",
+        """again = told.__class__(told.time_us, told.type, told.source, session=told.session)
+        self.unwritten.add(session.id, Pending(None, events=[told, again]))""",
         ("tests/actors/test_session_rules.py::test_five_thousand_ends_at_once_are_each_told_once",),
     ),
     Mutation(
@@ -196,15 +197,25 @@ MUTATIONS: Final = (
         ("tests/supervisors/test_grandchildren.py",),
     ),
     Mutation(
-        "restart-without-a-limit",
-        "a crash loop goes on for ever",
-        "supervisors/restart_limits.py",
-        "if not self._budget.charge():",
-        "if not self._budget.charge() and child is None:",
+        "restart-once-too-often",
+        "a supervisor gives up one restart later than it says",
+        "supervisors/intensity.py",
+        "return len(self._restarts) <= self._max_restarts",
+        "return len(self._restarts) <= self._max_restarts + 1",
         (
-            "tests/supervisors/test_restarting.py"
-            "::test_a_supervisor_that_gives_up_costs_its_parent_one_restart",
+            "tests/supervisors/test_intensity.py"
+            "::test_more_than_max_restarts_within_max_seconds_are_one_too_many",
         ),
+    ),
+    Mutation(
+        "restarts-by-the-wall-clock",
+        "a clock that is set makes a supervisor forget its restarts",
+        "supervisors/intensity.py",
+        """        now = self._clock.monotonic()
+        while self._restarts""",
+        """        now = self._clock.time_us() / 1e6
+        while self._restarts""",
+        ("tests/supervisors/test_intensity.py::test_steps_of_the_wall_clock_change_nothing",),
     ),
     Mutation(
         "half-a-migration",

@@ -22,6 +22,10 @@ def load(daemon: Daemon, work: Work) -> None:
     work.do()
 
 
+def command(daemon: Daemon, work: Work) -> None:
+    work.command()
+
+
 def restart(name: str) -> Way:
     def way(daemon: Daemon, work: Work) -> None:
         daemon.wait_until_running("state")
@@ -78,8 +82,6 @@ GROUPS: dict[str, Kills] = {
         "writer.after_begin",
         "writer.before_mark",
         "writer.after_mark",
-        "writer.before_result",
-        "writer.after_result",
         "writer.before_commit",
     ),
     "behind COMMIT": at(
@@ -93,6 +95,17 @@ GROUPS: dict[str, Kills] = {
         "mailbox.after_sending",
         "writer.before_sync",
         "writer.after_sync",
+    ),
+    "commands": at(
+        "writer",
+        command,
+        "writer.before_result",
+        "writer.after_result",
+        "writer.before_commit",
+        "writer.after_commit",
+        "writer.before_answer",
+        "writer.after_answer",
+        "mailbox.after_sending",
     ),
     "opening": at(
         "writer",

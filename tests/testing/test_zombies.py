@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -93,3 +94,31 @@ def version_of(path: Path) -> int:
     with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as viewer:
         version: int = viewer.execute("PRAGMA user_version").fetchone()[0]
     return version
+
+
+@pytest.mark.parametrize(
+    ("point", "process"),
+    [
+        ("child.before_pdeathsig", "log"),
+        ("child.after_start", "log"),
+        ("zygote.before_fork", "zygote:state"),
+        ("zygote.after_fork", "zygote:state"),
+        ("supervisor.before_registering", "state"),
+    ],
+)
+def test_who_stands_in_the_middle_of_a_fork_dies_with_the_root(
+    daemon: Daemon, point: str, process: str
+) -> None:
+    """Scenario 25: also before a child is told to die with its parent."""
+    daemon.faults.arm(AtPoint(point=point, process=process, action=Stop()))
+    daemon.kill("log")
+    daemon.until(daemon.faults.injected)
+    (stopped,) = daemon.faults.injected()
+    watch = os.pidfd_open(stopped.pid)
+    daemon.kill("root")
+    assert select.select([watch], [], [], 1.0)[0]
+    os.close(watch)
+    daemon.restart()
+    work = Work(daemon)
+    work.do(1)
+    work.check()

@@ -44,15 +44,18 @@ class Work:
                 hub.events.emit("n", self._sent)
                 self._sent += 1
             hub.flush(timeout=timeout)
-            self._updates += 1
-            changed = hub.state.update("t", {"n": self._updates}, timeout=timeout)
-            assert changed.version == self._updates + 1
-            self._puts += 1
-            assert hub.checkpoints.put("planner", {"n": self._puts}, timeout=timeout) == self._puts
-            self._session = hub.sessions.put(
-                "s", self._puts, durability="committed", timeout=timeout
-            )
+            self.command()
         hub.flush("disk", timeout=timeout)
+
+    def command(self) -> None:
+        """What has an answer: its second time gets the one of the first."""
+        hub, timeout = self._daemon.hub, self._daemon.timeout
+        self._updates += 1
+        changed = hub.state.update("t", {"n": self._updates}, timeout=timeout)
+        assert changed.version == self._updates + 1
+        self._puts += 1
+        assert hub.checkpoints.put("planner", {"n": self._puts}, timeout=timeout) == self._puts
+        self._session = hub.sessions.put("s", self._puts, durability="committed", timeout=timeout)
 
     def checkpoint(self) -> None:
         """The daemon's as a whole."""

@@ -31,6 +31,7 @@ _MARKS: Final = _STORAGE + "sqlite_marks:Marks."
 _SCHEMA: Final = _STORAGE + "sqlite_schema:"
 _WRITER: Final = _ACTORS + "writer:"
 _LOG: Final = _ACTORS + "log:LogActor."
+_REFILLING: Final = _ACTORS + "refilling:Refilling."
 _RING: Final = _ACTORS + "ring:Ring."
 _OUTBOX: Final = _ACTORS + "outbox:Outbox."
 _LINK: Final = _ACTORS + "link:Link."
@@ -72,8 +73,8 @@ POINTS: Final = (
     Point("log.before_ring", _RING + "append", "before"),
     Point("log.after_ring", _RING + "append", "after"),  # its sender does not know yet
     Point("log.after_answer", _LOG + "_committed", "after"),
-    Point("log.before_refill", _LOG + "_refill", "before"),
-    Point("log.between_refills", _LOG + "_fill_more", "before"),
+    Point("log.before_refill", _REFILLING + "begin", "before"),
+    Point("log.between_refills", _REFILLING + "go_on", "before"),
     # -- links: the sender's side of every conversation between processes of the tree
     Point("link.before_sending", _LINK + "outgoing", "before"),
     Point("link.after_welcome", _LINK + "_welcomed", "after"),
