@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Final
 
 from holdfast.actors.delivery import Delivery
@@ -24,6 +25,8 @@ __all__ = ["Connection"]
 LARGE: Final = 64 * 1024
 SEND_BUFFER: Final = 4 * 1024 * 1024
 GRACE: Final = 30.0  # seconds that bytes may stay unread by a peer before it is cut off
+PATIENCE: Final = 30.0  # seconds for a greeting, and for the rest of a frame
+GREETING: Final = 64 * 1024  # bytes; who has not greeted yet sends no more in one frame
 
 
 class Connection:
@@ -38,17 +41,30 @@ class Connection:
         deliver: Callable[[Sequence[Delivery]], None],
         wake: Callable[[Connection], None],
         closed: Callable[[Connection, str], None],
+        holds: Callable[[Connection, int], None],
     ) -> None:
         self.sock = sock
         self.intake = Intake(receiver, wake=lambda: wake(self))
         self._reactor = reactor
         self._deliver = deliver
         self._closed = closed
-        self._reader = FrameReader(max_frame=receiver.max_frame)
+        self._holds = holds  # gets the size of an unfinished frame, and 0 once it is finished
+        self._max_frame = receiver.max_frame
+        self._reader = FrameReader(max_frame=min(GREETING, receiver.max_frame))
+        self._frames = 0  # that have come
+        self._held = 0  # bytes of one that has not come to its end
+        self._lingers: Timer | None = reactor.later(
+            PATIENCE, partial(self._look_whether_it_goes_on, 0)
+        )
         self._unsent = b""
         self._is_wide = False
         self._grace: Timer | None = None
         reactor.add(sock.fileno(), READ, self._on_ready)
+
+    @property
+    def has_greeted(self) -> bool:
+        """It is known whose it is."""
+        return bool(self.intake.sender)
 
     def read_rest(self) -> None:
         """Take in everything that has arrived, until there is no more or the end."""
@@ -91,9 +107,13 @@ class Connection:
         if self.intake.closed:
             return
         self._stop_grace()
+        if self._lingers is not None:
+            self._lingers.cancel()
         self._reactor.remove(self.sock.fileno())
         self.intake.close()
         self.sock.close()
+        # What it holds of a frame and of answers, up to megabytes, does not wait for the collector.
+        self._reader, self._unsent = FrameReader(), b""
         self._closed(self, reason)
 
     def _on_ready(self, events: int) -> None:
@@ -113,6 +133,7 @@ class Connection:
                 self._deliver(self.intake.receive(payload))
                 if self.intake.closed:
                     return False
+            self._note(len(payloads))
         except BlockingIOError:
             return False
         except OSError as error:
@@ -124,6 +145,32 @@ class Connection:
             self.close(f"refused: {error}")
             return False
         return not self.intake.closed
+
+    def _note(self, frames: int) -> None:
+        """So many have come, and perhaps a part of the next one."""
+        if not self._frames and frames:
+            self._reader.max_frame = self._max_frame  # it has greeted
+        self._frames += frames
+        held = self._reader.held
+        if held or self._held:
+            if frames:
+                self._holds(self, 0)  # what is held now is younger than what others hold
+            self._held = held
+            self._holds(self, held)
+            if self._lingers is None and held and not self.intake.closed:
+                look = partial(self._look_whether_it_goes_on, self._frames)
+                self._lingers = self._reactor.later(PATIENCE, look)
+
+    def _look_whether_it_goes_on(self, frames: int) -> None:
+        """A frame whose rest does not come, or a peer that says nothing, is a broken one."""
+        self._lingers = None
+        if not self.has_greeted:
+            self.close(f"unknown: it has not greeted for {PATIENCE:.0f} s")
+        elif self._held and self._frames == frames:
+            self.close(f"unfinished: the rest of a frame has not come for {PATIENCE:.0f} s")
+        elif self._held:
+            look = partial(self._look_whether_it_goes_on, self._frames)
+            self._lingers = self._reactor.later(PATIENCE, look)
 
     def _restart_grace(self) -> None:
         self._stop_grace()

@@ -5,16 +5,17 @@ Owns sockets; what they hold when the process dies is sent again by its senders.
 
 from __future__ import annotations
 
-import os
+import errno
 import socket
-import struct
 from collections.abc import Callable, Sequence
 from typing import Final
 
 from loguru import logger
 
 from holdfast.actors.connection import Connection
+from holdfast.actors.crowd import Crowd, descriptor_limit
 from holdfast.actors.delivery import Delivery
+from holdfast.actors.peers import is_own, peer_uid
 from holdfast.actors.reactor import READ, Reactor
 from holdfast.actors.receiver import Receiver
 from holdfast.errors import ProtocolError
@@ -40,6 +41,8 @@ class Connections:
         self._receiver = receiver
         self._deliver = deliver
         self._open: set[Connection] = set()
+        self._crowd = Crowd()
+        self._most = descriptor_limit()
         self._dirty: list[Connection] = []  # those that have something to say
         self._listener = listener
         self._is_full = self._is_closed = False  # no descriptor was left; nobody is accepted again
@@ -83,12 +86,15 @@ class Connections:
             except OSError as error:
                 self._rest(error)
                 return
-            self._is_full = False
-            uid = struct.unpack("3i", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[1]
-            if uid != os.geteuid():
-                logger.warning("refused a connection of uid {}", uid)
+            if not is_own(sock):
+                logger.warning("refused a connection of uid {}", peer_uid(sock))
                 sock.close()
                 continue
+            if sock.fileno() >= self._most:  # the rest is for files and programs of the actor
+                sock.close()
+                self._rest(OSError(errno.EMFILE, "too many connections"))
+                return
+            self._is_full = False
             sock.setblocking(False)
             connection = Connection(
                 sock,
@@ -97,8 +103,10 @@ class Connections:
                 deliver=self._deliver,
                 wake=self._dirty_one,
                 closed=self._forget,
+                holds=self._crowd.holds,
             )
             self._open.add(connection)
+            self._crowd.enter(connection)
 
     def _rest(self, error: OSError) -> None:
         """No descriptor is left, most likely: who waits to be accepted would wake us at once."""
@@ -118,7 +126,8 @@ class Connections:
 
     def _forget(self, connection: Connection, reason: str) -> None:
         self._open.discard(connection)
-        if reason.startswith(("refused", "left")):
+        self._crowd.leave(connection)
+        if reason.startswith(("refused", "left", "un", "one of")):
             logger.warning("connection of {} {}", connection.intake.sender or "?", reason)
 
     def _take_in_the_rest_of(self, sender: str, incarnation: str) -> None:

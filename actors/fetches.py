@@ -103,7 +103,7 @@ class Fetches:
         self._drop(key)
         if len(self._all) >= MOST:
             raise DeliveryError(f"{MOST} fetches of events wait already: subscribe to fewer")
-        wait = min(max(fetch.wait, 0.0), MOST_WAIT)
+        wait = min(max(0.0, fetch.wait), MOST_WAIT)  # in this order NaN is no time
         waiting = _Waiting(key, fetch, delivery, self._monotonic() + wait)
         self._all[key] = waiting
         delivery.set_aside()

@@ -50,6 +50,8 @@ class _PackDue(msgspec.Struct, frozen=True):
 class FilesActor(HostedActor):
     """Opens the folder with the first request; has no timer while there is nothing to do."""
 
+    refuses_tells = True
+
     def __init__(
         self,
         *,

@@ -27,10 +27,15 @@ class FrameReader:
     """Holds at most one unfinished frame: ``max_frame`` bytes and one read."""
 
     def __init__(self, *, max_frame: int = MAX_FRAME) -> None:
-        self._max_frame = max_frame
+        self.max_frame = max_frame
         self._rest = bytearray()  # what came of an unfinished frame, its length included
         self._missing = 0  # bytes until it is whole, or until its length is known
         self._large: bytearray | None = None  # the payload of a large one
+
+    @property
+    def held(self) -> int:
+        """Bytes that are kept for a frame whose rest has not come."""
+        return len(self._rest) + (0 if self._large is None else len(self._large))
 
     def read(self, sock: socket.socket) -> list[Payload] | None:
         """What one look at a socket completes; None at its end.
@@ -78,8 +83,8 @@ class FrameReader:
                 self._missing = 4 - (end - at)
                 break
             (length,) = _LENGTH.unpack_from(data, at)
-            if length > self._max_frame:
-                raise FrameError(f"a frame of {length} bytes is over the bound {self._max_frame}")
+            if length > self.max_frame:
+                raise FrameError(f"a frame of {length} bytes is over the bound {self.max_frame}")
             stop = at + 4 + length
             if stop > end:
                 self._missing = stop - end

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import sys
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import pykka
 
 from holdfast.actors.burial import Burial, Held, bury, is_buried, poison_error
 from holdfast.actors.delivery import LATER, Delivery, Later
 from holdfast.actors.mailbox import Answered, Mailbox, Poisoned
+from holdfast.errors import HoldfastError, StorageError
 
 __all__ = ["LATER", "Delivery", "HostedActor", "Later", "construct", "run"]
 
@@ -27,6 +28,9 @@ class HostedActor(pykka.Actor):
     """
 
     mailbox: Mailbox
+    # Of holdfast's own: a tell that is refused ends its sender's connection and nothing else.  By
+    # pykka's rule, which the classes of users have, it would end the actor.
+    refuses_tells: ClassVar[bool] = False
     # Named so that no attribute of a user's class is in their way.
     _holdfast_failure: BaseException | None = None
     _holdfast_held: Held | None = None  # since the first tell that was poison
@@ -51,8 +55,23 @@ class HostedActor(pykka.Actor):
                     self.unburden(message.context.poisoned.delivery)
             case _:
                 self._stay_behind()
+                if self.refuses_tells:
+                    return self._receive_or_refuse(message)
                 return super()._handle_receive(message)
         return None
+
+    def _receive_or_refuse(self, message: Any) -> Any:
+        try:
+            return super()._handle_receive(message)
+        except StorageError:  # not the fault of the message
+            raise
+        except HoldfastError as error:
+            current = self.mailbox.current
+            if current is None or current.kind != "tell":
+                raise
+            current.deferred = True  # it is not acknowledged
+            current.refuse(error)
+            return None
 
     def _stay_behind(self) -> None:
         """A tell in hand is not acknowledged before the letters that were told before it."""

@@ -15,6 +15,7 @@ from typing import Final
 
 from holdfast.actors.frames import FrameReader
 from holdfast.actors.link import Link
+from holdfast.actors.peers import is_own
 from holdfast.actors.reactor import READ, WRITE, Cancellable, Watches
 from holdfast.errors import HoldfastError
 
@@ -68,6 +69,8 @@ class LinkSocket:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
         try:
             sock.connect(self._address)
+            if not is_own(sock):  # somebody else's socket in our place: nothing is said to it
+                raise PermissionError
         except OSError:  # EAGAIN, refused, no such file: all of them mean "restarting"
             sock.close()
             self._try_again()

@@ -351,7 +351,7 @@ class LogActor(WriterBackedActor):
         return log.Events(newest_first[::-1], covered=True, epoch=self._ring.epoch)
 
     def _query(self, query: log.Query) -> log.Events:
-        wanted, limit = query.filter, max(1, query.limit)
+        wanted, limit = query.filter, min(max(1, query.limit), 2**53)
         if not query.reverse and not self._reaches(wanted):
             return log.Events([], covered=False)
         matching = self._ring.matching(wanted, reverse=query.reverse)

@@ -16,6 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar, assert_never
 
+from holdfast.actors.addresses import socket_path
 from holdfast.actors.calls import Ask, Command, Drain, Now, Step, Steps, Work
 from holdfast.actors.counters import Counters, counters_of
 from holdfast.actors.failures import AskTimeout
@@ -74,7 +75,7 @@ class LoopDriver:
                 omit=omit,
                 limits=self._limits,
             )
-            address = f"/proc/self/fd/{self._folder}/{actor}.sock"
+            address = socket_path(self._folder, actor)
             link = self._links[to] = LoopLink(
                 core,
                 address=address,

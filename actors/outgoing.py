@@ -64,6 +64,7 @@ class Outgoing:
         """The link to another actor; the same one for the same name."""
         known = self._links.get(to)
         if known is None:
+            address = self._address(to)
             link = Link(
                 to=to,
                 sender=self._home.name,
@@ -71,7 +72,7 @@ class Outgoing:
                 decode_reply=decode_reply_of(to) or self.decode_plain,
                 limits=self._limits,
             )
-            wire = LinkSocket(link, address=self._address(to), reactor=self._reactor)
+            wire = LinkSocket(link, address=address, reactor=self._reactor)
             known = MailboxLink(link, wire, self._home, guard=self.guard)
             with self.guard:
                 self._wires.append(wire)

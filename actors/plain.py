@@ -13,6 +13,7 @@ import msgspec
 
 from holdfast.actors.messages.barrier import Collect, Restore, decode_barrier
 from holdfast.actors.ref import Driver, Reference, RemoteRef
+from holdfast.errors import InvalidInputError
 
 __all__ = ["ProxyCall", "decoder", "decoder_with", "encode", "encode_hook", "of_barrier"]
 
@@ -45,10 +46,14 @@ _encode = msgspec.msgpack.Encoder(enc_hook=encode_hook).encode
 
 
 def encode(message: object) -> bytes:
-    """The message as msgpack.  Raises TypeError for what cannot travel."""
-    if isinstance(message, ProxyCall):
-        return _encode(msgspec.msgpack.Ext(PROXY, _encode(message)))
-    return _encode(message)
+    """The message as msgpack.  Raises TypeError, InvalidInputError for what cannot travel."""
+    try:
+        if isinstance(message, ProxyCall):
+            return _encode(msgspec.msgpack.Ext(PROXY, _encode(message)))
+        return _encode(message)
+    except UnicodeEncodeError as error:
+        text = f"{type(message).__name__}: {error.object[:80]!r}"
+        raise InvalidInputError(f"{text}: a lone surrogate is no Unicode text") from None
 
 
 def of_barrier(message: Collect | Restore) -> object:

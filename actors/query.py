@@ -44,6 +44,8 @@ __all__ = ["QueryActor"]
 class QueryActor(HostedActor):
     """Every question is a statement or two, finished before the next: readers never pin the log."""
 
+    refuses_tells = True
+
     def __init__(self, *, open_reader: Callable[[], Reader], clock: Clock) -> None:
         super().__init__()
         self._open_reader = open_reader

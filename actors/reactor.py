@@ -17,6 +17,7 @@ __all__ = ["READ", "WRITE", "Cancellable", "Reactor", "Timer", "Watches"]
 
 READ = select.EPOLLIN
 WRITE = select.EPOLLOUT
+LONGEST = 86_400.0  # seconds of one wait; the kernel takes 24 days, in milliseconds
 
 
 class Timer:
@@ -97,8 +98,8 @@ class Reactor:
             heapq.heappop(timers)
         if timers and timeout != 0:
             until_due = max(0.0, timers[0][0] - self._clock.monotonic())
-            return until_due if timeout is None else min(timeout, until_due)
-        return timeout
+            timeout = until_due if timeout is None else min(timeout, until_due)
+        return timeout if timeout is None else min(timeout, LONGEST)
 
     def select(self, timeout: float | None) -> list[tuple[int, int]]:
         """Wait; the one part that may run without the lock of a driver with threads."""

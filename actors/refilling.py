@@ -79,6 +79,7 @@ class Refilling:
         reader = self._reader()
         if reader is None:
             raise StorageError(f"event {last_seq} is committed, but there is no database to read")
+        last_seq = min(last_seq, reader.last_seq())  # anybody can say Advance
         if last_seq - ring.last_seq >= ring.capacity:
             self.begin()
             return True

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from typing import Final
 
 from holdfast.actors.messages.tracker import Retry
 from holdfast.errors import InvalidInputError
 from holdfast.storage import jsontext
 
-__all__ = ["MAX_NAME", "check_name", "check_retry", "check_text"]
+__all__ = ["MAX_NAME", "check_name", "check_retry", "check_text", "check_until"]
 
 MAX_NAME: Final = 1_024  # characters of an id, a kind, an owner, a key
 MAX_TEXT: Final = 256 * 1024  # bytes of a payload, a progress, a result
+LONGEST: Final = 366 * 86_400.0  # seconds that anybody waits; "for ever" is shorter, too
 
 
 def check_name(field: str, text: str) -> None:
@@ -44,3 +46,10 @@ def check_retry(retry: Retry | None) -> None:
     for name, value, least, most in bounds:
         if not least <= value <= most:
             raise InvalidInputError(f"retry.{name} = {value}: expected {least} to {most}")
+
+
+def check_until(until: float, now: float) -> float:
+    """The end of a wait in monotonic seconds, or an earlier one; NaN is refused."""
+    if math.isnan(until):
+        raise InvalidInputError("until = nan: expected monotonic seconds")
+    return min(until, now + LONGEST)

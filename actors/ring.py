@@ -8,11 +8,10 @@ committed; they stand behind the event that was the newest when they came, and l
 from __future__ import annotations
 
 from array import array
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from heapq import merge
-from itertools import chain
 from operator import itemgetter
 
 from holdfast.actors.blocks import Block
@@ -146,16 +145,21 @@ class Ring:
         """Hold no event any more with a number in one of the spans, which are in order."""
         if not self._blocks or spans[-1][1] < (oldest := self._blocks[0].seqs[0]):
             return
-        numbers = (range(max(first, oldest), last + 1) for first, last in spans)
-        gone = set(chain.from_iterable(numbers))
+        # Looked up and not listed: who sends the spans says how long they are.
+        firsts = [first for first, _ in spans]
+
+        def is_gone(seq: int) -> bool:
+            at = bisect_right(firsts, seq)
+            return at > 0 and seq <= spans[at - 1][1]
+
         for at, held in enumerate(self._blocks):
             if held.seqs[0] > spans[-1][1]:
                 break
-            if indexes := {index for index, seq in enumerate(held.seqs) if seq in gone}:
+            if indexes := {index for index, seq in enumerate(held.seqs) if is_gone(seq)}:
                 self._blocks[at] = held.without(indexes)
                 self._held -= len(indexes)
         self._blocks = deque(held for held in self._blocks if held.seqs)
-        if oldest in gone:
+        if is_gone(oldest):
             self._floor = self._blocks[0].seqs[0] if self._blocks else self.last_seq + 1
 
     def remember(self, events: Iterable[RawEvent]) -> None:

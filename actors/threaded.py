@@ -16,6 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
+from holdfast.actors.addresses import socket_path
 from holdfast.actors.background import Background
 from holdfast.actors.counters import Counters, counters_of
 from holdfast.actors.forks import forks
@@ -88,7 +89,7 @@ class ThreadedDriver:
                 )
                 wire = self._wires[to] = LinkSocket(
                     link,
-                    address=f"/proc/self/fd/{self._folder}/{actor}.sock",
+                    address=socket_path(self._folder, actor),
                     reactor=self._reactor,
                     changed=self._changed.notify_all,
                 )

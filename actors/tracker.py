@@ -23,7 +23,13 @@ from holdfast.actors.messages.tracker import RateLimit, Tracked
 from holdfast.actors.notices import Notices
 from holdfast.actors.owners import Owners, Watching
 from holdfast.actors.rate_limits import RateLimits
-from holdfast.actors.request_checks import MAX_NAME, check_name, check_retry, check_text
+from holdfast.actors.request_checks import (
+    MAX_NAME,
+    check_name,
+    check_retry,
+    check_text,
+    check_until,
+)
 from holdfast.actors.resuming import Resuming
 from holdfast.actors.session_cache import SteadyClock
 from holdfast.actors.tracker_part import collected, opened
@@ -64,6 +70,8 @@ class _Taker(msgspec.Struct, frozen=True):
 
 class TrackerActor(HostedActor):
     """Has a timer for what is due next, and none while nothing is."""
+
+    refuses_tells = True
 
     def __init__(self, *, limits: TrackerLimits, clock: Clock) -> None:
         super().__init__()
@@ -196,6 +204,8 @@ class TrackerActor(HostedActor):
     def _take(self, take: tracker.Take, now: int) -> Any:
         if take.limit < 1:
             raise InvalidInputError(f"limit = {take.limit}: expected at least 1")
+        until = check_until(take.until, self.mailbox.monotonic())
+        take = msgspec.structs.replace(take, until=until)
         delivery = self._delivery
         if delivery.redelivered and (known := self._in_flight.taken(take.token)):
             return tracker.TrackedAre(known)
@@ -278,7 +288,8 @@ class TrackerActor(HostedActor):
     def _acquire(self, acquire: tracker.Acquire, now: int) -> Any:
         check_name("key", acquire.key)
         delivery = self._delivery
-        patience = max(0.0, acquire.until - self.mailbox.monotonic())
+        monotonic = self.mailbox.monotonic()
+        patience = max(0.0, check_until(acquire.until, monotonic) - monotonic)
         if delivery.kind == "tell":
             patience = 0.0  # nobody waits for an answer
         until = now * 1000 + round(patience * 1e9)

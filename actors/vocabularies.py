@@ -42,6 +42,8 @@ def takes_part(actor: str) -> bool:
 
     It is, when its vocabulary has the question; agents say so themselves.
     """
+    if not actor.isidentifier():  # an agent's name; nothing but our own modules is meant
+        return False
     try:
         module = import_module(f"holdfast.actors.messages.{actor}")
     except ModuleNotFoundError:

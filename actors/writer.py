@@ -77,6 +77,8 @@ class WriterActor(HostedActor):
     ``sync_interval`` seconds after a commit at the latest, it is on the disk.
     """
 
+    refuses_tells = True
+
     def __init__(
         self,
         *,

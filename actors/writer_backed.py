@@ -31,6 +31,8 @@ class Greeting(msgspec.Struct, frozen=True):
 class WriterBackedActor(HostedActor):
     """Reads the database itself, writes through the writer, never waits for either."""
 
+    refuses_tells = True
+
     STREAM: ClassVar[str]  # the numbering that senders use towards this actor
 
     def __init__(self, *, open_reader: Callable[[], Reader]) -> None:

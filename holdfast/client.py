@@ -10,6 +10,7 @@ from pathlib import Path
 
 from holdfast.actors.hub import Hub
 from holdfast.actors.outbox import Policy, limited
+from holdfast.actors.peers import is_own, peer_uid
 from holdfast.clock import SystemClock
 from holdfast.errors import DaemonNotFoundError
 
@@ -47,7 +48,10 @@ def connect(
 
 
 def is_there(run_dir: Path) -> bool:
-    """Whether a root listens there; a killed one leaves its socket behind, but nobody in it."""
+    """Whether a root listens there; a killed one leaves its socket behind, but nobody in it.
+
+    Raises DaemonNotFoundError when it is another user's.
+    """
     try:
         folder = os.open(run_dir, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError:
@@ -56,7 +60,13 @@ def is_there(run_dir: Path) -> bool:
         with socket.socket(socket.AF_UNIX) as probe:
             probe.setblocking(False)
             # By descriptor: the path of a socket holds 107 bytes only.
-            return probe.connect_ex(f"/proc/self/fd/{folder}/root.sock") in (0, errno.EAGAIN)
+            found = probe.connect_ex(f"/proc/self/fd/{folder}/root.sock")
+            if found == 0 and not is_own(probe):
+                raise DaemonNotFoundError(
+                    f"the daemon at {run_dir} is that of uid {peer_uid(probe)}, and speaks to "
+                    f"nobody else: this is uid {os.geteuid()}"
+                )
+            return found in (0, errno.EAGAIN)
     finally:
         os.close(folder)
 

@@ -80,7 +80,8 @@ class Database(Protocol):
         """Everything committed so far survives power loss when it returns.
 
         Raises DiskFullError: it does not yet, try again.  After another StorageError nobody
-        knows what reached the disk: end the process.
+        knows what reached the disk: end the process.  Whoever opens the database then writes
+        again what is in doubt.
         """
 
     @property

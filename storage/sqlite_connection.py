@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
+import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Final
 
 import apsw
@@ -13,6 +13,7 @@ import apsw
 from holdfast.errors import DamagedError, DiskFullError, InvalidInputError, StorageError
 from holdfast.storage.database_file import PAGE_SIZE, check_file
 from holdfast.storage.ports import Durability, NoDatabaseError
+from holdfast.storage.sqlite_doubt import note_doubt, settle_doubt
 from holdfast.storage.sqlite_schema import VERSION, check_version, migrate
 
 __all__ = [
@@ -75,7 +76,10 @@ def open_writing(path: str, *, durability: Durability, vfs: str | None) -> apsw.
     """
     check_library()
     flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
+    if vfs is None:
+        _make_private(path)
     try:
+        settle_doubt(path, vfs)
         connection = apsw.Connection(path, flags=flags, vfs=vfs)
     except apsw.Error as error:
         raise storage_error(error, path) from error
@@ -86,7 +90,7 @@ def open_writing(path: str, *, durability: Durability, vfs: str | None) -> apsw.
         version = _prepare_file(connection, path)
         if migrate(connection, version):
             # All of the file was written, so the log is as long as it: on a small disk too long.
-            with contextlib.suppress(apsw.BusyError, apsw.FullError):
+            with suppress(apsw.BusyError, apsw.FullError):
                 connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
         _check_meta(connection, path)
         connection.pragma("synchronous", "FULL" if durability == "disk" else "NORMAL")
@@ -103,6 +107,22 @@ def open_writing(path: str, *, durability: Durability, vfs: str | None) -> apsw.
         connection.close()
         raise
     return connection
+
+
+def _make_private(path: str) -> None:
+    """Make the file for this user only, whatever the umask; its log and index take its mode.
+
+    One that is there keeps the mode that somebody gave it, but nobody else may write to it.
+    """
+    # SQLite says what is wrong.  An existing file is not opened: to close it again would end the
+    # locks that a connection of this process has on it.
+    with suppress(OSError):
+        try:
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        except FileExistsError:
+            mode = stat.S_IMODE(os.stat(path).st_mode)
+            if mode & 0o022:
+                os.chmod(path, mode & ~0o022)
 
 
 def _prepare_file(connection: apsw.Connection, path: str) -> int:
@@ -174,7 +194,11 @@ def refused(error: Exception, what: str) -> InvalidInputError:
 
 
 def storage_error(error: apsw.Error | UnicodeDecodeError, path: str) -> StorageError:
-    """The same error in our words: what happened, to which file, what to do."""
+    """The same error in our words: what happened, to which file, what to do.
+
+    That an fsync failed is noted for the next open.
+    """
+    note_doubt(error, path)
     hint = f"SQLite says {type(error).__name__}"
     match error:
         case apsw.FullError():

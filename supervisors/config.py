@@ -19,6 +19,7 @@ from msgspec import Meta
 
 from holdfast.errors import ConfigError
 from holdfast.supervisors.modules import is_importable
+from holdfast.supervisors.secrets import check_references, masked
 from holdfast.supervisors.settings import (
     ACTORS,
     NAME,
@@ -39,6 +40,7 @@ __all__ = ["load_settings", "parse_agent", "parse_settings", "parse_supervisor"]
 
 TABLES: Final = ("daemon", "storage", "retention", "supervisors", "actors", "agents")
 SUPERVISORS: Final = ("root", "state", "agents")  # always there, in start order
+MOST: Final = 1024 * 1024  # bytes of a config; TOML's reader takes its time
 LOG_LEAST: Final = 64 * 1024  # bytes; two of the longest lines
 
 _Table = TypeVar("_Table", bound=msgspec.Struct)
@@ -47,7 +49,11 @@ _Table = TypeVar("_Table", bound=msgspec.Struct)
 def load_settings(path: Path) -> Settings:
     """Read and check a config file.  Raises ConfigError."""
     try:
-        text = path.read_text(encoding="utf-8")
+        with path.open("rb") as stream:
+            data = stream.read(MOST + 1)
+        if len(data) > MOST:
+            raise ConfigError(f"{path}: over {MOST} bytes: no config is so large")
+        text = data.decode()
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
@@ -65,6 +71,8 @@ def parse_settings(text: str, *, file: str) -> Settings:
         raise ConfigError(f"{file}: line {line}: not TOML: {error}") from error
     except RecursionError as error:
         raise ConfigError(f"{file}: nested too deep") from error
+    except ValueError as error:  # an integer of more digits than Python reads
+        raise ConfigError(f"{file}: {error}") from error
     return _Document(document, file).settings()
 
 
@@ -205,6 +213,8 @@ class _Document:
             agent = decoded[name] = self._decode(where, content, AgentSettings)
             self._check_options(where, agent)
             self._check_environment(where, agent.env)
+            for key, table in (("env", agent.env), ("options", agent.options)):
+                check_references(table, f"{self._file}: [{where}] {key}")
             self._check_module(where, agent)
         return decoded
 
@@ -224,15 +234,21 @@ class _Document:
         fields = {field.encode_name: field for field in msgspec.structs.fields(type_)}
         values: dict[str, object] = {}
         for key, value in content.items():
+            # The texts of an agent's table may be secrets.
+            shown = _shown(
+                masked(value)
+                if where.startswith("agents.") and (key not in fields or isinstance(value, dict))
+                else value
+            )
             if key not in fields:
-                raise self._unknown(f"[{where}] {key} = {_shown(value)}", "key", key, fields)
+                raise self._unknown(f"[{where}] {key} = {shown}", "key", key, fields)
             hint = hints[fields[key].name]
             try:
                 if isinstance(value, float) and not math.isfinite(value):
                     raise msgspec.ValidationError
                 values[fields[key].name] = msgspec.convert(value, hint)
             except msgspec.ValidationError:
-                raise self._error(f"[{where}] {key} = {_shown(value)}", _accepted(hint)) from None
+                raise self._error(f"[{where}] {key} = {shown}", _accepted(hint)) from None
         for key, field in fields.items():
             if field.required and key not in content:
                 raise ConfigError(
@@ -243,7 +259,7 @@ class _Document:
 
     def _check_options(self, where: str, agent: AgentSettings) -> None:
         for key, value in agent.options.items():
-            shown = f"[{where}] options.{key} = {_shown(value)}"
+            shown = f"[{where}] options.{key} = {_shown(masked(value))}"
             if not key.isidentifier():
                 raise self._error(shown, "the name of a keyword argument")
             if not _is_plain(value):
@@ -257,7 +273,7 @@ class _Document:
         for key, value in env.items():
             if not key or "=" in key or "\0" in key + value:
                 raise self._error(
-                    f"[{where}] env.{_shown(key)} = {_shown(value)}",
+                    f"[{where}] env.{_shown(key)} = {_shown(masked(value))}",
                     "a name without '=', and no NUL",
                 )
 

@@ -16,7 +16,14 @@ from holdfast.errors import ConfigError
 from holdfast.supervisors.linux import address_space
 from holdfast.supervisors.settings import ChildSettings
 
-__all__ = ["Reserve", "apply_limits", "free_descriptors", "is_out_of_memory", "widen_descriptors"]
+__all__ = [
+    "Reserve",
+    "apply_limits",
+    "free_descriptors",
+    "is_out_of_memory",
+    "leave_no_core",
+    "widen_descriptors",
+]
 
 # The soft limit that the daemon was started with: what its children get.
 _NOFILE: Final = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
@@ -72,6 +79,16 @@ def widen_descriptors() -> None:
     """
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def leave_no_core() -> None:
+    """Have no crash of this process, or of what it starts, write its memory to a file.
+
+    One byte and not none: so a program that the kernel would pipe it to gets nothing, too
+    (core(5)).  The limit is the soft one: who wants a core raises it again.
+    """
+    _, hard = resource.getrlimit(resource.RLIMIT_CORE)
+    resource.setrlimit(resource.RLIMIT_CORE, (1 if hard else 0, hard))
 
 
 def free_descriptors() -> int:

@@ -10,12 +10,11 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-import stat
 from pathlib import Path
 
 from holdfast.errors import AlreadyRunningError, ConfigError, StorageError
 
-__all__ = ["DirectoryLock", "next_boot", "prepare_data_dir", "prepare_run_dir", "raise_boot"]
+__all__ = ["DirectoryLock", "next_boot", "private_file", "raise_boot"]
 
 LOCK = "root.lock"
 BOOT = "boot"
@@ -70,40 +69,6 @@ class DirectoryLock:
             self._fd = -1
 
 
-def prepare_data_dir(folder: Path) -> None:
-    """Make the directory if there is none.  Raises ConfigError."""
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigError(f"data directory {folder}: cannot be made: {error.strerror}") from error
-
-
-def prepare_run_dir(folder: Path) -> None:
-    """Make a directory that only this user can enter.  Raises ConfigError.
-
-    An existing one that others can enter is closed when it is empty and refused when not: it may
-    be /tmp.
-    """
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        info = folder.stat()
-        if info.st_uid != os.geteuid():
-            raise ConfigError(
-                f"run directory {folder}: belongs to uid {info.st_uid}, not to {os.geteuid()}: "
-                "use one of your own"
-            )
-        if stat.S_IMODE(info.st_mode) & 0o077:
-            if any(folder.iterdir()):
-                raise ConfigError(
-                    f"run directory {folder}: others can enter it "
-                    f"(mode {stat.S_IMODE(info.st_mode):o}) and it is not empty: "
-                    f"chmod 700 it, or use another one"
-                )
-            folder.chmod(0o700)
-    except OSError as error:
-        raise ConfigError(f"run directory {folder}: cannot be made: {error.strerror}") from error
-
-
 def next_boot(folder: Path) -> int:
     """Count this start, on the disk before anything uses the number.
 
@@ -149,7 +114,8 @@ def _boot_in(folder: Path) -> int | None:
 def _write_boot(folder: Path, boot: int) -> None:
     path, new = folder / BOOT, folder / f"{BOOT}.new"
     try:
-        with new.open("w") as file:
+        new.unlink(missing_ok=True)  # of a start that was killed here
+        with open(new, "x", opener=private_file) as file:
             file.write(f"{boot}\n")
             file.flush()
             os.fsync(file.fileno())
@@ -157,6 +123,11 @@ def _write_boot(folder: Path, boot: int) -> None:
         _sync_directory(folder)
     except OSError as error:
         raise StorageError(f"{path}: cannot be written: {error.strerror}") from error
+
+
+def private_file(path: str, flags: int) -> int:
+    """An opener for ``open``: what it makes is this user's alone, whatever the umask."""
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
 
 
 def _is_same_file(fd: int, path: Path) -> bool:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from holdfast.errors import ConfigError
+from holdfast.supervisors.directories import NO_WRITING, private_dir
 
 __all__ = ["LogFiles", "check_log_dir", "prepare_log_dir"]
 
@@ -130,13 +131,8 @@ class LogFiles:
 
 def prepare_log_dir(folder: Path) -> None:
     """Make the directory if there is none, for this user only.  Raises ConfigError."""
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigError(
-            f"log directory {folder}: cannot be made: {error.strerror}; "
-            "[daemon] log_dir names another one"
-        ) from error
+    hint = "[daemon] log_dir names another one"
+    private_dir("log directory", folder, NO_WRITING, hint)
 
 
 def check_log_dir(folder: Path) -> None:

@@ -14,10 +14,11 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, assert_never
+from typing import Any, Final, assert_never, cast
 
 import msgspec
 
+from holdfast.actors.addresses import socket_path
 from holdfast.actors.host import HostedActor, construct
 from holdfast.actors.mailbox import Mailbox
 from holdfast.actors.pulse import Pulse
@@ -27,6 +28,7 @@ from holdfast.clock import Clock
 from holdfast.errors import ConfigError
 from holdfast.storage.ports import Reader
 from holdfast.supervisors.evidence import LAST_LIFE
+from holdfast.supervisors.secrets import resolved, resolved_variables
 from holdfast.supervisors.settings import (
     ACTORS,
     AgentSettings,
@@ -118,7 +120,7 @@ def make_actor(
 def address_book(run_dir: str) -> Callable[[str], str]:
     """Socket paths by actor name; short, however deep the run directory is."""
     folder = os.open(run_dir, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    return lambda name: f"/proc/self/fd/{folder}/{name}.sock"
+    return partial(socket_path, folder)
 
 
 def _writer(start: ChildStart, mailbox: Callable[..., Mailbox], clock: Clock) -> HostedActor:
@@ -286,7 +288,10 @@ def _agent(
     from holdfast.actors.hub import Hub
     from holdfast.actors.outbox import OutboxLimits
 
-    os.environ.update(run.env)
+    where = f"[agents.{start.name}]"
+    # Before the variables are set: a reference means the daemon's own.
+    options = cast(dict[str, Any], resolved(run.options, f"{where} options"))
+    os.environ.update(resolved_variables(run.env, f"{where} env"))
     class_ = _imported(run)
     limits = OutboxLimits(
         messages=run.outbox_messages,
@@ -295,7 +300,6 @@ def _agent(
         timeout=run.outbox_timeout,
     )
     box = mailbox(decode=msgspec.msgpack.decode, limits=limits)
-    options: dict[str, Any] = run.options
     if not issubclass(class_, Agent):  # an actor that wants no hub
         pulse.beat_in_mailbox(box)
         return construct(class_, mailbox=box, **options)

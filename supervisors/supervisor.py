@@ -59,6 +59,8 @@ __all__ = ["RootActor", "SupervisorActor"]
 class SupervisorActor(HostedActor):
     """A nested supervisor: its parent asks and stops it over its lifeline."""
 
+    refuses_tells = True
+
     def __init__(self, *, supervision: Supervision, reply: Callable[[StatusReply], None]) -> None:
         """``reply`` takes the answer to the parent's GetStatus."""
         super().__init__()

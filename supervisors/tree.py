@@ -26,17 +26,13 @@ from holdfast.errors import ConfigError, StartError
 from holdfast.storage.database_file import check_file
 from holdfast.supervisors.child import fork_zygote
 from holdfast.supervisors.config import load_settings
+from holdfast.supervisors.directories import prepare_data_dir, prepare_run_dir
 from holdfast.supervisors.guardian import Guardian
-from holdfast.supervisors.limits import widen_descriptors
+from holdfast.supervisors.limits import leave_no_core, widen_descriptors
 from holdfast.supervisors.linux import adopt_orphans, children_of_this_process
 from holdfast.supervisors.listeners import Listeners
 from holdfast.supervisors.lives import Badge, new_life
-from holdfast.supervisors.locks import (
-    DirectoryLock,
-    next_boot,
-    prepare_data_dir,
-    prepare_run_dir,
-)
+from holdfast.supervisors.locks import DirectoryLock, next_boot, private_file
 from holdfast.supervisors.logfiles import check_log_dir, prepare_log_dir
 from holdfast.supervisors.logs import configure_logging, log_to, sign_log
 from holdfast.supervisors.notify import Notifier
@@ -180,6 +176,7 @@ class _Kin(msgspec.Struct, frozen=True):
 
 def _fork_first(stack: ExitStack) -> _Kin:
     """Nothing is open yet that these could inherit; ``stack`` ends them, and all below."""
+    leave_no_core()
     life = new_life()
     guardian = Guardian(life)
     stack.callback(guardian.close)
@@ -216,7 +213,9 @@ def _own(stack: ExitStack, environment: Environment) -> None:
     if not (log_dir.samefile(data_dir) or log_dir.samefile(run_dir)):
         stack.callback(DirectoryLock(log_dir).release)
     pid_file = run_dir / PID_FILE
-    pid_file.write_text(f"{os.getpid()}\n")
+    pid_file.unlink(missing_ok=True)  # of a root that was killed
+    with open(pid_file, "x", opener=private_file) as file:
+        file.write(f"{os.getpid()}\n")
     stack.callback(pid_file.unlink, missing_ok=True)
 
 

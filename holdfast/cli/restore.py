@@ -63,7 +63,8 @@ def owning(place: Place) -> Iterator[None]:
     Raises AlreadyRunningError.
     """
     from holdfast.storage.sqlite_lock import WriterLock
-    from holdfast.supervisors.locks import DirectoryLock, prepare_data_dir
+    from holdfast.supervisors.directories import prepare_data_dir
+    from holdfast.supervisors.locks import DirectoryLock
 
     prepare_data_dir(place.data_dir)
     lock = DirectoryLock(place.data_dir)

@@ -118,7 +118,9 @@ def test_a_sender_killed_inside_a_frame_harms_nobody(daemon: Daemon) -> None:
         "import os, socket, sys\n"
         "sock = socket.socket(socket.AF_UNIX)\n"
         "sock.connect(sys.argv[1])\n"
-        "sock.sendall(bytes.fromhex(sys.argv[2]) + (4 << 20).to_bytes(4, 'little'))\n"
+        "sock.sendall(bytes.fromhex(sys.argv[2]))\n"
+        "sock.recv(1000)\n"  # the welcome: before it no frame may be so large
+        "sock.sendall((4 << 20).to_bytes(4, 'little'))\n"
         "sock.sendall(bytes(2 << 20))\n"
         "os.kill(os.getpid(), 9)\n"
     )

@@ -23,7 +23,9 @@ class FaultyDisk(Disk):
         self.fault: type[apsw.Error] | None = None
         self.room = 0
         self.capacity: int | None = None
+        self.sync_fault: apsw.Error | None = None
         self.syncs: list[str] = []
+        self.writes: list[int] = []  # where each ends
         self._vfs = FaultyVFS(name, self)
 
     def unregister(self) -> None:
@@ -31,8 +33,11 @@ class FaultyDisk(Disk):
 
     def before(self, operation: Operation, file: str, end: int) -> None:
         if operation == "sync":
+            if self.sync_fault is not None:
+                raise self.sync_fault
             self.syncs.append("wal" if file.endswith("-wal") else "database")
         elif operation == "write":
+            self.writes.append(end)
             self._write(end)
 
     def _write(self, end: int) -> None:

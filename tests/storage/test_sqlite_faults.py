@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import apsw
 import pytest
@@ -12,6 +13,9 @@ from holdfast.storage.checkpoint_records import CheckpointStored, StoreCheckpoin
 from holdfast.storage.commands import Command
 from holdfast.storage.records import Appended, AppendEvents, Mark
 from holdfast.storage.session_records import StoreSessions
+from holdfast.storage.sqlite_doubt import CHUNK
+from holdfast.testing.faults.power.dying import abandon
+from holdfast.testing.faults.vfs import io_error
 from tests.storage.conftest import Opener, ReaderOpener
 from tests.storage.faulty_vfs import FaultyDisk
 from tests.storage.making import append, apply_one, events, origin, session
@@ -22,7 +26,7 @@ FAULTS = [apsw.FullError, apsw.IOError]
 @pytest.fixture
 def open_on(disk: FaultyDisk, open_database: Opener) -> Iterator[Opener]:
     yield lambda **options: open_database(vfs=disk.name, **options)
-    disk.fault = disk.capacity = None  # before the databases are closed
+    disk.fault = disk.capacity = disk.sync_fault = None  # before the databases are closed
 
 
 @pytest.mark.parametrize("fault", FAULTS)
@@ -147,6 +151,30 @@ def test_a_failed_barrier_is_an_error(disk: FaultyDisk, open_on: Opener) -> None
         database.sync()
     disk.fault = None
     assert append(database, events(1)).first_seq == 2
+
+
+def test_after_a_failed_fsync_the_next_open_writes_the_log_again_before_it_trusts_it(
+    path: Path, disk: FaultyDisk, open_on: Opener
+) -> None:
+    """Linux tells of it once, and calls the pages clean: the next fsync would prove nothing."""
+    database = open_on()
+    append(database, events(3))
+    disk.sync_fault = io_error("sync")
+    with pytest.raises(StorageError):
+        database.sync()
+    abandon(database)
+    with pytest.raises(StorageError):  # as long as it fails, so does the open
+        open_on()
+    disk.sync_fault = None
+    disk.syncs.clear()
+    disk.writes.clear()
+    log, doubt = (path.with_name(path.name + suffix) for suffix in ("-wal", ".doubt"))
+    assert doubt.exists()
+    size = log.stat().st_size
+    assert open_on().last_seq == 3
+    assert disk.syncs == ["wal"]
+    assert disk.writes[-(-size // CHUNK) - 1] == size
+    assert not doubt.exists()
 
 
 def test_a_barrier_that_finds_no_room_is_tried_again(disk: FaultyDisk, open_on: Opener) -> None:

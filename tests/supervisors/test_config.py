@@ -110,7 +110,7 @@ BAD = [
     (AGENT + "options = {at = 2026-01-01}", '[agents.a] options.at = "2026-01-01": expected texts'),
     (AGENT + "options = {n = 18446744073709551616}", "options.n = 18446744073709551616: expected"),
     (AGENT + "options = {x-y = 1}", "options.x-y = 1: expected the name of a keyword argument"),
-    (AGENT + 'env = {"a=b" = "x"}', '[agents.a] env."a=b" = "x": expected a name without'),
+    (AGENT + 'env = {"a=b" = "x"}', '[agents.a] env."a=b" = "...": expected a name without'),
     (AGENT + 'python_path = "x"', '[agents.a] python_path = "x": expected a list of directories'),
     ("[daemon]\nname =", "line 2: not TOML: Invalid value"),
     ("\n[daemon\n", "line 2: not TOML: "),

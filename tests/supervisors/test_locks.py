@@ -13,13 +13,8 @@ from pathlib import Path
 import pytest
 
 from holdfast.errors import AlreadyRunningError, ConfigError, StorageError
-from holdfast.supervisors.locks import (
-    DirectoryLock,
-    next_boot,
-    prepare_data_dir,
-    prepare_run_dir,
-    raise_boot,
-)
+from holdfast.supervisors.directories import prepare_data_dir, prepare_run_dir
+from holdfast.supervisors.locks import DirectoryLock, next_boot, raise_boot
 
 # Locks the directory, says how that went, and ends when its standard input does.
 HOLDER = """

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from holdfast.storage import sqlite_connection
 from holdfast.storage.ports import Durability
 from holdfast.storage.sqlite import SqliteDatabase
 from holdfast.testing.faults.power import (
@@ -23,7 +24,7 @@ from holdfast.testing.faults.power import (
 )
 from holdfast.testing.faults.power.__main__ import main
 from holdfast.testing.faults.power.tree import VICTIMS, cut_tree
-from holdfast.testing.faults.recording import Made, Synced, Truncated, Wrote
+from holdfast.testing.faults.recording import Made, Synced, SyncFailed, Truncated, Wrote
 
 
 def violations(summary: Summary) -> str:
@@ -34,10 +35,11 @@ def violations(summary: Summary) -> str:
     "run",
     [
         Run(1, 200, "committed", is_new=True),
-        Run(2, 200, "committed"),
-        Run(3, 120, "disk"),
         # Found a barrier that synced nothing: a session, and no event since the last one.
-        Run(1001, 120, "committed"),
+        Run(2, 120, "committed"),
+        Run(3, 80, "disk"),
+        # Found that after a failed fsync the next one promised what was not there.
+        Run(31, 120, "committed", syncs_fail=True),
     ],
     ids=lambda run: f"{run.seed}-{run.durability}",
 )
@@ -68,9 +70,18 @@ class Reckless(SqliteDatabase):
         self._connection.pragma("synchronous", "OFF")
 
 
+class Unchanging(SqliteDatabase):
+    """Has barriers that change no page when no event came since the last one."""
+
+    def _note_synced(self) -> None:
+        values = (self._events.last_seq,)
+        self._connection.execute("UPDATE meta SET value = ? WHERE name = 'synced_seq'", values)
+
+
 @pytest.mark.parametrize(
     ("make", "durability", "said"),
     [
+        (Unchanging, "committed", "told to be on the disk"),
         (Hasty, "committed", "told to be on the disk"),
         (Reckless, "disk", "told to be on the disk"),
         (Reckless, "committed", "no commit left this content"),
@@ -79,8 +90,17 @@ class Reckless(SqliteDatabase):
 def test_a_writer_that_does_not_sync_is_caught(
     make: type[SqliteDatabase], durability: Durability, said: str
 ) -> None:
-    summary = cut_run(Run(6, 200, durability), make)
+    summary = cut_run(Run(2, 200, durability), make)
     assert any(said in wrong for each in summary.cuts.violations for wrong in each.wrong)
+
+
+def test_a_writer_that_trusts_the_disk_after_a_failed_fsync_is_caught(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sqlite_connection, "settle_doubt", lambda path, vfs: None)
+    summary = cut_run(Run(31, 120, "committed", syncs_fail=True))
+    assert summary.commands["death of a failed sync"] > 0
+    assert summary.cuts.violations
 
 
 def written(*entries: Any) -> Platter:
@@ -111,6 +131,20 @@ def test_only_what_was_synced_is_surely_on_a_disk() -> None:
     assert any(
         content.startswith(half) and content != half + b"2" * 512 for content in seen["some"]
     )
+
+
+def test_what_a_failed_sync_left_is_never_sure_unless_it_is_written_again() -> None:
+    entries = [
+        Wrote("old", 1, b"x"),
+        SyncFailed("old"),
+        Wrote("old", 0, b"y"),
+        Synced("old", False),
+    ]
+    platter = written(*entries)
+    assert platter.after("unsynced", Random(1)) == {"old": b"ybc"}
+    assert platter.after("nothing", Random(1)) == {"old": b"yxc"}
+    platter = written(*entries, Wrote("old", 0, b"yxc"), Synced("old", False))
+    assert platter.after("unsynced", Random(1)) == {"old": b"yxc"}
 
 
 def test_a_file_whose_folder_was_not_synced_may_not_be_there() -> None:

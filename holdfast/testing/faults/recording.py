@@ -21,6 +21,7 @@ __all__ = [
     "Fact",
     "Made",
     "Recorder",
+    "SyncFailed",
     "Synced",
     "Told",
     "Truncated",
@@ -61,6 +62,13 @@ class Synced(_Entry, tag="synced", frozen=True, array_like=True):
     with_folder: bool
 
 
+class SyncFailed(_Entry, tag="sync_failed", frozen=True, array_like=True):
+    """What was done to the file and is not synced may never be on the disk, whatever is synced
+    later: the kernel tells of it once."""
+
+    file: str
+
+
 class Deleted(_Entry, tag="deleted", frozen=True, array_like=True):
     """The file is gone; on the disk only where ``with_folder``."""
 
@@ -80,7 +88,7 @@ class Told(_Entry, tag="told", frozen=True, array_like=True):
     is_all: bool = False
 
 
-Entry: TypeAlias = Made | Wrote | Truncated | Synced | Deleted | Told
+Entry: TypeAlias = Made | Wrote | Truncated | Synced | SyncFailed | Deleted | Told
 
 _LENGTH: Final = struct.Struct("<I")  # bytes of the entry behind it
 _encode = msgspec.msgpack.Encoder().encode

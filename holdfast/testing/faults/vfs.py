@@ -18,6 +18,7 @@ from holdfast.testing.faults.recording import (
     Made,
     Recorder,
     Synced,
+    SyncFailed,
     Truncated,
     Wrote,
 )
@@ -125,8 +126,13 @@ class _FaultyFile(apsw.VFSFile):
         super().xTruncate(size)
 
     def xSync(self, flags: int) -> None:
-        self._disk.before("sync", self._file, 0)
-        super().xSync(flags)
+        try:
+            self._disk.before("sync", self._file, 0)
+            super().xSync(flags)
+        except apsw.Error:
+            if self._recorder is not None:
+                self._recorder.add(SyncFailed(self._file))
+            raise
         if self._recorder is not None:
             self._recorder.add(Synced(self._file, self._has_new_entry))
         self._has_new_entry = False

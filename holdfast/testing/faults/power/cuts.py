@@ -8,19 +8,22 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from random import Random
 from typing import Final
 
 import apsw
 import msgspec
+from loguru import logger
 
 from holdfast.clock import Clock
 from holdfast.errors import HoldfastError
 from holdfast.storage.records import Appended, AppendEvents, Origin
 from holdfast.storage.sqlite import SqliteDatabase
 from holdfast.testing.clock import ManualClock
+from holdfast.testing.faults.power.dying import abandon
 from holdfast.testing.faults.power.oracle import Found, Looks, Oracle, content
 from holdfast.testing.faults.power.platter import LOSSES, Loss, Platter
 from holdfast.testing.faults.recording import Deleted, Entry, Told, Truncated, Wrote
@@ -67,12 +70,6 @@ class Reopened(SqliteDatabase):
         self.found = self._looks.look(self._connection)
         return super()._raise_epoch()
 
-    def abandon(self) -> None:
-        """Let go of the files as a killed process does; nothing is copied or deleted."""
-        self._connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
-        self._connection.close()
-        self._lock.release()
-
 
 class _Bench:
     """The folder, and what is done with a disk in it."""
@@ -86,6 +83,8 @@ class _Bench:
 
     def lay_out(self, files: dict[str, bytearray]) -> None:
         """The shared memory of the one before stays: after a power loss it is anybody's guess."""
+        for put_aside in self._folder.glob(f"{DATABASE}-wal.*"):
+            put_aside.unlink()
         for name in _FILES:
             if name not in files:
                 (self._folder / name).unlink(missing_ok=True)
@@ -125,13 +124,13 @@ class _Bench:
         try:
             wrong = _go_on(database)
         except BaseException:
-            database.abandon()
+            abandon(database)
             raise
         if is_closing:
             database.close()
             wrong += self._look_at_one_file()
         else:
-            database.abandon()
+            abandon(database)
         if found is not None:
             return msgspec.structs.replace(database.found, content=found), wrong
         return database.found, wrong
@@ -169,6 +168,17 @@ def _go_on(database: Reopened) -> list[str]:
     return wrong
 
 
+@contextmanager
+def _in_silence() -> Iterator[None]:
+    """A writer says what a power cut took; here that is no news."""
+    logger.disable("holdfast.storage")
+    try:
+        yield
+    finally:
+        logger.enable("holdfast.storage")
+
+
+@_in_silence()
 def cut_everywhere(
     entries: Iterable[Entry],
     folder: Path,

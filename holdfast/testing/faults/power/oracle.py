@@ -106,7 +106,8 @@ def _look(connection: apsw.Connection, digest: bytes) -> Found:
     facts: dict[tuple[str, str], int] = {}
     for kind, sql in _FACTS.items():
         for name, number in cast("list[tuple[str, int]]", connection.execute(sql).fetchall()):
-            facts[kind, name] = max(number, facts.get((kind, name), 0))
+            # A damaged table may hold anything.
+            facts[kind, name] = max(number or 0, facts.get((kind, name), 0))
     return Found(digest, wrong, facts)
 
 

@@ -17,6 +17,7 @@ from holdfast.testing.faults.recording import (
     Entry,
     Made,
     Synced,
+    SyncFailed,
     Told,
     Truncated,
     Wrote,
@@ -35,6 +36,7 @@ GARBAGE: Final = 0.25  # of the disks: what was never written is no zeroes there
 TEARS: Final = 0.15  # of the writes that are there, where some are lost
 
 _Change: TypeAlias = Wrote | Truncated
+_Placed: TypeAlias = tuple[int, _Change]
 
 
 class _File:
@@ -42,12 +44,27 @@ class _File:
 
     def __init__(self, content: bytes = b"") -> None:
         self.synced = bytearray(content)
-        self.pending: list[tuple[int, _Change]] = []
+        self.pending: list[_Placed] = []
+        # From the first sync that failed on: what it was to put on the disk may be there or not,
+        # for ever; what was synced later lies over it, and is sure (True).
+        self._since: list[tuple[_Placed, bool]] = []
 
     def sync(self) -> None:
-        for _, change in self.pending:
-            _apply(self.synced, change)
+        if self._since:
+            self._since += [(each, True) for each in self.pending]
+        else:
+            for _, change in self.pending:
+                _apply(self.synced, change)
         self.pending.clear()
+
+    def fail_to_sync(self) -> None:
+        self._since += [(each, False) for each in self.pending]
+        self.pending.clear()
+
+    @property
+    def changes(self) -> list[tuple[_Placed, bool]]:
+        """All that lies over ``synced``, in order, and whether it surely does."""
+        return [*self._since, *((each, False) for each in self.pending)]
 
 
 class Platter:
@@ -74,6 +91,9 @@ class Platter:
                     self._files[name].sync()
                 if with_folder:
                     self._sync_folder()
+            case SyncFailed(file=name):
+                if name in self._files:
+                    self._files[name].fail_to_sync()
             case Deleted(file=name, with_folder=with_folder):
                 if self._files.pop(name, None) is not None:
                     self._moves.append((name, None))
@@ -87,13 +107,13 @@ class Platter:
     @property
     def is_settled(self) -> bool:
         """Whether all is synced, so that every loss leaves the same."""
-        return not self._moves and not any(file.pending for file in self._files.values())
+        return not self._moves and not any(file.changes for file in self._files.values())
 
     def after(self, loss: Loss, random: Random) -> dict[str, bytearray]:
         """The files that are there when the power is back."""
         folder = self._folder_after(loss, random)
         files = {id(file): file for file in folder.values()}
-        kept = _draw({key: file.pending for key, file in files.items()}, loss, random)
+        kept = _draw({key: file.changes for key, file in files.items()}, loss, random)
         filler = bytes(SECTOR)
         if loss != "nothing" and random.random() < GARBAGE:
             filler = random.randbytes(SECTOR)
@@ -126,10 +146,12 @@ def _move(folder: dict[str, _File], name: str, file: _File | None) -> None:
 
 
 def _draw(
-    pending: Mapping[int, list[tuple[int, _Change]]], loss: Loss, random: Random
+    made: Mapping[int, list[tuple[_Placed, bool]]], loss: Loss, random: Random
 ) -> dict[int, list[tuple[_Change, bool]]]:
     """Of each file the changes that are there, in order; with each whether it is torn."""
-    turns = sorted(turn for changes in pending.values() for turn, _ in changes)
+    turns = sorted(
+        turn for changes in made.values() for (turn, _), is_sure in changes if not is_sure
+    )
     share = random.random()
     first = turns[random.randrange(len(turns))] if turns else 0
     newest = turns[-1] if turns else 0
@@ -153,8 +175,12 @@ def _draw(
         return loss in ("some", "older") and random.random() < TEARS
 
     return {
-        key: [(change, is_torn(turn)) for turn, change in changes if is_there(turn)]
-        for key, changes in pending.items()
+        key: [
+            (change, not is_sure and is_torn(turn))
+            for (turn, change), is_sure in changes
+            if is_sure or is_there(turn)
+        ]
+        for key, changes in made.items()
     }
 
 

@@ -9,7 +9,9 @@ import os
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Final
@@ -19,11 +21,12 @@ import msgspec
 from holdfast.storage.ports import Durability
 from holdfast.storage.sqlite import SqliteDatabase
 from holdfast.testing.clock import ManualClock
+from holdfast.testing.faults.plan import Operation
 from holdfast.testing.faults.power.cuts import DATABASE, Cuts, cut_everywhere
 from holdfast.testing.faults.power.platter import LOSSES
 from holdfast.testing.faults.power.work import RETENTION, Work
 from holdfast.testing.faults.recording import Entry, Recorder, Told, read_recording
-from holdfast.testing.faults.vfs import Disk, FaultyVFS
+from holdfast.testing.faults.vfs import Disk, FaultyVFS, io_error
 
 __all__ = ["Make", "Run", "Summary", "cut_run", "plan_runs", "scratch_folder"]
 
@@ -43,6 +46,7 @@ class Run(msgspec.Struct, frozen=True):
     durability: Durability
     is_new: bool = False  # recorded from the making of the file on
     every_loss: bool = False
+    syncs_fail: bool = False  # some, of which the writer dies; only at "committed"
 
 
 class Summary(msgspec.Struct):
@@ -63,7 +67,8 @@ def plan_runs(seed: int, cuts: int, *, every_loss: bool) -> list[Run]:
         points = min(POINTS, left)
         run_seed = seed * 1_000 + number
         is_new = number == 0 and cuts >= NEW_FROM
-        runs.append(Run(run_seed, points, durability, is_new, every_loss))
+        syncs_fail = number % 3 == 1
+        runs.append(Run(run_seed, points, durability, is_new, every_loss, syncs_fail))
     return runs
 
 
@@ -121,7 +126,12 @@ def _record(run: Run, make: Make, disk: Disk, recording: Path) -> tuple[int, Cou
 
     random = Random(run.seed)
     work = Work(
-        open_database, durability=run.durability, random=random, clock=clock, recorder=recorder
+        open_database,
+        durability=run.durability,
+        random=random,
+        clock=clock,
+        recorder=recorder,
+        failing=partial(_failing, disk, random) if run.syncs_fail else None,
     )
     skip = 0 if run.is_new else _warm_up(work, recorder)
     while recorder.points < run.points:
@@ -130,6 +140,24 @@ def _record(run: Run, make: Make, disk: Disk, recording: Path) -> tuple[int, Cou
     recorder.close()
     vfs.unregister()
     return skip, work.counts
+
+
+@contextmanager
+def _failing(disk: Disk, random: Random) -> Iterator[None]:
+    """Each second time no file can be synced meanwhile."""
+    before = disk.before
+
+    def fail(operation: Operation, file: str, end: int) -> int | None:
+        if operation == "sync":
+            raise io_error("sync")
+        return before(operation, file, end)
+
+    if random.random() < 0.5:
+        disk.before = fail  # type: ignore[method-assign]  # for one call
+    try:
+        yield
+    finally:
+        disk.before = before  # type: ignore[method-assign]
 
 
 def _warm_up(work: Work, recorder: _Counting) -> int:

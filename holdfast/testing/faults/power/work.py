@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from random import Random
 from typing import Final
 
@@ -57,11 +58,13 @@ from holdfast.storage.subscriber_records import (
     SubscriberStored,
 )
 from holdfast.testing.clock import ManualClock
+from holdfast.testing.faults.power.dying import abandon
 from holdfast.testing.faults.recording import Fact, Recorder, Told
 
-__all__ = ["RETENTION", "Open", "Work"]
+__all__ = ["RETENTION", "Failing", "Open", "Work"]
 
 Open = Callable[[], SqliteDatabase]
+Failing = Callable[[], AbstractContextManager[None]]
 
 # Small, so that there is always something to delete and a page to give back.
 RETENTION: Final = Retention(
@@ -83,12 +86,15 @@ class Work:
         random: Random,
         clock: ManualClock,
         recorder: Recorder,
+        failing: Failing | None = None,
     ) -> None:
+        """Within ``failing`` syncs may fail; the writer dies of it and is opened again."""
         self._open = open_database
         self._durability: Durability = durability
         self._random = random
         self._clock = clock
         self._recorder = recorder
+        self._failing = failing or nullcontext
         self._numbers: Counter[tuple[str, str]] = Counter()  # by sender and stream
         self._sessions: dict[str, int] = {}
         self._generation = 0
@@ -110,8 +116,16 @@ class Work:
         """One thing that a writer does: mostly a group of commands in one transaction."""
         self._clock.advance(self._random.random())
         chosen = self._random.choices(
-            (self._commit, self._sync, self._retain, self._chore, self._checkpoint, self._restart),
-            (70, 10, 6, 4, 8, 0.5),
+            (
+                self._commit,
+                self._sync,
+                self._force,
+                self._retain,
+                self._chore,
+                self._checkpoint,
+                self._restart,
+            ),
+            (70, 10, 4, 6, 4, 8, 0.5),
         )[0]
         chosen()
         self._database.checkpoint(is_hurried=self._random.random() < 0.7)
@@ -134,7 +148,15 @@ class Work:
         )
         weights = (8, 4, 1, 5, 4, 3, 3, 1, 1, 1, 0.5)
         size = self._random.choice((1, 1, 1, 1, 2, 5))
-        group = [make() for make in self._random.choices(makers, weights, k=size)]
+        self._apply([make() for make in self._random.choices(makers, weights, k=size)])
+
+    def _force(self) -> None:
+        """Sessions that are to be on the disk at once, with no event in between."""
+        for _ in range(2):
+            self._apply([self._session(is_quiet=True)])
+            self._sync()
+
+    def _apply(self, group: list[Command]) -> None:
         outcomes = self._database.apply(group)
         facts: list[Fact] = []
         for command, outcome in zip(group, outcomes, strict=True):
@@ -150,8 +172,15 @@ class Work:
 
     def _sync(self) -> None:
         self.counts["sync"] += 1
-        self._database.sync()
-        self._recorder.add(Told("disk", [], is_all=True))
+        try:
+            with self._failing():
+                self._database.sync()
+        except StorageError:
+            self.counts["death of a failed sync"] += 1
+            abandon(self._database)
+            self.start()
+        else:
+            self._recorder.add(Told("disk", [], is_all=True))
 
     def _retain(self) -> None:
         self.counts["retention"] += 1
@@ -234,7 +263,7 @@ class Work:
             case _:
                 return CreateEntity(one, "task", text, on_conflict="merge")
 
-    def _session(self) -> Command:
+    def _session(self, *, is_quiet: bool = False) -> Command:
         """Versions of sessions that are put; one of those that are deleted again has no fact."""
         id, now = f"s{self._random.randrange(6)}", self._clock.time_us()
         version = self._sessions[id] = self._sessions.get(id, 0) + 1
@@ -242,7 +271,8 @@ class Work:
         passing = f"passing{self._random.randrange(3)}"
         if self._random.random() < 0.3:
             put.append(Session(passing, "{}", f"1.1:{version}", now, now, now + 10**6, 1.0))
-        gone = [f"passing{self._random.randrange(3)}"] if self._random.random() < 0.3 else []
+        is_ending = not is_quiet and self._random.random() < 0.3
+        gone = [f"passing{self._random.randrange(3)}"] if is_ending else []
         items = [SessionItem(version, now, f"i{version}", self._text(50), id, 5)]
         told = [Event(now, "session:ended", "sessions", passing)] if gone else []
         origin = self._origin("sessions", "writer")

@@ -1,0 +1,52 @@
+"""What an fsync that failed leaves: pages that the kernel calls clean and the disk may not have.
+
+Linux tells of them once; the next fsync succeeds without them, and a barrier would promise what is
+not there.  So the log, which is the only copy of what was committed since it was last copied, is
+written again before anything is built on it.  Owns the file ``<database>.doubt``, which is there
+from the failure until then.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from typing import Final
+
+import apsw
+
+__all__ = ["note_doubt", "settle_doubt"]
+
+CHUNK: Final = 2**16  # bytes; SQLite writes less than 128 KiB at once, and nothing of a multiple
+_FAILED: Final = (apsw.SQLITE_IOERR_FSYNC, apsw.SQLITE_IOERR_DIR_FSYNC)
+
+
+def note_doubt(error: Exception, path: str) -> None:
+    """If it is an fsync that failed, whoever opens the database next has to know."""
+    if getattr(error, "extendedresult", 0) in _FAILED:
+        with suppress(OSError):  # the error itself is on its way
+            os.close(os.open(f"{path}.doubt", os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o600))
+
+
+def settle_doubt(path: str, vfs: str | None) -> None:
+    """Have the disk hold what the kernel does, if that is in doubt.
+
+    Called by the one writer, before it opens the database; readers see no change.  Raises
+    apsw.Error; then it is still in doubt.
+    """
+    doubt, log = f"{path}.doubt", f"{path}-wal"
+    if not os.path.exists(doubt):
+        return
+    if os.path.exists(log):
+        _write_again(log, vfs or "")
+    os.unlink(doubt)
+
+
+def _write_again(log: str, vfs: str) -> None:
+    file = apsw.VFSFile(vfs, log, [apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_WAL, 0])
+    try:
+        size = file.xFileSize()
+        for offset in range(0, size, CHUNK):
+            file.xWrite(file.xRead(min(CHUNK, size - offset), offset), offset)
+        file.xSync(apsw.SQLITE_SYNC_FULL)
+    finally:
+        file.xClose()

@@ -1,0 +1,103 @@
+"""What the shipped code never does: run what it was sent, or trust the form of it."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.test_layers import identify, package_files
+
+# Each of them makes code, objects or commands out of data.  ``multiprocessing`` pickles.
+MODULES = {
+    "code",
+    "cloudpickle",
+    "dill",
+    "imp",
+    "joblib",
+    "marshal",
+    "multiprocessing",
+    "pickle",
+    "shelve",
+    "yaml",
+    "xmlrpc",
+}
+CALLS = {"eval", "exec", "compile", "__import__", "system", "popen", "mktemp"}
+# What a config names is imported in the process of the agent; what a peer names nowhere.
+IMPORTERS = {
+    "actors/vocabularies.py",  # holdfast.actors.messages.NAME
+    "holdfast/__init__.py",
+    "holdfast/cli/app.py",  # a table of its own
+    "supervisors/roles.py",
+    "supervisors/zygote.py",
+}
+
+
+def findings(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        match node:
+            case ast.Import(names=names):
+                yield from (each.name for each in names if each.name.split(".")[0] in MODULES)
+            case ast.ImportFrom(module=str(module)) if module.split(".")[0] in MODULES:
+                yield module
+            case ast.Call(func=ast.Name(id=name)) if name in CALLS:
+                yield f"{name}()"
+            case ast.Call(func=ast.Attribute(value=ast.Name(id="os"), attr=name)) if name in CALLS:
+                yield f"os.{name}()"
+            case ast.keyword(arg="shell", value=ast.Constant(value=True)):
+                yield "shell=True"
+            case ast.keyword(arg="diagnose", value=ast.Constant(value=True)):
+                yield "diagnose=True"
+
+
+@pytest.mark.parametrize("path", package_files(), ids=identify)
+def test_nothing_shipped_makes_code_or_commands_of_data(path: Path) -> None:
+    assert list(findings(path)) == []
+
+
+def test_the_search_finds_what_it_looks_for(tmp_path: Path) -> None:
+    file = tmp_path / "bad.py"
+    file.write_text(
+        "import pickle\nfrom multiprocessing.pool import Pool\neval('1')\nos.system('x')\n"
+        "subprocess.run('x', shell=True)\n"
+    )
+    assert len(list(findings(file))) == 5
+
+
+def test_modules_are_imported_by_name_only_where_a_config_names_them() -> None:
+    found = {
+        identify(path)
+        for path in package_files()
+        if "import_module" in path.read_text(encoding="utf-8")
+        and not identify(path).startswith("holdfast/testing/")
+    }
+    assert found <= IMPORTERS
+
+
+def statements(path: Path) -> Iterator[ast.JoinedStr]:
+    """Texts put together and given to the database at once."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if (
+            isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Attribute)
+            and node.func.attr in ("execute", "executemany", "_rows", "_one")
+        ):
+            yield from (each for each in node.args[:1] if isinstance(each, ast.JoinedStr))
+
+
+def test_no_value_is_put_into_a_statement_by_its_text() -> None:
+    """What a statement is put together from is constants and placeholders of this code.
+
+    Where one is formatted, each piece is a name in capitals or says ``sql``, ``columns``, ``marks``
+    and so on; the semantic proof is ``test_names``.
+    """
+    for path in package_files():
+        for text in statements(path):
+            for piece in text.values:
+                if isinstance(piece, ast.FormattedValue):
+                    shown = ast.unparse(piece.value)
+                    assert not any(
+                        word in shown for word in ("message", "request", ".name", ".type", ".id")
+                    ), f"{identify(path)}:{text.lineno}: {shown}"
