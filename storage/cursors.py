@@ -14,7 +14,7 @@ import msgspec
 
 from holdfast.errors import CursorError, InvalidInputError
 from holdfast.storage.records import Position
-from holdfast.storage.timelines import has_lost
+from holdfast.storage.timelines import is_lost
 
 __all__ = ["MAX_SEQ", "Cursor"]
 
@@ -44,6 +44,7 @@ class Cursor(msgspec.Struct, frozen=True):
 
     def check(self, position: Position) -> None:
         """Raise CursorError when it is not of the database that stands at ``position``."""
-        is_ahead = self.epoch > position.epoch or self.seq > position.last_seq
-        if is_ahead or has_lost(position.forks, self.epoch, self.seq):
+        forks = position.forks
+        is_gone = is_lost(forks, self.epoch, self.seq, current=position.epoch)
+        if is_gone or self.epoch > position.epoch or self.seq > position.last_seq:
             raise CursorError(str(self), current=f"{position.epoch}.{position.last_seq}")

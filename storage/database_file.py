@@ -33,8 +33,8 @@ APPLICATION_ID: Final = 0x68667374
 # with 16, of which each index takes one; a large group of events a tenth more, with 4 a quarter.
 PAGE_SIZE: Final = 8_192
 PAGE_SIZES: Final = (8_192, 16_384)  # of all databases that holdfast has made
-_READABLE: Final = tuple(2**n for n in range(9, 17))  # by SQLite, if somebody has changed it
 HEAD: Final = 100  # bytes; https://www.sqlite.org/fileformat.html#the_database_header
+LEAST_PAGE: Final = 512  # bytes; of any database of SQLite's
 # What a restore or a repair that was cut off has left beside the database.
 MOVING: Final = ".moving"
 MAGIC: Final = b"SQLite format 3\0"
@@ -143,7 +143,7 @@ def is_text(head: bytes) -> bool:
 def _check_head(path: str, found: Head, newest: int | None, size: int) -> None:
     if found.application_id != APPLICATION_ID:
         # An empty database of nobody's has one page without anything in it: SQLite looks.
-        if found.application_id == 0 and found.version == 0 and found.page_size in PAGE_SIZES:
+        if found.application_id == 0 and found.version == 0:
             return
         raise SchemaError(
             f"{path}: an SQLite database of another program (application_id "
@@ -154,7 +154,7 @@ def _check_head(path: str, found: Head, newest: int | None, size: int) -> None:
             f"{path}: schema version {found.version}, but this holdfast knows up to {newest}; "
             "start it with the newer holdfast that wrote it"
         )
-    if found.page_size not in _READABLE:
+    if found.page_size.bit_count() != 1 or found.page_size < LEAST_PAGE:
         raise DamagedError(
             f"{path}: the head of the file says pages of {found.page_size} bytes, which no "
             f"database has; {_WHAT_TO_DO}"

@@ -119,10 +119,9 @@ def _set_forward(draft: str, copy: Copy, forks: tuple[timelines.Fork, ...], epoc
     with _own(draft) as connection:
         execute = connection.execute
         own = timelines.decode_forks(execute("SELECT value FROM meta WHERE name = 'forks'").get)
-        end = (copy.epoch, copy.last_seq)
-        merged = timelines.joined(own, forks, end=end, epoch=epoch)
+        merged = timelines.joined(own, forks, timelines.Fork(epoch, copy.epoch, copy.last_seq))
         turn = execute("SELECT coalesce(max(turn), 0) FROM senders").get
-        execute("UPDATE meta SET value = ? WHERE name = 'epoch'", (epoch - 1,))
+        execute("UPDATE meta SET value = ? WHERE name = 'epoch'", (epoch,))
         for name, value in (
             ("forks", timelines.encode_forks(merged)),
             ("restored_turn", turn),

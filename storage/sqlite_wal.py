@@ -20,6 +20,9 @@ __all__ = ["WalKeeper"]
 CHECKPOINT_FRAMES: Final = 8_000
 # 2 MiB: some 5 ms, where 64 MB are 50 and more.
 HURRIED_FRAMES: Final = 256
+# Where room is scarce the log takes one in so many bytes of what is free, but some pages.
+SHARE: Final = 4
+FEWEST_FRAMES: Final = 16
 # A supervisor that stops its writer waits 5 s; most of it belongs to what is still to be written.
 CLOSE_TIMEOUT: Final = 1_000  # milliseconds
 
@@ -35,6 +38,7 @@ class WalKeeper:
         self._checkpointed = 0
         self._stuck = 0
         self._attempted = 0  # frames in the log at the last attempt
+        self._page_size = cast(int, connection.pragma("page_size"))
         connection.set_wal_hook(self._note_commit)
 
     def look_for_cut(self) -> int:
@@ -77,7 +81,7 @@ class WalKeeper:
 
     def maintain(self, *, is_hurried: bool) -> Wal:
         """Checkpoint when it is due; earlier, and so shorter, when somebody must not wait."""
-        every = HURRIED_FRAMES if is_hurried else CHECKPOINT_FRAMES
+        every = HURRIED_FRAMES if is_hurried else self._most_frames()
         if self._frames >= self._attempted + every:
             # PASSIVE, never TRUNCATE here: TRUNCATE waits for readers and stalls every agent.
             frames = self._frames
@@ -90,6 +94,17 @@ class WalKeeper:
             if not is_hurried:  # those meet a reader at work too often to say anything
                 self._watch(is_stuck=self._checkpointed < frames)
         return self.figures
+
+    def _most_frames(self) -> int:
+        """Fewer where the disk is nearly full: the log must not take the room to be copied into."""
+        if not self._is_file:
+            return CHECKPOINT_FRAMES
+        try:
+            disk = os.statvfs(self._path)
+        except OSError:
+            return CHECKPOINT_FRAMES
+        fitting = disk.f_bavail * disk.f_frsize // SHARE // self._page_size
+        return max(FEWEST_FRAMES, min(CHECKPOINT_FRAMES, fitting))
 
     def make_room(self) -> Wal:
         """The disk is full: have the log be begun anew, where what it holds finds a place.
@@ -107,7 +122,7 @@ class WalKeeper:
         return self.figures
 
     def _cut_what_failed(self) -> None:
-        size = HEAD + self._frames * (FRAME_HEAD + cast(int, self._connection.pragma("page_size")))
+        size = HEAD + self._frames * (FRAME_HEAD + self._page_size)
         self._connection.execute("BEGIN IMMEDIATE")  # nobody else appends
         try:
             with contextlib.suppress(OSError):

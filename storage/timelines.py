@@ -1,32 +1,50 @@
 """Which events are no more since a database was restored, so that no position beyond them passes.
 
 A restore goes back to an earlier state, and what comes after it takes the numbers again that had
-been given since.  So a stored position, ``epoch.seq``, is right only if all up to it is what led
-to the database of now.  ``Fork`` says of one restore where it began; a database carries those that
-it and whatever it replaced had seen, in ``meta`` as ``forks``: a tree of all lines that there
-were, a few bytes a restore, and of no event is anything kept.  Pure functions.
+been given since.  Epochs never come again, so each belongs to the restore that it follows: a
+``Fork``.  Up to the copy's last number a fork has the events of the epoch that the copy was made
+in, beyond that its own.  So a position, ``epoch.seq``, is good when the event of that number came
+to its epoch and to the database as it is now from the same fork.  A database carries all forks
+that it knows of, in ``meta`` as ``forks``.  Pure functions.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 import msgspec
 
-__all__ = ["UNKNOWN", "Fork", "decode_forks", "encode_forks", "has_lost", "joined", "next_epoch"]
+__all__ = ["UNKNOWN", "Fork", "decode_forks", "encode_forks", "is_lost", "joined", "next_epoch"]
 
 # Openings that a database may have seen since a copy of it was made, where nobody can say.
 UNKNOWN: Final = 1_000_000
 
 
 class Fork(msgspec.Struct, frozen=True, array_like=True):
-    """The line that begins with the epoch ``since`` goes on behind ``epoch.seq``."""
+    """From ``epoch`` on the database is what it was at ``seq`` in epoch ``copied``, and its own."""
 
-    since: int
     epoch: int
+    copied: int
     seq: int
+
+
+def is_lost(forks: Sequence[Fork], epoch: int, seq: int, *, current: int) -> bool:
+    """Whether what stands up to ``seq`` is not, in epoch ``current``, what it was in ``epoch``."""
+    return seq > 0 and _origin(forks, epoch, seq) != _origin(forks, current, seq)
+
+
+def _origin(forks: Sequence[Fork], epoch: int, seq: int) -> int:
+    """The fork that the event of that number was written in; 0: before the first."""
+    while True:
+        fork = max(
+            (fork for fork in forks if fork.epoch <= epoch),
+            key=lambda fork: fork.epoch,
+            default=None,
+        )
+        if fork is None or seq > fork.seq:
+            return 0 if fork is None else fork.epoch
+        epoch = min(fork.copied, fork.epoch - 1)  # always an earlier one
 
 
 _decode: Final = msgspec.json.Decoder(tuple[Fork, ...]).decode
@@ -53,36 +71,6 @@ def next_epoch(copied: int, replaced: int | None) -> int:
     return max(copied, replaced) + 1
 
 
-def joined(
-    copied: Sequence[Fork], replaced: Sequence[Fork], *, end: tuple[int, int], epoch: int
-) -> tuple[Fork, ...]:
-    """The forks of a copy that ends with the position ``end`` and is restored as ``epoch``.
-
-    ``replaced`` are those of the database in whose place it comes.
-    """
-    return tuple(sorted({*copied, *replaced, Fork(epoch, *end)}, key=lambda fork: fork.since))
-
-
-def has_lost(forks: Sequence[Fork], epoch: int, seq: int) -> bool:
-    """Whether the position ``epoch.seq`` is of events that are gone; ``forks`` as ``joined``."""
-    if not forks:
-        return False
-    shared: dict[int, int] = {}  # with the line of now, by the epoch in which a line begins
-    limit = 2**63
-    for fork in _way(forks, forks[-1].since):
-        shared[fork.since] = limit
-        limit = min(limit, fork.seq)
-    for fork in _way(forks, epoch):
-        if fork.since in shared:
-            return seq > shared[fork.since]
-        if seq > fork.seq:
-            return True
-    return seq > limit
-
-
-def _way(forks: Sequence[Fork], epoch: int) -> Iterator[Fork]:
-    """The beginnings of the lines from that of ``epoch`` down to the first one, which has none."""
-    while before := bisect_right(forks, epoch, key=lambda fork: fork.since):
-        fork = forks[before - 1]
-        yield fork
-        epoch = min(fork.epoch, fork.since - 1)
+def joined(copied: Iterable[Fork], replaced: Iterable[Fork], new: Fork) -> tuple[Fork, ...]:
+    """What a restored database knows: the forks of the copy, of what it replaces, and its own."""
+    return tuple(sorted({*copied, *replaced, new}, key=lambda fork: fork.epoch))

@@ -11,8 +11,9 @@ import re
 import shutil
 import subprocess
 import sys
-import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -25,6 +26,7 @@ REPORT: Final = ROOT / "docs" / "evidence" / "mutations.md"
 PARTS: Final = ("actors", "configs", "examples", "holdfast", "storage", "supervisors", "tests")
 FILES: Final = ("setup.cfg", "pyproject.toml", "README.md")
 TIMEOUT: Final = 600.0  # seconds for the tests of one break; who hangs has not noticed it
+AT_ONCE: Final = os.cpu_count() or 1  # breaks
 FAILED: Final = re.compile(r"^FAILED (\S+?)(?:\[[^\n]*?\])?(?: - (.*))?$", re.MULTILINE)
 
 
@@ -33,8 +35,6 @@ class Outcome(NamedTuple):
 
     mutation: Mutation
     unnoticed: list[str]
-    why: str  # the first failure's
-    seconds: float
 
 
 def main(names: list[str]) -> int:
@@ -44,6 +44,7 @@ def main(names: list[str]) -> int:
         print(f"no mutation {', '.join(unknown)}; there are {', '.join(known)}", file=sys.stderr)
         return 2
     wanted = [known[name] for name in names] or list(MUTATIONS)
+    of = commit()  # of what is copied, whatever is checked out meanwhile
     with TemporaryDirectory(prefix="mutations-") as folder:
         copy = copied(Path(folder) / "copy")
         tests = list(dict.fromkeys(test for each in wanted for test in each.tests))
@@ -52,14 +53,10 @@ def main(names: list[str]) -> int:
         if code:
             print(output, f"the tests do not pass without a break: {code}", sep="\n")
             return 1
-        outcomes = []
-        for number, mutation in enumerate(wanted, 1):
-            outcomes.append(outcome := tried(copy, mutation))
-            verdict = "NOT NOTICED by " + ", ".join(outcome.unnoticed)
-            verdict = verdict if outcome.unnoticed else f"noticed: {outcome.why}"
-            print(f"{number}/{len(wanted)} {mutation.name}: {verdict}", flush=True)
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            outcomes = list(pool.map(partial(tried, copy), wanted))
     if not names:
-        REPORT.write_text(report(outcomes), encoding="utf-8")
+        REPORT.write_text(report(outcomes, of), encoding="utf-8")
     return 1 if any(outcome.unnoticed for outcome in outcomes) else 0
 
 
@@ -75,8 +72,9 @@ def copied(folder: Path) -> Path:
     return folder
 
 
-def tried(copy: Path, mutation: Mutation) -> Outcome:
-    """Break it, run its tests, mend it."""
+def tried(whole: Path, mutation: Mutation) -> Outcome:
+    """Break it in a copy of its own, and run its tests."""
+    copy = Path(shutil.copytree(whole, whole.with_name(mutation.name), symlinks=True))
     path = copy / mutation.file
     text = path.read_text(encoding="utf-8")
     if text.count(mutation.old) != 1:
@@ -84,19 +82,17 @@ def tried(copy: Path, mutation: Mutation) -> Outcome:
     broken = text.replace(mutation.old, mutation.new)
     compile(broken, str(path), "exec")
     path.write_text(broken, encoding="utf-8")
-    began = time.monotonic()
     unnoticed, why = [], ""
-    try:
-        for test in mutation.tests:
-            code, output = run(copy, [test])
-            failures = FAILED.findall(output)
-            if code != 1 or not failures:  # an error of the collection is none of a promise
-                unnoticed.append(test)
-            elif not why:
-                why = reason(failures[0])
-    finally:
-        path.write_text(text, encoding="utf-8")
-    return Outcome(mutation, unnoticed, why, time.monotonic() - began)
+    for test in mutation.tests:
+        code, output = run(copy, [test])
+        failures = FAILED.findall(output)
+        if code != 1 or not failures:  # an error of the collection is none of a promise
+            unnoticed.append(test)
+        elif not why:
+            why = reason(failures[0])
+    verdict = f"NOT NOTICED by {', '.join(unnoticed)}" if unnoticed else f"noticed: {why}"
+    print(f"{mutation.name}: {verdict}", flush=True)
+    return Outcome(mutation, unnoticed)
 
 
 def reason(failure: tuple[str, str]) -> str:
@@ -126,7 +122,7 @@ def run(copy: Path, tests: list[str]) -> tuple[int, str]:
     return done.returncode, done.stdout
 
 
-def report(outcomes: list[Outcome]) -> str:
+def report(outcomes: list[Outcome], of: str) -> str:
     """The page of evidence."""
     noticed = sum(not outcome.unnoticed for outcome in outcomes)
     version, now = metadata.version("holdfast"), datetime.now(UTC)
@@ -137,7 +133,7 @@ def report(outcomes: list[Outcome]) -> str:
         "time, and the tests named beside it have to fail, each of them, though they pass on what",
         "is not broken. What is broken and how stands in `tests/mutations/table.py`.",
         "",
-        f"holdfast {version}, commit {commit()}, Python {sys.version.split()[0]}, {now:%Y-%m-%d}:"
+        f"holdfast {version}, commit {of}, Python {sys.version.split()[0]}, {now:%Y-%m-%d}:"
         f" {noticed} of {len(outcomes)} noticed.",
         "",
         "| broken | in | noticed by |",
