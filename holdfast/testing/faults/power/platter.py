@@ -81,10 +81,11 @@ class Platter:
         """Go on by one entry."""
         match entry:
             case Made(file=name):
-                self._files[name] = _File()
-                self._moves.append((name, self._files[name]))
+                self._make(name)
             case Wrote(file=name) | Truncated(file=name):
                 self._turn += 1
+                if name not in self._files:  # somebody else made it, who is not recorded
+                    self._make(name)
                 self._files[name].pending.append((self._turn, entry))
             case Synced(file=name, with_folder=with_folder):
                 if name in self._files:
@@ -121,6 +122,10 @@ class Platter:
             name: _content(file, kept[id(file)], loss, random, filler)
             for name, file in folder.items()
         }
+
+    def _make(self, name: str) -> None:
+        self._files[name] = _File()
+        self._moves.append((name, self._files[name]))
 
     def _sync_folder(self) -> None:
         for name, file in self._moves:
