@@ -17,7 +17,9 @@ from holdfast.testing.processes import Process, descendants, lasting, list_text
 from tests.forkserver import start_server, stop_server
 
 # How long an example takes says how busy the machine is, nothing of what is tested.
-settings.register_profile("holdfast", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile(
+    "holdfast", max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
 settings.load_profile("holdfast")
 
 PR_SET_CHILD_SUBREAPER = 36

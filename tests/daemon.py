@@ -17,7 +17,8 @@ from tests import forkserver
 
 __all__ = ["CONFIG", "TIMEOUT", "Daemon", "ForkedDaemon"]
 
-# Tests kill more than the default intensity allows; all else is as users have it.
+# Tests kill more than the default intensity allows, and do not wait because something was killed
+# before; all else is as users have it.
 CONFIG = """
 [daemon]
 name = "test"
@@ -25,8 +26,10 @@ name = "test"
 max_restarts = 1000
 [supervisors.state]
 max_restarts = 1000
+stable_after = 0.0
 [supervisors.agents]
 max_restarts = 1000
+stable_after = 0.0
 """
 
 

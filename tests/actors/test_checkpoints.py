@@ -13,8 +13,8 @@ import pytest
 
 import holdfast
 from holdfast.errors import InvalidInputError, OwnedError
-from holdfast.testing import Daemon as Kit
 from tests.daemon import CONFIG, TIMEOUT, Daemon
+from tests.daemon import ForkedDaemon as Kit
 
 KEEPER = "\n[agents.keeper]\nclass = 'tests.actors.keepers:Keeper'\npython_path = [{path!r}]\n"
 ROOT = Path(__file__).resolve().parents[2]
@@ -190,7 +190,7 @@ def test_a_put_that_is_killed_leaves_the_one_before_whole(tmp_path: Path) -> Non
     noise = random.Random(3)
     acknowledged = 0
     with Kit(tmp_path, CONFIG, profile={}) as daemon:
-        for _ in range(6):
+        for _ in range(4):
             hub = daemon.hub
             base = acknowledged
             program = _putting(daemon, base)

@@ -28,7 +28,7 @@ from tests.actors.conversing import Journal, Wire, link, receiver
 
 
 @given(seed=st.integers(min_value=0, max_value=2**32))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_tells_arrive_in_order_and_once_whatever_connections_break(seed: int) -> None:
     """The receiver lives on, so there are no repeats either."""
     chance = random.Random(seed)
@@ -58,7 +58,7 @@ def test_tells_arrive_in_order_and_once_whatever_connections_break(seed: int) ->
 
 
 @given(seed=st.integers(min_value=0, max_value=2**32))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_a_repeat_after_the_receivers_death_says_so(seed: int) -> None:
     chance = random.Random(seed)
     sender, life = link(), 1

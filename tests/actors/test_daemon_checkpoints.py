@@ -18,8 +18,8 @@ import pytest
 from holdfast.actors.messages import barrier, checkpoints
 from holdfast.actors.messages.checkpoints import Created, PartIs, Restored
 from holdfast.errors import HoldfastError, InvalidInputError, StorageError
-from holdfast.testing import Daemon as Kit
 from tests.daemon import CONFIG, TIMEOUT, Daemon
+from tests.daemon import ForkedDaemon as Kit
 
 ROOT = Path(__file__).resolve().parents[2]
 KEEPERS = ("k1", "k2", "k3")

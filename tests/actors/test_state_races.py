@@ -67,7 +67,7 @@ def test_one_process_wins_each_version_at_length(tmp_path: Path, processes: int)
 
 
 # Twenty restarts in a row would each wait longer than the one before.
-QUICK = CONFIG.replace("[supervisors.state]", "[supervisors.state]\nstable_after = 0.0")
+
 COUNT = 60
 
 
@@ -95,7 +95,7 @@ def while_the_writer_is_killed(
 
 def test_a_repeated_command_gets_its_first_answer(tmp_path: Path) -> None:
     """Scenario D5: a create is no conflict with itself, a pop takes nothing twice."""
-    with Daemon(tmp_path, QUICK) as daemon, holdfast.connect(daemon.run_dir) as hub:
+    with Daemon(tmp_path, CONFIG) as daemon, holdfast.connect(daemon.run_dir) as hub:
         state = hub.state
         made = while_the_writer_is_killed(
             daemon, hub, lambda n: state.create("job", {"n": n}, id=f"j{n}", timeout=TIMEOUT)

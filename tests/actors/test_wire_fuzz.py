@@ -40,7 +40,7 @@ from holdfast.errors import FrameError, HoldfastError, ProtocolError
 from tests.actors.conversing import Journal, Wire, link, receiver
 
 MAX_FRAME = 1_000
-EXAMPLES = [300, pytest.param(10_000, marks=pytest.mark.slow)]
+EXAMPLES = [120, pytest.param(10_000, marks=pytest.mark.slow)]
 
 BODY = msgspec.Raw(msgspec.msgpack.encode(["emit", [1, "ü", b"\0", None, {"a": 1.5}]]))
 TEXT = msgspec.Raw(msgspec.msgpack.encode("the only kind of message that is taken"))

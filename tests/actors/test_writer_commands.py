@@ -13,13 +13,13 @@ from holdfast.storage.checkpoint_records import StoreCheckpoint
 from tests.daemon import CONFIG, TIMEOUT, Daemon
 
 # Restarts in a row would each wait longer than the one before.
-QUICK = CONFIG.replace("[supervisors.state]", "[supervisors.state]\nstable_after = 0.0")
+
 COUNT = 250
 KILLS = 5
 
 
 def test_a_command_to_the_writer_is_carried_out_once_across_its_deaths(tmp_path: Path) -> None:
-    with Daemon(tmp_path, QUICK) as daemon, holdfast.connect(daemon.run_dir) as hub:
+    with Daemon(tmp_path, CONFIG) as daemon, holdfast.connect(daemon.run_dir) as hub:
         milestones: SimpleQueue[int] = SimpleQueue()
 
         def put_all() -> list[int]:

@@ -6,8 +6,6 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
 from tests.test_layers import identify, package_files
 
 # Each of them makes code, objects or commands out of data.  ``multiprocessing`` pickles.
@@ -52,9 +50,11 @@ def findings(path: Path) -> Iterator[str]:
                 yield "diagnose=True"
 
 
-@pytest.mark.parametrize("path", package_files(), ids=identify)
-def test_nothing_shipped_makes_code_or_commands_of_data(path: Path) -> None:
-    assert list(findings(path)) == []
+def test_nothing_shipped_makes_code_or_commands_of_data() -> None:
+    found = {identify(path): list(findings(path)) for path in package_files()}
+    # The power cuts are shared out to processes that this one has started itself.
+    assert found.pop("holdfast/testing/faults/power/__main__.py") == ["multiprocessing"]
+    assert {name: what for name, what in found.items() if what} == {}
 
 
 def test_the_search_finds_what_it_looks_for(tmp_path: Path) -> None:

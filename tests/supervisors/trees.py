@@ -47,6 +47,7 @@ from tests.forkserver import fork
 T = TypeVar("T")
 
 TIMEOUT = 20.0  # seconds; a bound on failure, never the expected duration
+UNGREETED = 60_000  # bytes; somewhat less than an actor takes before its Welcome
 HERE = Path(__file__).resolve().parent
 PROJECT = HERE.parents[1]
 QUICK: Final[dict[str, Any]] = {  # the profile of tests: short waits, no chance
@@ -236,7 +237,11 @@ class SmallTree:
             sock.connect(str(self.run_dir / f"{to}.sock"))
             # A sender of its own: another connection of the same one would end this.
             hello = Hello(VERSION, to, f"test-{next(self._asks)}", "1", 1, False)
-            sock.sendall(encode_frame(hello) + encode_frame(Ask(1, msgspec.Raw(_encode(message)))))
+            sock.sendall(encode_frame(hello))
+            question = encode_frame(Ask(1, msgspec.Raw(_encode(message))))
+            if len(question) > UNGREETED:  # more is for who has been greeted
+                assert sock.recv(1, socket.MSG_PEEK), f"{to} hung up"
+            sock.sendall(question)
             reader = FrameReader()
             while True:
                 data = sock.recv(65536)

@@ -14,6 +14,7 @@ import pytest
 import holdfast
 from holdfast.errors import AskTimeoutError, DaemonNotFoundError
 from holdfast.testing import Daemon
+from tests.daemon import ForkedDaemon
 from tests.testing.agents import Clerk
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -21,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.fixture
 def daemon(tmp_path: Path) -> Iterator[Daemon]:
-    with Daemon(tmp_path, agents={"clerk": Clerk}) as daemon:
+    with ForkedDaemon(tmp_path, agents={"clerk": Clerk}) as daemon:
         yield daemon
 
 

@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 
 from holdfast.testing import Daemon
+from tests.daemon import ForkedDaemon
 from tests.testing.agents import Clerk
 
 
 @pytest.fixture
 def daemon(tmp_path: Path) -> Iterator[Daemon]:
-    with Daemon(tmp_path, agents={"clerk": Clerk}) as daemon:
+    with ForkedDaemon(tmp_path, agents={"clerk": Clerk}) as daemon:
         yield daemon
 
 

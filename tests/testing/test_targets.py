@@ -37,7 +37,10 @@ LAYOUTS = {
 }
 
 
-@pytest.mark.parametrize("mode", ["prepend", "append", "importlib"])
+@pytest.mark.parametrize(
+    "mode",
+    ["prepend", *(pytest.param(mode, marks=pytest.mark.slow) for mode in ("append", "importlib"))],
+)
 def test_an_agent_in_a_test_file_runs_in_every_import_mode(tmp_path: Path, mode: str) -> None:
     ini = f"[pytest]\npythonpath = src\nnorecursedirs = src\naddopts = --import-mode={mode}\n"
     write(tmp_path, LAYOUTS | {"pytest.ini": ini, "conftest.py": PLUGIN})
