@@ -19,6 +19,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
+from contextvars import ContextVar
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -26,10 +27,13 @@ from pkgutil import walk_packages
 from tempfile import TemporaryFile
 from typing import IO, Final, NoReturn
 
-__all__ = ["ForkedProcess", "fork", "run", "start_server", "stop_server"]
+__all__ = ["ForkedProcess", "fork", "run", "soft_nofile", "start_server", "stop_server"]
 
 RECORD_BYTES: Final = 128 * 1024
 ROOT: Final = Path(__file__).resolve().parents[1]
+
+# Descriptors that what is forked may have open; None as many as this process.
+soft_nofile: ContextVar[int | None] = ContextVar("soft_nofile", default=None)
 
 
 class ForkedProcess:
@@ -113,12 +117,17 @@ def fork(
     """
     server, _ = start_server()
     called = [module, *map(str, arguments)]
-    limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+    limit = _limit()
     request = json.dumps([called, str(folder), dict(environment), limit]).encode()
     socket.send_fds(server, [request], list(streams))
     answer = server.recv(RECORD_BYTES)
     assert answer, "the fork server has ended: see what it wrote"
     return ForkedProcess(int(answer), called)
+
+
+def _limit() -> tuple[int, int]:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return soft_nofile.get() or soft, hard
 
 
 def run(

@@ -14,6 +14,7 @@ from holdfast.errors import ConfigError
 from holdfast.supervisors.limits import apply_limits
 from holdfast.supervisors.settings import QuerySettings
 from holdfast.supervisors.spec import ChildSpec
+from tests import forkserver
 from tests.daemon import CONFIG, Daemon
 from tests.supervisors.conftest import Grow
 from tests.supervisors.specs import agent, tell
@@ -164,10 +165,9 @@ def test_a_supervisor_has_room_for_many_children_and_they_keep_the_limit_of_the_
 @pytest.fixture
 def few_descriptors() -> Iterator[int]:
     """What the daemon starts with, less than its root needs."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (128, hard))
+    before = forkserver.soft_nofile.set(128)
     yield 128
-    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    forkserver.soft_nofile.reset(before)
 
 
 def soft_nofile(tree: SmallTree, name: str) -> int:

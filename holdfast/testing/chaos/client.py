@@ -37,6 +37,8 @@ ENTITY_TYPE: Final = "chaos"  # keeps its history: each version says whose it is
 EVENT_TYPE: Final = "chaos:event"
 BURST: Final = 40  # events at a time, at most
 PAUSE: Final = 0.02  # seconds between two acts, at most: the actors have the processors
+# A life of the sessions actor begins by the wall clock, which is set by hours: none is over soon.
+SESSION_TTL: Final = 30 * 86_400.0  # seconds
 PATIENCE: Final = 20.0  # seconds for a call: restarts are waited for, a dead end is found
 START: Final = 60.0  # seconds to wait for a daemon
 
@@ -128,7 +130,9 @@ class Client:
         n, id = self._next(), f"{self._life}/{self._chance.randint(1, 3)}"
         self._journal.sending("session", n, id=id, level=level)
         try:
-            version = self._hub.sessions.put(id, n, durability=level, timeout=PATIENCE)
+            version = self._hub.sessions.put(
+                id, n, ttl=SESSION_TTL, durability=level, timeout=PATIENCE
+            )
         except HoldfastError as error:
             # Not refused for sure: it may be committed, and its fsync have failed.
             self._journal.told(n, "unknown", error=type(error).__name__)

@@ -65,6 +65,14 @@ def storm(seed: int, names: Iterable[str], count: int) -> list[tuple[float, NetF
     ]
 
 
+# The number of a socket that was removed is given to the next one, as its time is not.
+_File = tuple[int, int]
+
+
+def _file(status: os.stat_result) -> _File:
+    return status.st_ino, status.st_mtime_ns
+
+
 class SocketProxy:
     """Takes the place of sockets in a run directory until it is closed; has a thread of its own.
 
@@ -87,7 +95,7 @@ class SocketProxy:
         self._record = record
         self._selector = selectors.DefaultSelector()
         self._listeners: dict[str, socket.socket] = {}
-        self._inodes: dict[str, int] = dict.fromkeys(names, 0)  # of the listeners' files
+        self._files: dict[str, _File | None] = dict.fromkeys(names)  # of the listeners
         self._relays: set[Relay] = set()
         self._weather: list[tuple[float, NetFault]] = []  # until when, for those yet to come
         self._waiting: list[NetFault] = []
@@ -165,10 +173,10 @@ class SocketProxy:
     # -- whose socket it is ------------------------------------------------------------------
 
     def _install(self) -> None:
-        for name, inode in self._inodes.items():
+        for name, file in self._files.items():
             with suppress(FileNotFoundError):  # no root, or not yet
                 there = os.stat(f"{name}.sock", dir_fd=self._folder)
-                if there.st_ino != inode:
+                if _file(there) != file:
                     self._stand_in(name)
 
     def _stand_in(self, name: str) -> None:
@@ -184,7 +192,7 @@ class SocketProxy:
         listener.bind(self._address(f"{name}.before"))
         listener.listen(socket.SOMAXCONN)
         self._listeners[name] = listener
-        self._inodes[name] = os.stat(f"{name}.before", dir_fd=self._folder).st_ino
+        self._files[name] = _file(os.stat(f"{name}.before", dir_fd=self._folder))
         os.rename(
             f"{name}.before", f"{name}.sock", src_dir_fd=self._folder, dst_dir_fd=self._folder
         )
@@ -195,7 +203,7 @@ class SocketProxy:
         self._close_listener(name)
         with suppress(FileNotFoundError):
             there = os.stat(f"{name}.sock", dir_fd=self._folder)
-            if there.st_ino == self._inodes[name]:
+            if _file(there) == self._files[name]:
                 os.rename(
                     f"{name}.behind",
                     f"{name}.sock",
