@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +16,7 @@ import pytest
 from holdfast.actors.messages import barrier, checkpoints
 from holdfast.actors.messages.checkpoints import Created, PartIs, Restored
 from holdfast.errors import HoldfastError, InvalidInputError, StorageError
+from tests import forkserver
 from tests.daemon import CONFIG, TIMEOUT, Daemon
 from tests.daemon import ForkedDaemon as Kit
 
@@ -274,14 +273,13 @@ def test_an_agent_that_was_deleted_is_not_missed(daemon: Daemon) -> None:
 
 
 def holdfast(daemon: Daemon, *arguments: str, code: int = 0) -> list[Any]:
-    command = [sys.executable, "-m", "holdfast", "checkpoints", *arguments, "--json"]
-    done = subprocess.run(
-        command,
-        env=os.environ | {"HOLDFAST_RUN_DIR": str(daemon.run_dir)},
-        capture_output=True,
+    done = forkserver.run(
+        "holdfast",
+        *("checkpoints", *arguments, "--json"),
+        folder=daemon.folder,
+        environment=os.environ | {"HOLDFAST_RUN_DIR": str(daemon.run_dir)},
+        stdin="",
         timeout=TIMEOUT,
-        check=False,
-        text=True,
     )
     assert done.returncode == code, done.stderr
     return [json.loads(line) for line in done.stdout.splitlines()]

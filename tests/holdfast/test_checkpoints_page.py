@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 
 import holdfast
+from tests import forkserver
 from tests.daemon import CONFIG, TIMEOUT, Daemon
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -41,6 +41,14 @@ def test_the_examples_of_the_page_run(tmp_path: Path) -> None:
 def _run(daemon: Daemon, line: str) -> None:
     name, *arguments = shlex.split(line, comments=True)
     assert name == "holdfast"
-    command = [sys.executable, "-m", "holdfast", *arguments, "--run-dir", str(daemon.run_dir)]
-    done = subprocess.run(command, capture_output=True, timeout=TIMEOUT, check=False, text=True)
+    done = forkserver.run(
+        "holdfast",
+        *arguments,
+        "--run-dir",
+        daemon.run_dir,
+        folder=daemon.folder,
+        environment=os.environ,
+        stdin="",
+        timeout=TIMEOUT,
+    )
     assert done.returncode == 0, f"{line}\n{done.stderr}"

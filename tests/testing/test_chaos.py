@@ -72,7 +72,7 @@ def test_a_daemon_that_breaks_a_promise_is_caught(
 ) -> None:
     monkeypatch.setenv(broken.WAY, way)
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    schedule = Schedule(seed=1, profile="kill", rounds=[[step] * 20])
+    schedule = Schedule(seed=1, profile="kill", rounds=[[step] * 8])
     # A client that cannot have everything acknowledged does not try for long.
     report = run(schedule, tmp_path, command=Broken, patience=3.0)
     assert not report.is_good

@@ -41,6 +41,7 @@ def check(folder: Path, files: dict[str, str], *arguments: str) -> None:
     assert counts == {"passed": expected}, output
 
 
+@pytest.mark.slow  # of one kind with the page's
 def test_the_example_passes_where_it_is() -> None:
     counts, output = run_pytest(ROOT, "examples/test_planner.py")
     assert counts == {"passed": 4}, output
