@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import BinaryIO, Final, NamedTuple
@@ -99,12 +99,14 @@ class ActorLog:
         """All files, the oldest first; the last one stays open, the others as long as ``stack``."""
         for _ in range(ATTEMPTS):
             chain: list[BinaryIO] = []
+            paths: list[Path] = []
             for path in (*self._rotated(), self._path):
-                try:
+                with suppress(FileNotFoundError):
                     chain.append(path.open("rb"))
-                except FileNotFoundError:
-                    continue
-            if _is_at(chain[-1:], self._path) or not self._path.exists():
+                    paths.append(path)
+            # A rotation in between would leave one out, or have one twice.
+            is_still = all(_is_at([file], path) for file, path in zip(chain, paths, strict=True))
+            if is_still and (self._path in paths or not self._path.exists()):
                 break
             for file in chain:
                 file.close()
