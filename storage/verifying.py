@@ -85,10 +85,9 @@ def _run(
             found.append(
                 Finding(name, level, text.removeprefix("note: "), "" if is_note else advice)
             )
-    except apsw.Error as error:
-        found.append(Finding(name, "error", str(storage_error(error, path)), _RESTORE))
-    except StorageError as error:
-        found.append(Finding(name, "error", str(error), _RESTORE))
+    except (apsw.Error, StorageError) as error:  # either says what to do
+        refusal = storage_error(error, path) if isinstance(error, apsw.Error) else error
+        found.append(Finding(name, "error", str(refusal), ""))
     finally:
         if connection.in_transaction:
             connection.execute("ROLLBACK")

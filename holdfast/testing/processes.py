@@ -94,15 +94,17 @@ def is_alive(process: Process) -> bool:
     return now is not None and now.started == process.started and now.state not in "ZX"
 
 
-def send(process: Process, number: int) -> None:
-    """Signal it, unless it is gone."""
+def send(process: Process, number: int) -> bool:
+    """Signal it, unless it is gone; whether it was there."""
     with suppress(ProcessLookupError):
         pidfd = os.pidfd_open(process.pid)
         try:
             if is_alive(process):  # and so the one that the descriptor is of
                 signal.pidfd_send_signal(pidfd, number)
+                return True
         finally:
             os.close(pidfd)
+    return False
 
 
 def list_text(processes: list[Process]) -> str:

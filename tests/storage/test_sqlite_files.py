@@ -304,6 +304,25 @@ def test_a_reader_that_blocks_checkpoints_is_reported_once(
     assert database.wal.stuck == 0
 
 
+def copy_of_the_living(path: Path, folder: Path) -> Path:
+    """What SIGKILL would leave of an open database."""
+    killed = folder / "killed" / "holdfast.db"
+    killed.parent.mkdir()
+    for suffix in ("", "-wal"):
+        Path(f"{killed}{suffix}").write_bytes(Path(f"{path}{suffix}").read_bytes())
+    return killed
+
+
+def opened_and_heard(path: Path) -> tuple[SqliteDatabase, list[str]]:
+    """A database, and what was logged when it was opened."""
+    lines: list[str] = []
+    sink = logger.add(lines.append, format="{message}")
+    try:
+        return SqliteDatabase(path, daemon="d", durability="committed", clock=StillClock()), lines
+    finally:
+        logger.remove(sink)
+
+
 def test_a_log_that_is_broken_in_the_middle_is_told_and_kept_and_the_start_goes_on(
     path: Path, open_database: Opener, tmp_path: Path
 ) -> None:
@@ -313,19 +332,11 @@ def test_a_log_that_is_broken_in_the_middle_is_told_and_kept_and_the_start_goes_
     intact = os.stat(f"{path}-wal").st_size
     for first in range(21, 60, 3):
         append(database, events(3, first=first), origin(first))
-    killed = tmp_path / "killed" / "holdfast.db"
-    killed.parent.mkdir()
-    for suffix in ("", "-wal"):
-        Path(f"{killed}{suffix}").write_bytes(Path(f"{path}{suffix}").read_bytes())
+    killed = copy_of_the_living(path, tmp_path)
     with open(f"{killed}-wal", "r+b") as log:
         log.seek(intact + 5_000)
         log.write(b"\xff\x00\xff")
-    lines: list[str] = []
-    sink = logger.add(lines.append, format="{message}")
-    try:
-        reopened = SqliteDatabase(killed, daemon="d", durability="committed", clock=StillClock())
-    finally:
-        logger.remove(sink)
+    reopened, lines = opened_and_heard(killed)
     assert reopened.last_seq == 20
     reopened.close()
     (line,) = [line for line in lines if "the log is broken after" in line]
@@ -343,16 +354,8 @@ def test_what_a_killed_transaction_left_in_the_log_is_no_damage(
         append(database, events(3, first=first), origin(first))
     database._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_RESTART)
     append(database, events(3), origin(61))
-    killed = tmp_path / "killed" / "holdfast.db"
-    killed.parent.mkdir()
-    for suffix in ("", "-wal"):
-        Path(f"{killed}{suffix}").write_bytes(Path(f"{path}{suffix}").read_bytes())
-    lines: list[str] = []
-    sink = logger.add(lines.append, format="{message}")
-    try:
-        reopened = SqliteDatabase(killed, daemon="d", durability="committed", clock=StillClock())
-    finally:
-        logger.remove(sink)
+    killed = copy_of_the_living(path, tmp_path)
+    reopened, lines = opened_and_heard(killed)
     assert reopened.last_seq == 63
     reopened.close()
     assert not [line for line in lines if "broken" in line]

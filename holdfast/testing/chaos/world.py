@@ -6,7 +6,6 @@ Owns all these processes and the round's folder.
 from __future__ import annotations
 
 import heapq
-import os
 import signal
 import subprocess
 import sys
@@ -14,7 +13,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -27,7 +26,7 @@ from holdfast.testing.daemon import Daemon
 from holdfast.testing.faults.plan import DiskRecording, Injected
 from holdfast.testing.faults.sockets import SocketProxy
 from holdfast.testing.oracle.verdict import Level
-from holdfast.testing.processes import Process, is_alive, lasting
+from holdfast.testing.processes import Process, is_alive, lasting, send
 
 __all__ = ["World", "config"]
 
@@ -181,18 +180,10 @@ class World:
     def strike(self, name: str, number: int) -> Process | None:
         """Signal a process by its name, if it is there now."""
         process = self.eye.find(name)
-        if process is None:
+        if process is None or not send(process, number):
             return None
-        with suppress(ProcessLookupError):
-            pidfd = os.pidfd_open(process.pid)
-            try:
-                if is_alive(process):
-                    self.note(signal.Signals(number).name, name, process.pid)
-                    signal.pidfd_send_signal(pidfd, number)
-                    return process
-            finally:
-                os.close(pidfd)
-        return None
+        self.note(signal.Signals(number).name, name, process.pid)
+        return process
 
     def kill_root(self) -> None:
         """And start it again."""
@@ -301,9 +292,10 @@ class World:
     # -- its end -----------------------------------------------------------------------------
 
     def _end(self) -> None:
-        for process in [*self._clients, *([self._probe] if self._probe else [])]:
+        programs = [*self._clients, *([self._probe] if self._probe else [])]
+        for process in programs:
             process.terminate()
-        for process in [*self._clients, *([self._probe] if self._probe else [])]:
+        for process in programs:
             try:
                 process.wait(FAREWELL)
             except subprocess.TimeoutExpired:
