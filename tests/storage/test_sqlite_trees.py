@@ -8,7 +8,7 @@ from collections import Counter
 import pytest
 
 from holdfast.errors import InvalidInputError
-from holdfast.storage import sqlite_count_reader
+from holdfast.storage import event_groups
 from holdfast.storage.records import EventFilter, StoredEvent
 from holdfast.storage.sqlite import SqliteDatabase, SqliteReader
 from tests.storage.making import append, event
@@ -168,8 +168,8 @@ def test_more_groups_than_fit_in_an_answer_are_refused(
     database: SqliteDatabase, reader: SqliteReader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     append(database, [event(n, session=str(n)) for n in range(4)])
-    monkeypatch.setattr(sqlite_count_reader, "MAX_GROUPS", 4)
+    monkeypatch.setattr(event_groups, "MAX_GROUPS", 4)
     assert len(reader.grouped(EventFilter(), ("session",), None)) == 4
-    monkeypatch.setattr(sqlite_count_reader, "MAX_GROUPS", 3)
+    monkeypatch.setattr(event_groups, "MAX_GROUPS", 3)
     with pytest.raises(InvalidInputError, match="more than 3 groups: take a larger bucket"):
         reader.grouped(EventFilter(), ("session",), None)
