@@ -8,6 +8,8 @@ HoldfastError
 |- DaemonNotFoundError    no daemon answers at the run directory
 |- StartError             a child did not become ready while the tree was starting
 |- StorageError            the database refused; nothing of the command is stored
+|  |- UnreachableError    the database's server does not answer; it may be tried again
+|  |  |- UnknownError       it may be stored or not: nobody could tell
 |  |- DiskFullError       there was no room for it; it may be tried again
 |  |- SchemaError         the file is no holdfast database, or of a newer holdfast
 |  |- DamagedError        what is stored is not what was; restore a backup, or repair it
@@ -69,6 +71,8 @@ __all__ = [
     "StorageError",
     "UnacknowledgedError",
     "UnknownActorError",
+    "UnknownError",
+    "UnreachableError",
     "VersionError",
 ]
 
@@ -139,6 +143,17 @@ class StorageError(HoldfastError):
 
 class DiskFullError(StorageError):
     """The disk is full; the database is whole, and takes more once there is room."""
+
+
+class UnreachableError(StorageError):
+    """The database's server does not answer; nothing of the command is stored."""
+
+
+class UnknownError(UnreachableError):
+    """The server was lost on the way: the command is stored, or it is not.
+
+    Do it again with the same id, key or expected version: what is stored is not stored twice.
+    """
 
 
 class SchemaError(StorageError):

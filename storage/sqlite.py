@@ -27,6 +27,8 @@ from holdfast.errors import (
 )
 from holdfast.storage.commands import Command, Outcome
 from holdfast.storage.database_file import check_file
+from holdfast.storage.marks import MOST, Marks
+from holdfast.storage.once import HalfDone, OnceOnly
 from holdfast.storage.payloads import PAYLOAD_BYTES
 from holdfast.storage.ports import Durability, Wal
 from holdfast.storage.records import (
@@ -52,8 +54,8 @@ from holdfast.storage.sqlite_connection import (
 from holdfast.storage.sqlite_events import EventTable
 from holdfast.storage.sqlite_lock import WriterLock
 from holdfast.storage.sqlite_losses import LossTable
-from holdfast.storage.sqlite_marks import MOST, Marks
-from holdfast.storage.sqlite_once import HalfDone, OnceOnly
+from holdfast.storage.sqlite_marks import SqliteSenders
+from holdfast.storage.sqlite_once import SqliteUndo
 from holdfast.storage.sqlite_payloads import PayloadTable
 from holdfast.storage.sqlite_reader import SqliteReader
 from holdfast.storage.sqlite_retention import RetentionTable
@@ -130,9 +132,10 @@ class SqliteDatabase:
         self._events = EventTable(connection, daemon=daemon, payloads=payloads, text=self._text)
         self._losses = LossTable(connection)
         note_lost = partial(self._losses.note_restored, self._clock.time_us)
-        self._marks = Marks(connection, limit=max_senders, note_lost=note_lost)
+        senders = SqliteSenders(connection)
+        self._marks = Marks(senders, limit=max_senders, note_lost=note_lost)
         self._once = OnceOnly(
-            connection,
+            SqliteUndo(connection),
             marks=self._marks,
             events=self._events,
             handlers=handlers_of(connection, events=self._events, clock=self._clock),

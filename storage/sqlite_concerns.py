@@ -15,10 +15,10 @@ from holdfast.storage.checkpoint_records import (
     StoreParts,
     UnpinCheckpoint,
 )
+from holdfast.storage.once import Handler
 from holdfast.storage.session_records import StoreSessions
 from holdfast.storage.sqlite_checkpoints import CheckpointTable
 from holdfast.storage.sqlite_events import EventTable
-from holdfast.storage.sqlite_once import Handler
 from holdfast.storage.sqlite_sessions import SessionTable
 from holdfast.storage.sqlite_state import StateTables
 from holdfast.storage.sqlite_streams import StreamTable

@@ -102,7 +102,7 @@ MUTATIONS: Final = (
     Mutation(
         "forget-the-answer",
         "a repeated command finds no answer of the first time",
-        "storage/sqlite_once.py",
+        "storage/once.py",
         "self._marks.keep(origin, outcome)",
         "pass",
         (

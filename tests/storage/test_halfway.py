@@ -8,7 +8,7 @@ import pytest
 
 from holdfast import changes
 from holdfast.errors import Conflict
-from holdfast.storage import sqlite_once
+from holdfast.storage import once
 from holdfast.storage.commands import Command
 from holdfast.storage.records import AppendEvents, EventFilter, Origin
 from holdfast.storage.sqlite import SqliteDatabase
@@ -49,7 +49,7 @@ def test_the_commands_around_one_that_is_refused_halfway_are_carried_out_once(
 def test_a_group_of_nothing_but_halves_is_begun_again_only_once(
     database: SqliteDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sqlite_once, "CAUTIOUS", 10)
+    monkeypatch.setattr(once, "CAUTIOUS", 10)
     database.apply([create("a", 1, "there")])
     group = [create("b", number, f"new {number}", "there") for number in range(1, 30)]
     outcomes = database.apply(group)

@@ -9,9 +9,9 @@ import os
 from collections.abc import Callable
 from typing import Any, Final
 
+from holdfast.storage.marks import Marks, SenderState
 from holdfast.storage.records import Origin
 from holdfast.storage.sqlite import SqliteDatabase
-from holdfast.storage.sqlite_marks import Marks, SenderState
 from holdfast.testing.faults.__main__ import main
 
 WAY: Final = "HOLDFAST_TEST_BROKEN"
