@@ -17,6 +17,7 @@ from holdfast.storage.commands import OnceOutcome
 from holdfast.storage.records import Mark, Origin
 
 __all__ = [
+    "MAX_SENDERS",
     "MOST",
     "Kept",
     "Marks",
@@ -29,6 +30,8 @@ __all__ = [
 ]
 
 MOST: Final = 2**62  # the highest number, and the most at once: their sum is a number of SQLite's
+
+MAX_SENDERS: Final = 10_000  # each takes about 600 bytes in memory
 
 # Answers kept for a sender that never says which ones reached it; more than any outbox holds.
 RESULTS_KEPT: Final = 10_000

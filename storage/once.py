@@ -10,16 +10,18 @@ refused before they change anything, so there is none until one was not.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeVar
 
 from holdfast.errors import Conflict, InvalidInputError, NotFoundError
 from holdfast.storage.commands import Once, OnceOutcome
 from holdfast.storage.marks import Marks, Refused, reopened
 from holdfast.storage.records import AnswerKept, KeepAnswer
 
-__all__ = ["HalfDone", "Handler", "OnceOnly", "Undo"]
+__all__ = ["CAUTIOUS", "HalfDone", "Handler", "OnceOnly", "Undo"]
 
 CAUTIOUS: Final = 1_000  # commands in savepoints, after one that was refused halfway
+
+T = TypeVar("T")
 
 # Does what a command of its type says; what it has changed is undone when it raises.
 Handler = Callable[[Any], OnceOutcome]
@@ -35,8 +37,9 @@ class HalfDone(Exception):  # no error of anybody: it never leaves the storage
 class Undo(Protocol):
     """What a transaction of the backend knows of being taken back."""
 
-    # What it raises because of a value: that command is refused, others are not affected.
-    refusals: tuple[type[Exception], ...]
+    @property
+    def refusals(self) -> tuple[type[Exception], ...]:
+        """What it raises because of a value: that command is refused, others are not affected."""
 
     def changes(self) -> int:
         """A count that has grown when something may have to be taken back."""
@@ -72,6 +75,7 @@ class OnceOnly:
         handlers: Mapping[type, Handler],
     ) -> None:
         self._undo = undo
+        self._refusals: tuple[type[Exception], ...] = (Conflict, NotFoundError, *undo.refusals)
         self._marks = marks
         self._events = events
         self._handlers = handlers
@@ -86,13 +90,13 @@ class OnceOnly:
         origin = command.origin
         outcome: OnceOutcome | Refused
         if origin is None:
-            outcome = self._carry_out(command)
+            outcome = self._done(command)
         else:
             state = self._marks.state(origin, gaps=True)
             if origin.first <= state.number:
                 outcome = self._marks.kept(origin)
             else:
-                outcome = self._carry_out(command)
+                outcome = self._done(command)
                 state.number = origin.first
                 self._marks.move(origin, state)
                 self._marks.keep(origin, outcome)
@@ -104,17 +108,32 @@ class OnceOnly:
         """At least so many commands are in savepoints: none of them raises HalfDone."""
         self._cautious = max(CAUTIOUS, commands)
 
-    def _carry_out(self, command: Once) -> OnceOutcome | Refused:
+    def attempt(self, command: object, work: Callable[[], T]) -> T:
+        """The outcome of work of which nothing is kept for repeats.
+
+        Raises InvalidInputError, Conflict, NotFoundError; the backend's error when the
+        transaction is in doubt.
+        """
+        outcome = self._carry_out(command, work)
+        if isinstance(outcome, Refused):
+            raise reopened(outcome)
+        return outcome
+
+    def _done(self, command: Once) -> OnceOutcome | Refused:
         if isinstance(command, KeepAnswer):
             return AnswerKept(command.answer)
+        handler = self._handlers[type(command)]
+        return self._carry_out(command, lambda: handler(command))
+
+    def _carry_out(self, command: object, work: Callable[[], T]) -> T | Refused:
         if not self._cautious:
-            return self._dare(command)
+            return self._dare(command, work)
         self._cautious -= 1
         undo, last_seq = self._undo, self._events.last_seq
         undo.begin()
         try:
-            outcome = self._handlers[type(command)](command)
-        except (Conflict, NotFoundError, *undo.refusals) as error:
+            outcome = work()
+        except self._refusals as error:
             if undo.is_lost():
                 raise
             undo.take_back()
@@ -123,13 +142,13 @@ class OnceOnly:
         undo.keep()
         return outcome
 
-    def _dare(self, command: Once) -> OnceOutcome | Refused:
+    def _dare(self, command: object, work: Callable[[], T]) -> T | Refused:
         """Without a savepoint.  Raises HalfDone."""
         undo, last_seq = self._undo, self._events.last_seq
         before = undo.changes()
         try:
-            outcome: OnceOutcome = self._handlers[type(command)](command)
-        except (Conflict, NotFoundError, *undo.refusals) as error:
+            outcome = work()
+        except self._refusals as error:
             if undo.is_lost():
                 raise
             if undo.changes() != before:

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import msgspec
 
-__all__ = ["Sizes"]
+__all__ = ["DAY_US", "LEAST_US", "Sizes"]
+
+DAY_US: Final = 86_400_000_000
+# Younger than this a database does not say how much a day brings.
+LEAST_US: Final = 600_000_000
 
 
 class Sizes(msgspec.Struct, frozen=True, array_like=True):

@@ -16,39 +16,25 @@ import apsw
 
 from holdfast.clock import Clock
 from holdfast.errors import (
-    Conflict,
-    ExpiredError,
     FencedError,
-    GapError,
     HoldfastError,
-    InvalidInputError,
-    NotFoundError,
-    StorageError,
 )
 from holdfast.storage.commands import Command, Outcome
 from holdfast.storage.database_file import check_file
-from holdfast.storage.marks import MOST, Marks
+from holdfast.storage.delivering import Deliveries, apply_singly
+from holdfast.storage.marks import MAX_SENDERS, Marks
 from holdfast.storage.once import HalfDone, OnceOnly
 from holdfast.storage.payloads import PAYLOAD_BYTES
 from holdfast.storage.ports import Durability, Wal
 from holdfast.storage.records import (
-    Appended,
-    AppendEvents,
-    DeleteDeadLetter,
-    Discarded,
-    Kept,
     Mark,
     Position,
-    SkipEvents,
-    StoreDeadLetter,
 )
 from holdfast.storage.retention_records import Deletions, Retention, Slice
 from holdfast.storage.sqlite_concerns import handlers_of
 from holdfast.storage.sqlite_connection import (
-    REFUSALS,
     naming_errors,
     open_writing,
-    refused,
     storage_error,
 )
 from holdfast.storage.sqlite_events import EventTable
@@ -68,8 +54,6 @@ __all__ = ["SqliteDatabase", "SqliteReader"]
 
 T = TypeVar("T")
 
-# A row of ``senders`` in memory takes about 600 bytes.
-MAX_SENDERS: Final = 10_000
 _KEEP_ALL: Final = Retention()
 
 
@@ -130,8 +114,8 @@ class SqliteDatabase:
         connection = self._connection
         payloads = PayloadTable(connection, limit=payload_bytes)
         self._events = EventTable(connection, daemon=daemon, payloads=payloads, text=self._text)
-        self._losses = LossTable(connection)
-        note_lost = partial(self._losses.note_restored, self._clock.time_us)
+        losses = LossTable(connection)
+        note_lost = partial(losses.note_restored, self._clock.time_us)
         senders = SqliteSenders(connection)
         self._marks = Marks(senders, limit=max_senders, note_lost=note_lost)
         self._once = OnceOnly(
@@ -139,6 +123,13 @@ class SqliteDatabase:
             marks=self._marks,
             events=self._events,
             handlers=handlers_of(connection, events=self._events, clock=self._clock),
+        )
+        self._deliveries = Deliveries(
+            marks=self._marks,
+            once=self._once,
+            events=self._events,
+            losses=losses,
+            clock=self._clock,
         )
 
     @property
@@ -168,33 +159,13 @@ class SqliteDatabase:
         except apsw.Error as error:
             if len(commands) == 1 or isinstance(error, apsw.BusyError):
                 return [storage_error(error, self.path) for _ in commands]
-        return self._apply_singly(commands)
+        return apply_singly(commands, self.apply)
 
     def _apply_together(self, commands: Sequence[Command]) -> list[Outcome | HoldfastError]:
         while True:
             with suppress(HalfDone):  # once: then the next so many commands are in savepoints
-                return self._transact(lambda: [self._run(command) for command in commands])
+                return self._transact(lambda: [self._deliveries.run(each) for each in commands])
             self._once.be_cautious(len(commands))
-
-    def _apply_singly(self, commands: Sequence[Command]) -> list[Outcome | HoldfastError]:
-        """SQLite took the whole group back: store what can be stored, tell what cannot apart.
-
-        What a sender numbered after a command that was not stored fails with it, or the
-        sender would hear of a gap that is none of its making.
-        """
-        outcomes: list[Outcome | HoldfastError] = []
-        failed: dict[tuple[str, str, str], HoldfastError] = {}
-        for command in commands:
-            origin = command.origin
-            stream = (origin.sender, origin.incarnation, origin.stream) if origin else None
-            if stream in failed:
-                outcomes.append(failed[stream])
-                continue
-            (outcome,) = self.apply([command])
-            outcomes.append(outcome)
-            if stream is not None and isinstance(outcome, StorageError):
-                failed[stream] = outcome
-        return outcomes
 
     def forget(self, sender: str, incarnation: str) -> None:
         """Drop marks and kept results of a sender that is gone for good."""
@@ -318,76 +289,3 @@ class SqliteDatabase:
             "INSERT INTO meta (name, value) VALUES ('barriers', 1)"
             " ON CONFLICT (name) DO UPDATE SET value = value + 1"
         )
-
-    def _run(self, command: Command) -> Outcome | HoldfastError:
-        """What becomes of one command; apsw.Error when the transaction is in doubt."""
-        try:
-            match command:
-                case AppendEvents():
-                    return self._append(command)
-                case SkipEvents():
-                    return self._skip(command)
-                case StoreDeadLetter() | DeleteDeadLetter():
-                    return self._store_letter(command)
-                case _:
-                    return self._once.run(command)
-        except (InvalidInputError, Conflict, NotFoundError, ExpiredError, GapError) as error:
-            return error
-
-    def _append(self, command: AppendEvents) -> Appended:
-        origin, events = command.origin, command.events
-        now = self._clock.time_us()
-        if origin is None:
-            stored = self._events.append(events)
-            self._losses.note_refused(now, None, 0, stored.refused)
-            again, refused = stored.repeated, stored.refused
-            figures = (0, len(again), stored.first_seq, stored.count, 0)
-            return Appended(*figures, again, refused, len(refused), stored.payloads)
-        state = self._marks.state(origin)
-        skipped = min(state.number - origin.first + 1, len(events))
-        stored = self._events.append(events[skipped:] if skipped else events)
-        self._losses.note_refused(now, origin, origin.first + skipped, stored.refused)
-        state.number = max(state.number, origin.first + len(events) - 1)
-        state.duplicates += len(stored.repeated)
-        state.dropped += len(stored.refused)
-        self._marks.move(origin, state)
-        return Appended(
-            state.number,
-            state.duplicates,
-            stored.first_seq,
-            stored.count,
-            skipped,
-            [(index + skipped, seq) for index, seq in stored.repeated],
-            [(index + skipped, reason) for index, reason in stored.refused],
-            state.dropped,
-            [(index + skipped, ref) for index, ref in stored.payloads],
-        )
-
-    def _skip(self, command: SkipEvents) -> Appended:
-        """The mark moves and the row that says why appears in one COMMIT.
-
-        What is at or below the mark is committed, or was noted before: it is no loss.
-        """
-        origin, count = command.origin, command.count
-        if not 0 < count <= MOST:
-            raise InvalidInputError(f"a tombstone for {count} events: expected 1 to {MOST}")
-        state, last = self._marks.state(origin), origin.first + count - 1
-        lost = max(0, last - max(state.number, origin.first - 1))
-        if lost:
-            now = self._clock.time_us()
-            self._losses.note(now, origin, last - lost + 1, lost, command.reason)
-            state.number = last
-            state.dropped += lost
-        self._marks.move(origin, state)
-        first_seq = self._events.last_seq + 1
-        return Appended(
-            state.number, state.duplicates, first_seq, 0, count - lost, dropped=state.dropped
-        )
-
-    def _store_letter(self, command: StoreDeadLetter | DeleteDeadLetter) -> Kept | Discarded:
-        try:
-            if isinstance(command, StoreDeadLetter):
-                return self._losses.keep(command.letter)
-            return self._losses.discard(command.id)
-        except REFUSALS as error:  # each is one statement, which undoes itself
-            raise refused(error, type(command).__name__) from error

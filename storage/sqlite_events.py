@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from typing import Final, cast
 
 import apsw
-import msgspec
 from msgspec.structs import astuple
 
+from holdfast.storage.event_records import Stored
 from holdfast.storage.records import Event, RawEvent
 from holdfast.storage.sqlite_connection import REFUSALS
 from holdfast.storage.sqlite_payloads import PayloadTable
@@ -36,16 +36,6 @@ INSERT INTO events (seq, daemon, time_us, type, source, subject, session, correl
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 _ONCE: Final = "ON CONFLICT (source, key) WHERE key IS NOT NULL DO NOTHING"
-
-
-class Stored(msgspec.Struct, frozen=True):
-    """What became of a frame; the indexes count from the frame's first event."""
-
-    first_seq: int
-    count: int
-    repeated: list[tuple[int, int]] = []
-    refused: list[tuple[int, str]] = []
-    payloads: list[tuple[int, str]] = []
 
 
 class EventTable:

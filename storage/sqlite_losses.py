@@ -10,10 +10,8 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 import apsw
-import msgspec
 
-from holdfast.errors import InvalidInputError
-from holdfast.storage import jsontext
+from holdfast.storage.dead_letters import readable_body
 from holdfast.storage.records import (
     DeadLetter,
     Discarded,
@@ -76,18 +74,10 @@ class LossTable:
             return Kept(known)
         why = (letter.reason, letter.deaths, letter.time_us)
         row = (*who, letter.stream, letter.number, letter.kind, *why)
-        self._connection.execute(_KEEP, (*row, letter.body, _readable(letter.body)))
+        self._connection.execute(_KEEP, (*row, letter.body, readable_body(letter.body)))
         return Kept(self._connection.last_insert_rowid())
 
     def discard(self, id: int) -> Discarded:
         """Delete it."""
         self._connection.execute("DELETE FROM dead_letters WHERE id = ?", (id,))
         return Discarded(bool(self._connection.changes()))
-
-
-def _readable(body: bytes) -> str | None:
-    """The message as JSON text, or None where it is no msgpack, or nothing that JSON can hold."""
-    try:
-        return jsontext.encode(msgspec.msgpack.decode(body))
-    except (msgspec.MsgspecError, InvalidInputError, UnicodeDecodeError, RecursionError):
-        return None

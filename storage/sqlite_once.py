@@ -14,7 +14,7 @@ __all__ = ["SqliteUndo"]
 class SqliteUndo:
     """Implements ``holdfast.storage.once.Undo``."""
 
-    refusals: Final = REFUSALS
+    refusals: Final[tuple[type[Exception], ...]] = REFUSALS
 
     def __init__(self, connection: apsw.Connection) -> None:
         self._connection = connection

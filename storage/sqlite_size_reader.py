@@ -5,15 +5,12 @@ from __future__ import annotations
 import os
 from typing import Final, cast
 
-from holdfast.storage.size_records import Sizes
+from holdfast.storage.size_records import DAY_US, LEAST_US, Sizes
 from holdfast.storage.sqlite_events import LAST_SEQ
 from holdfast.storage.sqlite_reading import Reading
 
 __all__ = ["SizeReading"]
 
-DAY_US: Final = 86_400_000_000
-# Younger than this a database does not say how much a day brings.
-LEAST_US: Final = 600_000_000
 
 # Of the events from a moment on, the first one, by the index on their times.
 _FIRST: Final = "SELECT seq, time_us FROM events WHERE time_us >= ? ORDER BY time_us LIMIT 1"

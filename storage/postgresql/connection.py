@@ -5,9 +5,9 @@ No password is ever in an error: what names a server is put together from what i
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, Final, LiteralString, cast
+from typing import Any, Final, cast
 
 import psycopg
 from psycopg import errors
@@ -28,11 +28,13 @@ from holdfast.storage.postgresql.text import escaped_values, unescaped_row
 __all__ = [
     "REFUSALS",
     "Connection",
+    "Values",
     "connect",
     "is_lost",
     "named",
     "naming_errors",
     "storage_error",
+    "unreachable",
 ]
 
 # A query that was sent just before a partition hangs for as long as the kernel sends it again:
@@ -68,22 +70,25 @@ _LOST: Final = (
 _CHANGES_NOTHING: Final = ("SELECT", "SAVEPO", "SET ", "SHOW ")
 
 
+Values = Sequence[object] | Mapping[str, object]  # of %s, or of %(name)s
+
+
 class Cursor(psycopg.Cursor[TupleRow]):
     """Texts are stored exactly (``text``), and statements that may change something counted."""
 
     def execute(self, query: Any, params: Any = None, **options: Any) -> Cursor:
         """One statement."""
-        cast("Connection", self.connection).count(query)
+        self.connection.count(query)  # type: ignore[attr-defined]  # it is a Connection
         super().execute(query, escaped_values(params), **options)
         return self
 
     def executemany(self, query: Any, params_seq: Iterable[Any], **options: Any) -> None:
         """One statement with many rows of parameters, all sent before the first answer."""
-        cast("Connection", self.connection).count(query)
+        self.connection.count(query)  # type: ignore[attr-defined]  # it is a Connection
         super().executemany(query, map(escaped_values, params_seq), **options)
 
 
-def _exact_rows(cursor: psycopg.BaseCursor[Any, Any]) -> Any:
+def _exact_rows(cursor: object) -> Callable[[Sequence[Any]], TupleRow]:
     return unescaped_row
 
 
@@ -97,26 +102,26 @@ class Connection(psycopg.Connection[TupleRow]):
         if not str(query).lstrip().startswith(_CHANGES_NOTHING):
             self.writes += 1
 
-    def rows(self, sql: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
+    def rows(self, sql: str, values: Values = ()) -> list[tuple[Any, ...]]:
         """All rows of one statement."""
         return self.run(sql, values).fetchall()
 
-    def value(self, sql: str, values: Sequence[object] = ()) -> Any:
+    def value(self, sql: str, values: Values = ()) -> Any:
         """The first column of the first row; None where there is none."""
         row = self.run(sql, values).fetchone()
         return None if row is None else row[0]
 
-    def run(self, sql: str, values: Sequence[object] = ()) -> psycopg.Cursor[TupleRow]:
+    def run(self, sql: str, values: Values = ()) -> Cursor:
         """One statement; its cursor knows ``rowcount``.
 
         Without values a per cent sign stands for itself, with them it is written twice.
         """
-        return self.cursor().execute(cast(LiteralString, sql), values or None)
+        return cast(Cursor, self.cursor()).execute(sql, values or None)
 
     def many(self, sql: str, rows: Iterable[Sequence[object]]) -> None:
         """One statement with many rows of parameters; none does nothing."""
         if rows := list(rows):
-            self.cursor().executemany(cast(LiteralString, sql), rows)
+            self.cursor().executemany(sql, rows)
 
     @property
     def is_failed(self) -> bool:
@@ -200,7 +205,11 @@ def connect_error(error: psycopg.Error, where: str) -> StorageError:
     for sign, hint in _SIGNS.items():
         if sign in text:
             return StorageError(f"{where}: {hint}")
-    reason = next((each for each in _UNREACHABLE if each in text), "no answer")
+    return unreachable(where, next((each for each in _UNREACHABLE if each in text), "no answer"))
+
+
+def unreachable(where: str, reason: str = "the connection was lost") -> UnreachableError:
+    """The server is not there, or not any more."""
     return UnreachableError(
         f"{where}: the server cannot be reached ({reason}); start it, or see whether host and "
         "port of [storage] dsn are right"

@@ -1,6 +1,6 @@
-"""Texts that PostgreSQL cannot hold as they are: those with a NUL.
+r"""Texts that PostgreSQL cannot hold as they are: those with a NUL.
 
-Character 1 is the mark: ``\\0`` is stored as ``\\1\\1``, ``\\1`` itself as ``\\1\\2``.  So every text
+Character 1 is the mark: ``\0`` is stored as ``\1\1``, ``\1`` itself as ``\1\2``.  So every text
 comes back exactly, two texts are equal or in the same order as before, and all but those two
 characters are stored as they are.  JSON text has neither.  Every statement of a ``Cursor``
 (``connection``) does it both ways; nobody else has to know.

@@ -27,7 +27,7 @@ MUTATIONS: Final = (
     Mutation(
         "skip-the-high-water-mark",
         "the writer stores a frame that comes again once more",
-        "storage/sqlite.py",
+        "storage/delivering.py",
         "skipped = min(state.number - origin.first + 1, len(events))",
         "skipped = 0",
         (
@@ -94,7 +94,7 @@ MUTATIONS: Final = (
     Mutation(
         "forget-a-drop",
         "a tombstone moves the mark and leaves no row",
-        "storage/sqlite.py",
+        "storage/delivering.py",
         "self._losses.note(now, origin, last - lost + 1, lost, command.reason)",
         "_ = now",
         ("tests/storage/test_sqlite_losses.py::test_a_tombstone_moves_the_mark_and_leaves_a_row",),

@@ -1,0 +1,181 @@
+"""Events into their table: the sequencer.
+
+A number is given inside the transaction that stores the row, one after the other, and never
+again: a trigger keeps the newest number that was deleted.
+
+A frame is one COPY, three times as fast as an INSERT each.  It has no savepoint, which would cost
+two more answers of the server: which keys are there already is asked beforehand, and a value that
+the server refuses spoils the transaction.  That is rare; all is done again then, in savepoints.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Final, cast
+
+from msgspec.structs import astuple
+
+from holdfast.storage.event_records import Stored
+from holdfast.storage.once import CAUTIOUS, HalfDone
+from holdfast.storage.postgresql.connection import REFUSALS, Connection
+from holdfast.storage.postgresql.payloads import PayloadTable
+from holdfast.storage.postgresql.text import escaped_values
+from holdfast.storage.records import Event, RawEvent
+
+__all__ = ["LAST_SEQ", "EventTable", "Stored"]
+
+LAST_SEQ: Final = """
+SELECT greatest(
+    (SELECT coalesce(max(seq), 0) FROM events WHERE daemon = %(daemon)s),
+    (SELECT value::bigint FROM meta WHERE daemon = %(daemon)s AND name = 'deleted_seq'))
+"""
+_COLUMNS: Final = (
+    "daemon, seq, time_us, type, source, subject, session, correlation, cause, root, depth, key,"
+    " data, payload"
+)
+_COPY: Final = f"COPY events ({_COLUMNS}) FROM STDIN"
+_KNOWN: Final = """
+SELECT key, source, seq FROM events
+WHERE daemon = %s AND (key, source) IN (SELECT * FROM unnest(%s::text[], %s::text[]))
+"""
+_Row = tuple[Any, ...]  # of the table, but for daemon and seq, and payload where it is none
+
+
+class EventTable:
+    """Appends within the caller's transaction; ``last_seq`` is ahead of the table until COMMIT."""
+
+    def __init__(self, connection: Connection, daemon: str, *, payloads: PayloadTable) -> None:
+        self._connection = connection
+        self._daemon = daemon
+        self._payloads = payloads
+        self.is_cautious = False  # this transaction is done again, because of a refusal
+        self._cautious = 0  # frames that are still to be in savepoints, after one
+        self.last_seq = 0
+        self.load()
+
+    def load(self) -> None:
+        """Read again where the sequence stands."""
+        self.last_seq = self._connection.value(LAST_SEQ, {"daemon": self._daemon})
+
+    def append(self, events: Sequence[RawEvent] | Sequence[Event]) -> Stored:
+        """Store in order; a repeated key or a refused event costs that event only.
+
+        Raises HalfDone, psycopg.Error; then the transaction may be gone.
+        """
+        rows = _raw(events)
+        if not rows:
+            return Stored(self.last_seq + 1, 0)
+        if self.is_cautious or self._cautious:
+            self._cautious = CAUTIOUS if self.is_cautious else self._cautious - 1
+            return self._append_cautiously(rows)
+        try:
+            return self._append_frame(rows)
+        except REFUSALS as error:
+            raise HalfDone from error
+
+    def _append_cautiously(self, rows: Sequence[RawEvent]) -> Stored:
+        """The frame in a savepoint, and when that is refused each event in one."""
+        last_seq = self.last_seq
+        self._connection.run("SAVEPOINT frame")
+        try:
+            stored = self._append_frame(rows)
+        except REFUSALS:
+            self._connection.run("ROLLBACK TO SAVEPOINT frame; RELEASE SAVEPOINT frame")
+            self.last_seq = last_seq
+            return self._append_singly(rows)
+        self._connection.run("RELEASE SAVEPOINT frame")
+        return stored
+
+    def _append_singly(self, rows: Sequence[RawEvent]) -> Stored:
+        first = self.last_seq + 1
+        repeated: list[tuple[int, int]] = []
+        refused: list[tuple[int, str]] = []
+        apart: list[tuple[int, str]] = []
+        for index, row in enumerate(rows):
+            last_seq = self.last_seq
+            self._connection.run("SAVEPOINT event")
+            try:
+                stored = self._append_frame([row])
+            except REFUSALS as error:
+                self._connection.run("ROLLBACK TO SAVEPOINT event; RELEASE SAVEPOINT event")
+                self.last_seq = last_seq
+                refused.append((index, _reason(error)))
+                continue
+            self._connection.run("RELEASE SAVEPOINT event")
+            repeated += ((index, seq) for _, seq in stored.repeated)
+            apart += ((index, ref) for _, ref in stored.payloads)
+        return Stored(first, self.last_seq + 1 - first, repeated, refused, apart)
+
+    def _append_frame(self, rows: Sequence[RawEvent]) -> Stored:
+        """All but those whose key is there; raises one of REFUSALS for any that is refused."""
+        first, daemon = self.last_seq + 1, self._daemon
+        repeated, kept = (
+            self._sorted(rows) if any(row[9] is not None for row in rows) else ([], rows)
+        )
+        apart: list[tuple[int, str]] = []
+        if self._payloads.is_any_large(rows):
+            indexes = {index for index, _ in repeated}
+            kept, apart = self._taken_apart(rows, indexes)
+        with self._connection.cursor().copy(_COPY) as copy:
+            write = copy.write_row
+            for seq, row in enumerate(kept, first):
+                write((daemon, seq, *escaped_values(row), *_NO_PAYLOAD[len(row) :]))
+        self._connection.writes += 1
+        self.last_seq = seq
+        return Stored(first, seq + 1 - first, repeated, payloads=apart)
+
+    def _sorted(self, rows: Sequence[RawEvent]) -> tuple[list[tuple[int, int]], list[RawEvent]]:
+        """The repeated ones, with the numbers of the first, and the others.
+
+        This is the only writer of these rows: nobody stores a key between asking and storing.
+        """
+        keyed = [(row[9], row[2]) for row in rows if row[9] is not None]
+        keys, sources = zip(*keyed, strict=True)
+        found = self._connection.rows(_KNOWN, (self._daemon, list(keys), list(sources)))
+        known: dict[tuple[str, str], int] = {(key, source): seq for key, source, seq in found}
+        repeated: list[tuple[int, int]] = []
+        others: list[RawEvent] = []
+        seq = self.last_seq
+        for index, row in enumerate(rows):
+            if row[9] is not None:
+                first = known.get((row[9], row[2]))
+                if first is not None:
+                    repeated.append((index, first))
+                    continue
+                known[(row[9], row[2])] = seq + 1
+            seq += 1
+            others.append(row)
+        return repeated, others
+
+    def _taken_apart(
+        self, rows: Sequence[RawEvent], left_out: Iterable[int]
+    ) -> tuple[list[_Row], list[tuple[int, str]]]:
+        """The rows with the data of the large ones apart; which those are, and where it is."""
+        apart: list[tuple[int, str]] = []
+        whole: list[_Row] = []
+        for index, row in enumerate(rows):
+            if index in left_out:
+                continue
+            payload = self._payloads.taken_from(row)
+            if payload is None:
+                whole.append(row)
+                continue
+            self._payloads.keep(payload)
+            apart.append((index, payload.ref))
+            whole.append((*row[:-1], "null", payload.ref))
+        return whole, apart
+
+
+_NO_PAYLOAD: Final = (None,) * 12
+
+
+def _raw(events: Sequence[RawEvent] | Sequence[Event]) -> Sequence[RawEvent]:
+    """A frame from the wire is rows already; all its events are of one kind."""
+    if events and isinstance(events[0], Event):
+        return [cast(RawEvent, astuple(event)) for event in cast(Sequence[Event], events)]
+    return cast(Sequence[RawEvent], events)
+
+
+def _reason(error: Exception) -> str:
+    """The first line: what follows says which line of the COPY it was."""
+    return str(error).partition("\n")[0]
