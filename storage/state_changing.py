@@ -11,6 +11,7 @@ from typing import Protocol, assert_never
 
 from holdfast.clock import Clock
 from holdfast.errors import Conflict, HoldfastError, InvalidInputError, NotFoundError
+from holdfast.storage.event_records import Stored
 from holdfast.storage.records import RawEvent
 from holdfast.storage.state_entities import Entities, EntityRows
 from holdfast.storage.state_events import StateEvents
@@ -36,17 +37,6 @@ from holdfast.storage.state_records import (
 from holdfast.storage.state_relationships import RelationshipRows, Relationships
 
 __all__ = ["StateChanging"]
-
-
-class Stored(Protocol):
-    """What became of the events."""
-
-    @property
-    def first_seq(self) -> int: ...
-    @property
-    def count(self) -> int: ...
-    @property
-    def refused(self) -> list[tuple[int, str]]: ...
 
 
 class Sequencer(Protocol):

@@ -63,8 +63,7 @@ class EntityQuerying(StateRows, EntityPages):
                 Sql(f"LEFT JOIN properties AS o ON {_OF_ENTITY} AND o.name = %s", (name,)),
                 where,
                 Sql(
-                    "GROUP BY o.kind, o.key_number, o.key_text, o.rest"
-                    " ORDER BY 2 DESC, 1 LIMIT %s",
+                    "GROUP BY o.kind, o.key_number, o.key_text, o.rest ORDER BY 2 DESC, 1 LIMIT %s",
                     (limit,),
                 ),
             )

@@ -54,7 +54,7 @@ def check_indexed(what: str, *texts: str, number: Decimal = _ZERO) -> None:
     """Raise InvalidInputError for more than an entry of an index can hold."""
     if sum(map(len, texts)) <= _SHORT and -10 < number.adjusted() < 100:
         return
-    sign, digits, exponent = number.as_tuple()
+    digits = number.as_tuple().digits
     size = sum(len(text.encode()) for text in texts) + len(digits) // 2 + 4
     if size > MAX_INDEXED:
         raise InvalidInputError(

@@ -41,9 +41,7 @@ class RelationshipTable:
 
     def delete(self, which: Which) -> None:
         """The one that is there."""
-        self._connection.run(
-            f"DELETE FROM relationships WHERE {_WHICH}", (self._daemon, *which)
-        )
+        self._connection.run(f"DELETE FROM relationships WHERE {_WHICH}", (self._daemon, *which))
 
     def has_entity(self, id: str) -> bool:
         """Whether there is such an end."""

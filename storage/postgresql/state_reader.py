@@ -99,7 +99,8 @@ class StateReading(EntityQuerying, Traversing):
     def entity_types(self, limit: int) -> list[EntityType]:
         """By name."""
         check_limit(limit)
-        sql = "SELECT name, history, keep FROM entity_types WHERE daemon = %s ORDER BY name LIMIT %s"
+        columns = "name, history, keep"
+        sql = f"SELECT {columns} FROM entity_types WHERE daemon = %s ORDER BY name LIMIT %s"
         rows = self._read(sql, (self._daemon, limit))
         return [(name, bool(history), keep) for name, history, keep in rows]
 

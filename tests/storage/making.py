@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from holdfast.errors import HoldfastError
 from holdfast.storage.commands import Command, Outcome
+from holdfast.storage.ports import Database
 from holdfast.storage.records import (
     Appended,
     AppendEvents,
@@ -14,7 +15,6 @@ from holdfast.storage.records import (
     RawEvent,
 )
 from holdfast.storage.session_records import Session
-from holdfast.storage.sqlite import SqliteDatabase
 
 
 def event(
@@ -51,7 +51,7 @@ def as_event(raw: RawEvent) -> Event:
     return Event(*raw)
 
 
-def apply_one(database: SqliteDatabase, command: Command) -> Outcome:
+def apply_one(database: Database, command: Command) -> Outcome:
     """The outcome of a command; an error is raised."""
     (outcome,) = database.apply([command])
     if isinstance(outcome, HoldfastError):
@@ -60,7 +60,7 @@ def apply_one(database: SqliteDatabase, command: Command) -> Outcome:
 
 
 def append(
-    database: SqliteDatabase, frame: Sequence[RawEvent], numbered: Origin | None = None
+    database: Database, frame: Sequence[RawEvent], numbered: Origin | None = None
 ) -> Appended:
     outcome = apply_one(database, AppendEvents(numbered, frame))
     assert isinstance(outcome, Appended)
