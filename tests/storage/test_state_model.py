@@ -33,7 +33,7 @@ def test_both_say_the_same_whatever_is_done(
 
 def strays(database: SqliteDatabase) -> list[object]:
     execute = database._connection.execute
-    found: list[object] = execute("PRAGMA foreign_key_check").fetchall()
+    found: list[object] = [*execute("PRAGMA foreign_key_check").fetchall()]
     found += execute(
         "SELECT e.id FROM entities AS e, json_each(e.properties) AS j"
         " LEFT JOIN properties AS p ON p.entity = e.number AND p.name = j.key"
