@@ -14,7 +14,7 @@ from psycopg import errors
 
 from holdfast.errors import SchemaError, StorageError
 from holdfast.storage.ports import NoDatabaseError
-from holdfast.storage.postgresql import schema_events
+from holdfast.storage.postgresql import schema_events, schema_queues, schema_state
 from holdfast.storage.postgresql.connection import Connection
 
 __all__ = ["MIGRATIONS", "SCHEMA", "VERSION", "check_version", "migrate"]
@@ -24,6 +24,8 @@ SCHEMA: Final = "holdfast"
 # One line for each concern, after those that it refers to.
 _CONCERNS: Final = (
     schema_events.TABLES,
+    schema_state.TABLES,
+    schema_queues.TABLES,
 )  # fmt: skip
 
 # Step n leads from version n to n + 1.
