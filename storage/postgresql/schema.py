@@ -14,7 +14,13 @@ from psycopg import errors
 
 from holdfast.errors import SchemaError, StorageError
 from holdfast.storage.ports import NoDatabaseError
-from holdfast.storage.postgresql import schema_events
+from holdfast.storage.postgresql import (
+    schema_checkpoints,
+    schema_events,
+    schema_sessions,
+    schema_streams,
+    schema_subscribers,
+)
 from holdfast.storage.postgresql.connection import Connection
 
 __all__ = ["MIGRATIONS", "SCHEMA", "VERSION", "check_version", "migrate"]
@@ -24,6 +30,10 @@ SCHEMA: Final = "holdfast"
 # One line for each concern, after those that it refers to.
 _CONCERNS: Final = (
     schema_events.TABLES,
+    schema_streams.TABLES,
+    schema_subscribers.TABLES,
+    schema_sessions.TABLES,
+    schema_checkpoints.TABLES,
 )  # fmt: skip
 
 # Step n leads from version n to n + 1.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from tests.conformance.conftest import StillClock
 
 from holdfast.errors import InvalidInputError
 from holdfast.storage import parts
@@ -29,6 +28,7 @@ from holdfast.storage.checkpoint_records import (
     UnpinCheckpoint,
 )
 from holdfast.storage.ports import Database, Reader
+from tests.conformance.conftest import StillClock
 from tests.storage.checkpoint_making import put, state_of
 from tests.storage.making import apply_one, origin
 

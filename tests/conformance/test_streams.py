@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import psycopg
 import pytest
-from tests.conformance.conftest import Backend
 
 from holdfast.errors import Conflict, InvalidInputError
 from holdfast.storage.ports import Database, Reader
 from holdfast.storage.records import Origin, RawEvent
 from holdfast.storage.sqlite import SqliteDatabase
 from holdfast.storage.stream_records import AppendStream, StreamAppended
+from tests.conformance.conftest import Backend
 from tests.storage.making import append as append_events
 from tests.storage.making import apply_one, event, origin
 
