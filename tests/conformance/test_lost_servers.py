@@ -12,6 +12,7 @@ import pytest
 
 import holdfast
 from holdfast.errors import FencedError, UnknownError, UnreachableError
+from holdfast.storage.commands import Command
 from holdfast.storage.filters import EventFilter
 from holdfast.storage.postgresql.database import PostgresqlDatabase
 from holdfast.storage.postgresql.reader import PostgresqlReader
@@ -103,7 +104,7 @@ def test_a_group_in_doubt_may_be_given_again_in_part_and_with_more(
 
     monkeypatch.setattr(psycopg.Connection, "connect", refused)
     keep = KeepAnswer(Origin("b", "1", "writer", 1), "yes")
-    group = [append(1), append(2, None), keep, append(4, None)]
+    group: list[Command] = [append(1), append(2, None), keep, append(4, None)]
     with pytest.raises(UnknownError, match="cannot be reached"):
         database.apply(group)
     with pytest.raises(UnknownError):
@@ -195,7 +196,9 @@ def test_a_server_that_is_killed_under_a_daemon_costs_nothing_but_time(
         assert [event.data["n"] for event in found] == list(range(emitted))
         ids = [entity.id for entity in hub.state.query(type="job", limit=100_000)]
         assert ids == made
-        assert hub.sessions.get("s1").data == {"n": emitted}
+        session = hub.sessions.get("s1")
+        assert session is not None
+        assert session.data == {"n": emitted}
         now = {child.id: child.restarts for child in daemon.child("state").children}
         assert now == restarts
     assert "events wait, trying again and again" in daemon.log.read_text()
