@@ -107,8 +107,7 @@ class EntityQuerying(StateRows, EntityPages):
                 if question.type is not None:
                     wheres.append(Sql("o.type = %s", (question.type,)))
         elif part == "missing":
-            absent = f"NOT EXISTS (SELECT FROM properties AS o WHERE {_OF_ENTITY} AND o.name = %s)"
-            wheres.append(Sql(absent, (order.name,)))
+            wheres.append(holds(Test(order.name, "any", is_negated=True)))
         elif part == "created" and question.start is not None and not question.is_few:
             columns = ("p.entity",)  # the same number, in the index that is read
         if after:
