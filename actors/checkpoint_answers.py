@@ -10,9 +10,9 @@ import re
 from typing import Final
 
 from holdfast.actors.messages import checkpoints
+from holdfast.storage.checkpoint_pieces import names_in
 from holdfast.storage.checkpoint_records import Checkpoint, Owner
 from holdfast.storage.ports import Reader
-from holdfast.storage.sqlite_parts import names_in
 
 __all__ = ["Question", "answer"]
 

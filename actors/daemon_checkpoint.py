@@ -15,9 +15,9 @@ from loguru import logger
 from holdfast.actors.messages.checkpoints import Participant, PartIs
 from holdfast.errors import InvalidInputError, StorageError
 from holdfast.storage import parts as parting
+from holdfast.storage.checkpoint_pieces import names_in
 from holdfast.storage.checkpoint_records import DAEMON, Checkpoint
 from holdfast.storage.ports import Reader
-from holdfast.storage.sqlite_parts import names_in
 
 __all__ = ["Manifest", "Opened", "laid_out", "newest_part", "opened"]
 

@@ -7,10 +7,10 @@ stands nearest to the effect.  Nothing is kept here.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final, Protocol, TypeVar
 
-__all__ = ["Caused", "nearest", "number_in"]
+__all__ = ["Caused", "chain_from", "nearest", "number_in"]
 
 _NUMBERED: Final = re.compile(r"(.+)/([1-9][0-9]{0,18})", re.ASCII | re.DOTALL)
 _MAX_SEQ: Final = 2**63 - 1
@@ -22,6 +22,10 @@ class Caused(Protocol):
     @property
     def seq(self) -> int:
         """Its number."""
+
+    @property
+    def cause(self) -> str | None:
+        """The name of what led to it."""
 
     @property
     def source(self) -> str:
@@ -63,3 +67,19 @@ def nearest(effect: Caused, name: str, candidates: Iterable[E]) -> E | None:
         )
 
     return max(candidates, key=nearness, default=None)
+
+
+def chain_from(start: E | None, named: Callable[[str], Iterable[E]], limit: int) -> list[E]:
+    """An event and what led to it, the first cause last; ``named`` are those of a name.
+
+    It ends where a cause is not there (any more), and before an event that is in it already.
+    """
+    chain: list[E] = []
+    seen: set[int] = set()
+    event = start
+    while event is not None and event.seq not in seen and len(chain) < limit:
+        chain.append(event)
+        seen.add(event.seq)
+        name = event.cause
+        event = None if name is None else nearest(event, name, named(name))
+    return chain

@@ -12,8 +12,7 @@ from typing import Final, Protocol, cast
 import apsw
 
 from holdfast.errors import HoldfastError
-from holdfast.storage.sqlite_checkpoints import decode_pieces
-from holdfast.storage.sqlite_parts import names_in
+from holdfast.storage.checkpoint_pieces import decode_pieces, names_in
 from holdfast.storage.state_values import comparable, parsed_object
 from holdfast.storage.verifying_contents import is_part, is_payload
 

@@ -30,6 +30,7 @@ from holdfast.storage.records import (
     Mark,
     Position,
 )
+from holdfast.storage.retention import RetentionTable
 from holdfast.storage.retention_records import Deletions, Retention, Slice
 from holdfast.storage.sqlite_concerns import handlers_of
 from holdfast.storage.sqlite_connection import (
@@ -44,7 +45,7 @@ from holdfast.storage.sqlite_marks import SqliteSenders
 from holdfast.storage.sqlite_once import SqliteUndo
 from holdfast.storage.sqlite_payloads import PayloadTable
 from holdfast.storage.sqlite_reader import SqliteReader
-from holdfast.storage.sqlite_retention import RetentionTable
+from holdfast.storage.sqlite_retention import SqliteRetention
 from holdfast.storage.sqlite_schema import VERSION
 from holdfast.storage.sqlite_text import TextIndex
 from holdfast.storage.sqlite_threads import release_threads
@@ -63,6 +64,8 @@ class SqliteDatabase:
     ``vfs`` names a registered SQLite VFS, for tests that break the disk.  Raises
     AlreadyRunningError, SchemaError, StorageError.
     """
+
+    _is_closed = False
 
     def __init__(
         self,
@@ -96,7 +99,8 @@ class SqliteDatabase:
             self._epoch = self._raise_epoch()
             self._open_tables(daemon, max_senders=max_senders, payload_bytes=payload_bytes)
             self._connection.execute("COMMIT")
-            self._retention = RetentionTable(self._connection, retention=retention, clock=clock)
+            rows = SqliteRetention(self._connection)
+            self._retention = RetentionTable(rows, retention=retention, clock=clock)
             newest = self._events.last_seq
             self._transact(partial(self._text.open, is_wanted=full_text, last_seq=newest))
         except BaseException as error:
@@ -108,7 +112,6 @@ class SqliteDatabase:
         self._lock.note_made()
         self._last_seq = self._events.last_seq  # as committed; the table's own may be ahead
         self._is_unsynced = durability == "committed"  # a commit came after the last sync
-        self._is_closed = False
 
     def _open_tables(self, daemon: str, *, max_senders: int, payload_bytes: int) -> None:
         connection = self._connection

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final, cast
 
+from holdfast.storage.checkpoint_pieces import decode_pieces
 from holdfast.storage.checkpoint_records import Checkpoint, Info, Owner, Part
-from holdfast.storage.sqlite_checkpoints import decode_pieces
 from holdfast.storage.sqlite_reading import Reading, check_limit
 from holdfast.storage.sqlite_threads import owner_in
 

@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final, cast
 
-from holdfast.errors import InvalidInputError
+from holdfast.storage import event_groups
+from holdfast.storage.event_groups import check_grouping, groups_of
 from holdfast.storage.event_sql import conditions, index_of, join, seq_conditions
 from holdfast.storage.filters import EventFilter
 from holdfast.storage.records import Grouped
 from holdfast.storage.sqlite_reading import Reading
 
-__all__ = ["COLUMNS", "CountReading"]
-
-# By what may be counted.
-COLUMNS: Final = ("type", "source", "session", "subject")
-
-MAX_GROUPS: Final = 10_000
+__all__ = ["CountReading"]
 
 
 class CountReading(Reading):
@@ -30,7 +25,7 @@ class CountReading(Reading):
         A bucket begins at a multiple of ``bucket_us`` since 1970.
         """
         filter.check()
-        _check(by, bucket_us)
+        check_grouping(by, bucket_us)
         where, values = join([*conditions(filter), *seq_conditions(filter)])
         keys: list[str] = []
         if bucket_us is not None:  # a whole number, checked
@@ -41,28 +36,6 @@ class CountReading(Reading):
         grouping = f"GROUP BY {numbers} ORDER BY {numbers}" if keys else ""
         sql = (
             f"SELECT {', '.join([*keys, 'count(*)'])} FROM events {index_of(filter) or ''}"
-            f" WHERE {where} {grouping} LIMIT {MAX_GROUPS + 1}"
+            f" WHERE {where} {grouping} LIMIT {event_groups.MAX_GROUPS + 1}"
         )
-        rows = self._read(sql, values)
-        if len(rows) > MAX_GROUPS:
-            raise InvalidInputError(
-                f"more than {MAX_GROUPS} groups: take a larger bucket, or narrow the question "
-                "(types, since, until)"
-            )
-        return [_grouped(row, has_bucket=bucket_us is not None) for row in rows]
-
-
-def _check(by: Sequence[str], bucket_us: int | None) -> None:
-    for column in by:
-        if column not in COLUMNS:
-            raise InvalidInputError(f"by = {column!r}: expected one of {', '.join(COLUMNS)}")
-    if len(set(by)) != len(by):
-        raise InvalidInputError(f"by = {list(by)!r}: each may be named once")
-    if bucket_us is not None and not 0 < bucket_us < 2**62:
-        raise InvalidInputError(f"bucket = {bucket_us / 1e6:g}: expected seconds > 0")
-
-
-def _grouped(row: tuple[object, ...], *, has_bucket: bool) -> Grouped:
-    start = cast(int, row[0]) if has_bucket else None
-    keys = cast("tuple[str | None, ...]", row[1 if has_bucket else 0 : -1])
-    return Grouped(start, keys, cast(int, row[-1]))
+        return groups_of(self._read(sql, values), has_bucket=bucket_us is not None)

@@ -10,9 +10,9 @@ from typing import Final, cast
 
 import apsw
 
-from holdfast.storage.checkpoint_records import Part, Piece
+from holdfast.storage.checkpoint_records import Part
 
-__all__ = ["PartTable", "names_in"]
+__all__ = ["PartTable"]
 
 SWEPT: Final = 50  # parts that nobody came to use, deleted at once
 
@@ -59,7 +59,7 @@ class PartTable:
         )
 
     def let_go(self, names: Iterable[bytes], *, now_us: int) -> int:
-        """One checkpoint less names them; the bytes of those that went with it."""
+        """One checkpoint less names each, as often as it is in it; the bytes of those gone."""
         freed = 0
         for name in names:
             row = self._connection.execute(
@@ -84,8 +84,3 @@ class PartTable:
         ).get
         execute("DELETE FROM checkpoint_parts WHERE id = ?", (id,))
         return size
-
-
-def names_in(pieces: Iterable[Piece]) -> list[bytes]:
-    """The parts that pieces name, each once."""
-    return list(dict.fromkeys(name for piece in pieces for name in piece.parts))

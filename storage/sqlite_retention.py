@@ -1,33 +1,31 @@
-"""Events out of their table again: retention, in steps of a millisecond or two.
-
-Works within the caller's transaction.  What it knows of the events that a rule bounds by count or
-bytes is kept in table ``retained``, moved in the transaction that deletes; so a restart, or a
-transaction that is lost, has nothing to count again but what came since.
-
-Per rule the oldest go first: by their time where age decides, else by their number.
-"""
+"""What retention asks of SQLite's tables, and does to them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Sequence
 from typing import Final, cast
 
 import apsw
 import msgspec
 
-from holdfast.clock import Clock
-from holdfast.storage.retention_records import Deletions, Reason, Retention, Rule, Slice
-from holdfast.storage.sqlite_tallies import SIZE, Found, Sorter, Tallies
+from holdfast.storage.retention_records import Deletions
+from holdfast.storage.tallies import Found, Kept
 
-__all__ = ["RetentionTable"]
+__all__ = ["SqliteRetention"]
 
-STEP: Final = 64  # rows deleted between two looks at the clock: some 1.5 ms
-LOOK: Final = 256  # rows looked at likewise
-PAGES: Final = 16  # given back to the file system likewise
+PAGES: Final = 16  # given back to the file system in a step
 # Free pages that are kept for what comes next: they would only be asked for again.
 FREE_PAGES: Final = 512  # 4 MiB
 FREE_SHARE: Final = 10  # or one in so many of the file's, if that is more
 
+# Bytes of an event's texts; of a payload what it is unpacked, which stands behind its hash.
+SIZE: Final = (
+    "octet_length(data) + octet_length(type) + octet_length(source)"
+    " + coalesce(octet_length(subject), 0) + coalesce(octet_length(session), 0)"
+    " + coalesce(octet_length(correlation), 0) + coalesce(octet_length(cause), 0)"
+    " + coalesce(octet_length(root), 0) + coalesce(octet_length(key), 0)"
+    " + coalesce(CAST(substr(payload, 66) AS INTEGER), 0)"
+)
 _OLD: Final = """
 SELECT seq, type, time_us FROM events INDEXED BY events_by_time
 WHERE time_us < ? AND (time_us, type, seq) > (?, ?, ?) ORDER BY time_us, type, seq LIMIT ?
@@ -47,217 +45,67 @@ ON CONFLICT (day, rule, reason) DO UPDATE SET
 _DELETED: Final = "UPDATE meta SET value = ?1 WHERE name = 'deleted_seq' AND value < ?1"
 # One statement: each copies every page that it changes, for the case that it fails.
 _DELETE: Final = "DELETE FROM events WHERE seq IN (SELECT value FROM json_each(?))"
-_NEWEST: Final = 2**62
 
 _json: Final = msgspec.json.Encoder().encode
 
 
-class RetentionTable:
-    """Rounds of work over all rules; each slice of one is the caller's transaction."""
+class SqliteRetention:
+    """Implements ``holdfast.storage.tallies.RetentionRows``."""
 
-    def __init__(self, connection: apsw.Connection, *, retention: Retention, clock: Clock) -> None:
-        self.retention: Final = retention
+    def __init__(self, connection: apsw.Connection) -> None:
         self._connection = connection
-        self._clock = clock
-        self._round: _Round | None = None
-        self._plan: _Round | None = None  # that deletes nothing
 
-    def slice(self, seconds: float) -> Slice:
-        """Go on with the round, or begin one; about so long.  Raises apsw.Error."""
-        if self._round is None:
-            self._round = self._begin(is_plan=False)
-        round = self._round
-        is_done = round.work(self._clock.monotonic() + seconds)
-        deletions = round.deletions()
-        gone = round.note()
-        if is_done:
-            self._round = None
-        return Slice(deletions, gone, is_done)
+    def retained(self) -> Sequence[Kept]:
+        """What it wrote down last."""
+        rows = self._connection.execute("SELECT * FROM retained").fetchall()
+        return cast("list[Kept]", rows)
 
-    def plan(self, seconds: float) -> list[Deletions] | None:
-        """The same without deleting anything; what would be, when it is done."""
-        if self._plan is None:
-            self._plan = self._begin(is_plan=True)
-        plan = self._plan
-        if not plan.work(self._clock.monotonic() + seconds):
-            return None
-        self._plan = None
-        return plan.deletions()
-
-    def forget(self) -> None:
-        """A transaction was lost: believe only the tables again."""
-        self._round = None
-
-    def _begin(self, *, is_plan: bool) -> _Round:
-        tallies = Tallies(self._connection, self.retention.rules)
-        return _Round(self._connection, self.retention, tallies, self._clock, is_plan=is_plan)
-
-
-class _Round:
-    """Every rule once.  A generator does the work, and yields after each step."""
-
-    def __init__(
-        self,
-        connection: apsw.Connection,
-        retention: Retention,
-        tallies: Tallies,
-        clock: Clock,
-        *,
-        is_plan: bool,
-    ) -> None:
-        self._connection = connection
-        self._retention = retention
-        self._tallies = tallies
-        self._clock = clock
-        self._is_plan = is_plan
-        self._now_us = clock.time_us()
-        self._sorter = Sorter(retention.rules)
-        self._found: dict[tuple[str, Reason], list[Found]] = {}  # in this slice
-        self._steps = self._all_steps()
-
-    def work(self, deadline: float) -> bool:
-        """Do steps until then, at least one; whether that was the last."""
-        monotonic: Callable[[], float] = self._clock.monotonic
-        return all(monotonic() < deadline for _ in self._steps)
-
-    def note(self) -> list[tuple[int, int]]:
-        """Write down what this slice has deleted; the numbers, from, to."""
-        day = cast(
-            str,
-            self._connection.execute(
-                "SELECT strftime('%Y-%m-%d', ? / 1000000, 'unixepoch')", (self._now_us,)
-            ).get,
+    def save(self, rows: Sequence[Kept]) -> None:
+        """Write down that instead."""
+        self._connection.execute("DELETE FROM retained")
+        self._connection.executemany(
+            "INSERT INTO retained (rule, counted_seq, oldest_seq, count, bytes)"
+            " VALUES (?, ?, ?, ?, ?)",
+            rows,
         )
-        for each in self.deletions():
-            values = (each.rule, each.reason, each.count, each.bytes, each.first_seq, each.last_seq)
-            self._connection.execute(_NOTE, (day, *values))
-        self._tallies.save()
-        seqs = sorted(row.seq for rows in self._found.values() for row in rows)
-        self._found.clear()
-        return _spans(seqs)
 
-    def deletions(self) -> list[Deletions]:
-        """What was found to be deleted since the last ``note``."""
-        return [
-            Deletions(
-                rule,
-                reason,
-                len(rows),
-                sum(row.size for row in rows),
-                min(row.seq for row in rows),
-                max(row.seq for row in rows),
-            )
-            for (rule, reason), rows in self._found.items()
-        ]
+    def events(self, after: int, until: int, limit: int) -> Sequence[Found]:
+        """The first events with ``after < seq <= until``."""
+        return [Found(*row) for row in self._connection.execute(_ROWS, (after, until, limit))]
 
-    def _all_steps(self) -> Iterator[None]:
-        rules = self._retention.rules
-        yield from self._tallies.count()
-        for rule in rules:
-            if rule.max_age:
-                yield from self._by_age(rule)
-        for rule in rules:
-            if rule.max_count or rule.max_bytes:
-                yield from self._by_size(rule)
-        if not self._is_plan:
-            yield from self._vacuum()
+    def old(
+        self, cutoff_us: int, behind: tuple[int, str, int], limit: int
+    ) -> Sequence[tuple[int, str, int]]:
+        """Events from before that moment, behind the given one."""
+        rows = self._connection.execute(_OLD, (cutoff_us, *behind, limit)).fetchall()
+        return cast("list[tuple[int, str, int]]", rows)
 
-    # -- by age -------------------------------------------------------------------------------
-
-    def _cutoff_us(self, rule: Rule) -> int:
-        """Events from before are too old; 0 where age does not matter."""
-        return self._now_us - int(rule.max_age * 1e6) if rule.max_age else -_NEWEST
-
-    def _by_age(self, rule: Rule) -> Iterator[None]:
-        cutoff = self._cutoff_us(rule)
-        at = (-_NEWEST, "", 0)
-        while True:
-            rows = cast(
-                "list[tuple[int, str, int]]",
-                self._connection.execute(_OLD, (cutoff, *at, LOOK)).fetchall(),
-            )
-            old = [seq for seq, type, _ in rows if self._sorter.is_of(rule, type)]
-            for first in range(0, len(old), STEP):
-                limit = self._limit()  # a subscriber may have come since the last step
-                chosen = [seq for seq in old[first : first + STEP] if seq <= limit]
-                if chosen:
-                    self._delete(rule, "age", self._looked_up(chosen))
-                yield
-            if len(rows) < LOOK:
-                return
-            seq, type, time_us = rows[-1]
-            at = (time_us, type, seq)
-            yield
-
-    def _looked_up(self, seqs: list[int]) -> list[Found]:
+    def looked_up(self, seqs: Sequence[int]) -> Sequence[Found]:
+        """The events of these numbers that are there."""
         rows = (self._connection.execute(_ROW, (seq,)).fetchone() for seq in seqs)
         return [Found(*row) for row in rows if row is not None]
 
-    # -- by count and bytes -------------------------------------------------------------------
+    def delete(self, seqs: Sequence[int]) -> None:
+        """Those events, and what belongs to them."""
+        self._connection.execute(_DELETED, (max(seqs),))
+        self._connection.execute(_DELETE, (_json(seqs).decode(),))
 
-    def _by_size(self, rule: Rule) -> Iterator[None]:
-        tally = self._tallies.of(rule)
-        cutoff = self._cutoff_us(rule)
-        while (reason := tally.excess(rule)) is not None:
-            until = min(self._limit(), self._tallies.counted_seq)
-            rows = [
-                Found(*row)
-                for row in self._connection.execute(_ROWS, (tally.oldest_seq, until, STEP))
-            ]
-            chosen: dict[Reason, list[Found]] = {}
-            for row in rows:
-                if self._sorter.is_of(rule, row.type):
-                    reason = tally.excess(rule)
-                    if reason is None:
-                        break
-                    # A plan has counted as too old what a round has deleted by now.
-                    if not (self._is_plan and row.time_us < cutoff):
-                        chosen.setdefault(reason, []).append(row)
-                        tally.remove(row)
-                tally.oldest_seq = row.seq
-            for why, some in chosen.items():
-                self._delete(rule, why, some, is_tallied=True)
-            if len(rows) < STEP:
-                return
-            yield
+    def note(self, day: str, deletions: Deletions) -> None:
+        """Add to what was deleted on a day."""
+        each = deletions
+        values = (each.rule, each.reason, each.count, each.bytes, each.first_seq, each.last_seq)
+        self._connection.execute(_NOTE, (day, *values))
 
-    def _limit(self) -> int:
-        """No event with a higher number may go: somebody waits for it."""
-        if self._retention.ignore_subscribers:
-            return _NEWEST
-        limit = self._connection.execute("SELECT min(acked) FROM subscribers").get
-        return _NEWEST if limit is None else cast(int, limit)
+    def acknowledged(self) -> int | None:
+        """The lowest number that a named subscriber has acknowledged."""
+        acked: int | None = self._connection.execute("SELECT min(acked) FROM subscribers").get
+        return acked
 
-    def _delete(
-        self, rule: Rule, reason: Reason, rows: list[Found], *, is_tallied: bool = False
-    ) -> None:
-        if not is_tallied:
-            self._tallies.remove(rule, rows)
-        self._found.setdefault((rule.types, reason), []).extend(rows)
-        if not self._is_plan:
-            seqs = [row.seq for row in rows]
-            self._connection.execute(_DELETED, (max(seqs),))
-            self._connection.execute(_DELETE, (_json(seqs).decode(),))
-
-    # -- the file -----------------------------------------------------------------------------
-
-    def _vacuum(self) -> Iterator[None]:
-        """Give back what is free, but for what the next events will need."""
+    def give_back(self) -> bool:
+        """Some free pages, but for what the next events will need."""
         pragma = self._connection.pragma
-        while True:
-            free, pages = cast(int, pragma("freelist_count")), cast(int, pragma("page_count"))
-            if free - PAGES <= max(FREE_PAGES, pages // FREE_SHARE):
-                return
-            self._connection.execute(f"PRAGMA incremental_vacuum({PAGES})").fetchall()
-            yield
-
-
-def _spans(seqs: list[int]) -> list[tuple[int, int]]:
-    """Numbers in order as ranges."""
-    spans: list[tuple[int, int]] = []
-    for seq in seqs:
-        if spans and spans[-1][1] == seq - 1:
-            spans[-1] = (spans[-1][0], seq)
-        else:
-            spans.append((seq, seq))
-    return spans
+        free, pages = cast(int, pragma("freelist_count")), cast(int, pragma("page_count"))
+        if free - PAGES <= max(FREE_PAGES, pages // FREE_SHARE):
+            return False
+        self._connection.execute(f"PRAGMA incremental_vacuum({PAGES})").fetchall()
+        return True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final, cast
 
+from holdfast.storage.prefixes import end_of
 from holdfast.storage.session_records import Session, SessionTotals, StoredItem
 from holdfast.storage.sqlite_reading import Reading, check_limit
 
@@ -16,7 +17,6 @@ _SESSION: Final = (
 # The same without the data, which may be long.
 _OUTLINE: Final = _SESSION.replace("data", "''", 1)
 _ITEM: Final = "number, time_us, key, data"
-_HIGHEST: Final = chr(0x10FFFF)
 
 
 class SessionReading(Reading):
@@ -57,7 +57,7 @@ class SessionReading(Reading):
         if prefix:
             wanted.append("id >= ?")
             values.append(prefix)
-            if (end := _behind(prefix)) is not None:
+            if (end := end_of(prefix)) is not None:
                 wanted.append("id < ?")
                 values.append(end)
         if owner is not None:
@@ -103,13 +103,3 @@ class SessionReading(Reading):
         self, sql: str, values: tuple[str | int, ...]
     ) -> list[tuple[int, int, str | None, str]]:
         return cast("list[tuple[int, int, str | None, str]]", self._read(sql, values))
-
-
-def _behind(prefix: str) -> str | None:
-    """The first text that sorts behind all that begin with ``prefix``; None when there is none."""
-    head = prefix.rstrip(_HIGHEST)
-    if not head:
-        return None
-    last = ord(head[-1]) + 1
-    # Surrogates are no characters: SQLite compares UTF-8, which has none.
-    return head[:-1] + chr(0xE000 if 0xD800 <= last <= 0xDFFF else last)

@@ -1,9 +1,4 @@
-"""Who writes a thread of checkpoints, writing side.  Works within the caller's transaction.
-
-The first put takes a thread that nobody has.  The next life of the same sender takes it from the
-one before, since lives of one actor never overlap; an agent takes the thread of its own name from
-whoever has it.  A sender that lost its thread while it lived gets it back only by saying so.
-"""
+"""Who writes a thread of checkpoints, writing side.  Works within the caller's transaction."""
 
 from __future__ import annotations
 
@@ -12,23 +7,24 @@ from typing import Final, cast
 import apsw
 
 from holdfast.storage.checkpoint_records import Owner
-from holdfast.storage.records import Origin
+from holdfast.storage.thread_keeping import ThreadKeeping, Who
 
-__all__ = ["ThreadTable", "is_hub_of", "owner_in", "release_threads"]
+__all__ = ["ThreadTable", "owner_in", "release_threads"]
 
 _OWNER: Final = (
     "SELECT sender, incarnation, fence, is_present FROM checkpoint_threads WHERE agent = ?"
 )
 _TAKE: Final = """
-INSERT INTO checkpoint_threads (agent, sender, incarnation, fence, is_present)
+INSERT INTO checkpoint_threads (sender, incarnation, agent, fence, is_present)
 VALUES (?, ?, ?, 1, 1)
 ON CONFLICT (agent) DO UPDATE SET sender = excluded.sender, incarnation = excluded.incarnation,
     fence = fence + 1, is_present = 1
 RETURNING fence
 """
+_EVICTED: Final = "checkpoint_evicted WHERE sender = ? AND incarnation = ? AND agent = ?"
 
 
-class ThreadTable:
+class ThreadTable(ThreadKeeping):
     """One writer a thread."""
 
     def __init__(self, connection: apsw.Connection) -> None:
@@ -38,42 +34,19 @@ class ThreadTable:
         """Who writes it; None where nobody has yet."""
         return owner_in(self._connection, agent)
 
-    def enter(
-        self, agent: str, origin: Origin, *, takeover: bool = False, evict: int = 0
-    ) -> int | Owner:
-        """Let a sender write; the fence, or the owner that is in its way."""
-        who = origin.sender, origin.incarnation
-        owner = self.owner(agent)
-        if owner is not None:
-            if (owner.sender, owner.incarnation) == who and owner.is_present:
-                return owner.fence
-            if not (takeover or self._may_follow(agent, origin, owner, evict)):
-                return owner
-            if owner.is_present and owner.fence != evict:
-                self._connection.execute(
-                    "INSERT OR IGNORE INTO checkpoint_evicted VALUES (?, ?, ?)",
-                    (owner.sender, owner.incarnation, agent),
-                )
-        self._connection.execute(
-            "DELETE FROM checkpoint_evicted WHERE sender = ? AND incarnation = ? AND agent = ?",
-            (*who, agent),
-        )
-        fence: int = self._connection.execute(_TAKE, (agent, *who)).get
+    def _take(self, who: Who) -> int:
+        fence: int = self._connection.execute(_TAKE, who).get
         return fence
 
-    def _may_follow(self, agent: str, origin: Origin, owner: Owner, evict: int) -> bool:
-        if origin.sender == owner.sender:
-            return _is_later(origin.incarnation, owner.incarnation)
-        if self._was_evicted(agent, origin):
-            return False
-        return not owner.is_present or owner.fence == evict or is_hub_of(origin.sender, agent)
+    def _evict(self, who: Who) -> None:
+        self._connection.execute("INSERT OR IGNORE INTO checkpoint_evicted VALUES (?, ?, ?)", who)
 
-    def _was_evicted(self, agent: str, origin: Origin) -> bool:
-        found: int | None = self._connection.execute(
-            "SELECT 1 FROM checkpoint_evicted WHERE sender = ? AND incarnation = ? AND agent = ?",
-            (origin.sender, origin.incarnation, agent),
-        ).get
+    def _was_evicted(self, who: Who) -> bool:
+        found: int | None = self._connection.execute(f"SELECT 1 FROM {_EVICTED}", who).get
         return found is not None
+
+    def _pardon(self, who: Who) -> None:
+        self._connection.execute(f"DELETE FROM {_EVICTED}", who)
 
 
 def owner_in(connection: apsw.Connection, agent: str) -> Owner | None:
@@ -92,16 +65,3 @@ def release_threads(connection: apsw.Connection, sender: str, incarnation: str) 
         "UPDATE checkpoint_threads SET is_present = 0 WHERE sender = ? AND incarnation = ?", who
     )
     connection.execute("DELETE FROM checkpoint_evicted WHERE sender = ? AND incarnation = ?", who)
-
-
-def is_hub_of(sender: str, agent: str) -> bool:
-    """Whether the sender is the agent of that name."""
-    return sender == f"{agent}.hub"
-
-
-def _is_later(incarnation: str, than: str) -> bool:
-    """Incarnations are numbers with points between; equal ones come back after a release."""
-    try:
-        return [*map(int, incarnation.split("."))] >= [*map(int, than.split("."))]
-    except ValueError:
-        return False

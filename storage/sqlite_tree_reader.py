@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import Final, cast
 
-from holdfast.storage.causes import nearest, number_in
+from holdfast.storage.causes import chain_from, number_in
 from holdfast.storage.records import Row, StoredEvent
 from holdfast.storage.sqlite_event_reader import EVENT, EventReading
 from holdfast.storage.sqlite_reading import check_limit
@@ -38,14 +38,7 @@ class TreeReading(EventReading):
         """
         check_limit(limit)
         event = self._numbered(start) if isinstance(start, int) else self._newest_named(start)
-        chain: list[StoredEvent] = []
-        seen: set[int] = set()
-        while event is not None and event.seq not in seen and len(chain) < limit:
-            chain.append(event)
-            seen.add(event.seq)
-            name = event.cause
-            event = None if name is None else nearest(event, name, self._named(name))
-        return chain
+        return chain_from(event, self._named, limit)
 
     def around(self, name: str, after: int, limit: int) -> list[StoredEvent]:
         """The events with this key, root or correlation, in order of their numbers."""

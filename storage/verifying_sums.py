@@ -7,9 +7,8 @@ from typing import Final, cast
 
 import apsw
 
-from holdfast.storage.sqlite_checkpoints import decode_pieces
+from holdfast.storage.checkpoint_pieces import decode_pieces, names_in
 from holdfast.storage.sqlite_events import LAST_SEQ
-from holdfast.storage.sqlite_parts import names_in
 from holdfast.storage.sqlite_schema import has_table
 
 __all__ = ["check_checkpoints", "check_marks", "check_numbers", "check_sums"]

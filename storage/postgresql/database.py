@@ -40,9 +40,11 @@ from holdfast.storage.postgresql.losses import LossTable
 from holdfast.storage.postgresql.marks import PostgresqlSenders
 from holdfast.storage.postgresql.once import PostgresqlUndo
 from holdfast.storage.postgresql.payloads import PayloadTable
+from holdfast.storage.postgresql.retention import PostgresqlRetention
 from holdfast.storage.postgresql.session import Session, open_session, require_fsync
 from holdfast.storage.records import Mark, Position
-from holdfast.storage.retention_records import Retention
+from holdfast.storage.retention import RetentionTable
+from holdfast.storage.retention_records import Deletions, Retention, Slice
 
 __all__ = ["PostgresqlDatabase"]
 
@@ -159,6 +161,9 @@ class PostgresqlDatabase:
             events=self._events,
             handlers=handlers_of(connection, daemon, events=self._events, clock=self._clock),
         )
+        self._retention = RetentionTable(
+            PostgresqlRetention(connection, daemon), retention=self._rules, clock=self._clock
+        )
         self._deliveries = Deliveries(
             marks=self._marks,
             once=self._once,
@@ -260,6 +265,19 @@ class PostgresqlDatabase:
         """Everything committed is on the server's disk: no COMMIT returns earlier."""
 
     @property
+    def retention(self) -> Retention:
+        """What is kept of the events."""
+        return self._rules
+
+    def retain(self, seconds: float) -> Slice:
+        """Delete what is to be deleted, for about so long: a slice of a round over all rules."""
+        return self._do(lambda: self._retention.slice(seconds))
+
+    def plan_retention(self, seconds: float) -> list[Deletions] | None:
+        """What a round would delete now; None when so many seconds were not enough: go on."""
+        return self._do(lambda: self._retention.plan(seconds))
+
+    @property
     def has_chores(self) -> bool:
         """There is no full-text index to build."""
         return False
@@ -322,6 +340,7 @@ class PostgresqlDatabase:
             session.rollback()
             self._marks.load()
             self._events.load()
+            self._retention.forget()
         except psycopg.Error:  # lost by now: all is read again with the next session
             session.connection.close()
             self._session = None

@@ -234,7 +234,7 @@ MUTATIONS: Final = (
     Mutation(
         "manifest-before-its-parts",
         "a checkpoint is a row although parts that it names are missing",
-        "storage/sqlite_checkpoints.py",
+        "storage/checkpoint_keeping.py",
         "        if missing:\n            return PartsMissing(missing)",
         "        if len(missing) < 0:\n            return PartsMissing(missing)",
         (

@@ -13,17 +13,17 @@ from holdfast.storage.checkpoint_records import (
     StoreCheckpoint,
     ThreadOwned,
 )
+from holdfast.storage.ports import Database, Reader
 from holdfast.storage.records import Origin
-from holdfast.storage.sqlite import SqliteDatabase, SqliteReader
 from tests.storage.making import apply_one
 
 
 def put(
-    database: SqliteDatabase,
+    database: Database,
     agent: str,
     state: object,
     origin: Origin | None = None,
-    reader: SqliteReader | None = None,
+    reader: Reader | None = None,
 ) -> int | PartsMissing | ThreadOwned:
     """With the parts that ``reader`` does not have, as programs do."""
     layout = parts.lay_out(state)
@@ -35,7 +35,7 @@ def put(
     return outcome.id if isinstance(outcome, CheckpointStored) else outcome
 
 
-def state_of(reader: SqliteReader, agent: str, id: int = 0, pin: str = "") -> object:
+def state_of(reader: Reader, agent: str, id: int = 0, pin: str = "") -> object:
     """Raises KeyError when a part of it is not there."""
     found = reader.checkpoint(agent, id, pin)
     assert found is not None

@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 from holdfast.errors import DiskFullError
 from holdfast.storage.filters import glob_matches
 from holdfast.storage.records import EventFilter
+from holdfast.storage.retention import STEP
 from holdfast.storage.retention_records import Deletions, Retention, Rule
 from holdfast.storage.sqlite import SqliteDatabase, SqliteReader
-from holdfast.storage.sqlite_retention import STEP
 from holdfast.storage.stream_records import AppendStream
 from holdfast.storage.subscriber_records import AcknowledgeEvents, StoreSubscriber
 from tests.storage.conftest import Opener, ReaderOpener, StillClock

@@ -1,4 +1,4 @@
-"""Threads of checkpoints in the file: one writer each."""
+"""Threads of checkpoints: one writer each, on every backend."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from holdfast.storage.checkpoint_records import (
     ThreadClaimed,
     ThreadOwned,
 )
+from holdfast.storage.ports import Database
 from holdfast.storage.records import Origin
-from holdfast.storage.sqlite import SqliteDatabase
 from tests.storage.checkpoint_making import put
 from tests.storage.making import apply_one
 
@@ -24,7 +24,7 @@ def sent(sender: str, first: int, incarnation: str = "1") -> Origin:
 
 
 def test_the_first_put_takes_a_thread_and_another_sender_is_refused(
-    database: SqliteDatabase,
+    database: Database,
 ) -> None:
     """FACTS 48."""
     assert put(database, "t", 1, sent("one", 1)) == 1
@@ -35,7 +35,7 @@ def test_the_first_put_takes_a_thread_and_another_sender_is_refused(
     assert put(database, "t", 3, sent("one", 2)) == 2
 
 
-def test_who_was_taken_over_is_refused_until_it_takes_over(database: SqliteDatabase) -> None:
+def test_who_was_taken_over_is_refused_until_it_takes_over(database: Database) -> None:
     put(database, "t", 1, sent("old", 1))
     assert apply_one(database, ClaimThread(sent("new", 1), "t")) != ThreadClaimed(2)
     claim = ClaimThread(sent("new", 2), "t", takeover=True)
@@ -51,7 +51,7 @@ def test_who_was_taken_over_is_refused_until_it_takes_over(database: SqliteDatab
 
 
 def test_the_next_life_of_a_sender_takes_over_and_the_last_one_is_refused(
-    database: SqliteDatabase,
+    database: Database,
 ) -> None:
     put(database, "planner", 1, sent("planner.hub", 1, "5.1.9"))
     assert put(database, "planner", 2, sent("planner.hub", 1, "5.1.10")) == 2
@@ -60,13 +60,13 @@ def test_the_next_life_of_a_sender_takes_over_and_the_last_one_is_refused(
     assert late.owner.incarnation == "5.1.10"
 
 
-def test_an_agent_has_the_thread_of_its_own_name(database: SqliteDatabase) -> None:
+def test_an_agent_has_the_thread_of_its_own_name(database: Database) -> None:
     put(database, "planner", 1, sent("client/1-ab", 1))
     assert put(database, "planner", 2, sent("planner.hub", 1, "5.1.1")) == 2
     assert isinstance(put(database, "planner", 3, sent("client/1-ab", 2)), ThreadOwned)
 
 
-def test_an_owner_that_is_known_to_be_dead_is_followed(database: SqliteDatabase) -> None:
+def test_an_owner_that_is_known_to_be_dead_is_followed(database: Database) -> None:
     put(database, "t", 1, sent("dead", 1))
     command = StoreCheckpoint(sent("next", 1), "t", 0, "2", evict=1)
     assert apply_one(database, command) == CheckpointStored(2)
@@ -74,7 +74,7 @@ def test_an_owner_that_is_known_to_be_dead_is_followed(database: SqliteDatabase)
     assert isinstance(apply_one(database, stale), ThreadOwned)
 
 
-def test_the_daemons_thread_is_nobody_elses(database: SqliteDatabase) -> None:
+def test_the_daemons_thread_is_nobody_elses(database: Database) -> None:
     for command in (
         StoreCheckpoint(sent("client", 1), "$daemon", 0, "1"),
         ClaimThread(sent("client", 2), "$daemon"),

@@ -1,32 +1,24 @@
 """How many events each rule of retention has to do with, and how large they are together.
 
-Works within the caller's transaction: counts what came since the last time, step by step.
+Works within the caller's transaction, on any backend: counts what came since the last time, step
+by step.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Final, cast
+from typing import Final, Protocol
 
-import apsw
 import msgspec
 
 from holdfast.storage.filters import glob_matches
-from holdfast.storage.retention_records import Reason, Rule
+from holdfast.storage.retention_records import Deletions, Reason, Rule
 
-__all__ = ["SIZE", "Found", "Sorter", "Tallies", "Tally"]
+__all__ = ["NEWEST", "Found", "Kept", "RetentionRows", "Sorter", "Tallies", "Tally"]
 
+NEWEST: Final = 2**62  # no event has a higher number
 LOOK: Final = 256  # rows counted in a step: some 0.2 ms
 TYPES: Final = 10_000  # remembered, with the rule that is for them
-
-# Bytes of an event's texts; of a payload what it is unpacked, which stands behind its hash.
-SIZE: Final = (
-    "octet_length(data) + octet_length(type) + octet_length(source)"
-    " + coalesce(octet_length(subject), 0) + coalesce(octet_length(session), 0)"
-    " + coalesce(octet_length(correlation), 0) + coalesce(octet_length(cause), 0)"
-    " + coalesce(octet_length(root), 0) + coalesce(octet_length(key), 0)"
-    " + coalesce(CAST(substr(payload, 66) AS INTEGER), 0)"
-)
 
 
 class Found(msgspec.Struct, frozen=True):
@@ -36,6 +28,44 @@ class Found(msgspec.Struct, frozen=True):
     type: str
     time_us: int
     size: int
+
+
+# A row of ``retained``: rule, counted_seq, oldest_seq, count, bytes.
+Kept = tuple[str, int, int, int, int]
+
+
+class RetentionRows(Protocol):
+    """What retention asks of the tables, and does to them, within the caller's transaction."""
+
+    def retained(self) -> Sequence[Kept]:
+        """What it wrote down last."""
+
+    def save(self, rows: Sequence[Kept]) -> None:
+        """Write down that instead."""
+
+    def events(self, after: int, until: int, limit: int) -> Sequence[Found]:
+        """The first events with ``after < seq <= until``."""
+
+    def old(
+        self, cutoff_us: int, behind: tuple[int, str, int], limit: int
+    ) -> Sequence[tuple[int, str, int]]:
+        """Events from before that moment as (seq, type, time_us), in order of (time_us, type,
+        seq), those behind the given one."""
+
+    def looked_up(self, seqs: Sequence[int]) -> Sequence[Found]:
+        """The events of these numbers that are there."""
+
+    def delete(self, seqs: Sequence[int]) -> None:
+        """Those events, and what belongs to them; the newest number is used up."""
+
+    def note(self, day: str, deletions: Deletions) -> None:
+        """Add to what was deleted on a day."""
+
+    def acknowledged(self) -> int | None:
+        """The lowest number that a named subscriber has acknowledged; None without subscribers."""
+
+    def give_back(self) -> bool:
+        """Some free room, to the file system; whether there is more."""
 
 
 class Sorter:
@@ -89,8 +119,8 @@ class Tally:
 class Tallies:
     """One for each rule that bounds count or bytes; as table ``retained`` has them."""
 
-    def __init__(self, connection: apsw.Connection, rules: Sequence[Rule]) -> None:
-        self._connection = connection
+    def __init__(self, rows: RetentionRows, rules: Sequence[Rule]) -> None:
+        self._rows = rows
         self._sorter = Sorter(rules)
         # Which events a rule is for depends on the rules before it.
         names = [" ".join(rule.types for rule in rules[: n + 1]) for n in range(len(rules))]
@@ -99,8 +129,7 @@ class Tallies:
             for rule, name in zip(rules, names, strict=True)
             if rule.max_count or rule.max_bytes
         }
-        rows = connection.execute("SELECT * FROM retained").fetchall()
-        known = {row[0]: row[1:] for row in cast("list[tuple[str, int, int, int, int]]", rows)}
+        known = {row[0]: row[1:] for row in rows.retained()}
         if set(known) == set(self._names.values()):
             self._all = {types: Tally(*known[name][1:]) for types, name in self._names.items()}
             self.counted_seq = min((row[0] for row in known.values()), default=0)
@@ -114,15 +143,14 @@ class Tallies:
 
     def count(self) -> Iterator[None]:
         """Count what came since; yields after each step."""
-        sql = f"SELECT seq, type, {SIZE} FROM events WHERE seq > ? ORDER BY seq LIMIT ?"
         while self._all:
-            rows = self._connection.execute(sql, (self.counted_seq, LOOK)).fetchall()
-            for seq, type, size in cast("list[tuple[int, str, int]]", rows):
-                rule = self._sorter.rule_of(type)
+            rows = self._rows.events(self.counted_seq, NEWEST, LOOK)
+            for row in rows:
+                rule = self._sorter.rule_of(row.type)
                 tally = self._all.get(rule.types) if rule is not None else None
                 if tally is not None:
-                    tally.add(size)
-                self.counted_seq = seq
+                    tally.add(row.size)
+                self.counted_seq = row.seq
             if len(rows) < LOOK:
                 return
             yield
@@ -137,12 +165,9 @@ class Tallies:
 
     def save(self) -> None:
         """Write them down; within the transaction that has deleted."""
-        self._connection.execute("DELETE FROM retained")
-        self._connection.executemany(
-            "INSERT INTO retained (rule, counted_seq, oldest_seq, count, bytes)"
-            " VALUES (?, ?, ?, ?, ?)",
+        self._rows.save(
             [
                 (self._names[types], self.counted_seq, tally.oldest_seq, tally.count, tally.bytes)
                 for types, tally in self._all.items()
-            ],
+            ]
         )

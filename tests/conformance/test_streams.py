@@ -1,13 +1,16 @@
-"""Streams: versions without a gap, compare-and-append, all or nothing."""
+"""Streams: versions without a gap, compare-and-append, all or nothing, on every backend."""
 
 from __future__ import annotations
 
+import psycopg
 import pytest
 
 from holdfast.errors import Conflict, InvalidInputError
+from holdfast.storage.ports import Database, Reader
 from holdfast.storage.records import Origin, RawEvent
-from holdfast.storage.sqlite import SqliteDatabase, SqliteReader
+from holdfast.storage.sqlite import SqliteDatabase
 from holdfast.storage.stream_records import AppendStream, StreamAppended
+from tests.conformance.conftest import Backend
 from tests.storage.making import append as append_events
 from tests.storage.making import apply_one, event, origin
 
@@ -19,7 +22,7 @@ def of(stream: str, *data: str, key: str | None = None) -> list[RawEvent]:
 
 
 def append(
-    database: SqliteDatabase,
+    database: Database,
     stream: str,
     expected: int | None,
     events: list[RawEvent],
@@ -30,18 +33,21 @@ def append(
     return outcome
 
 
-def delete(database: SqliteDatabase, seq: int) -> None:
-    sql = "DELETE FROM events WHERE seq = ?"
-    database._transact(lambda: database._connection.execute(sql, (seq,)))
+def delete(backend: Backend, database: Database, seq: int) -> None:
+    """As retention does it, whatever is asked of it."""
+    sql = f"DELETE FROM events WHERE daemon = '{backend.daemon}' AND seq = {seq}"
+    if isinstance(database, SqliteDatabase):
+        database._transact(lambda: database._connection.execute(sql))
+    else:
+        with psycopg.connect(backend.where) as connection:
+            connection.execute(sql.replace("events", "holdfast.events"))
 
 
-def versions(reader: SqliteReader, stream: str) -> list[tuple[int, str]]:
+def versions(reader: Reader, stream: str) -> list[tuple[int, str]]:
     return [(version, event.data) for version, event in reader.stream(stream, 0, 100).events]
 
 
-def test_versions_count_from_one_in_each_stream(
-    database: SqliteDatabase, reader: SqliteReader
-) -> None:
+def test_versions_count_from_one_in_each_stream(database: Database, reader: Reader) -> None:
     assert append(database, "a", 0, of("a", "1", "2")) == StreamAppended(2, 1, 2)
     append_events(database, [event()])
     assert append(database, "b", None, of("b", "3")) == StreamAppended(1, 4, 1)
@@ -56,7 +62,7 @@ def test_versions_count_from_one_in_each_stream(
 
 @pytest.mark.parametrize("expected", [0, 1, 3])
 def test_another_version_than_expected_stores_nothing_and_names_both(
-    database: SqliteDatabase, reader: SqliteReader, expected: int
+    database: Database, reader: Reader, expected: int
 ) -> None:
     append(database, "a", 0, of("a", "1", "2"))
     with pytest.raises(Conflict, match="'a'") as caught:
@@ -66,9 +72,7 @@ def test_another_version_than_expected_stores_nothing_and_names_both(
     assert reader.last_seq() == 2
 
 
-def test_a_repeat_of_a_command_gets_its_first_answer(
-    database: SqliteDatabase, reader: SqliteReader
-) -> None:
+def test_a_repeat_of_a_command_gets_its_first_answer(database: Database, reader: Reader) -> None:
     first = append(database, "a", 0, of("a", "1"), origin(1, stream="writer"))
     with pytest.raises(Conflict):
         append(database, "a", 0, of("a", "2"), origin(2, stream="writer"))
@@ -91,7 +95,7 @@ def test_a_repeat_of_a_command_gets_its_first_answer(
     ],
 )
 def test_one_bad_event_refuses_all_of_them(
-    database: SqliteDatabase, reader: SqliteReader, bad: list[RawEvent]
+    database: Database, reader: Reader, bad: list[RawEvent]
 ) -> None:
     append(database, "a", 0, of("a", "0", key="taken"))
     with pytest.raises(InvalidInputError, match="stream 'a'"):
@@ -101,11 +105,11 @@ def test_one_bad_event_refuses_all_of_them(
 
 
 def test_a_version_is_never_used_again_whatever_was_deleted(
-    database: SqliteDatabase, reader: SqliteReader
+    backend: Backend, database: Database, reader: Reader
 ) -> None:
     append(database, "a", 0, of("a", "1", "2", "3"))
     for seq, left in ((1, [2, 3]), (3, [2]), (2, [])):
-        delete(database, seq)
+        delete(backend, database, seq)
         assert [version for version, _ in versions(reader, "a")] == left
     assert reader.stream("a", 0, 10).version == 3
     assert append(database, "a", 3, of("a", "4")) == StreamAppended(4, 4, 1)
