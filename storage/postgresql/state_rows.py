@@ -17,7 +17,10 @@ __all__ = ["ENTITY", "StateRows"]
 
 ENTITY: Final = "id, type, version, created_us, updated_us, properties"
 OVERHEAD: Final = 600  # bytes of a row beside the text: two names of 256 characters, numbers
-_BEGIN: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+# A plan for any value would be kept for values that are everywhere and for those that are rare.
+_BEGIN: Final = (
+    "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL plan_cache_mode = force_custom_plan"
+)
 _OF_ENTITY: Final = ", ".join(f"e.{name}" for name in ENTITY.split(", "))
 _BY_NUMBER: Final = f"""
 SELECT {_OF_ENTITY} FROM unnest(%(keys)s::bigint[]) WITH ORDINALITY AS j(value, place)
