@@ -16,7 +16,7 @@ from loguru import logger
 from holdfast.actors.delivery import Delivery
 from holdfast.actors.messages.writer import Pruned
 from holdfast.actors.reactor import Timer
-from holdfast.errors import DiskFullError
+from holdfast.errors import DiskFullError, UnreachableError
 from holdfast.storage.ports import Database
 from holdfast.storage.retention_records import Deletions
 
@@ -24,7 +24,9 @@ __all__ = ["RetainDue", "Retaining"]
 
 SLICE: Final = 0.004  # seconds: with its COMMIT well within the 20 ms that a sender may notice
 FIRST: Final = 30.0  # seconds after the start, which has other things to do; or a period
-FULL: Final = 1.0  # seconds until what a full disk did not take is tried again
+FULL: Final = (
+    1.0  # seconds until what a full disk, or a server that is away, did not take is tried again
+)
 
 
 class RetainDue(msgspec.Struct, frozen=True):
@@ -79,7 +81,7 @@ class Retaining:
             self._current = self._asked.popleft() if self._asked else None
         try:
             is_done = self._go_on()
-        except DiskFullError as error:
+        except (DiskFullError, UnreachableError) as error:
             if not self._warned_full:
                 self._warned_full = True
                 logger.warning("retention: {}; trying again and again", error)

@@ -7,6 +7,7 @@ waits for the COMMIT of its group; whoever was not answered sends again.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Final, assert_never
 
 import msgspec
@@ -32,9 +33,10 @@ from holdfast.actors.messages.writer import (
     Synced,
     WriterStats,
 )
+from holdfast.actors.outage import Outage, TryAgain
 from holdfast.actors.retaining import RetainDue, Retaining
 from holdfast.clock import Clock
-from holdfast.errors import DiskFullError, HoldfastError, StorageError
+from holdfast.errors import DiskFullError, HoldfastError, StorageError, UnreachableError
 from holdfast.storage.commands import Command, Outcome, tells_of_events
 from holdfast.storage.ports import Database
 
@@ -85,6 +87,7 @@ class WriterActor(HostedActor):
         open_database: Callable[[], Database],
         sync_interval: float,
         retention_period: float,
+        outage_timeout: float = 0.0,
         clock: Clock,
     ) -> None:
         super().__init__()
@@ -102,6 +105,7 @@ class WriterActor(HostedActor):
         self._is_announcing = False
         self._is_open = False
         self._held: list[Delivery] = []  # what came before that, in order
+        self._outage = Outage(patience=outage_timeout, after=self.mailbox.after, clock=clock)
 
     def on_start(self) -> None:
         """Open, which raises the epoch: no earlier writer can commit any more."""
@@ -111,10 +115,11 @@ class WriterActor(HostedActor):
         """Open it, or wait until the disk has room: what is sent meanwhile is not answered."""
         try:
             self._database = self._open_database()
-        except DiskFullError as error:
+        except (DiskFullError, UnreachableError) as error:
             self._warn_of_full_disk(error)
             self.mailbox.after(OPEN_AGAIN, _OpenDue())
             return
+        self._warned_full = False
         self._is_open = True
         self._retaining = Retaining(
             database=self._database,
@@ -138,51 +143,90 @@ class WriterActor(HostedActor):
     def unburden(self, delivery: Delivery) -> None:
         """A command takes its number all the same, or the next one would leave a gap."""
         origin = origin_of(delivery, STREAM)
-        if origin is not None:
-            self._database.apply([refuse(origin, poison_error(self.mailbox, delivery))])
+        if origin is not None and not self._outage.is_on:
+            with suppress(UnreachableError):  # then the next one leaves a gap, as after a full disk
+                self._database.apply([refuse(origin, poison_error(self.mailbox, delivery))])
         super().unburden(delivery)
 
     def on_receive(self, message: Any) -> Any:
         """A Batch of deliveries, or the timer's message."""
         match message:
-            case Batch(items=items) if self._is_open:
-                self._work_through(items)
-            case Batch(items=items):
+            case Batch(items=items) if not self._is_open:
                 self._held += items
+            case Batch(items=items) if self._outage.is_on:
+                self._wait(items)
+            case Batch(items=items):
+                self._work_through(items)
             case _OpenDue():
                 self._open()
+            case TryAgain():
+                self._try_again()
+            case Answered(context=_Announced(last_seq=last_seq)):
+                self._is_announcing = False
+                if last_seq < self._own_seq:
+                    self._announce()
+            case Answered(context=_Told()):
+                pass
+            case _ if self._outage.is_on:
+                self._outage.put_off(message)
+            case _:
+                self._when_due(message)
+
+    def _when_due(self, message: Any) -> None:
+        """What timers ask for."""
+        match message:
             case _SyncDue():
                 self._sync_is_due = False
                 self._sync()
             case RetainDue():
                 self._retain()
-            case Answered(context=_Told()):
-                pass
             case _ChoreDue():
                 self._do_chores()
             case ItemsDue():
                 if self._expiry.is_due(message):
                     self._expire()
-            case Answered(context=_Announced(last_seq=last_seq)):
-                self._is_announcing = False
-                if last_seq < self._own_seq:
-                    self._announce()
             case _:
                 logger.warning("unknown message {!r}", message)
+
+    def _wait(self, items: list[Delivery]) -> None:
+        """While the server is away: what needs it not is answered, all else in its order later."""
+        asked = [item for item in items if isinstance(item.message, Stats)]
+        self._outage.hold([item for item in items if item not in asked])
+        for delivery in asked:
+            self._answer(delivery)
+
+    def _try_again(self) -> None:
+        try:
+            self._database.position()
+        except UnreachableError as error:
+            self._outage.begin(error, [], [])
+            return
+        held, late = self._outage.over()
+        self._work_through(held)
+        for message in late:
+            self.on_receive(message)
 
     def _work_through(self, items: list[Delivery]) -> None:
         """In order: runs of commands as one transaction each, what is only asked between them."""
         group: list[Delivery] = []
-        for delivery in items:
+        for at, delivery in enumerate(items):
             if isinstance(delivery.message, Command):
                 group.append(delivery)
                 continue
-            self._commit(group, is_last=False)
-            group = []
-            self._answer(delivery)
-        self._commit(group, is_last=True)
+            try:
+                self._commit(group, is_last=False)
+                group = []
+                self._answer(delivery)
+            except UnreachableError as error:
+                self._outage.begin(error, group, items[at:])
+                return
+        try:
+            self._commit(group, is_last=True)
+        except UnreachableError as error:
+            self._outage.begin(error, group, [])
 
     def _commit(self, group: list[Delivery], *, is_last: bool) -> None:
+        """Raises UnreachableError; none of them is answered then."""
         if not group:
             return
         outcomes = self._database.apply([_command(delivery) for delivery in group])
@@ -202,7 +246,11 @@ class WriterActor(HostedActor):
         self._look_after_wal(is_pressed=any(isinstance(each, DiskFullError) for each in outcomes))
 
     def _expire(self) -> None:
-        (outcome,) = self._database.apply([EXPIRE])
+        try:
+            (outcome,) = self._database.apply([EXPIRE])
+        except UnreachableError as error:  # the next command finds out, too
+            self._expiry.looked(error)
+            return
         self._expiry.looked(outcome)
         if tells_of_events(outcome):
             self._own_seq = self._database.last_seq
@@ -254,7 +302,7 @@ class WriterActor(HostedActor):
             self._sync_is_due = True
             self.mailbox.after(self._sync_interval, _SyncDue())
 
-    def _warn_of_full_disk(self, error: DiskFullError) -> None:
+    def _warn_of_full_disk(self, error: StorageError) -> None:
         if not self._warned_full:
             self._warned_full = True
             logger.warning("{}; trying again and again", error)

@@ -65,6 +65,9 @@ class Database(Protocol):
         StorageError: the disk would not have it.
 
         Raises FencedError when another writer took the database over; nothing is stored then.
+        UnreachableError: there is no server; UnknownError: it was lost with the COMMIT under way.
+        None of them has an outcome then: call it again with the same commands, or some of them, in
+        order, and others behind them.  What had been committed gets its outcome by that.
         """
 
     def position(self) -> Position:

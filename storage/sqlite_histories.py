@@ -1,7 +1,6 @@
-"""The versions of entities that were replaced, of types that keep them, writing side.
+"""The tables of types and of replaced versions, writing side.
 
-The current version stands with the entity: what a type keeps begins with the first change after
-it was told to.
+Works within the caller's transaction.
 """
 
 from __future__ import annotations
@@ -10,10 +9,9 @@ from typing import Final
 
 import apsw
 
-from holdfast.errors import InvalidInputError
-from holdfast.storage.state_records import DefineType, TypeDefined, check_name
+from holdfast.storage.state_histories import Version
 
-__all__ = ["Histories"]
+__all__ = ["HistoryTables"]
 
 _DEFINE: Final = """
 INSERT INTO entity_types (name, history, keep) VALUES (?, ?, ?)
@@ -25,24 +23,18 @@ VALUES (?, ?, ?, ?, ?, ?, ?)
 """
 
 
-class Histories:
-    """Works within the caller's transaction."""
+class HistoryTables:
+    """Implements ``holdfast.storage.state_histories.HistoryRows``."""
 
     def __init__(self, connection: apsw.Connection) -> None:
         self._connection = connection
 
-    def define(self, change: DefineType) -> TypeDefined:
-        """Raises InvalidInputError."""
-        check_name(change.name, "type")
-        if change.keep is not None and (change.keep < 1 or not change.history):
-            raise InvalidInputError(
-                f"keep = {change.keep}: expected at least 1, and history = true"
-            )
-        self._connection.execute(_DEFINE, (change.name, int(change.history), change.keep))
-        return TypeDefined()
+    def define(self, type: str, history: bool, keep: int | None) -> None:
+        """A new type, or one that is there."""
+        self._connection.execute(_DEFINE, (type, int(history), keep))
 
-    def keep(self, version: tuple[str, int, str, int, int, int], properties: str) -> None:
-        """``version``: id, version, type, created_us, since_us, until_us."""
+    def keep(self, version: Version, properties: str) -> None:
+        """If its type keeps them, at most as many as it keeps."""
         id, number, type = version[:3]
         execute = self._connection.execute
         history, keep = execute(

@@ -105,7 +105,7 @@ class _Document:
         settings = Settings(
             file=self._file,
             daemon=self._daemon(),
-            storage=self._decode("storage", self._document.get("storage", {}), StorageSettings),
+            storage=self._storage(),
             retention=self._retention(),
             supervisors=self.supervisors(),
             actors=self._actors(),
@@ -120,6 +120,25 @@ class _Document:
             shown = f"[daemon] log_max_bytes = {daemon.log_max_bytes}"
             raise self._error(shown, f"bytes >= {LOG_LEAST}, or 0 for files without a bound")
         return daemon
+
+    def _storage(self) -> StorageSettings:
+        """A key that another backend would not look at is a mistake."""
+        storage = self._decode("storage", self._document.get("storage", {}), StorageSettings)
+        shown = f'[storage] backend = "{storage.backend}"'
+        if storage.backend == "postgresql":
+            if not storage.dsn:
+                accepted = 'dsn, as in dsn = "postgresql://user@host/database"'
+                raise self._error(shown, f"{accepted}, or a reference to one")
+            check_references(storage.dsn, f"{self._file}: [storage] dsn")
+            if storage.full_text:
+                raise self._error(
+                    "[storage] full_text = true", "false: PostgreSQL has no such index"
+                )
+        if storage.backend == "memory" and storage.durability == "disk":
+            raise self._error(f'{shown} with durability = "disk"', '"committed": it has no disk')
+        if storage.backend != "postgresql" and storage.dsn:
+            raise self._error(f"{shown} with dsn", 'backend = "postgresql", or no dsn')
+        return storage
 
     def _retention(self) -> RetentionSettings:
         """One rule for each glob, and one for all other types, which has no glob of its own."""
@@ -235,11 +254,7 @@ class _Document:
         values: dict[str, object] = {}
         for key, value in content.items():
             # The texts of an agent's table may be secrets.
-            shown = _shown(
-                masked(value)
-                if where.startswith("agents.") and (key not in fields or isinstance(value, dict))
-                else value
-            )
+            shown = _shown(masked(value) if _is_secret(where, key, value, fields) else value)
             if key not in fields:
                 raise self._unknown(f"[{where}] {key} = {shown}", "key", key, fields)
             hint = hints[fields[key].name]
@@ -316,6 +331,12 @@ class _Document:
         close = get_close_matches(name, known, n=1)
         hint = f"did you mean {close[0]}?" if close else f"expected {', '.join(known)}"
         return ConfigError(f"{self._file}: {what}: unknown {kind}; {hint}")
+
+
+def _is_secret(where: str, key: str, value: object, fields: dict[str, Any]) -> bool:
+    if where.startswith("agents."):
+        return key not in fields or isinstance(value, dict)
+    return (where, key) == ("storage", "dsn")
 
 
 def _shown(value: object) -> str:

@@ -8,6 +8,7 @@ from typing import Any, Final, Literal, cast
 from holdfast.errors import ConfigError
 from holdfast.storage.retention_records import Retention, Rule
 from holdfast.supervisors.config import parse_agent, parse_supervisor
+from holdfast.supervisors.memory_folder import memory_folder
 from holdfast.supervisors.settings import (
     ActorSettings,
     CheckpointsSettings,
@@ -34,7 +35,10 @@ def environment_of(settings: Settings, *, data_dir: Path, run_dir: Path) -> Envi
         daemon=settings.daemon.name,
         data_dir=str(data_dir),
         run_dir=str(run_dir),
-        database=str(data_dir / settings.storage.path),
+        database=_file_of(settings, data_dir),
+        backend=settings.storage.backend,
+        dsn=settings.storage.dsn,
+        outage_timeout=_patience(settings),
         durability=settings.storage.durability,
         sync_interval=settings.storage.sync_interval,
         payload_bytes=settings.storage.payload_bytes,
@@ -49,6 +53,18 @@ def environment_of(settings: Settings, *, data_dir: Path, run_dir: Path) -> Envi
         farewell=_farewell(settings),
         report_to="log",
     )
+
+
+def _file_of(settings: Settings, data_dir: Path) -> str:
+    """Where an SQLite database is; in memory, in a folder that is told by the data's."""
+    if settings.storage.backend == "memory":
+        return str(memory_folder(data_dir) / "holdfast.db")
+    return str(data_dir / settings.storage.path)
+
+
+def _patience(settings: Settings) -> float:
+    """Seconds that a command waits for a server that does not answer."""
+    return settings.storage.outage_timeout if settings.storage.outage == "wait" else 0.0
 
 
 def _retention_of(settings: RetentionSettings) -> Retention:

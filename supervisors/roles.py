@@ -27,6 +27,7 @@ from holdfast.actors.vocabularies import takes_part
 from holdfast.clock import Clock
 from holdfast.errors import ConfigError
 from holdfast.storage.ports import Reader
+from holdfast.supervisors.backends import database_opener, reader_opener
 from holdfast.supervisors.evidence import LAST_LIFE
 from holdfast.supervisors.secrets import resolved, resolved_variables
 from holdfast.supervisors.settings import (
@@ -126,22 +127,13 @@ def address_book(run_dir: str) -> Callable[[str], str]:
 def _writer(start: ChildStart, mailbox: Callable[..., Mailbox], clock: Clock) -> HostedActor:
     from holdfast.actors.messages.writer import decode_request
     from holdfast.actors.writer import BATCH_LIMIT, WriterActor
-    from holdfast.storage.sqlite import SqliteDatabase
 
     environment = start.environment
     return construct(
         WriterActor,
         mailbox=mailbox(decode=decode_request, batch_limit=BATCH_LIMIT, keeps_marks=False),
-        open_database=partial(
-            SqliteDatabase,
-            environment.database,
-            daemon=environment.daemon,
-            durability=environment.durability,
-            payload_bytes=environment.payload_bytes,
-            retention=environment.retention,
-            full_text=environment.full_text,
-            clock=clock,
-        ),
+        open_database=database_opener(environment, clock),
+        outage_timeout=environment.outage_timeout,
         sync_interval=environment.sync_interval,
         retention_period=environment.retention_period,
         clock=clock,
@@ -154,16 +146,14 @@ def _reading_actor(
     mailbox: Callable[..., Mailbox],
     clock: Clock,
 ) -> HostedActor:
-    from holdfast.storage.sqlite import SqliteReader
-
-    open_reader = partial(SqliteReader, start.environment.database)
+    open_reader = reader_opener(start.environment)
     match run:
         case QuerySettings(statement_timeout=timeout):
             from holdfast.actors.messages import query
             from holdfast.actors.query import QueryActor
 
             box = mailbox(decode=query.decode_request)
-            bounded = partial(open_reader, statement_timeout=timeout)
+            bounded = reader_opener(start.environment, statement_timeout=timeout)
             return construct(QueryActor, mailbox=box, open_reader=bounded, clock=clock)
         case LogSettings():
             return _log(start, run, mailbox, open_reader)

@@ -66,6 +66,7 @@ ShutdownValue = Annotated[
     Meta(description='seconds >= 0, "infinity" or "brutal_kill"'),
 ]
 Durability = Literal["committed", "disk"]
+Backend = Literal["sqlite", "memory", "postgresql"]
 OutboxPolicy = Literal["block", "fail", "ring_only"]
 LogLevel = Literal["TRACE", "DEBUG", "INFO", "SUCCESS", "WARNING", "ERROR", "CRITICAL"]
 
@@ -87,16 +88,21 @@ class DaemonSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StorageSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """``[storage]``; ``path`` is relative to ``data_dir``.
+    """``[storage]``; ``path`` is relative to ``data_dir``, and SQLite's; ``dsn`` is PostgreSQL's.
 
+    ``outage``: what a command does while the server does not answer; "wait" does it for
+    ``outage_timeout`` seconds.
     ``payload_bytes`` of JSON text: more of it in an event is stored apart; 0 is never.
     ``full_text``: an index of the words in the data of events.
     """
 
-    backend: Annotated[
-        Literal["sqlite"], Meta(description='"sqlite", the only one of this version')
-    ] = "sqlite"
+    backend: Backend = "sqlite"
     path: Text = "holdfast.db"
+    dsn: Annotated[
+        str, Meta(description='a text, "postgresql://user@host/database" or a reference to one')
+    ] = ""
+    outage: Literal["wait", "fail"] = "wait"
+    outage_timeout: Seconds = 60.0
     durability: Durability = "committed"
     sync_interval: Period = 1.0
     payload_bytes: Count = 8_192

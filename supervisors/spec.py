@@ -16,6 +16,7 @@ from holdfast.errors import ConfigError
 from holdfast.storage.retention_records import Retention
 from holdfast.supervisors.settings import (
     AutoShutdown,
+    Backend,
     ChildSettings,
     Durability,
     LogLevel,
@@ -66,7 +67,10 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
     daemon: str
     data_dir: str
     run_dir: str
-    database: str
+    database: str  # the file; of a server, dsn
+    backend: Backend = "sqlite"
+    dsn: str = ""  # as the config has it: a reference stays one
+    outage_timeout: float = 60.0  # seconds that a command waits for the server; 0 = not at all
     durability: Durability = "committed"
     sync_interval: float = 1.0
     payload_bytes: int = 8_192

@@ -23,7 +23,7 @@ from holdfast.actors.messages.supervisor import ChildStatus, Tree, decode_reques
 from holdfast.actors.recorder import FlightRecorder
 from holdfast.clock import Clock, SystemClock
 from holdfast.errors import ConfigError, StartError
-from holdfast.storage.database_file import check_file
+from holdfast.supervisors.backends import check_backend
 from holdfast.supervisors.child import fork_zygote
 from holdfast.supervisors.config import load_settings
 from holdfast.supervisors.directories import prepare_data_dir, prepare_run_dir
@@ -35,6 +35,7 @@ from holdfast.supervisors.lives import Badge, new_life
 from holdfast.supervisors.locks import DirectoryLock, next_boot, private_file
 from holdfast.supervisors.logfiles import check_log_dir, prepare_log_dir
 from holdfast.supervisors.logs import configure_logging, log_to, sign_log
+from holdfast.supervisors.memory_folder import make_memory_folder, remove_memory_folder
 from holdfast.supervisors.notify import Notifier
 from holdfast.supervisors.output import Output
 from holdfast.supervisors.plan import environment_of, root_spec
@@ -42,7 +43,13 @@ from holdfast.supervisors.processes import Processes
 from holdfast.supervisors.reports import Reports
 from holdfast.supervisors.roles import address_book
 from holdfast.supervisors.signals import SignalPipe
-from holdfast.supervisors.spec import EXIT_CONFIG, EXIT_STOPPED, Environment, SupervisorSpec
+from holdfast.supervisors.spec import (
+    EXIT_CONFIG,
+    EXIT_SHUTDOWN,
+    EXIT_STOPPED,
+    Environment,
+    SupervisorSpec,
+)
 from holdfast.supervisors.supervision import Given, Supervision, Upward
 from holdfast.supervisors.supervisor import RootActor
 from holdfast.supervisors.zygote import Zygote
@@ -120,7 +127,10 @@ def run_root(
         if failure is not None:
             logger.opt(exception=failure).critical("the root failed")
             raise failure
-    return _exit_code(actor, failures)
+    code = _exit_code(actor, failures)
+    if environment.backend == "memory" and code not in (EXIT_SHUTDOWN, EXIT_CONFIG):
+        remove_memory_folder(Path(environment.database).parent)
+    return code
 
 
 def _signals() -> list[signal.Signals]:
@@ -205,7 +215,9 @@ def _own(stack: ExitStack, environment: Environment) -> None:
     check_log_dir(log_dir)
     prepare_data_dir(data_dir)
     stack.callback(DirectoryLock(data_dir).release)
-    check_file(os.path.realpath(environment.database))  # before anything is made beside it
+    check_backend(environment)  # before anything is made beside it
+    if environment.backend == "memory":
+        make_memory_folder(Path(environment.database).parent)
     prepare_run_dir(run_dir)
     if not run_dir.samefile(data_dir):
         stack.callback(DirectoryLock(run_dir).release)

@@ -18,10 +18,12 @@ from holdfast.storage.postgresql.checkpoints import CheckpointTable
 from holdfast.storage.postgresql.connection import Connection
 from holdfast.storage.postgresql.events import EventTable
 from holdfast.storage.postgresql.sessions import SessionTable
+from holdfast.storage.postgresql.state import StateTables
 from holdfast.storage.postgresql.streams import StreamTable
 from holdfast.storage.postgresql.subscribers import SubscriberTable
 from holdfast.storage.postgresql.threads import release_threads
 from holdfast.storage.session_records import StoreSessions
+from holdfast.storage.state_records import ChangeState
 from holdfast.storage.stream_records import AppendStream
 from holdfast.storage.subscriber_records import (
     AcknowledgeEvents,
@@ -36,6 +38,7 @@ def handlers_of(
     connection: Connection, daemon: str, *, events: EventTable, clock: Clock
 ) -> dict[type, Handler]:
     """By type of command.  ``clock`` dates what a command changes without saying when."""
+    state = StateTables(connection, daemon, events=events, clock=clock)
     streams = StreamTable(connection, daemon, events=events)
     sessions = SessionTable(connection, daemon, events=events)
     checkpoints = CheckpointTable(connection, daemon, clock=clock)
@@ -54,6 +57,7 @@ def handlers_of(
         StoreSubscriber: subscribers.store,
         AcknowledgeEvents: subscribers.acknowledge,
         RemoveSubscriber: subscribers.remove,
+        ChangeState: state.change,
     }  # fmt: skip
 
 

@@ -220,8 +220,8 @@ def unreachable(where: str, reason: str = "the connection was lost") -> Unreacha
 # By what libpq says of a server that is there and refuses: it has no codes for it.
 _SIGNS: Final = {
     "password authentication failed": "the server refuses user or password of [storage] dsn",
-    "no password supplied": "the server asks for a password: give one in [storage] dsn, best as "
-    'a reference, as in "postgresql://user:${env:PGPASSWORD}@host/db"',
+    "no password supplied": "the server asks for a password: give one in [storage] dsn, and "
+    'name that as "env:NAME" or "file:PATH" to keep it out of the config',
     "authentication failed": "the server refuses the user of [storage] dsn",
     "no pg_hba.conf entry": "the server lets nobody in from here: add a line to its pg_hba.conf",
     "does not exist": "there is no such database or user: create it (createdb, createuser), or "

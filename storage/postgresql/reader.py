@@ -9,6 +9,7 @@ from holdfast.storage.postgresql.loss_reader import LossReading
 from holdfast.storage.postgresql.payload_reader import PayloadReading
 from holdfast.storage.postgresql.session_reader import SessionReading
 from holdfast.storage.postgresql.size_reader import SizeReading
+from holdfast.storage.postgresql.state_reader import StateReading
 from holdfast.storage.postgresql.stream_reader import StreamReading
 from holdfast.storage.postgresql.subscriber_reader import SubscriberReading
 from holdfast.storage.postgresql.text_reader import TextReading
@@ -29,5 +30,6 @@ class PostgresqlReader(
     LossReading,
     SessionReading,
     CheckpointReading,
+    StateReading,
 ):
     """Implements ``holdfast.storage.ports.Reader``: a part for each concern, one connection."""

@@ -17,7 +17,9 @@ from holdfast.storage.ports import NoDatabaseError
 from holdfast.storage.postgresql import (
     schema_checkpoints,
     schema_events,
+    schema_queues,
     schema_sessions,
+    schema_state,
     schema_streams,
     schema_subscribers,
 )
@@ -34,6 +36,8 @@ _CONCERNS: Final = (
     schema_subscribers.TABLES,
     schema_sessions.TABLES,
     schema_checkpoints.TABLES,
+    schema_state.TABLES,
+    schema_queues.TABLES,
 )  # fmt: skip
 
 # Step n leads from version n to n + 1.

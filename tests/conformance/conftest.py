@@ -11,12 +11,7 @@ import pytest
 
 from holdfast.storage.ports import Database, Reader
 from holdfast.storage.sqlite import SqliteDatabase, SqliteReader
-from tests.conformance.servers import (
-    PostgresqlServer,
-    find_postgresql,
-    needs_postgresql,
-    running_postgresql,
-)
+from tests.conformance.servers import PostgresqlServer, shared_postgresql, stop_shared
 
 BACKENDS: Final = ("sqlite", "postgresql")
 
@@ -75,22 +70,19 @@ class Backend:
             each.close()
 
 
-@pytest.fixture(scope="session", autouse=True)
-def server_if_any() -> Iterator[PostgresqlServer | None]:
-    """Before a test looks at which processes there are."""
-    if find_postgresql() is None:
-        yield None
-        return
-    with running_postgresql() as server:
-        yield server
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Before anything looks at which processes there are."""
+    names = getattr(item, "fixturenames", ())
+    if "postgresql" in item.name or "postgresql_server" in names:
+        shared_postgresql()
 
 
 @pytest.fixture(scope="session")
-def postgresql_server(server_if_any: PostgresqlServer | None) -> PostgresqlServer:
+def postgresql_server() -> Iterator[PostgresqlServer]:
     """The server of this process."""
-    needs_postgresql()
-    assert server_if_any is not None
-    return server_if_any
+    yield shared_postgresql()
+    stop_shared()
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,8 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
+from functools import cache
 from itertools import count
 from pathlib import Path
 
@@ -19,8 +20,16 @@ import pytest
 
 from holdfast.testing.processes import descendants, send
 
-__all__ = ["PostgresqlServer", "find_postgresql", "needs_postgresql", "running_postgresql"]
+__all__ = [
+    "PostgresqlServer",
+    "find_postgresql",
+    "needs_postgresql",
+    "running_postgresql",
+    "shared_postgresql",
+    "stop_shared",
+]
 
+_stack = ExitStack()  # of the shared server
 START_TIMEOUT = 30.0  # seconds
 # A server that forgets everything on power loss, and is quick: no test takes the power away.
 QUICK = ("fsync=off", "full_page_writes=off", "autovacuum=off")
@@ -63,14 +72,23 @@ class PostgresqlServer:
         self._port = port or 5432
         self._process: subprocess.Popen[bytes] | None = None
         self._names = count(1)
-        make = [self._programs / "initdb", "-D", self.data, "-U", "holdfast", "-A", "trust"]
-        more = ["-E", "UTF8", "--no-locale", "--no-sync", "--no-instructions"]
-        subprocess.run([*_as_somebody(), *make, *more], check=True, stdout=subprocess.DEVNULL)
+        self._make()
+
+    def _make(self) -> None:
+        options = ("-U", "holdfast", "-A", "trust", "-E", "UTF8", "--no-locale", "--no-sync")
+        command = [*_as_somebody(), str(self._programs / "initdb"), "-D", str(self.data), *options]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
 
     def start(self) -> None:
         """And wait until it lets somebody in."""
         options = [word for each in self._options for word in ("-c", each)]
-        command = [*_as_somebody(), self._programs / "postgres", "-D", self.data, *options]
+        command = [
+            *_as_somebody(),
+            str(self._programs / "postgres"),
+            "-D",
+            str(self.data),
+            *options,
+        ]
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=log, cwd=self.folder)
         deadline, pause = time.monotonic() + START_TIMEOUT, threading.Event()
@@ -117,7 +135,7 @@ class PostgresqlServer:
     def execute(self, sql: str, database: str = "postgres") -> list[tuple[object, ...]]:
         """As somebody else would."""
         with psycopg.connect(self.dsn(database), autocommit=True) as connection:
-            cursor = connection.execute(sql)  # type: ignore[call-overload]  # tests' own text
+            cursor = connection.execute(sql)
             return cursor.fetchall() if cursor.description else []
 
     def new_database(self) -> str:
@@ -125,6 +143,20 @@ class PostgresqlServer:
         name = f"t{os.getpid()}_{next(self._names)}"
         self.execute(f"CREATE DATABASE {name} STRATEGY file_copy")
         return self.dsn(name)
+
+
+@cache
+def shared_postgresql() -> PostgresqlServer:
+    """The server of this process, started by whoever asks first; ``stop_shared`` ends it."""
+    needs_postgresql()
+    server = _stack.enter_context(running_postgresql())
+    return server
+
+
+def stop_shared() -> None:
+    """The last thing a process of tests does with it."""
+    _stack.close()
+    shared_postgresql.cache_clear()
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""``hub.state`` on a database in this process: the calls, the answers and SQLite, no daemon."""
+"""``hub.state`` on a database in this process: calls, answers and the database, no daemon."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from holdfast.actors.hub_relational import HubState
 from holdfast.actors.messages import query, writer
 from holdfast.actors.state_answers import answer_about_state
 from holdfast.clock import Clock
-from holdfast.storage.sqlite import SqliteDatabase, SqliteReader
+from holdfast.storage.ports import Database, Reader
 from tests.storage.making import apply_one
 
 T = TypeVar("T")
@@ -20,7 +20,7 @@ T = TypeVar("T")
 class LocalRunner:
     """What the writer and the query actor would do, over the wire's own encoding."""
 
-    def __init__(self, database: SqliteDatabase, reader: SqliteReader, clock: Clock) -> None:
+    def __init__(self, database: Database, reader: Reader, clock: Clock) -> None:
         self._database = database
         self._reader = reader
         self._clock = clock
@@ -51,6 +51,6 @@ class LocalRunner:
                 raise AssertionError(step)
 
 
-def local_state(database: SqliteDatabase, reader: SqliteReader, clock: Clock) -> HubState:
+def local_state(database: Database, reader: Reader, clock: Clock) -> HubState:
     """The calls on this database."""
     return HubState(LocalRunner(database, reader, clock))

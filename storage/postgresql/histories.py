@@ -1,0 +1,47 @@
+"""The tables of types and of replaced versions, writing side.
+
+Works within the caller's transaction.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from holdfast.storage.postgresql.connection import Connection
+from holdfast.storage.state_histories import Version
+
+__all__ = ["HistoryTables"]
+
+_DEFINE: Final = """
+INSERT INTO entity_types (daemon, name, history, keep) VALUES (%s, %s, %s, %s)
+ON CONFLICT (daemon, name) DO UPDATE SET history = excluded.history, keep = excluded.keep
+"""
+_KEPT: Final = "SELECT history, keep FROM entity_types WHERE daemon = %s AND name = %s"
+_KEEP: Final = """
+INSERT INTO entity_history
+    (daemon, id, version, type, created_us, since_us, until_us, properties)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s)
+"""
+_DROP: Final = "DELETE FROM entity_history WHERE daemon = %s AND id = %s AND version <= %s"
+
+
+class HistoryTables:
+    """Implements ``holdfast.storage.state_histories.HistoryRows``."""
+
+    def __init__(self, connection: Connection, daemon: str) -> None:
+        self._connection = connection
+        self._daemon = daemon
+
+    def define(self, type: str, history: bool, keep: int | None) -> None:
+        """A new type, or one that is there."""
+        self._connection.run(_DEFINE, (self._daemon, type, int(history), keep))
+
+    def keep(self, version: Version, properties: str) -> None:
+        """If its type keeps them, at most as many as it keeps."""
+        id, number, type = version[:3]
+        ((history, keep),) = self._connection.rows(_KEPT, (self._daemon, type))
+        if not history:
+            return
+        self._connection.run(_KEEP, (self._daemon, *version, properties))
+        if keep is not None:
+            self._connection.run(_DROP, (self._daemon, id, number - keep))

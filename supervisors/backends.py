@@ -1,0 +1,109 @@
+"""Which database a daemon has: the one place where the kinds of them are told apart.
+
+A backend is imported when it is asked for: nothing of psycopg is, where SQLite is used.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable
+from functools import partial
+from importlib.util import find_spec
+from typing import Final
+
+from holdfast.clock import Clock
+from holdfast.errors import ConfigError
+from holdfast.storage.database_file import check_file
+from holdfast.storage.ports import Database, Reader
+from holdfast.supervisors.secrets import resolved
+from holdfast.supervisors.spec import Environment
+
+__all__ = ["check_backend", "database_opener", "dsn_of", "reader_opener"]
+
+_MISSING: Final = (
+    '[storage] backend = "postgresql": psycopg is not installed: pip install '
+    "'holdfast[postgresql]'"
+)
+
+
+def database_opener(environment: Environment, clock: Clock) -> Callable[[], Database]:
+    """What opens the writing side."""
+    if environment.backend == "postgresql":
+        return partial(_open_postgresql, environment, clock)
+    from holdfast.storage.sqlite import SqliteDatabase
+
+    return partial(
+        SqliteDatabase,
+        environment.database,
+        daemon=environment.daemon,
+        durability=environment.durability,
+        payload_bytes=environment.payload_bytes,
+        retention=environment.retention,
+        full_text=environment.full_text,
+        clock=clock,
+    )
+
+
+def reader_opener(
+    environment: Environment, *, statement_timeout: float = 0.0
+) -> Callable[[], Reader]:
+    """What opens a reading side; a statement that takes longer is ended, 0 lets all run."""
+    if environment.backend == "postgresql":
+        return partial(_open_postgresql_reader, environment, statement_timeout)
+    from holdfast.storage.sqlite import SqliteReader
+
+    return partial(SqliteReader, environment.database, statement_timeout=statement_timeout)
+
+
+def check_backend(environment: Environment) -> None:
+    """Raise ConfigError, SchemaError, StorageError when the database could not be opened.
+
+    Nothing of it is touched, and nothing is made.
+    """
+    if environment.backend != "postgresql":
+        check_file(os.path.realpath(environment.database))
+        return
+    _require_psycopg()
+    from holdfast.storage.postgresql.probing import check
+
+    check(dsn_of(environment), daemon=environment.daemon, home=_home(environment))
+
+
+def dsn_of(environment: Environment) -> str:
+    """With what a reference in it means; no other process is told.  Raises ConfigError."""
+    return str(resolved(environment.dsn, "[storage] dsn"))
+
+
+def _open_postgresql(environment: Environment, clock: Clock) -> Database:
+    _require_psycopg()
+    from holdfast.storage.postgresql.database import PostgresqlDatabase
+
+    return PostgresqlDatabase(
+        dsn_of(environment),
+        daemon=environment.daemon,
+        home=_home(environment),
+        durability=environment.durability,
+        payload_bytes=environment.payload_bytes,
+        retention=environment.retention,
+        clock=clock,
+    )
+
+
+def _open_postgresql_reader(environment: Environment, statement_timeout: float) -> Reader:
+    _require_psycopg()
+    from holdfast.storage.postgresql.reader import PostgresqlReader
+
+    return PostgresqlReader(
+        dsn_of(environment), daemon=environment.daemon, statement_timeout=statement_timeout
+    )
+
+
+def _home(environment: Environment) -> str:
+    """Whose the daemon is: only one root at a time has the lock of that directory."""
+    return f"{socket.gethostname()}:{os.path.realpath(environment.data_dir)}"
+
+
+def _require_psycopg() -> None:
+    if find_spec("psycopg") is None:
+        raise ConfigError(_MISSING)
