@@ -29,6 +29,13 @@ from tests.daemon import TIMEOUT, Daemon
 HELLO = encode_frame(Hello(1, "log", "stranger", "1", 1, False))
 
 
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
+    """For tests that leave it as it was."""
+    with Daemon(tmp_path_factory.mktemp("shared")) as daemon:
+        yield daemon
+
+
 @pytest.fixture
 def daemon(tmp_path: Path) -> Iterator[Daemon]:
     with Daemon(tmp_path) as daemon:
@@ -87,24 +94,25 @@ def all_that_comes(sock: socket.socket) -> list[object]:
     ],
 )
 def test_a_peer_that_breaks_the_protocol_loses_its_connection_and_nobody_elses(
-    daemon: Daemon, sent: bytes, error: str
+    shared: Daemon, sent: bytes, error: str
 ) -> None:
     """Scenario 35."""
-    pid, writer = daemon.pid("log"), daemon.pid("writer")
-    daemon.hub.events.emit("before")
-    with connect(daemon) as sock:
+    pid, writer = shared.pid("log"), shared.pid("writer")
+    count = shared.hub.events.count(types=["before", "after"])
+    shared.hub.events.emit("before")
+    with connect(shared) as sock:
         sock.sendall(sent)
         refusals = [frame for frame in all_that_comes(sock) if isinstance(frame, Refused)]
     assert [refusal.type for refusal in refusals] == [error]
     assert refusals[0].text
-    daemon.hub.events.emit("after")
-    daemon.hub.flush(timeout=TIMEOUT)
-    assert daemon.hub.events.count(types=["before", "after"]) == 2
-    assert (daemon.pid("log"), daemon.pid("writer")) == (pid, writer)
+    shared.hub.events.emit("after")
+    shared.hub.flush(timeout=TIMEOUT)
+    assert shared.hub.events.count(types=["before", "after"]) == count + 2
+    assert (shared.pid("log"), shared.pid("writer")) == (pid, writer)
 
 
-def test_a_question_that_is_none_is_an_error_of_its_sender_alone(daemon: Daemon) -> None:
-    with connect(daemon) as sock:
+def test_a_question_that_is_none_is_an_error_of_its_sender_alone(shared: Daemon) -> None:
+    with connect(shared) as sock:
         sock.sendall(HELLO + encode_frame([5, 1, ["no such request"]]))
         sock.shutdown(socket.SHUT_WR)
         frames = all_that_comes(sock)
