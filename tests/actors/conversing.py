@@ -12,7 +12,15 @@ from holdfast.actors.frames import FrameReader
 from holdfast.actors.intake import Intake
 from holdfast.actors.link import Link
 from holdfast.actors.receiver import Receiver
-from holdfast.actors.wire import array_head
+from holdfast.actors.wire import (
+    VERSION,
+    Begin,
+    Hello,
+    Welcome,
+    array_head,
+    decode_from_receiver,
+    encode_frame,
+)
 
 
 def receiver(**changes: Any) -> Receiver:
@@ -33,6 +41,21 @@ def link() -> Link:
 def pack(items: list[bytes]) -> bytes:
     """Items are msgpack already; together they are an array."""
     return array_head(len(items)) + b"".join(items)
+
+
+def greeted(receiver: Receiver, sender: str) -> Intake:
+    """An intake that has heard Hello and Begin, as one has that a link speaks to."""
+    intake = Intake(receiver, wake=lambda: None)
+    intake.receive(encode_frame(Hello(VERSION, receiver.actor, sender, "1", 1, False))[4:])
+    begin(intake)
+    return intake
+
+
+def begin(intake: Intake) -> None:
+    """Answer its Welcome, as a sender does."""
+    welcome = decode_from_receiver(intake.take_output()[4:])
+    assert isinstance(welcome, Welcome)
+    intake.receive(encode_frame(Begin(welcome.connection))[4:])
 
 
 class Journal:
