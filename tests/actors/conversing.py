@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any
 
 import msgspec
 
 from holdfast.actors.delivery import Delivery
 from holdfast.actors.frames import FrameReader
-from holdfast.actors.intake import Intake
+from holdfast.actors.intake import CopyError, Intake
 from holdfast.actors.link import Link
 from holdfast.actors.receiver import Receiver
 from holdfast.actors.wire import (
@@ -58,6 +59,17 @@ def begin(intake: Intake) -> None:
     intake.receive(encode_frame(Begin(welcome.connection))[4:])
 
 
+def copied(data: bytes, receiver: Receiver) -> Iterator[Delivery]:
+    """This comes on a connection, as it came on another one: no more than its greeting is heard."""
+    intake = Intake(receiver, wake=lambda: None)
+    with suppress(CopyError):
+        for payload in FrameReader().feed(data):
+            for delivery in intake.receive(payload):
+                assert delivery.kind == "joined", "a copy is taken in"
+                yield delivery
+    intake.close()
+
+
 class Journal:
     """Handles deliveries at once, and remembers them."""
 
@@ -82,6 +94,7 @@ class Wire:
         self.there = b""  # handed over by the link, and not with the intake yet
         self.left = True  # whether something of what was handed over last is with it
         self.back = b""
+        self.gone = b""  # all that the intake was given, for whoever copies it
         link.connected()
 
     def move(self, size: int) -> list[Delivery]:
@@ -95,6 +108,7 @@ class Wire:
         self._load()
         self.left = self.left or bool(self.there)
         piece, self.there = self.there[:size], self.there[size:]
+        self.gone += piece
         arrived: list[Delivery] = []
         for payload in self.to_intake.feed(piece):
             arrived += self.intake.receive(payload)
