@@ -126,7 +126,7 @@ def test_a_peer_that_breaks_the_protocol_loses_its_connection_and_nobody_elses(
 
 def test_a_question_that_is_none_is_an_error_of_its_sender_alone(patient: Daemon) -> None:
     with connect(patient) as sock:
-        greet(sock, "log", "stranger")
+        greet(sock, "log", "curious")
         sock.sendall(encode_frame([5, 1, ["no such request"]]))
         sock.shutdown(socket.SHUT_WR)
         frames = all_that_comes(sock)
