@@ -10,36 +10,17 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from holdfast.errors import Conflict, InvalidInputError
+from holdfast.storage.event_records import Stored
 from holdfast.storage.records import RawEvent
 from holdfast.storage.stream_records import AppendStream, StreamAppended
 
 __all__ = ["StreamKeeping"]
 
 
-class _Stored(Protocol):
-    """What became of a frame; the indexes count from the frame's first event."""
-
-    @property
-    def first_seq(self) -> int:
-        """The number of the first that is new."""
-
-    @property
-    def count(self) -> int:
-        """How many are."""
-
-    @property
-    def repeated(self) -> list[tuple[int, int]]:
-        """Which were there already, and their numbers."""
-
-    @property
-    def refused(self) -> list[tuple[int, str]]:
-        """Which are not stored, and why."""
-
-
 class _Events(Protocol):
     """The table of events."""
 
-    def append(self, events: Sequence[RawEvent]) -> _Stored:
+    def append(self, events: Sequence[RawEvent]) -> Stored:
         """Store in order; a repeated key or a refused event costs that event only."""
 
 

@@ -64,7 +64,8 @@ class CheckpointReading(Reading):
 
     def checkpoint(self, agent: str, id: int = 0, pin: str = "") -> Checkpoint | None:
         """The one of that id, or of that name, else the newest one of an agent."""
-        where, values = "", [self._daemon, agent]
+        where = ""
+        values: list[str | int] = [self._daemon, agent]
         if pin:
             where = f"AND id = {_PINNED}"
             values.append(pin)

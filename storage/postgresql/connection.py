@@ -14,7 +14,7 @@ from psycopg import errors
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.pq import TransactionStatus
 from psycopg.rows import TupleRow
-from psycopg.types.numeric import Int8BinaryDumper
+from psycopg.types.numeric import Int8BinaryDumper, Int8Dumper
 
 from holdfast.errors import (
     ConfigError,
@@ -143,6 +143,7 @@ def connect(dsn: str, *, application: str) -> Connection:
         raise connect_error(error, where) from None  # its own text may hold what is secret
     connection.row_factory = _exact_rows
     # One size for all numbers: else a statement is prepared anew for each, and sums overflow.
+    connection.adapters.register_dumper(int, Int8Dumper)  # in lists
     connection.adapters.register_dumper(int, Int8BinaryDumper)
     try:
         check_server(connection, where)

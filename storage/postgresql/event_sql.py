@@ -56,7 +56,7 @@ def seq_conditions(filter: EventFilter) -> list[Condition]:
     return found
 
 
-def _type_condition(pattern: str) -> Condition:
+def _type_condition(pattern: str) -> tuple[str, str]:
     if is_glob(pattern):
-        return "type LIKE %s", (like(pattern),)
-    return "type = %s", (pattern,)
+        return "type LIKE %s", like(pattern)
+    return "type = %s", pattern

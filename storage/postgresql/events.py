@@ -116,6 +116,7 @@ class EventTable:
         if self._payloads.is_any_large(rows):
             indexes = {index for index, _ in repeated}
             kept, apart = self._taken_apart(rows, indexes)
+        seq = self.last_seq
         with self._connection.cursor().copy(_COPY) as copy:
             write = copy.write_row
             for seq, row in enumerate(kept, first):

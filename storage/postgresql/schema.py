@@ -14,7 +14,15 @@ from psycopg import errors
 
 from holdfast.errors import SchemaError, StorageError
 from holdfast.storage.ports import NoDatabaseError
-from holdfast.storage.postgresql import schema_events, schema_queues, schema_state
+from holdfast.storage.postgresql import (
+    schema_checkpoints,
+    schema_events,
+    schema_queues,
+    schema_sessions,
+    schema_state,
+    schema_streams,
+    schema_subscribers,
+)
 from holdfast.storage.postgresql.connection import Connection
 
 __all__ = ["MIGRATIONS", "SCHEMA", "VERSION", "check_version", "migrate"]
@@ -26,6 +34,10 @@ _CONCERNS: Final = (
     schema_events.TABLES,
     schema_state.TABLES,
     schema_queues.TABLES,
+    schema_streams.TABLES,
+    schema_subscribers.TABLES,
+    schema_sessions.TABLES,
+    schema_checkpoints.TABLES,
 )  # fmt: skip
 
 # Step n leads from version n to n + 1.

@@ -141,7 +141,7 @@ CREATE TABLE dead_letters (
     reason      text COLLATE "C" NOT NULL,
     deaths      bigint NOT NULL CHECK (deaths >= 0),
     body        bytea NOT NULL,
-    message     text COLLATE "C" CHECK (message::json IS NOT NULL),
+    message     text COLLATE "C" CHECK (message IS NULL OR message::json IS NOT NULL),
     PRIMARY KEY (daemon, id),
     UNIQUE (daemon, actor, sender, incarnation, kind, number)
 );

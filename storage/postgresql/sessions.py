@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
-from msgspec.structs import astuple
+from msgspec.structs import astuple, replace
 
 from holdfast.errors import InvalidInputError
 from holdfast.storage.postgresql.connection import Connection
@@ -50,7 +50,6 @@ JOIN sessions AS s ON s.daemon = %s AND s.id = n.session AND s.created_us = n.cr
 ORDER BY n.turn
 ON CONFLICT DO NOTHING
 """
-_TTL, _MAX_AGE = 6, 7  # columns that whole numbers may come in
 
 
 class SessionTable:
@@ -70,15 +69,12 @@ class SessionTable:
             ids = [session.id for session in command.put]
             run(_REPLACED, (ids, [session.created_us for session in command.put], daemon))
         for sessions in _runs(command.put):
-            columns = _columns([astuple(session) for session in sessions])
-            columns[_TTL] = [float(ttl) for ttl in columns[_TTL]]
-            columns[_MAX_AGE] = [None if age is None else float(age) for age in columns[_MAX_AGE]]
-            run(_PUT, (daemon, *columns))
+            run(_PUT, (daemon, *_columns(map(_row, sessions))))
         if command.use:
-            last = {(use.id, use.created_us): astuple(use) for use in command.use}
-            run(_USE, (*_columns([*last.values()]), daemon))
+            last = {(use.id, use.created_us): use for use in command.use}
+            run(_USE, (*_columns(map(astuple, last.values())), daemon))
         if command.items:
-            run(_ITEMS, (*_columns([*map(astuple, command.items)]), daemon))
+            run(_ITEMS, (*_columns(map(astuple, command.items)), daemon))
         stored = self._events.append(command.events)
         if stored.refused:
             index, reason = stored.refused[0]
@@ -86,8 +82,15 @@ class SessionTable:
         return SessionsStored(stored.first_seq, stored.count, command.answer)
 
 
-def _columns(rows: Sequence[tuple[object, ...]]) -> list[list[object]]:
+def _columns(rows: Iterable[tuple[object, ...]]) -> list[list[object]]:
     return [list(column) for column in zip(*rows, strict=True)]
+
+
+def _row(session: Session) -> tuple[object, ...]:
+    """The numbers of a column are all of one kind."""
+    age = session.max_age
+    whole = replace(session, ttl=float(session.ttl), max_age=None if age is None else float(age))
+    return astuple(whole)
 
 
 def _runs(sessions: Sequence[Session]) -> Iterator[list[Session]]:

@@ -104,6 +104,12 @@ def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Backend]
 
 
 @pytest.fixture
+def clock(backend: Backend) -> StillClock:
+    """Its time."""
+    return backend.clock
+
+
+@pytest.fixture
 def database(backend: Backend) -> Database:
     """Opened."""
     return backend.database()

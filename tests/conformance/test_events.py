@@ -6,8 +6,10 @@ import hashlib
 from typing import Any, Final
 
 import msgspec
+import pytest
 
 from holdfast.errors import ExpiredError, FencedError, GapError, InvalidInputError
+from holdfast.storage.commands import Command
 from holdfast.storage.filters import EventFilter
 from holdfast.storage.ports import Database, Reader
 from holdfast.storage.records import (
@@ -51,7 +53,9 @@ def numbers(reader: Reader, **filter: Any) -> list[int]:
 
 
 def test_events_come_back_exactly(database: Database, reader: Reader) -> None:
-    fields = {name: ODD + name for name in ("subject", "session", "correlation", "cause", "root")}
+    fields: dict[str, Any] = {
+        name: ODD + name for name in ("subject", "session", "correlation", "cause", "root")
+    }
     data = '{"a": [1e300, 12345678901234567890123, "\\u0000 \\ud83d\\ude00 \\ud800"], "a" : 1}'
     stored = [
         event(-(2**63), type=ODD, source=ODD, key=ODD, data=data, depth=2**40, **fields),
@@ -105,7 +109,7 @@ def test_a_refused_event_costs_only_that_event(database: Database, reader: Reade
     bad = [
         event(2, data="{"),
         event(3, type=""),
-        event(4, data="[1]\0"),
+        event(4, data="[NaN]"),
         event(5, data='"' + "x" * 10_000),
         event(6, subject="\ud800"),
         event(2**63),
@@ -126,7 +130,7 @@ def test_a_refused_event_costs_only_that_event(database: Database, reader: Reade
 def test_what_is_refused_beside_others_of_its_group_leaves_them_stored_once(
     database: Database, reader: Reader
 ) -> None:
-    group = [
+    group: list[Command] = [
         AppendEvents(origin(1), [event(1), event(2)]),
         AppendEvents(origin(3), [event(3), event(4, data="no")]),
         KeepAnswer(origin(1, stream="writer"), "yes"),
@@ -211,7 +215,8 @@ def test_large_data_is_stored_once_and_goes_with_its_last_event(backend: Backend
         ("null", ref),
         ("null", None),
     ]
-    assert reader.payloads([ref, "none", ref], 203) == [text, None]  # the second fills it up
+    assert reader.payloads([ref, "none", ref], 203) == [text, None, text]
+    assert reader.payloads([ref, "none", ref], 202) == [text]  # that is enough
     while not database.retain(10.0).is_done:
         pass
     assert numbers(reader) == [3]
@@ -279,19 +284,12 @@ def test_a_writer_that_was_replaced_commits_nothing(backend: Backend) -> None:
     epoch = first.position().epoch
     second = backend.database()
     assert second.position().epoch == epoch + 1
-    try:
+    with pytest.raises(FencedError, match=f"as epoch {epoch}, but a writer of epoch {epoch + 1} "):
         first.apply([AppendEvents(origin(2), [event()])])
-    except FencedError:
-        pass
-    else:
-        raise AssertionError("it has committed")
     assert append(second, event(), first=2).first_seq == 2
 
 
 def test_what_cannot_be_looked_for_is_refused(database: Database, reader: Reader) -> None:
     for filter in (EventFilter(after=2**70), EventFilter(session="\ud800")):
-        try:
+        with pytest.raises(InvalidInputError):
             reader.events(filter, 10)
-        except InvalidInputError:
-            continue
-        raise AssertionError(filter)

@@ -16,7 +16,8 @@ __all__ = ["main"]
 def main(argv: list[str] | None = None) -> int:
     """0 all promises are kept; 1 some are not; 2 there is nothing that could be checked."""
     parser = argparse.ArgumentParser(prog="holdfast.testing.oracle", description=__doc__)
-    parser.add_argument("database", help="holdfast.db; the daemon may run")
+    parser.add_argument("database", help="holdfast.db, or a DSN; the daemon may run")
+    parser.add_argument("--daemon", default="default", help="whose rows, behind a DSN")
     parser.add_argument("journals", nargs="+", help="journals of clients, or folders of them")
     parser.add_argument(
         "--level",
@@ -26,7 +27,9 @@ def main(argv: list[str] | None = None) -> int:
     )
     options = parser.parse_args(argv)
     try:
-        verdict = check(options.database, options.journals, level=options.level)
+        verdict = check(
+            options.database, options.journals, level=options.level, daemon=options.daemon
+        )
     except (JournalError, OSError, sqlite3.Error) as error:
         print(f"{parser.prog}: {error}", file=sys.stderr)
         return 2
