@@ -176,7 +176,7 @@ def test_names_too_long_for_an_index_are_refused_and_nothing_is_changed(
     with opened(postgresql_dsn, ManualClock()) as (database, reader):
         made(database, CreateEntity(name, name, '{"n": 1}'), CreateEntity("a", name))
         made(database, Relate(name, "knows", name), Push(name, name, "1"))
-        long = [
+        long: list[Change] = [
             Relate(name, name, name),
             CreateEntity("b", name, f'{{"{name}": "{name}"}}'),
             UpdateEntity("a", f'{{"{name}": 1{"3" * 4_000}}}'),
@@ -212,7 +212,7 @@ def test_what_is_looked_for_is_found_by_an_index(
     postgresql_dsn: str, postgresql_server: PostgresqlServer
 ) -> None:
     equal = EntityFilter("agent", [Condition("n", "=", "1"), Condition("m", "like", '"a%"')])
-    above = EntityFilter("agent", [Condition("n", ">", "490")])
+    above = EntityFilter("agent", [Condition("n", ">", "190")])
     asked: list[tuple[str, Callable[[PostgresqlReader], object]]] = [
         ("entities_daemon_id_key", lambda reader: reader.entity("1")),
         ("entities_daemon_id_key", lambda reader: reader.entities_of(["1"], 10_000)),
@@ -226,12 +226,15 @@ def test_what_is_looked_for_is_found_by_an_index(
     with opened(postgresql_dsn, ManualClock()) as (database, reader):
         made(
             database,
-            *(CreateEntity(f"{n}", "agent", f'{{"n": {n}, "m": "ab"}}') for n in range(500)),
+            *(CreateEntity(f"{n}", "agent", f'{{"n": {n}, "m": "ab"}}') for n in range(200)),
             *(Relate("1", f"{n}", f"{n}") for n in range(200)),
         )
+        # Some rows would be read all: what is asked is whether the index fits.
+        reader._connection.run("SET enable_seqscan = off")
         postgresql_server.execute("ANALYZE", postgresql_dsn.rpartition("=")[2])
         for index, ask in asked:
-            assert any(f" {index} " in line for line in plans(reader, ask)), index
+            found = plans(reader, ask)
+            assert any(index in line for line in found), (index, found)
 
 
 def plans(reader: PostgresqlReader, ask: Callable[[PostgresqlReader], object]) -> list[str]:
