@@ -2,25 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
 from typing import Any, Final
 
-import psycopg
-from psycopg.pq import TransactionStatus
-
-from holdfast.storage.postgresql.connection import is_lost, unreachable
-from holdfast.storage.postgresql.reading import Reading
+from holdfast.storage.postgresql.snapshots import Snapshots
 from holdfast.storage.state_questions import EntityRow
 
 __all__ = ["ENTITY", "StateRows"]
 
 ENTITY: Final = "id, type, version, created_us, updated_us, properties"
 OVERHEAD: Final = 600  # bytes of a row beside the text: two names of 256 characters, numbers
-# A plan for any value would be kept for values that are everywhere and for those that are rare.
-_BEGIN: Final = (
-    "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL plan_cache_mode = force_custom_plan"
-)
 _OF_ENTITY: Final = ", ".join(f"e.{name}" for name in ENTITY.split(", "))
 _BY_NUMBER: Final = f"""
 SELECT {_OF_ENTITY} FROM unnest(%(keys)s::bigint[]) WITH ORDINALITY AS j(value, place)
@@ -32,46 +23,8 @@ JOIN entities AS e ON e.daemon = %(daemon)s AND e.id = j.value ORDER BY j.place
 """
 
 
-class StateRows(Reading):
+class StateRows(Snapshots):
     """What the parts that read relational state share."""
-
-    @contextmanager
-    def snapshot(self) -> Iterator[None]:
-        """Several questions that see the same moment, also within another one.
-
-        Raises UnreachableError when the connection was lost between two of them.
-        """
-        if self._is_within():
-            yield
-            return
-        self._begin()
-        connection = self._connection
-        try:
-            yield
-            if self._connection is not connection:
-                raise unreachable(self.where)
-        finally:
-            if self._is_within():
-                with suppress(psycopg.Error):  # then it is lost, and opened again by the next
-                    self._connection.run("ROLLBACK")
-
-    def _begin(self) -> None:
-        if self._connection.closed:
-            self._connection = self._connect()
-        try:
-            self._connection.run(_BEGIN)
-        except psycopg.Error as error:
-            if not is_lost(self._connection, error):
-                raise self._reason(error) from error
-            self._connection.close()
-            self._connection = self._connect()
-            self._connection.run(_BEGIN)
-
-    def _is_within(self) -> bool:
-        return self._connection.info.transaction_status in (
-            TransactionStatus.INTRANS,
-            TransactionStatus.INERROR,
-        )
 
     def entities_of(self, ids: Sequence[str], max_bytes: int) -> tuple[list[EntityRow], bool]:
         """Those there are, in the order of ``ids``, as many as fit, at least one; whether there
