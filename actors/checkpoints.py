@@ -22,7 +22,7 @@ from holdfast.actors.mailbox_link import Answered
 from holdfast.actors.messages import checkpoints
 from holdfast.actors.messages.checkpoints import Participant
 from holdfast.actors.writer_backed import Greeting, WriterBackedActor
-from holdfast.errors import InvalidInputError
+from holdfast.errors import InvalidInputError, UnreachableError
 from holdfast.storage.checkpoint_records import EnrolParticipant, ParticipantEnrolled
 from holdfast.storage.ports import Reader
 
@@ -90,8 +90,13 @@ class CheckpointsActor(WriterBackedActor):
                 self._enrol(name, is_in=True, delivery=self.delivery)
                 return LATER
             case _Due():
-                self._barriers.collect(None, self._everybody(), "interval")
                 self._arm()
+                try:
+                    everybody = self._everybody()
+                except UnreachableError as error:
+                    logger.warning("no checkpoint of the daemon is made: {}", error)
+                else:
+                    self._barriers.collect(None, everybody, "interval")
             case Answered(context=context, outcome=outcome):
                 self._answered(context, outcome)
             case Joined() | Departed():

@@ -133,7 +133,7 @@ class LogActor(WriterBackedActor):
             case log.Barrier():
                 return log.Passed()
             case log.Advance(last_seq=last_seq):
-                self._fill_up_to(last_seq)
+                self._fill_up_to(last_seq, is_sure=False)
                 return log.Passed()
             case log.Forget(spans=spans):
                 self._forget(spans)
@@ -296,9 +296,9 @@ class LogActor(WriterBackedActor):
 
     # -- the ring -----------------------------------------------------------------------------
 
-    def _fill_up_to(self, last_seq: int) -> None:
+    def _fill_up_to(self, last_seq: int, *, is_sure: bool = True) -> None:
         """Read from the database what was committed and did not come by here."""
-        if self._refilling.fill_up_to(last_seq):
+        if self._refilling.fill_up_to(last_seq, is_sure=is_sure):
             self._fetches.grown()
 
     def _catch_up(self) -> None:
@@ -308,7 +308,9 @@ class LogActor(WriterBackedActor):
 
     def _forget(self, spans: list[tuple[int, int]]) -> None:
         if spans:
-            self._fill_up_to(spans[-1][1])  # what is on its way here is not to come after this
+            self._fill_up_to(
+                spans[-1][1], is_sure=False
+            )  # what is on its way here is not to come after this
             self._ring.forget(spans)
         else:
             self._refilling.begin()

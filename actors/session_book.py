@@ -6,7 +6,6 @@ Owns the memory of the sessions actor; lost with its process is what ``Unwritten
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from typing import Final
 
 from loguru import logger
@@ -14,7 +13,7 @@ from loguru import logger
 from holdfast.actors.session_cache import SessionCache, SteadyClock
 from holdfast.actors.session_lifetimes import Reason, end_of, is_held, reason_of
 from holdfast.actors.unwritten import Batch, Pending, Unwritten, utf8_size
-from holdfast.errors import DamagedError
+from holdfast.errors import DamagedError, UnreachableError
 from holdfast.storage.ports import Reader
 from holdfast.storage.session_records import Session
 
@@ -87,22 +86,21 @@ class SessionBook:
     def settle(self) -> None:
         """What an earlier life sent is committed: from here on the database is as it was left."""
         self.is_settled = True
-        reader, now = self._reader(), self._now_us()
-        if reader is None:
-            return
-        for session in reversed(self._read(partial(reader.sessions, WARM))):
+        now = self._now_us()
+        for session in reversed(self._read(lambda reader: reader.sessions(WARM))):
             if session.expires_us > now and session.id not in self.unwritten:
                 self._cache.keep(session)
 
     def end_expired(self) -> bool:
         """End what is over, in memory and behind it; whether there is more."""
-        reader, unwritten = self._reader(), self.unwritten
+        unwritten = self.unwritten
         over = self._cache.take_expired(SWEPT)
         for session in over:
             self.live(session.id)
-        if len(over) == SWEPT or reader is None:
-            return bool(over)
-        stored = self._read(partial(reader.expired_sessions, self._now_us(), SWEPT))
+        if len(over) == SWEPT:
+            return True
+        now = self._now_us()
+        stored = self._read(lambda reader: reader.expired_sessions(now, SWEPT))
         # Those on their way are in the database yet.
         new = [session for session in stored if session.id not in unwritten]
         for session in new:
@@ -126,7 +124,7 @@ class SessionBook:
         if count <= 0 and size <= 0:
             return False
         ended = False
-        for session in self._read(partial(reader.idle_sessions, SURPLUS)):
+        for session in self._read(lambda reader: reader.idle_sessions(SURPLUS)):
             if count <= 0 and size <= 0:
                 break
             newest = self._cache.get(session.id) or self._newest(session.id)
@@ -145,17 +143,24 @@ class SessionBook:
         for id in sent:
             self._cache.pop(id, None)
         for item in orphans:
-            session = self._newest(item.session)
+            try:
+                session = self._newest(item.session)
+            except UnreachableError:  # nobody can say whether it lives: it was not to be lost
+                logger.warning("an item of session {!r} is lost with its change", item.session)
+                continue
             if session is not None and session.created_us == item.created_us:
                 self.unwritten.add(item.session, Pending(session, with_data=False, items=[item]))
 
-    def _read(self, read: Callable[[], list[Session]]) -> list[Session]:
+    def _read(self, read: Callable[[Reader], list[Session]]) -> list[Session]:
         """Of many at once, without which it works on: none where rows cannot be read."""
         try:
-            return read()
+            reader = self._reader()
+            return [] if reader is None else read(reader)
         except DamagedError as error:
             self._note_damage(error)
-            return []
+        except UnreachableError as error:
+            logger.warning("sessions are not read from the database: {}", error)
+        return []
 
     def _note_damage(self, error: DamagedError) -> None:
         if not self.damaged:

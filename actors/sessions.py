@@ -30,7 +30,7 @@ from holdfast.actors.session_writing import Forced, SessionWriting, WriteDue, Wr
 from holdfast.actors.unwritten import Batch, Pending
 from holdfast.actors.writer_backed import Greeting, WriterBackedActor
 from holdfast.clock import Clock
-from holdfast.errors import HoldfastError, InvalidInputError
+from holdfast.errors import HoldfastError, InvalidInputError, UnreachableError
 from holdfast.storage.ports import Reader
 from holdfast.storage.session_records import Session
 
@@ -305,10 +305,13 @@ class SessionsActor(WriterBackedActor):
         """End what is over, and what is beyond the limits; pass on loads whose maker is gone."""
         limits, more = self._limits, False
         if self._book.is_settled:
-            more = self._book.end_expired()
-            if limits.store_max_sessions or limits.store_max_bytes:
-                surplus = self._book.end_surplus(limits.store_max_sessions, limits.store_max_bytes)
-                more = more or surplus
+            try:
+                more = self._book.end_expired()
+                if limits.store_max_sessions or limits.store_max_bytes:
+                    bounds = (limits.store_max_sessions, limits.store_max_bytes)
+                    more = self._book.end_surplus(*bounds) or more
+            except UnreachableError:  # the next sweep finds them
+                more = False
             self._writes.tell_ends()
         self._waiting.look()
         self.mailbox.after(SLICE if more else SWEEP, _SweepDue())

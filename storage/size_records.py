@@ -19,6 +19,9 @@ class Sizes(msgspec.Struct, frozen=True, array_like=True):
     ``events`` are stored, ``deleted`` were by retention; ``events_per_day`` and
     ``bytes_per_day`` are those of the last day, of what is younger in proportion, before anything
     is deleted; 0 when nobody knows.  ``disk_free`` is what this user can still write there.
+
+    ``backend`` "postgresql" is a database on a server, of all daemons in it: ``path`` names it, and
+    what is said of log, free room and disk is 0.
     """
 
     path: str
@@ -31,3 +34,4 @@ class Sizes(msgspec.Struct, frozen=True, array_like=True):
     bytes_per_day: int
     disk_free: int
     disk_size: int
+    backend: str = "sqlite"

@@ -9,7 +9,6 @@ import os
 import socket
 from collections.abc import Callable
 from functools import partial
-from importlib.util import find_spec
 from typing import Final
 
 from holdfast.clock import Clock
@@ -22,7 +21,7 @@ from holdfast.supervisors.spec import Environment
 __all__ = ["check_backend", "database_opener", "dsn_of", "reader_opener"]
 
 _MISSING: Final = (
-    '[storage] backend = "postgresql": psycopg is not installed: pip install '
+    '[storage] backend = "postgresql": psycopg cannot be imported: pip install '
     "'holdfast[postgresql]'"
 )
 
@@ -105,5 +104,7 @@ def _home(environment: Environment) -> str:
 
 
 def _require_psycopg() -> None:
-    if find_spec("psycopg") is None:
-        raise ConfigError(_MISSING)
+    try:
+        import psycopg  # noqa: F401 - it is asked whether it can be
+    except ImportError as error:  # itself, or the library of PostgreSQL that it needs
+        raise ConfigError(f"{_MISSING} ({error})") from error

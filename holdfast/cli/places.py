@@ -53,6 +53,8 @@ def place_of(run_dir: Path | None, config: Path | None, data_dir: Path | None) -
         settings = load_settings(config)
         where = (data_dir or Path(settings.daemon.data_dir)).absolute()
         environment = environment_of(settings, data_dir=where, run_dir=where)
+        if environment.backend == "postgresql":
+            raise _elsewhere(str(config))
         return Place(Path(environment.database), where)
     if data_dir is None and run_dir is not None and (asked := _asked(run_dir)) is not None:
         return Place(asked, asked.parent)
@@ -83,4 +85,13 @@ def _asked(run_dir: Path) -> Path | None:
             f"the daemon at {run_dir} runs, but its query actor does not say where the database "
             "is: name it with --config or --data-dir"
         )
+    if sizes.backend != "sqlite":
+        raise _elsewhere(sizes.path)
     return Path(sizes.path)
+
+
+def _elsewhere(where: str) -> Failure:
+    return Failure(
+        f"{where}: the data is in PostgreSQL, and this command is for SQLite's file: use the "
+        "server's own, as in `pg_dump --schema=holdfast`, `pg_restore` and `pg_amcheck`"
+    )

@@ -63,12 +63,13 @@ def as_object(sizes: Sizes | None, writing: WriterStats | None) -> dict[str, obj
 
 def line_of(sizes: Sizes, writing: WriterStats | None) -> str:
     """For people."""
-    parts = [
-        f"database {size(sizes.file)}",
-        f"log {size(sizes.wal)}",
-        f"{size(sizes.free)} unused",
-        f"{sizes.events:,} events",
-    ]
+    is_file = sizes.backend == "sqlite"
+    found = [f"database {size(sizes.file)}"]
+    if is_file:
+        found += [f"log {size(sizes.wal)}", f"{size(sizes.free)} unused"]
+    else:
+        found.append(sizes.path)
+    parts = [", ".join(found), f"{sizes.events:,} events"]
     if sizes.deleted:
         parts.append(f"{sizes.deleted:,} deleted")
     if sizes.events >= TELLING:
@@ -78,8 +79,9 @@ def line_of(sizes: Sizes, writing: WriterStats | None) -> str:
         parts.append("nothing is ever deleted")
     if writing is not None and writing.wal_stuck >= STUCK:
         parts.append("a reader keeps the log from being emptied: close viewers of the database")
-    parts.append(f"{size(sizes.disk_free)} free on the disk")
-    return "; ".join([", ".join(parts[:3]), *parts[3:]])
+    if is_file:
+        parts.append(f"{size(sizes.disk_free)} free on the disk")
+    return "; ".join(parts)
 
 
 def size(count: int) -> str:

@@ -44,6 +44,7 @@ def handlers_of(
     checkpoints = CheckpointTable(connection, daemon, clock=clock)
     subscribers = SubscriberTable(connection, daemon, events=events, clock=clock)
     return {
+        ChangeState: state.change,
         AppendStream: streams.append,
         StoreSessions: sessions.store,
         StoreCheckpoint: checkpoints.store,
@@ -57,7 +58,6 @@ def handlers_of(
         StoreSubscriber: subscribers.store,
         AcknowledgeEvents: subscribers.acknowledge,
         RemoveSubscriber: subscribers.remove,
-        ChangeState: state.change,
     }  # fmt: skip
 
 

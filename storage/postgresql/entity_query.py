@@ -33,18 +33,20 @@ class EntityQuerying(StateRows, EntityPages):
 
     def count_entities(self, filter: EntityFilter) -> int:
         """How many match.  Raises InvalidInputError."""
-        sql = joined(Sql("SELECT count(*)"), *self._matching(filter))
-        return self._number(*sql)
+        with self.snapshot():
+            sql = joined(Sql("SELECT count(*)"), *self._matching(filter))
+            return self._number(*sql)
 
     def count_entities_by_type(self, filter: EntityFilter, limit: int) -> list[tuple[str, int]]:
         """How many of each type match, most first.  Raises InvalidInputError."""
         check_limit(limit)
-        sql = joined(
-            Sql("SELECT e.type, count(*)"),
-            *self._matching(filter),
-            Sql("GROUP BY e.type ORDER BY 2 DESC, 1 LIMIT %s", (limit,)),
-        )
-        return self._read(*sql)
+        with self.snapshot():
+            sql = joined(
+                Sql("SELECT e.type, count(*)"),
+                *self._matching(filter),
+                Sql("GROUP BY e.type ORDER BY 2 DESC, 1 LIMIT %s", (limit,)),
+            )
+            return self._read(*sql)
 
     def count_entities_by(
         self, filter: EntityFilter, name: str, limit: int
@@ -107,8 +109,7 @@ class EntityQuerying(StateRows, EntityPages):
                 if question.type is not None:
                     wheres.append(Sql("o.type = %s", (question.type,)))
         elif part == "missing":
-            absent = f"NOT EXISTS (SELECT FROM properties AS o WHERE {_OF_ENTITY} AND o.name = %s)"
-            wheres.append(Sql(absent, (order.name,)))
+            wheres.append(holds(Test(order.name, "any", is_negated=True)))
         elif part == "created" and question.start is not None and not question.is_few:
             columns = ("p.entity",)  # the same number, in the index that is read
         if after:

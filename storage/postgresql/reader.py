@@ -28,8 +28,8 @@ class PostgresqlReader(
     StreamReading,
     SizeReading,
     LossReading,
+    StateReading,
     SessionReading,
     CheckpointReading,
-    StateReading,
 ):
     """Implements ``holdfast.storage.ports.Reader``: a part for each concern, one connection."""

@@ -32,12 +32,12 @@ SCHEMA: Final = "holdfast"
 # One line for each concern, after those that it refers to.
 _CONCERNS: Final = (
     schema_events.TABLES,
+    schema_state.TABLES,
+    schema_queues.TABLES,
     schema_streams.TABLES,
     schema_subscribers.TABLES,
     schema_sessions.TABLES,
     schema_checkpoints.TABLES,
-    schema_state.TABLES,
-    schema_queues.TABLES,
 )  # fmt: skip
 
 # Step n leads from version n to n + 1.

@@ -47,6 +47,7 @@ class SizeReading(Reading):
             bytes_per_day=daily * size // events if events > 0 else 0,
             disk_free=0,
             disk_size=0,
+            backend="postgresql",
         )
 
     def tables(self) -> list[tuple[str, int, int]]:

@@ -14,7 +14,10 @@ from holdfast.storage.postgresql.reading import Reading
 
 __all__ = ["Snapshots"]
 
-_BEGIN: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+# A plan for any value would be kept for values that are everywhere and for those that are rare.
+_BEGIN: Final = (
+    "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL plan_cache_mode = force_custom_plan"
+)
 
 
 class Snapshots(Reading):

@@ -18,7 +18,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from holdfast.testing.processes import descendants, send
+from holdfast.testing.processes import Process, descendants, is_alive, lasting, send
 
 __all__ = [
     "PostgresqlServer",
@@ -109,12 +109,18 @@ class PostgresqlServer:
         self._end(signal.SIGQUIT)
 
     def kill(self) -> None:
-        """SIGKILL to all of it."""
+        """SIGKILL to all of it, and wait until it is gone: it shares memory."""
         if self._process is not None:
-            mine = descendants(self._process.pid)
+            self._process.send_signal(signal.SIGSTOP)  # it makes no more
+            mine = [*descendants(self._process.pid).values()]
             self._end(signal.SIGKILL)
-            for process in mine.values():
+            for process in mine:
                 send(process, signal.SIGKILL)
+
+            def left() -> dict[int, Process]:
+                return {process.pid: process for process in mine if is_alive(process)}
+
+            assert not lasting(left, within=START_TIMEOUT)
 
     def _end(self, number: int) -> None:
         if self._process is not None:
