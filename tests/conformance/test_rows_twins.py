@@ -29,7 +29,7 @@ from holdfast.storage.session_records import Session, SessionItem, SessionUse, S
 from tests.clock import ManualClock
 from tests.conformance.sides import Asked, answer, both_sides, told
 
-FEW = 6  # examples of an ordinary run
+FEW = 4  # examples of an ordinary run
 MOST = 2**63 - 1
 
 # -- sessions -------------------------------------------------------------------------------------
