@@ -27,6 +27,7 @@ from benchmarks import (
     load,
     memory,
     peers,
+    postgresql,
     queries,
     restart,
     retention,
@@ -48,6 +49,7 @@ BENCHMARKS: Final[dict[str, Callable[[Budget], list[Figure]]]] = {
     "checkpoints": checkpoints.run,
     "committed": committed.run,
     "disk": committed.run_disk,
+    "postgresql": postgresql.run,
     "restart": restart.run,
     "supervision": supervision.run,
     "peers": peers.run,
@@ -62,7 +64,7 @@ BENCHMARKS: Final[dict[str, Callable[[Budget], list[Figure]]]] = {
     "subscribers": subscribers.run,
     "retention": retention.run,
 }
-ASKED_FOR: Final = {"peers"}  # need the extra, which ./run installs when it reads the name
+ASKED_FOR: Final = {"peers", "postgresql"}  # need an extra, which ./run installs, or a server
 FULL: Final = Budget(seconds=20.0, kills=40, restarts=1_000, load_seconds=60.0, database=1_000_000)
 QUICK: Final = Budget(seconds=3.0, kills=6, restarts=100, load_seconds=5.0, database=100_000)
 
@@ -72,7 +74,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="./run bench", description="Figures beside their floors.")
     names = ", ".join(BENCHMARKS)
     parser.add_argument(
-        "names", nargs="*", metavar="NAME", help=f"{names}; all but peers by default"
+        "names", nargs="*", metavar="NAME", help=f"{names}; all but peers and postgresql by default"
     )
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
     parser.add_argument("--quick", action="store_true", help="a few seconds each")

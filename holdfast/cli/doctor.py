@@ -76,19 +76,8 @@ def doctor(
         tree = tree_of(hub)
         sizes, writing = sizes_of(hub, tree), writing_of(hub, tree)
     findings += _of_folder(run_dir)
-    tables: list[tuple[str, int, int]] = []
-    if sizes is None:
-        findings.append(Finding("database", "error", "query does not say how large it is"))
-    elif sizes.backend != "sqlite":
-        text = f"{line_of(sizes, writing)}; ask the server for its tables, its disk and its log"
-        findings.append(Finding("database", "ok", text))
-    else:
-        findings += _of_file(sizes.path)
-        findings += _of_sizes(sizes, writing)
-        try:
-            tables = _tables(sizes.path)
-        except HoldfastError as error:
-            findings.append(Finding("tables", "warning", f"not looked at: {error}"))
+    about, tables = _of_database(sizes, writing)
+    findings += about
     if as_json:
         whole = {"database": as_object(sizes, writing)}
         write_line(json.dumps(_as_object(findings, tables) | whole))
@@ -99,6 +88,22 @@ def doctor(
             write_line(f"         {name}: {rows:,} rows, {size(each)}")
     if any(finding.level == "error" for finding in findings):
         context.exit(1)
+
+
+def _of_database(
+    sizes: Sizes | None, writing: WriterStats | None
+) -> tuple[list[Finding], list[tuple[str, int, int]]]:
+    """And its tables, where they can be looked at from here."""
+    if sizes is None:
+        return [Finding("database", "error", "query does not say how large it is")], []
+    if sizes.backend != "sqlite":
+        text = f"{line_of(sizes, writing)}; ask the server for its tables, its disk and its log"
+        return [Finding("database", "ok", text)], []
+    findings = [*_of_file(sizes.path), *_of_sizes(sizes, writing)]
+    try:
+        return findings, _tables(sizes.path)
+    except HoldfastError as error:
+        return [*findings, Finding("tables", "warning", f"not looked at: {error}")], []
 
 
 def _as_object(findings: list[Finding], tables: list[tuple[str, int, int]]) -> dict[str, object]:

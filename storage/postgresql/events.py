@@ -3,9 +3,10 @@
 A number is given inside the transaction that stores the row, one after the other, and never
 again: a trigger keeps the newest number that was deleted.
 
-A frame is one COPY, three times as fast as an INSERT each.  It has no savepoint, which would cost
-two more answers of the server: which keys are there already is asked beforehand, and a value that
-the server refuses spoils the transaction.  That is rare; all is done again then, in savepoints.
+A frame is one COPY, three times as fast as an INSERT each.  It has no savepoint, and nobody asks
+beforehand which keys are there: that would cost answers of the server.  So a value that it refuses
+and a key that is repeated spoil the transaction, which is rare: all is done again then, in
+savepoints and asking, and so are the next frames, for where there is one there are more.
 """
 
 from __future__ import annotations
@@ -22,21 +23,26 @@ from holdfast.storage.postgresql.payloads import PayloadTable
 from holdfast.storage.postgresql.text import escaped_values
 from holdfast.storage.records import Event, RawEvent
 
-__all__ = ["LAST_SEQ", "EventTable", "Stored"]
+__all__ = ["COLUMNS", "LAST_SEQ", "EventTable", "Stored"]
 
 LAST_SEQ: Final = """
 SELECT greatest(
     (SELECT coalesce(max(seq), 0) FROM events WHERE daemon = %(daemon)s),
     (SELECT value::bigint FROM meta WHERE daemon = %(daemon)s AND name = 'deleted_seq'))
 """
-_COLUMNS: Final = (
+COLUMNS: Final = (
     "daemon, seq, time_us, type, source, subject, session, correlation, cause, root, depth, key,"
     " data, payload"
 )
-_COPY: Final = f"COPY events ({_COLUMNS}) FROM STDIN"
+_COPY: Final = f"COPY events ({COLUMNS}) FROM STDIN"
+# One look into the index for each, whatever the planner thinks of the table.
 _KNOWN: Final = """
-SELECT key, source, seq FROM events
-WHERE daemon = %s AND (key, source) IN (SELECT * FROM unnest(%s::text[], %s::text[]))
+SELECT k.key, k.source, found.seq
+FROM unnest(%(keys)s::text[], %(sources)s::text[]) AS k (key, source)
+CROSS JOIN LATERAL (
+    SELECT seq FROM events AS e
+    WHERE e.daemon = %(daemon)s AND e.key = k.key AND e.source = k.source LIMIT 1
+) AS found
 """
 _Row = tuple[Any, ...]  # of the table, but for daemon and seq, and payload where it is none
 
@@ -69,7 +75,7 @@ class EventTable:
             self._cautious = CAUTIOUS if self.is_cautious else self._cautious - 1
             return self._append_cautiously(rows)
         try:
-            return self._append_frame(rows)
+            return self._append_frame(rows, asks=False)
         except REFUSALS as error:
             raise HalfDone from error
 
@@ -78,7 +84,7 @@ class EventTable:
         last_seq = self.last_seq
         self._connection.run("SAVEPOINT frame")
         try:
-            stored = self._append_frame(rows)
+            stored = self._append_frame(rows, asks=True)
         except REFUSALS:
             self._connection.run("ROLLBACK TO SAVEPOINT frame; RELEASE SAVEPOINT frame")
             self.last_seq = last_seq
@@ -95,7 +101,7 @@ class EventTable:
             last_seq = self.last_seq
             self._connection.run("SAVEPOINT event")
             try:
-                stored = self._append_frame([row])
+                stored = self._append_frame([row], asks=True)
             except REFUSALS as error:
                 self._connection.run("ROLLBACK TO SAVEPOINT event; RELEASE SAVEPOINT event")
                 self.last_seq = last_seq
@@ -106,8 +112,11 @@ class EventTable:
             apart += ((index, ref) for _, ref in stored.payloads)
         return Stored(first, self.last_seq + 1 - first, repeated, refused, apart)
 
-    def _append_frame(self, rows: Sequence[RawEvent]) -> Stored:
-        """All but those whose key is there; raises one of REFUSALS for any that is refused."""
+    def _append_frame(self, rows: Sequence[RawEvent], *, asks: bool) -> Stored:
+        """All, or when it asks all but those whose key is there.
+
+        Raises one of REFUSALS for any that is refused; without asking, for a repeated key too.
+        """
         first, daemon = self.last_seq + 1, self._daemon
         repeated, kept = (
             self._sorted(rows) if any(row[9] is not None for row in rows) else ([], rows)
@@ -132,7 +141,8 @@ class EventTable:
         """
         keyed = [(row[9], row[2]) for row in rows if row[9] is not None]
         keys, sources = zip(*keyed, strict=True)
-        found = self._connection.rows(_KNOWN, (self._daemon, list(keys), list(sources)))
+        values = {"daemon": self._daemon, "keys": list(keys), "sources": list(sources)}
+        found = self._connection.rows(_KNOWN, values)
         known: dict[tuple[str, str], int] = {(key, source): seq for key, source, seq in found}
         repeated: list[tuple[int, int]] = []
         others: list[RawEvent] = []
