@@ -16,14 +16,26 @@ from holdfast.errors import ConfigError
 from holdfast.storage.database_file import check_file
 from holdfast.storage.ports import Database, Reader
 from holdfast.supervisors.secrets import resolved
+from holdfast.supervisors.settings import Backend
 from holdfast.supervisors.spec import Environment
 
-__all__ = ["check_backend", "database_opener", "dsn_of", "reader_opener"]
+__all__ = ["check_backend", "database_opener", "dsn_of", "preload_of", "reader_opener"]
 
 _MISSING: Final = (
     '[storage] backend = "postgresql": psycopg cannot be imported: pip install '
     "'holdfast[postgresql]'"
 )
+
+
+def preload_of(backend: Backend) -> tuple[str, ...]:
+    """What a process that is to become its writer or reader imports, beside SQLite's."""
+    if backend == "postgresql":
+        return (
+            "psycopg",
+            "holdfast.storage.postgresql.database",
+            "holdfast.storage.postgresql.reader",
+        )
+    return ()
 
 
 def database_opener(environment: Environment, clock: Clock) -> Callable[[], Database]:

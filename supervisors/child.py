@@ -33,6 +33,7 @@ from holdfast.actors.messages.supervisor import decode_request
 from holdfast.actors.pulse import Pulse
 from holdfast.clock import Clock, SystemClock
 from holdfast.errors import ConfigError, StorageError
+from holdfast.supervisors.backends import preload_of
 from holdfast.supervisors.launcher import LIFELINE
 from holdfast.supervisors.lifeline import Lifeline, child_end
 from holdfast.supervisors.limits import Reserve, apply_limits, is_out_of_memory, widen_descriptors
@@ -44,7 +45,7 @@ from holdfast.supervisors.output import Output, take_streams
 from holdfast.supervisors.processes import Processes
 from holdfast.supervisors.reports import Reports
 from holdfast.supervisors.roles import PRELOAD, Records, address_book, make_actor
-from holdfast.supervisors.settings import AgentSettings
+from holdfast.supervisors.settings import AgentSettings, Backend
 from holdfast.supervisors.signals import SignalPipe
 from holdfast.supervisors.spec import (
     EXIT_CONFIG,
@@ -66,17 +67,20 @@ LONGEST = 64 * 1024  # characters of a traceback; more would not fit a datagram
 _decode_start = msgspec.msgpack.Decoder(ChildStart).decode
 
 
-def fork_zygote(supervisor: str, *, own_session: bool = False) -> Zygote:
+def fork_zygote(
+    supervisor: str, *, own_session: bool = False, backend: Backend = "sqlite"
+) -> Zygote:
     """The zygote of a supervisor's children; the root's has a session of its own."""
+    preload = (*PRELOAD, *preload_of(backend))
     name = zygote_name(supervisor)
-    return Zygote(run_child, preload=PRELOAD, name=name, own_session=own_session)
+    return Zygote(run_child, preload=preload, name=name, own_session=own_session)
 
 
-def _processes(supervisor: str, zygote: Zygote, mailbox: Mailbox, life: str) -> Processes:
+def _processes(start: ChildStart, zygote: Zygote, mailbox: Mailbox, life: str) -> Processes:
     return Processes(
         mailbox=mailbox,
         zygote=zygote,
-        fork_zygote=partial(fork_zygote, supervisor),
+        fork_zygote=partial(fork_zygote, start.name, backend=start.environment.backend),
         signals=SignalPipe([signal.SIGCHLD]),
         life=life,
     )
@@ -89,7 +93,8 @@ def run_child(payload: bytes, descriptors: dict[str, int]) -> int:
     is_supervisor = isinstance(start.run, SupervisorSpec)
     badge = _put_on_badge(start)  # before the zygote, whose children wear it too
     # Before any socket object of its own, so that there is next to nothing to close.
-    zygote = fork_zygote(start.name) if is_supervisor else None
+    backend = start.environment.backend
+    zygote = fork_zygote(start.name, backend=backend) if is_supervisor else None
     signal.signal(signal.SIGTERM, _terminated)  # SIGINT is ignored since the zygote
     set_process_name(start.name)
     sign_log(start.name)
@@ -208,7 +213,7 @@ def _supervisor(
         spec=start.run,
         environment=start.environment,
         mailbox=mailbox,
-        processes=_processes(start.name, zygote, mailbox, os.environ[LIFE]),
+        processes=_processes(start, zygote, mailbox, os.environ[LIFE]),
         listeners=addresses,
         output=output,
         reports=Reports.of(start.name, start.environment, mailbox, clock),
