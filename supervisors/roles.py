@@ -29,6 +29,7 @@ from holdfast.errors import ConfigError
 from holdfast.storage.ports import Reader
 from holdfast.supervisors.evidence import LAST_LIFE
 from holdfast.supervisors.secrets import resolved, resolved_variables
+from holdfast.supervisors.session_backends import front_of
 from holdfast.supervisors.settings import (
     ACTORS,
     AgentSettings,
@@ -208,6 +209,9 @@ def _sessions(
         SessionsActor,
         mailbox=mailbox(decode=sessions.decode_request, keeps_marks=False),
         open_reader=open_reader,
+        front=front_of(
+            run, daemon=start.environment.daemon, incarnation=start.incarnation, clock=clock
+        ),
         limits=SessionLimits(
             **{name: getattr(run, name) for name in SessionLimits.__struct_fields__}
         ),
