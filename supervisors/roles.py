@@ -42,9 +42,9 @@ from holdfast.supervisors.settings import (
     TrackerSettings,
     WriterSettings,
 )
-from holdfast.supervisors.spec import ChildStart
+from holdfast.supervisors.spec import ChildStart, SupervisorSpec
 
-__all__ = ["PRELOAD", "Records", "address_book", "make_actor"]
+__all__ = ["PRELOAD", "Records", "address_book", "make_actor", "preload_of"]
 
 # What the zygote imports: everything below, so that a fork is all that a restart costs.
 PRELOAD: Final = (
@@ -62,6 +62,16 @@ PRELOAD: Final = (
     "holdfast.storage.sqlite",
     "zstandard",
 )
+
+
+def preload_of(start: ChildStart) -> tuple[str, ...]:
+    """That, and what a backend of the supervisor's children needs: nobody else imports it."""
+    children = start.run.children if isinstance(start.run, SupervisorSpec) else ()
+    return PRELOAD + tuple(
+        "redis"
+        for child in children
+        if isinstance(child.run, SessionsSettings) and child.run.backend == "redis"
+    )
 
 
 class Records(msgspec.Struct, frozen=True):
