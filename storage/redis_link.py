@@ -18,8 +18,7 @@ __all__ = ["LEAST_VERSION", "LinkLostError", "RedisLink", "complaint", "shown_ur
 
 LEAST_VERSION: Final = (6, 0)  # ACLs and their names for what is refused; 7.0 and Valkey are tested
 BACKOFF: Final = 0.1  # seconds before the second attempt, then twice as many ...
-BACKOFF_MAX: Final = 5.0  # ... up to so many, while nobody answers ...
-REFUSED: Final = 15.0  # ... or at once, when the server answers that it will not
+BACKOFF_MAX: Final = 5.0  # ... up to so many; at once, when the server answers that it will not
 
 # How a refusal begins, and what it means.
 _REFUSALS: Final = {
@@ -100,7 +99,8 @@ class RedisLink:
         self._tries += 1
         self.failures += 1
         self.problem = problem
-        wait = REFUSED if is_refused else min(BACKOFF * 2 ** min(self._tries, 16), BACKOFF_MAX)
+        doubled = min(BACKOFF * 2 ** min(self._tries - 1, 16), BACKOFF_MAX)
+        wait = BACKOFF_MAX if is_refused else doubled
         self._not_before = self._clock.monotonic() + wait
 
     def close(self) -> None:

@@ -6,19 +6,28 @@ what it has, or its connections, between any two steps.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
 import pytest
+from hypothesis import strategies as st
 from hypothesis.stateful import initialize, rule, run_state_machine_as_test
 
+from holdfast.actors.messages import sessions
 from holdfast.storage.redis_sessions import RedisSessions
 from tests.actors.session_rig import Rig
-from tests.actors.test_session_machine import Sessions, bounds
+from tests.actors.test_session_machine import IDS, Model, Sessions, bounds
 from tests.clock import ManualClock
 from tests.conformance.redis_server import RedisServer
+
+# What is on its way when the actor dies.
+LAST: dict[str, Callable[[str], object]] = {
+    "end": sessions.Delete,
+    "put": lambda id: sessions.Put(id, "77", durability="committed"),
+    "claim": lambda id: sessions.Claim(id, "ana"),
+}
 
 
 @pytest.fixture(scope="module")
@@ -41,17 +50,63 @@ class SessionsInFront(Sessions):
         front = partial(_front, self.server.url, clock)
         return Rig(path, clock, front)
 
-    @rule()
-    def die(self) -> None:
-        """Nothing has been written since who knows when."""
-        self.rig.work()  # nobody waits for an answer
+    @rule(
+        changes=st.lists(st.tuples(IDS, st.integers(0, 99), st.booleans()), max_size=4),
+        last=st.sampled_from(["nothing", "end", "put", "claim"]),
+        id=IDS,
+        is_touched=st.booleans(),
+        arrives=st.booleans(),
+    )
+    def die(
+        self,
+        changes: list[tuple[str, int, bool]],
+        last: str,
+        id: str,
+        is_touched: bool,
+        arrives: bool,
+    ) -> None:
+        """What was acknowledged is there after it; of the last one, what the writer heard."""
+        self.rig.work()
         self.rig.front.look()
         if not self.rig.front.is_open:  # then it is as with nothing in front
             self.rig.advance(1.1)
-        self.expire()
-        self.rig.kill()
+            changes, last = [], "nothing"
+        for changed, data, is_item in changes:
+            self.clock.advance(0.001)
+            if is_item:
+                self.append(changed, data, "memory", None)
+            else:
+                self.put(changed, data, None, None, "any", "memory", None)
+        self.clock.advance(0.001)
+        model = self.lives(id)
+        if model is None or model.owner is not None:
+            last = "nothing"
+        if last != "nothing":
+            self.rig.send(LAST[last](id))
+        if is_touched and last in ("put", "claim"):  # acknowledged with what it stands on, or not
+            assert not self.rig.send(sessions.Touch(id)).answers
+        self.rig.kill(arrived=len(self.rig.outbox) if arrives else 0)
         self.excused = self.now() + 1.0
         self.rig.work()
+        if model is not None and arrives and last != "nothing":
+            self.note(last, id, model)
+
+    def note(self, last: str, id: str, model: Model) -> None:
+        """The writer has carried it out, though nobody was told."""
+        if last == "end":
+            del self.alive[id]
+            self.ends.append((id, model.version, "closed"))
+            self.due[model.version] = self.now()
+            return
+        model.touched = self.now()
+        if last == "claim":
+            model.owner = "ana"
+            return
+        session = self.rig.call(sessions.Get(id)).session
+        assert session.data == "77"
+        assert session.version != model.version
+        model.data, model.version = 77, session.version
+        model.ttl, model.max_age = 100.0, None
 
     @rule()
     def lose_all(self) -> None:

@@ -42,7 +42,7 @@ def name(request: pytest.FixtureRequest) -> str:
 
 
 def test_values_come_back_as_they_were(daemon: Daemon, name: str) -> None:
-    values = [
+    values: list[object] = [
         None,
         0,
         -0.0,
