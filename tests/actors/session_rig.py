@@ -16,7 +16,7 @@ from holdfast.actors.host import construct
 from holdfast.actors.mailbox_link import Answered
 from holdfast.actors.messages import writer
 from holdfast.actors.sessions import SessionLimits, SessionsActor
-from holdfast.errors import HoldfastError
+from holdfast.errors import DiskFullError, HoldfastError
 from holdfast.storage.memory_sessions import MemorySessions
 from holdfast.storage.records import EventFilter, Origin, StoredEvent
 from holdfast.storage.session_ports import SessionFront
@@ -162,6 +162,12 @@ class Rig:
         while self.outbox:
             message, context = self.outbox.popleft()
             self.actor.on_receive(Answered(context, self._write(message)))
+
+    def refuse(self) -> None:
+        """The writer carries out nothing of what was sent: there is no room."""
+        while self.outbox:
+            _, context = self.outbox.popleft()
+            self.actor.on_receive(Answered(context, DiskFullError("no room")))
 
     def advance(self, seconds: float) -> None:
         """Time passes, timers fire, the writer keeps up."""

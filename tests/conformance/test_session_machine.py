@@ -78,6 +78,7 @@ class SessionsInFront(Sessions):
             else:
                 self.put(changed, data, None, None, "any", "memory", None)
         self.clock.advance(0.001)
+        id = changes[-1][0] if changes else id  # what is not written yet is what matters most
         model = self.lives(id)
         if model is None or model.owner is not None:
             last = "nothing"
