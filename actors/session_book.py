@@ -95,7 +95,11 @@ class SessionBook:
         reader = self._reader()
         if session is not None or reader is None:
             return session
-        return reader.session(id)
+        try:
+            return reader.session(id)
+        except DamagedError as error:
+            self._note_damage(error)
+            return None
 
     def remember(self, id: str, session: Session | None) -> None:
         """The state of a session from now on, as far as memory goes."""
@@ -172,7 +176,9 @@ class SessionBook:
         if count <= 0 and size <= 0:
             return False
         ended = False
-        for session in self._read(partial(reader.idle_sessions, SURPLUS)):
+        idle = self._read(partial(reader.idle_sessions, SURPLUS))
+        self._absent = {session.id for session in idle}
+        for session in idle:
             if count <= 0 and size <= 0:
                 break
             newest = self._cache.get(session.id) or self._newest(session.id)

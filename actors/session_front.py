@@ -17,7 +17,7 @@ from holdfast.actors.session_book import SessionBook
 from holdfast.actors.session_cache import SteadyClock
 from holdfast.actors.session_remains import Remains
 from holdfast.actors.unwritten import Batch, Pending
-from holdfast.errors import DamagedError
+from holdfast.errors import DamagedError, StorageError
 from holdfast.storage.ports import Reader
 from holdfast.storage.session_ports import FrontChange, Left, SessionFront
 from holdfast.storage.session_records import Session, SessionItem
@@ -25,8 +25,9 @@ from holdfast.storage.session_records import Session, SessionItem
 __all__ = ["FillDue", "SessionFronting"]
 
 FILLED: Final = 100  # sessions written in one step of the filling: some 5 ms
-FULL: Final = 20  # of them with their data
+FULL: Final = 1024 * 1024  # characters of data in one exchange, which has to end in time
 PAUSE: Final = 0.005  # seconds between two steps: others are heard
+RETRY: Final = 1.0  # seconds after the database could not be read
 
 
 class FillDue(msgspec.Struct, frozen=True):
@@ -72,8 +73,10 @@ class SessionFronting:
 
     def waits(self, changes: Batch) -> None:
         """Changes that wait for the database are in front before they are acknowledged."""
-        if self._front.is_open:
-            self._write(_owing(changes.items()))
+        change = FrontChange()
+        for id, pending in changes.items() if self._front.is_open else ():
+            _owe(change, id, pending)
+        self._write(change)
 
     def sends(self, changes: Batch) -> None:
         """Changes whose senders wait are on their way."""
@@ -86,7 +89,7 @@ class SessionFronting:
         for id, pending in sent.items():
             change.paid_items.extend(pending.items)
             if id not in self._committing:
-                self._add(change, id)
+                self._add(change, id, with_data=pending.with_data)
             elif pending.session is not None:  # the next one settles what is owed
                 (change.put if pending.with_data else change.use).append(pending.session)
         self._write(change)
@@ -97,7 +100,7 @@ class SessionFronting:
         change = FrontChange()
         for id in sent:
             if id not in self._committing:
-                self._add(change, id)
+                self._add(change, id, with_data=False)
         self._write(change)
 
     def written(self, batch: Batch) -> None:
@@ -118,20 +121,21 @@ class SessionFronting:
             if self._committing[id] <= 0:
                 del self._committing[id]
 
-    def _add(self, change: FrontChange, id: str) -> None:
+    def _add(self, change: FrontChange, id: str, *, with_data: bool) -> None:
         """The session as it is now."""
         if id in self._unwritten:
             session = self._unwritten.get(id)
             if session is not None:  # else its end is on its way
                 change.put.append(session)
                 change.owed.append(id)
+                change.owed_items.extend(self._unwritten.items_of(id))
             return
         session = self._book.committed(id)
         change.paid.append(id)
         if session is None:
             change.drop.append(id)
         else:
-            change.use.append(session)
+            (change.put if with_data else change.use).append(session)
 
     def _write(self, change: FrontChange) -> None:
         """With the data where it is not there yet."""
@@ -140,10 +144,17 @@ class SessionFronting:
         lacking = self._front.write(change, self._now_us())
         if lacking and self._front.is_open:
             given = {session.id: session for session in change.use}
-            put = [self._whole(given[id]) for id in lacking]
-            for at in range(0, len(put), FULL):
-                some = [session for session in put[at : at + FULL] if session is not None]
-                self._front.write(FrontChange(put=some), self._now_us())
+            whole = FrontChange()
+            size = 0
+            for id in lacking:
+                session = self._whole(given[id])
+                if session is not None:
+                    whole.put.append(session)
+                    size += len(session.data)
+                if size > FULL:
+                    self._front.write(whole, self._now_us())
+                    whole, size = FrontChange(), 0
+            self._front.write(whole, self._now_us())
 
     def _whole(self, session: Session) -> Session | None:
         """With its data, which an outline has not."""
@@ -201,13 +212,16 @@ class SessionFronting:
 
     def _begin(self) -> None:
         """Write everything that lives, first what only this process has."""
-        items: dict[str, list[SessionItem]] = {}
-        for id, pending in self._unwritten.all():
-            if id not in self._committing:
-                items.setdefault(id, []).extend(pending.items)
-        changes = [(id, Pending(self._unwritten.get(id), items=items[id])) for id in items]
-        for at in range(0, len(changes), FULL):
-            self._write(_owing(changes[at : at + FULL]))
+        change, size = FrontChange(), 0
+        for id in {id for id, _ in self._unwritten.all()} - self._committing.keys():
+            items = self._unwritten.items_of(id)
+            pending = Pending(self._unwritten.get(id), items=items)
+            _owe(change, id, pending)
+            size += pending.size
+            if size > FULL:
+                self._write(change)
+                change, size = FrontChange(), 0
+        self._write(change)
         self._fillings += 1
         self._next = ""
         self._after(PAUSE, FillDue(self._fillings))
@@ -216,37 +230,40 @@ class SessionFronting:
         """A step of it.  When all is there, what does not belong there is removed."""
         if due.number != self._fillings or not self._front.is_open:
             return
-        if self._next is not None:
-            self._fill_some(self._next)
-            if self._next is None and self._front.is_open:
-                self._front.filled()
-        elif not self._front.tidy():
+        if self._next is None:
+            if self._front.tidy():
+                self._after(PAUSE, due)
             return
+        try:
+            self._next = self._fill_some(self._next)
+        except DamagedError as error:
+            logger.error("not all sessions are in front, some cannot be read: {}", error)
+            self._next = None
+        except StorageError as error:
+            logger.warning("sessions cannot be read, trying again: {}", error)
+            self._after(RETRY, due)
+            return
+        if self._next is None and self._front.is_open:
+            self._front.filled()
         self._after(PAUSE, due)
 
-    def _fill_some(self, after: str) -> None:
+    def _fill_some(self, after: str) -> str | None:
+        """Behind that id; where to go on."""
         reader = self._reader()
-        page: list[Session] = []
-        if reader is not None:
-            try:
-                page = reader.list_sessions(self._now_us(), after, "", None, FILLED)
-            except DamagedError as error:
-                logger.error("there are sessions that cannot be read: {}", error)
+        if reader is None:
+            return None
+        page = reader.list_sessions(self._now_us(), after, "", None, FILLED)
         use = [s for s in page if s.id not in self._committing and s.id not in self._unwritten]
         self._write(FrontChange(use=use))
-        self._next = page[-1].id if len(page) == FILLED else None
+        return page[-1].id if len(page) == FILLED else None
 
 
-def _owing(changes: Iterable[tuple[str, Pending]]) -> FrontChange:
-    """As they stand, not in the database yet."""
-    change = FrontChange()
-    for id, pending in changes:
-        if pending.session is None:
-            continue  # an end: it leaves with the row
+def _owe(change: FrontChange, id: str, pending: Pending) -> None:
+    """As it stands, not in the database yet; an end leaves with the row."""
+    if pending.session is not None:
         (change.put if pending.with_data else change.use).append(pending.session)
         change.owed.append(id)
         change.owed_items.extend(pending.items)
-    return change
 
 
 def _name_of(item: SessionItem) -> tuple[str, int, int]:

@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import msgspec
+from loguru import logger
 
 from holdfast.actors.session_lifetimes import ENDED, EXPIRED, end_key
 from holdfast.actors.unwritten import Unwritten
+from holdfast.errors import DamagedError
 from holdfast.storage.filters import EventFilter
 from holdfast.storage.ports import Reader
 from holdfast.storage.session_ports import Left
@@ -54,8 +56,12 @@ class Remains:
         for id in dict.fromkeys((*self._sessions, *self._items)):
             if id in unwritten:
                 continue
-            stored = reader.session(id)
-            newest = self.newest(id, stored, reader)
+            try:
+                stored = reader.session(id)
+                newest = self.newest(id, stored, reader)
+            except DamagedError as error:
+                logger.error("{!r} was left in front, and cannot be compared: {}", id, error)
+                continue
             if newest is None:
                 continue
             is_left = newest is not stored

@@ -110,6 +110,11 @@ class Unwritten:
         """All that is in here, by id: what is on its way, then what waits."""
         return chain(self._sent.items(), self._waiting.items())
 
+    def items_of(self, id: str) -> list[SessionItem]:
+        """All items of it that are in here."""
+        both = (self._sent.get(id), self._waiting.get(id))
+        return [item for pending in both if pending is not None for item in pending.items]
+
     def has_key(self, id: str, key: str) -> bool:
         """Whether an item of that key is in here."""
         return (id, key) in self._keys

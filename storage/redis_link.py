@@ -17,7 +17,7 @@ from holdfast.clock import Clock
 __all__ = ["LEAST_VERSION", "LinkLostError", "RedisLink", "complaint", "shown_url"]
 
 LEAST_VERSION: Final = (6, 0)  # ACLs and their names for what is refused; 7.0 and Valkey are tested
-BACKOFF: Final = 0.1  # seconds before the second attempt, then twice as many ...
+BACKOFF: Final = 0.5  # seconds before the second attempt, then twice as many ...
 BACKOFF_MAX: Final = 5.0  # ... up to so many; at once, when the server answers that it will not
 
 # How a refusal begins, and what it means.

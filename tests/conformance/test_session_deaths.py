@@ -183,3 +183,9 @@ def test_a_change_that_is_refused_is_not_in_front(rig: Rig, server: RedisServer)
     assert server.client.hexists("holdfast:d:owed", "a")
     die(rig)
     assert data_of(rig, "a") == "1"
+    rig.send(sessions.Put("a", "3", durability="committed"))
+    rig.refuse()
+    rig.clock.advance(0.001)
+    assert rig.send(sessions.Touch("a")).answers  # it stands on nothing that may be refused
+    rig.advance(1.5)
+    assert not server.client.exists("holdfast:d:owed")
