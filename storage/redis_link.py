@@ -7,7 +7,6 @@ nothing.
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Sequence
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
@@ -40,8 +39,9 @@ class RedisLink:
     """``url`` may hold a password, which is in no error.  ``timeout`` seconds for each wait."""
 
     def __init__(self, url: str, *, name: str, timeout: float, clock: Clock) -> None:
-        # Here, so that who has no use for redis-py needs none.
-        self._redis: Any = importlib.import_module("redis")
+        import redis  # here, so that who has no use for it needs none
+
+        self._redis: Any = redis
         self._pool = self._redis.ConnectionPool.from_url(
             url,
             protocol=2,
