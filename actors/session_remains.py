@@ -10,9 +10,10 @@ from collections.abc import Iterator
 
 import msgspec
 from loguru import logger
+from msgspec.structs import replace
 
 from holdfast.actors.session_lifetimes import ENDED, EXPIRED, end_key
-from holdfast.actors.unwritten import Unwritten
+from holdfast.actors.unwritten import Unwritten, utf8_size
 from holdfast.errors import DamagedError
 from holdfast.storage.filters import EventFilter
 from holdfast.storage.ports import Reader
@@ -71,7 +72,16 @@ class Remains:
             if is_left and stored is not None and stored.created_us != newest.created_us:
                 yield Found(newest, True, items, before=stored)
             elif is_left or items:
-                yield Found(newest, is_left, items)
+                yield Found(_counting(newest, items), is_left, items)
+
+
+def _counting(session: Session, items: list[SessionItem]) -> Session:
+    """With the numbers of its items taken, or the next ones would be given twice."""
+    new = [item for item in items if item.number > session.items]
+    if not new:
+        return session
+    size = session.item_bytes + sum(utf8_size(item.data) for item in new)
+    return replace(session, items=new[-1].number, item_bytes=size)
 
 
 def _is_newer(left: Session, stored: Session | None, reader: Reader) -> bool:

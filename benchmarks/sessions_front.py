@@ -67,6 +67,6 @@ def _figures(gets: list[list[Round]], puts: list[list[Round]]) -> list[Figure]:
     return [
         compare("session get, server in front, to redis-py", "us", warm, bare, bound=THROUGH),
         compare("the same, to backend memory", "us", warm, memory, bound=WARM),
-        compare("the same, not in memory, to redis-py", "us", cold, bare),
+        compare("the same, not in memory, to redis-py", "us", cold, bare, bound=THROUGH),
         compare("session put, server in front, to redis-py", "us", *puts),
     ]

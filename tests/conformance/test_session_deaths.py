@@ -109,6 +109,16 @@ def test_what_is_newer_in_the_database_stays(rig: Rig) -> None:
     assert rig.call(sessions.Get("b")).session.owner == "ana"
 
 
+def test_no_number_of_an_item_is_given_twice_when_the_wall_clock_was_set_back(rig: Rig) -> None:
+    rig.call(sessions.Put("a", "1", durability="committed"))
+    rig.clock.step_wall_clock(-3600.0)
+    die(rig)
+    assert rig.call(sessions.Append("a", "1", durability="memory")).number == 1
+    die(rig)
+    assert later(rig, sessions.Append("a", "2")) == sessions.Appended(2)
+    assert [item.data for item in rig.call(sessions.GetItems("a")).items] == ["1", "2"]
+
+
 def test_nothing_stands_in_front_on_top_of_what_may_be_refused(rig: Rig) -> None:
     """Or a repeat of the put would find its own first attempt, and call it a conflict."""
     first = rig.call(sessions.Put("a", "1")).version
