@@ -16,7 +16,7 @@ from holdfast.actors.session_cache import SessionCache, SteadyClock
 from holdfast.actors.session_lifetimes import Reason, end_of, is_held, reason_of
 from holdfast.actors.session_remains import Remains
 from holdfast.actors.unwritten import Batch, Pending, Unwritten, utf8_size
-from holdfast.errors import DamagedError
+from holdfast.errors import DamagedError, StorageError
 from holdfast.storage.ports import Reader
 from holdfast.storage.session_ports import FrontChange, SessionFront
 from holdfast.storage.session_records import Session
@@ -97,8 +97,8 @@ class SessionBook:
             return session
         try:
             return reader.session(id)
-        except DamagedError as error:
-            self._note_damage(error)
+        except StorageError as error:  # what is not known is not in front either
+            logger.warning("session {!r} cannot be read for what is in front: {}", id, error)
             return None
 
     def remember(self, id: str, session: Session | None) -> None:
@@ -124,23 +124,32 @@ class SessionBook:
             if session.expires_us > now and session.id not in self.unwritten:
                 self._cache.keep(session)
 
-    def recover(self) -> None:
-        """What an earlier life left in front is on its way to the database, as if it came now."""
+    def recover(self) -> bool:
+        """What an earlier life left in front is on its way to the database, as if it came now.
+
+        False when the database cannot be read; then nothing has happened.
+        """
         reader, now = self._reader(), self._now_us()
-        remains, self.remains = self.remains, Remains()
         if reader is None:
-            return
-        for found in remains.found(reader, self.unwritten):
-            id = found.session.id
-            if found.before is not None:  # an end that was on its way when its actor died
-                over = found.before.expires_us <= now
-                self.end(found.before, reason_of(found.before) if over else "limit")
-            self._cache.pop(id, None)
-            self.unwritten.add(id, Pending(found.session, found.with_data, found.items))
-            if found.session.expires_us > now:
-                self._cache.keep(found.session)
+            return False
+        try:
+            found = list(self.remains.found(reader, self.unwritten))
+        except StorageError as error:
+            logger.warning("what was left in front is not compared yet: {}", error)
+            return False
+        self.remains = Remains()
+        for left in found:
+            session = left.session
+            if left.before is not None:  # an end that was on its way when its actor died
+                over = left.before.expires_us <= now
+                self.end(left.before, reason_of(left.before) if over else "limit")
+            self._cache.pop(session.id, None)
+            self.unwritten.add(session.id, Pending(session, left.with_data, left.items))
+            if session.expires_us > now:
+                self._cache.keep(session)
             else:
-                self.end(found.session, reason_of(found.session))
+                self.end(session, reason_of(session))
+        return True
 
     def end_expired(self) -> bool:
         """End what is over, in memory and behind it; whether there is more."""

@@ -57,6 +57,7 @@ class SessionFronting:
         self._committing: Counter[str] = Counter()  # ids of changes whose senders wait for COMMIT
         self._has_looked = False  # what earlier lives left is known
         self._left = Left()  # ... until it is dealt with
+        self._has_begun = False  # the filling, since it was opened
         self._fillings = 0  # begun
         self._next: str | None = None  # the filling goes on behind this id; None: it does not
         self.recovered = 0  # sessions of earlier lives that the database did not have
@@ -172,59 +173,65 @@ class SessionFronting:
 
     def settle(self) -> None:
         """Nothing of an earlier life is on its way any more."""
-        if self._has_looked:
-            self._recover()
-        if self._front.is_open:
-            self._begin()
+        self._go_on()
 
     def tick(self) -> None:
         """Look whether it is there; if it is not, try to reach it."""
         if self._front.is_open:
             self._front.look()
-        elif self._open():
-            self._recover()
+        else:
+            self._open()
+        self._go_on()
+
+    def _open(self) -> None:
+        if not self._front.open():
+            return
+        self._has_begun = False
+        if not self._has_looked:
+            self._left = self._front.left()
+            self._has_looked = self._front.is_open
+            self._book.remains = Remains(self._left)
+
+    def _go_on(self) -> None:
+        """What was left first: what is not needed of it is deleted after that."""
+        if self._has_looked and self._recover() and self._front.is_open and not self._has_begun:
+            self._has_begun = True
             self._begin()
 
-    def _open(self) -> bool:
-        if not self._front.open():
-            return False
-        if not self._has_looked:
-            left = self._front.left()
-            self._has_looked = self._front.is_open
-            self._book.remains = Remains(left)
-            self._left = left
-        return self._front.is_open
-
-    def _recover(self) -> None:
-        """Once in a life; what was left and is not needed is no longer owed."""
-        left, self._left = self._left, Left()
-        if not left.ids and not left.items:
-            return
+    def _recover(self) -> bool:
+        """Once in a life."""
+        if self._left == Left():
+            return True
         before = len(self._unwritten)
-        self._book.recover()
+        if not self._book.recover():
+            return False
+        self._left = Left()
         self.recovered += len(self._unwritten) - before
-        kept = dict(self._unwritten.all())
-        waiting = {_name_of(item) for _, each in self._unwritten.all() for item in each.items}
-        paid = [id for id in left.ids if id not in kept]
-        paid_items = [item for item in left.items if _name_of(item) not in waiting]
-        self._write(FrontChange(paid=paid, paid_items=paid_items))
         logger.info("{} sessions that an earlier life had not written", self.recovered)
+        return True
 
     def _begin(self) -> None:
         """Write everything that lives, first what only this process has."""
         change, size = FrontChange(), 0
         for id in {id for id, _ in self._unwritten.all()} - self._committing.keys():
-            items = self._unwritten.items_of(id)
-            pending = Pending(self._unwritten.get(id), items=items)
+            pending = Pending(self._unwritten.get(id), items=self._unwritten.items_of(id))
             _owe(change, id, pending)
             size += pending.size
             if size > FULL:
                 self._write(change)
                 change, size = FrontChange(), 0
         self._write(change)
+        self._pay(self._front.left())
         self._fillings += 1
         self._next = ""
         self._after(PAUSE, FillDue(self._fillings))
+
+    def _pay(self, left: Left) -> None:
+        """What is called owed there and is not."""
+        here = {_name_of(item) for _, each in self._unwritten.all() for item in each.items}
+        paid = [id for id in left.ids if id not in self._unwritten]
+        paid_items = [item for item in left.items if _name_of(item) not in here]
+        self._write(FrontChange(paid=paid, paid_items=paid_items))
 
     def fill(self, due: FillDue) -> None:
         """A step of it.  When all is there, what does not belong there is removed."""

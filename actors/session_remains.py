@@ -53,24 +53,31 @@ class Remains:
         return left if left is not None and _is_newer(left, stored, reader) else stored
 
     def found(self, reader: Reader, unwritten: Unwritten) -> Iterator[Found]:
-        """All that is to be written; of what is on its way already, that is the newest."""
+        """All that is to be written; what is on its way already is the newest.
+
+        Raises StorageError: nobody can say.
+        """
         for id in dict.fromkeys((*self._sessions, *self._items)):
+            left = self._sessions.get(id)
             if id in unwritten:
-                continue
-            try:
-                stored = reader.session(id)
-                newest = self.newest(id, stored, reader)
-            except DamagedError as error:
-                logger.error("{!r} was left in front, and cannot be compared: {}", id, error)
-                continue
+                newest = before = unwritten.get(id)
+                # Of a version, the data is what it is, whatever has been done since.
+                is_left = left is not None and newest is not None and left.version == newest.version
+            else:
+                try:
+                    before = reader.session(id)
+                    newest = self.newest(id, before, reader)
+                except DamagedError as error:
+                    logger.error("{!r} was left in front, and cannot be compared: {}", id, error)
+                    continue
+                is_left = newest is not before
             if newest is None:
                 continue
-            is_left = newest is not stored
             items = [
                 item for item in self._items.get(id, []) if item.created_us == newest.created_us
             ]
-            if is_left and stored is not None and stored.created_us != newest.created_us:
-                yield Found(newest, True, items, before=stored)
+            if before is not None and before.created_us != newest.created_us:
+                yield Found(newest, True, items, before=before)
             elif is_left or items:
                 yield Found(_counting(newest, items), is_left, items)
 

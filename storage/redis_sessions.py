@@ -16,6 +16,7 @@ import msgspec
 from loguru import logger
 
 from holdfast.clock import Clock, SystemClock
+from holdfast.errors import StorageError
 from holdfast.storage.redis_link import LinkLostError, RedisLink, shown_url
 from holdfast.storage.redis_scripts import TAKE, TIDY, WRITE
 from holdfast.storage.session_ports import FrontChange, FrontState, Left
@@ -247,30 +248,25 @@ class RedisSessions:
             )
 
 
-def probe(url: str, *, daemon: str = "probe", timeout: float = 2.0) -> str:
-    """What keeps sessions from being in front there, "" for nothing; writes a key and deletes it.
+def probe(url: str, *, daemon: str = "probe", timeout: float = 2.0) -> None:
+    """Raise StorageError unless sessions can be in front there; writes a key and deletes it.
 
     ``url`` is no reference.  Blocks, for some multiples of ``timeout`` seconds at most.
     """
     try:
         link = RedisLink(url, name=f"holdfast:{daemon}", timeout=timeout, clock=SystemClock())
     except ImportError:
-        return "redis-py is not installed: pip install 'holdfast[redis]'"
-    except ValueError as error:
-        return f"{shown_url(url)}: {error}"
+        raise StorageError("redis-py is not installed: pip install 'holdfast[redis]'") from None
     key = f"holdfast:{daemon}:probe"
     try:
         link.connect()
         link.calls([("SCRIPT", "LOAD", script) for script in (TAKE, WRITE, TIDY)])
-        taken = link.call("EVALSHA", _sha(TAKE), 1, key, "0/0")
-        if link.call("GET", key) != b"0/0" or not taken[0]:
-            return f"redis at {shown_url(url)}: what was written is not there"
+        link.call("EVALSHA", _sha(TAKE), 1, key, "0/0")
         link.call("DEL", key)
     except LinkLostError as error:
-        return f"redis at {shown_url(url)}: {error}"
+        raise StorageError(f"redis at {shown_url(url)}: {error}") from None
     finally:
         link.close()
-    return ""
 
 
 def _sha(script: str) -> str:

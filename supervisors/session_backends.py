@@ -16,7 +16,7 @@ from holdfast.supervisors.modules import is_importable
 from holdfast.supervisors.secrets import resolved
 from holdfast.supervisors.settings import SessionsSettings
 
-__all__ = ["check_session_backend", "front_of", "problem_of"]
+__all__ = ["check_session_backend", "front_of"]
 
 SCHEMES: Final = ("redis", "rediss", "unix")
 
@@ -37,19 +37,6 @@ def check_session_backend(settings: SessionsSettings, where: str) -> None:
             f'{where} url: expected "redis://HOST:PORT/DB", "rediss://..." or "unix:///PATH", or '
             f'"env:NAME" or "file:PATH" for where that is kept: {problem}'
         )
-
-
-def problem_of(settings: SessionsSettings, where: str, *, daemon: str) -> str:
-    """What keeps the backend from doing its work now, "" for nothing; asks the server.
-
-    Raises ConfigError as ``check_session_backend`` does.
-    """
-    check_session_backend(settings, where)
-    if settings.backend == "memory":
-        return ""
-    from holdfast.storage.redis_sessions import probe
-
-    return probe(_url_of(settings, where), daemon=daemon)
 
 
 def front_of(

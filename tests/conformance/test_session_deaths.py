@@ -151,6 +151,29 @@ def test_the_end_of_an_earlier_session_of_the_id_is_told_as_well(rig: Rig) -> No
     assert sorted((end["id"], end["reason"]) for end in told) == [("a", "idle"), ("b", "idle")]
 
 
+def test_what_was_left_is_taken_when_it_can_be_reached_later(rig: Rig, server: RedisServer) -> None:
+    """What has changed since is newer, and stands on what was known."""
+    for id in "bc":
+        rig.call(sessions.Put(id, "1", durability="committed"))
+    later(rig, sessions.Put("a", "2"))
+    later(rig, sessions.Append("b", '"x"', durability="memory"))
+    later(rig, sessions.Put("c", "2"))
+    server.client.config_set("requirepass", "closed")  # to whoever connects from now on
+    try:
+        die(rig)
+        assert [data_of(rig, id) for id in "abc"] == [None, "1", "1"]
+        assert "password" in rig.call(sessions.Stats()).front_problem
+        rig.call(sessions.Touch("b"))
+        rig.call(sessions.Put("c", "3"))
+    finally:
+        server.client.config_set("requirepass", "")
+    rig.advance(7.0)
+    assert [data_of(rig, id) for id in "abc"] == ["2", "1", "3"]
+    assert [item.data for item in rig.call(sessions.GetItems("b")).items] == ['"x"']
+    assert rig.call(sessions.Get("b")).session.items == 1
+    assert not server.client.exists("holdfast:d:owed")
+
+
 def test_what_changed_while_it_was_away_is_not_read_from_it(rig: Rig, server: RedisServer) -> None:
     for n in range(6):  # two of them are not in memory
         rig.call(sessions.Put(f"{n}", "1", durability="committed"))
