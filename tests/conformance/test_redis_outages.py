@@ -178,6 +178,7 @@ def test_a_server_that_comes_back_with_what_it_had_saved_is_not_believed(tmp_pat
             assert sorted(ends) == [("ended", "closed"), ("short", "idle")]
 
 
+@pytest.mark.slow  # a daemon of its own; what it rests on is in test_session_deaths
 def test_a_server_that_is_not_there_at_the_start_is_used_when_it_comes(tmp_path: Path) -> None:
     with RedisServer() as server:
         server.kill()

@@ -124,7 +124,7 @@ def _front(url: str, clock: ManualClock, incarnation: str) -> RedisSessions:
 
 def test_sessions_with_a_server_in_front_are_as_the_model_says(server: RedisServer) -> None:
     SessionsInFront.server = server
-    run_state_machine_as_test(SessionsInFront, settings=bounds(8, 25))
+    run_state_machine_as_test(SessionsInFront, settings=bounds(6, 20))
 
 
 @pytest.mark.slow  # minutes of machines
