@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from tests import forkserver
 from tests.conformance.redis_server import RedisServer
 from tests.daemon import CONFIG, TIMEOUT, Daemon
 
@@ -96,6 +98,18 @@ def test_a_server_that_hangs_holds_nobody_up_and_has_the_newest_when_it_goes_on(
         assert daemon.hub.sessions.end("ended", timeout=TIMEOUT)
         assert time.monotonic() - began < MOST
         assert "does not answer in time" in problem(daemon)
+        shown = forkserver.run(
+            "holdfast",
+            "sessions",
+            "stats",
+            "--run-dir",
+            daemon.run_dir,
+            folder=daemon.folder,
+            environment=os.environ,
+            stdin="",
+            timeout=TIMEOUT,
+        )
+        assert "redis: it does not answer in time" in shown.stdout
         pid = daemon.pid("sessions")
     finally:
         front.go_on()
