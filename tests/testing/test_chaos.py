@@ -31,6 +31,9 @@ ANY = random.SystemRandom().randrange(2**32)
     ("seed", "minutes", "profile", "kills"),
     [
         *(pytest.param(seed, 0.5, "all", 10, id=f"seed{seed}") for seed in SEEDS),
+        # What copied connections did (docs/evidence/DEFECTS.md).
+        pytest.param(14, 0.2, "all", 0, id="copies14", marks=pytest.mark.slow),
+        pytest.param(15, 0.2, "all", 0, id="copies15", marks=pytest.mark.slow),
         pytest.param(ANY, 3.0, "kill", 200, id="kill", marks=pytest.mark.slow),
         pytest.param(ANY, 1.0, "power", 0, id="power", marks=pytest.mark.slow),
         pytest.param(ANY, 30.0, "all", 1_000, id="all", marks=pytest.mark.slow),
