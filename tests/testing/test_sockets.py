@@ -15,12 +15,12 @@ import holdfast
 from holdfast.actors.hub import Hub
 from holdfast.clock import SystemClock
 from holdfast.errors import AskTimeoutError, OutboxFullError
-from holdfast.testing import Daemon
 from holdfast.testing.chaos.client import AGENTS, ENTITY_TYPE, EVENT_TYPE, Client
 from holdfast.testing.faults.plan import Record
 from holdfast.testing.faults.sockets import NetFault, SocketProxy, storm
 from holdfast.testing.oracle import Journal, check
 from tests.daemon import TIMEOUT
+from tests.daemon import ForkedDaemon as Daemon
 
 STATE = ("writer", "query", "log", "sessions", "checkpoints")
 EVERYBODY = (*STATE, *AGENTS)
