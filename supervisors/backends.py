@@ -19,7 +19,7 @@ from holdfast.supervisors.secrets import resolved
 from holdfast.supervisors.settings import Backend
 from holdfast.supervisors.spec import Environment
 
-__all__ = ["check_backend", "database_opener", "dsn_of", "preload_of", "reader_opener"]
+__all__ = ["check_backend", "database_opener", "dsn_of", "modules_of", "reader_opener"]
 
 _MISSING: Final = (
     '[storage] backend = "postgresql": psycopg cannot be imported: pip install '
@@ -27,7 +27,7 @@ _MISSING: Final = (
 )
 
 
-def preload_of(backend: Backend) -> tuple[str, ...]:
+def modules_of(backend: Backend) -> tuple[str, ...]:
     """What a process that is to become its writer or reader imports, beside SQLite's."""
     if backend == "postgresql":
         return (

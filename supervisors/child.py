@@ -10,6 +10,7 @@ import random
 import signal
 import socket
 import traceback
+from collections.abc import Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -33,7 +34,6 @@ from holdfast.actors.messages.supervisor import decode_request
 from holdfast.actors.pulse import Pulse
 from holdfast.clock import Clock, SystemClock
 from holdfast.errors import ConfigError, StorageError
-from holdfast.supervisors.backends import preload_of
 from holdfast.supervisors.launcher import LIFELINE
 from holdfast.supervisors.lifeline import Lifeline, child_end
 from holdfast.supervisors.limits import Reserve, apply_limits, is_out_of_memory, widen_descriptors
@@ -44,8 +44,8 @@ from holdfast.supervisors.logs import log_to, sign_log
 from holdfast.supervisors.output import Output, take_streams
 from holdfast.supervisors.processes import Processes
 from holdfast.supervisors.reports import Reports
-from holdfast.supervisors.roles import PRELOAD, Records, address_book, make_actor
-from holdfast.supervisors.settings import AgentSettings, Backend
+from holdfast.supervisors.roles import PRELOAD, Records, address_book, make_actor, preload_of
+from holdfast.supervisors.settings import AgentSettings
 from holdfast.supervisors.signals import SignalPipe
 from holdfast.supervisors.spec import (
     EXIT_CONFIG,
@@ -68,10 +68,9 @@ _decode_start = msgspec.msgpack.Decoder(ChildStart).decode
 
 
 def fork_zygote(
-    supervisor: str, *, own_session: bool = False, backend: Backend = "sqlite"
+    supervisor: str, *, preload: Sequence[str] = PRELOAD, own_session: bool = False
 ) -> Zygote:
     """The zygote of a supervisor's children; the root's has a session of its own."""
-    preload = (*PRELOAD, *preload_of(backend))
     name = zygote_name(supervisor)
     return Zygote(run_child, preload=preload, name=name, own_session=own_session)
 
@@ -80,7 +79,7 @@ def _processes(start: ChildStart, zygote: Zygote, mailbox: Mailbox, life: str) -
     return Processes(
         mailbox=mailbox,
         zygote=zygote,
-        fork_zygote=partial(fork_zygote, start.name, backend=start.environment.backend),
+        fork_zygote=partial(fork_zygote, start.name, preload=preload_of(start)),
         signals=SignalPipe([signal.SIGCHLD]),
         life=life,
     )
@@ -93,8 +92,7 @@ def run_child(payload: bytes, descriptors: dict[str, int]) -> int:
     is_supervisor = isinstance(start.run, SupervisorSpec)
     badge = _put_on_badge(start)  # before the zygote, whose children wear it too
     # Before any socket object of its own, so that there is next to nothing to close.
-    backend = start.environment.backend
-    zygote = fork_zygote(start.name, backend=backend) if is_supervisor else None
+    zygote = fork_zygote(start.name, preload=preload_of(start)) if is_supervisor else None
     signal.signal(signal.SIGTERM, _terminated)  # SIGINT is ignored since the zygote
     set_process_name(start.name)
     sign_log(start.name)

@@ -20,6 +20,7 @@ from msgspec import Meta
 from holdfast.errors import ConfigError
 from holdfast.supervisors.modules import is_importable
 from holdfast.supervisors.secrets import check_references, masked
+from holdfast.supervisors.session_backends import check_session_backend
 from holdfast.supervisors.settings import (
     ACTORS,
     NAME,
@@ -30,6 +31,7 @@ from holdfast.supervisors.settings import (
     LogSettings,
     RetentionBounds,
     RetentionSettings,
+    SessionsSettings,
     Settings,
     StorageSettings,
     SupervisorSettings,
@@ -197,6 +199,9 @@ class _Document:
         log = decoded["log"]
         assert isinstance(log, LogSettings)
         self._check_thresholds(log)
+        sessions = decoded["sessions"]
+        assert isinstance(sessions, SessionsSettings)
+        check_session_backend(sessions, f"{self._file}: [actors.sessions]")
         return decoded
 
     def _check_thresholds(self, log: LogSettings) -> None:
@@ -253,7 +258,7 @@ class _Document:
         fields = {field.encode_name: field for field in msgspec.structs.fields(type_)}
         values: dict[str, object] = {}
         for key, value in content.items():
-            # The texts of an agent's table may be secrets.
+            # The texts of an agent's table may be secrets, and a URL or DSN may have one in it.
             shown = _shown(masked(value) if _is_secret(where, key, value, fields) else value)
             if key not in fields:
                 raise self._unknown(f"[{where}] {key} = {shown}", "key", key, fields)
@@ -336,7 +341,7 @@ class _Document:
 def _is_secret(where: str, key: str, value: object, fields: dict[str, Any]) -> bool:
     if where.startswith("agents."):
         return key not in fields or isinstance(value, dict)
-    return (where, key) == ("storage", "dsn")
+    return key in ("url", "dsn")
 
 
 def _shown(value: object) -> str:

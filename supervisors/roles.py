@@ -27,9 +27,10 @@ from holdfast.actors.vocabularies import takes_part
 from holdfast.clock import Clock
 from holdfast.errors import ConfigError
 from holdfast.storage.ports import Reader
-from holdfast.supervisors.backends import database_opener, reader_opener
+from holdfast.supervisors.backends import database_opener, modules_of, reader_opener
 from holdfast.supervisors.evidence import LAST_LIFE
 from holdfast.supervisors.secrets import resolved, resolved_variables
+from holdfast.supervisors.session_backends import front_of
 from holdfast.supervisors.settings import (
     ACTORS,
     AgentSettings,
@@ -42,9 +43,9 @@ from holdfast.supervisors.settings import (
     TrackerSettings,
     WriterSettings,
 )
-from holdfast.supervisors.spec import ChildStart
+from holdfast.supervisors.spec import ChildStart, SupervisorSpec
 
-__all__ = ["PRELOAD", "Records", "address_book", "make_actor"]
+__all__ = ["PRELOAD", "Records", "address_book", "make_actor", "preload_of"]
 
 # What the zygote imports: everything below, so that a fork is all that a restart costs.
 PRELOAD: Final = (
@@ -62,6 +63,17 @@ PRELOAD: Final = (
     "holdfast.storage.sqlite",
     "zstandard",
 )
+
+
+def preload_of(start: ChildStart) -> tuple[str, ...]:
+    """That, and what a backend of the supervisor's children needs: nobody else imports it."""
+    children = start.run.children if isinstance(start.run, SupervisorSpec) else ()
+    modules = PRELOAD + modules_of(start.environment.backend)
+    return modules + tuple(
+        "redis"
+        for child in children
+        if isinstance(child.run, SessionsSettings) and child.run.backend == "redis"
+    )
 
 
 class Records(msgspec.Struct, frozen=True):
@@ -198,6 +210,9 @@ def _sessions(
         SessionsActor,
         mailbox=mailbox(decode=sessions.decode_request, keeps_marks=False),
         open_reader=open_reader,
+        front=front_of(
+            run, daemon=start.environment.daemon, incarnation=start.incarnation, clock=clock
+        ),
         limits=SessionLimits(
             **{name: getattr(run, name) for name in SessionLimits.__struct_fields__}
         ),
