@@ -5,24 +5,16 @@ The model (``test_state``) says what is right; this says that nobody can tell th
 
 from __future__ import annotations
 
-import secrets
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from holdfast.errors import HoldfastError
 from holdfast.storage.filters import EventFilter
 from holdfast.storage.jsontext import encode
-from holdfast.storage.ports import Database, Reader
-from holdfast.storage.postgresql.database import PostgresqlDatabase
-from holdfast.storage.postgresql.reader import PostgresqlReader
-from holdfast.storage.sqlite import SqliteDatabase, SqliteReader
+from holdfast.storage.ports import Reader
 from holdfast.storage.state_questions import OPERATORS, Condition, EntityFilter, Order
 from holdfast.storage.state_records import (
     Change,
@@ -40,6 +32,7 @@ from holdfast.storage.state_records import (
     UpdateEntity,
 )
 from tests.clock import ManualClock
+from tests.conformance.sides import Asked, answer, both_sides, told
 from tests.storage import state_strategies as some
 
 PLENTY = 10**9  # bytes
@@ -154,61 +147,6 @@ filters = st.builds(
 )
 orders = st.builds(Order, st.sampled_from(["created", "updated", "property"]), names, st.booleans())
 questions = st.lists(st.tuples(filters, orders, st.integers(1, 4)), min_size=1, max_size=8)
-
-
-class Side:
-    """One of the two."""
-
-    def __init__(self, database: Database, reader: Reader) -> None:
-        self.database = database
-        self.reader = reader
-
-
-@contextmanager
-def both_sides(dsn: str, clock: ManualClock) -> Iterator[tuple[Side, Side]]:
-    daemon = f"d{secrets.token_hex(4)}"
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "holdfast.db"
-        sides = (
-            Side(
-                SqliteDatabase(path, daemon=daemon, durability="committed", clock=clock),
-                SqliteReader(path),
-            ),
-            Side(
-                PostgresqlDatabase(
-                    dsn, daemon=daemon, durability="committed", clock=clock, home="here"
-                ),
-                PostgresqlReader(dsn, daemon=daemon),
-            ),
-        )
-        try:
-            yield sides
-        finally:
-            for side in sides:
-                side.reader.close()
-                side.database.close()
-
-
-# A method of StateReader, and with what it is called.
-Asked = tuple[Any, ...]
-
-
-def answer(reader: Reader, asked: Asked) -> Any:
-    """Or what it is refused with."""
-    method, *arguments = asked
-    try:
-        return getattr(reader, method)(*arguments)
-    except HoldfastError as error:
-        return said(error)
-
-
-def said(error: HoldfastError) -> tuple[type, str]:
-    """An error in words that name no backend."""
-    return type(error), str(error).replace("PostgreSQL", "SQLite").partition(" look for")[0]
-
-
-def told(outcome: Any) -> Any:
-    return said(outcome) if isinstance(outcome, HoldfastError) else outcome
 
 
 def nobody_can_tell(dsn: str, beginning: list[str], taken: list[Any], asked: list[Any]) -> None:

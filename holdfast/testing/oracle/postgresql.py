@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
+from decimal import Decimal
 from typing import Any, Final
 
 __all__ = ["copied", "is_dsn"]
@@ -27,7 +28,7 @@ def is_dsn(database: str) -> bool:
 
 
 def copied(dsn: str, daemon: str) -> sqlite3.Connection:
-    """All rows of the daemon as of one moment.  Raises sqlite3.Error for no such database."""
+    """All rows of the daemon as of one moment.  Raises sqlite3.Error where it has none."""
     import psycopg
 
     viewer = sqlite3.connect(":memory:")
@@ -35,8 +36,9 @@ def copied(dsn: str, daemon: str) -> sqlite3.Connection:
         with psycopg.connect(dsn) as connection:
             connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
             tables = connection.execute(_TABLES).fetchall()
-            if not tables:
-                raise sqlite3.OperationalError(f"no tables of holdfast at {_named(connection)}")
+            known = "SELECT 1 FROM holdfast.daemons WHERE daemon = %s"
+            if not tables or connection.execute(known, (daemon,)).fetchone() is None:
+                raise sqlite3.OperationalError(f"PostgreSQL: there is no daemon {daemon!r}")
             for table, columns in tables:
                 columns.remove("daemon")
                 names = ", ".join(f'"{name}"' for name in columns)
@@ -67,8 +69,4 @@ def _as_given(value: object) -> object:
     """PostgreSQL's texts have no NUL: character 1 stands before what stands for it."""
     if isinstance(value, str) and "\1" in value:
         return value.replace("\1\1", "\0").replace("\1\2", "\1")
-    return value
-
-
-def _named(connection: Any) -> str:
-    return f"{connection.info.host}/{connection.info.dbname}"
+    return str(value) if isinstance(value, Decimal) else value
