@@ -146,7 +146,7 @@ filters = st.builds(
     st.lists(st.one_of(conditions, conditions, conditions, nonsense), max_size=2),
 )
 orders = st.builds(Order, st.sampled_from(["created", "updated", "property"]), names, st.booleans())
-questions = st.lists(st.tuples(filters, orders, st.integers(1, 4)), min_size=1, max_size=12)
+questions = st.lists(st.tuples(filters, orders, st.integers(1, 4)), min_size=1, max_size=8)
 
 
 def nobody_can_tell(dsn: str, beginning: list[str], taken: list[Any], asked: list[Any]) -> None:
@@ -255,7 +255,7 @@ def test_every_comparison_of_every_value_has_the_same_answer(postgresql_dsn: str
     ]
     texts = [encode(value) for value in every]
     wheres = [Condition("n", op, text) for op in OPERATORS[:6] for text in texts]
-    wheres += [Condition("n", "in", encode(every[at : at + 7])) for at in range(len(every))]
+    wheres += [Condition("n", "in", encode(every[at : at + 7])) for at in range(0, len(every), 4)]
     wheres += [Condition("n", "like", encode(pattern)) for pattern in PATTERNS]
     with both_sides(postgresql_dsn, ManualClock()) as (one, other):
         for side in (one, other):
@@ -272,7 +272,7 @@ def test_every_comparison_of_every_value_has_the_same_answer(postgresql_dsn: str
         assert answer(one.reader, groups) == answer(other.reader, groups)
 
 
-@settings(max_examples=5, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=3, deadline=None, suppress_health_check=list(HealthCheck))
 @given(beginning=beginnings, taken=steps, asked=questions)
 def test_nobody_can_tell_the_backends_apart(
     postgresql_dsn: str, beginning: list[str], taken: list[Any], asked: list[Any]
