@@ -15,10 +15,11 @@ from holdfast.storage.state_values import Properties, comparable
 __all__ = ["EntityTables"]
 
 _FIND: Final = """
-SELECT e.number, e.type, e.version, e.created_us, e.updated_us, e.properties,
+SELECT e.number, e.type, e.version, e.created_us, e.updated_us, e.properties, y.history, y.keep,
        coalesce(t.version, 0), coalesce(t.deleted_us, 0)
 FROM (SELECT ? AS id) AS wanted
 LEFT JOIN entities AS e ON e.id = wanted.id
+LEFT JOIN entity_types AS y ON y.name = e.type
 LEFT JOIN entity_tombstones AS t ON t.id = wanted.id
 """
 _INSERT: Final = """
@@ -52,8 +53,8 @@ class EntityTables:
         """Also where there is no entity: what is left of an earlier one."""
         row = cast("tuple[object, ...]", self._connection.execute(_FIND, (id,)).fetchone())
         if row[0] is None:
-            return Found(id, None, "", cast(int, row[6]), 0, cast(int, row[7]), "{}")
-        return Found(id, *row[:6])  # type: ignore[arg-type]  # the tables are STRICT
+            return Found(id, None, "", cast(int, row[8]), 0, cast(int, row[9]), "{}")
+        return Found(id, *row[:8])  # type: ignore[arg-type]  # the tables are STRICT
 
     def insert(self, made: Found, properties: Properties) -> None:
         """A new one and its type; its tombstone goes."""

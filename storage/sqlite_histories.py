@@ -33,15 +33,10 @@ class HistoryTables:
         """A new type, or one that is there."""
         self._connection.execute(_DEFINE, (type, int(history), keep))
 
-    def keep(self, version: Version, properties: str) -> None:
-        """If its type keeps them, at most as many as it keeps."""
-        id, number, type = version[:3]
+    def keep(self, version: Version, properties: str, keep: int | None) -> None:
+        """One more of the id, and only the newest ``keep``."""
+        id, number = version[:2]
         execute = self._connection.execute
-        history, keep = execute(
-            "SELECT history, keep FROM entity_types WHERE name = ?", (type,)
-        ).fetchone()  # type: ignore[misc]  # an entity has its type: a foreign key
-        if not history:
-            return
         execute(_KEEP, (*version, properties))
         if keep is not None:
             execute("DELETE FROM entity_history WHERE id = ? AND version <= ?", (id, number - keep))

@@ -17,7 +17,7 @@ ON CONFLICT (namespace, key) DO UPDATE SET length = length + 1
 RETURNING number, length
 """
 _ITEM: Final = """
-INSERT INTO queue_items (number, queue, pushed_us, expires_us, value) VALUES (?, ?, ?, ?, ?)
+INSERT INTO queue_items (queue, number, pushed_us, expires_us, value) VALUES (?, ?, ?, ?, ?)
 """
 _OVER: Final = """
 SELECT q.number, q.namespace, q.key, i.number
@@ -37,14 +37,14 @@ class QueueTables:
     def __init__(self, connection: apsw.Connection) -> None:
         self._connection = connection
 
-    def lengthen(self, namespace: str, key: str, number: int) -> tuple[int, int]:
-        """One item more, in a new queue of that number where there is none; number and length."""
-        row = self._connection.execute(_LENGTHEN, (number, namespace, key)).fetchone()
-        return cast("tuple[int, int]", row)
-
-    def add(self, item: Item) -> None:
-        """At the end."""
-        self._connection.execute(_ITEM, item)
+    def add(self, namespace: str, key: str, item: Item) -> int:
+        """At the end of a queue, in a new one of the item's number where there is none; its length
+        then."""
+        execute = self._connection.execute
+        row = execute(_LENGTHEN, (item[0], namespace, key)).fetchone()
+        queue, length = cast("tuple[int, int]", row)
+        execute(_ITEM, (queue, *item))
+        return length
 
     def find(self, namespace: str, key: str) -> tuple[int, int] | None:
         """Number and length; None where there is no such queue."""

@@ -38,7 +38,9 @@ class RelationshipTable:
         """The one that is there."""
         self._connection.execute(f"DELETE FROM relationships WHERE {_WHICH}", which)
 
-    def has_entity(self, id: str) -> bool:
-        """Whether there is such an end."""
-        found = self._connection.execute("SELECT 1 FROM entities WHERE id = ?", (id,)).get
-        return found is not None
+    def missing_end(self, which: Which) -> str | None:
+        """The first of its ends that there is no entity of."""
+        for id in (which[0], which[2]):
+            if self._connection.execute("SELECT 1 FROM entities WHERE id = ?", (id,)).get is None:
+                return id
+        return None

@@ -29,7 +29,7 @@ __all__ = ["Entities", "EntityRows", "Found", "check_version", "entity_named"]
 
 class Found(msgspec.Struct):
     """An entity as it is; ``number`` None where there is none, and ``version`` that of its
-    tombstone, or 0."""
+    tombstone, or 0.  ``history`` and ``keep`` are its type's."""
 
     id: str
     number: int | None
@@ -38,6 +38,8 @@ class Found(msgspec.Struct):
     created_us: int
     updated_us: int
     properties: str
+    history: int = 0
+    keep: int | None = None
 
     @property
     def current(self) -> int:
@@ -186,10 +188,9 @@ class Entities:
 
     def _keep(self, found: Found, until_us: int) -> None:
         """The version that is about to be replaced, where its type keeps them."""
-        self._histories.keep(
-            (found.id, found.version, found.type, found.created_us, found.updated_us, until_us),
-            found.properties,
-        )
+        if found.history:
+            version = found.id, found.version, found.type, found.created_us, found.updated_us
+            self._histories.keep((*version, until_us), found.properties, found.keep)
 
     def _tell_of_relationships(self, id: str, told: StateEvents) -> int:
         rows = self._rows.relationships(id, MAX_CASCADE + 1)

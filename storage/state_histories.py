@@ -25,8 +25,8 @@ class HistoryRows(Protocol):
     def define(self, type: str, history: bool, keep: int | None) -> None:
         """A new type, or one that is there."""
 
-    def keep(self, version: Version, properties: str) -> None:
-        """If its type keeps them, at most as many as it keeps."""
+    def keep(self, version: Version, properties: str, keep: int | None) -> None:
+        """One more of the id, and only the newest ``keep``."""
 
 
 class Histories:
@@ -44,6 +44,6 @@ class Histories:
         self._rows.define(change.name, change.history, keep)
         return TypeDefined()
 
-    def keep(self, version: Version, properties: str) -> None:
-        """The version that is about to be replaced."""
-        self._rows.keep(version, properties)
+    def keep(self, version: Version, properties: str, keep: int | None) -> None:
+        """The version that is about to be replaced, and at most so many before it."""
+        self._rows.keep(version, properties, keep)

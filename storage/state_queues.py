@@ -32,8 +32,8 @@ MAX_POPPED: Final = 10_000
 MAX_EXPIRED: Final = 1_000  # items removed at once, so that nobody waits for it
 _TOLD: Final = 100  # ids of items named in one event
 
-# number, queue, pushed_us, expires_us, value.
-Item = tuple[int, int, int, int | None, str]
+# number, pushed_us, expires_us, value.
+Item = tuple[int, int, int | None, str]
 # The queue's number, namespace and key, and the item's number.
 Over = tuple[int, str, str, int]
 
@@ -41,11 +41,9 @@ Over = tuple[int, str, str, int]
 class QueueRows(Protocol):
     """The tables of queues and their items."""
 
-    def lengthen(self, namespace: str, key: str, number: int) -> tuple[int, int]:
-        """One item more, in a new queue of that number where there is none; number and length."""
-
-    def add(self, item: Item) -> None:
-        """At the end."""
+    def add(self, namespace: str, key: str, item: Item) -> int:
+        """At the end of a queue, in a new one of the item's number where there is none; its length
+        then."""
 
     def find(self, namespace: str, key: str) -> tuple[int, int] | None:
         """Number and length; None where there is no such queue."""
@@ -92,8 +90,7 @@ class Queues:
         now_us = told.now_us
         expires_us = None if change.ttl is None else now_us + max(1, round(change.ttl * 1e6))
         id = told.next_seq
-        queue, size = self._rows.lengthen(namespace, key, id)
-        self._rows.add((id, queue, now_us, expires_us, text))
+        size = self._rows.add(namespace, key, (id, now_us, expires_us, text))
         told.tell(
             "state:queue:pushed",
             namespace,

@@ -30,8 +30,8 @@ class RelationshipRows(Protocol):
     def delete(self, which: Which) -> None:
         """The one that is there."""
 
-    def has_entity(self, id: str) -> bool:
-        """Whether there is such an end."""
+    def missing_end(self, which: Which) -> str | None:
+        """The first of its ends that there is no entity of."""
 
 
 class Relationships:
@@ -48,7 +48,9 @@ class Relationships:
         row = self._rows.find(which)
         check_version(_named(which), change.expected_version, row[0] if row else 0)
         if row is None:
-            self._require_ends(change)
+            missing = self._rows.missing_end(which)
+            if missing is not None:
+                raise NotFoundError(f"{entity_named(missing)} does not exist: create it first")
         elif change.on_conflict == "refuse":
             raise Conflict(_named(which), expected=0, current=row[0])
         elif change.on_conflict == "keep":
@@ -76,11 +78,6 @@ class Relationships:
         self._rows.delete(which)
         told.tell("state:relationship:deleted", change.from_id, _data(which, row[0]))
         return Unrelated(True)
-
-    def _require_ends(self, change: Relate) -> None:
-        for id in (change.from_id, change.to_id):
-            if not self._rows.has_entity(id):
-                raise NotFoundError(f"{entity_named(id)} does not exist: create it first")
 
 
 def _checked(change: Relate | Unrelate) -> Which:

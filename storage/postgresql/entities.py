@@ -16,9 +16,10 @@ __all__ = ["EntityTables"]
 
 # One of both, or none: an entity that lives has no tombstone.
 _FIND: Final = """
-SELECT number, type, version, created_us, updated_us, properties
-FROM entities WHERE daemon = %(daemon)s AND id = %(id)s
-UNION ALL SELECT NULL, '', version, 0, deleted_us, '{}'
+SELECT e.number, e.type, e.version, e.created_us, e.updated_us, e.properties, t.history, t.keep
+FROM entities AS e JOIN entity_types AS t ON t.daemon = e.daemon AND t.name = e.type
+WHERE e.daemon = %(daemon)s AND e.id = %(id)s
+UNION ALL SELECT NULL, '', version, 0, deleted_us, '{}', 0, NULL
 FROM entity_tombstones WHERE daemon = %(daemon)s AND id = %(id)s
 """
 _GIVEN: Final = """

@@ -16,7 +16,6 @@ _DEFINE: Final = """
 INSERT INTO entity_types (daemon, name, history, keep) VALUES (%s, %s, %s, %s)
 ON CONFLICT (daemon, name) DO UPDATE SET history = excluded.history, keep = excluded.keep
 """
-_KEPT: Final = "SELECT history, keep FROM entity_types WHERE daemon = %s AND name = %s"
 _KEEP: Final = """
 INSERT INTO entity_history
     (daemon, id, version, type, created_us, since_us, until_us, properties)
@@ -36,12 +35,9 @@ class HistoryTables:
         """A new type, or one that is there."""
         self._connection.run(_DEFINE, (self._daemon, type, int(history), keep))
 
-    def keep(self, version: Version, properties: str) -> None:
-        """If its type keeps them, at most as many as it keeps."""
-        id, number, type = version[:3]
-        ((history, keep),) = self._connection.rows(_KEPT, (self._daemon, type))
-        if not history:
-            return
+    def keep(self, version: Version, properties: str, keep: int | None) -> None:
+        """One more of the id, and only the newest ``keep``."""
+        id, number = version[:2]
         self._connection.run(_KEEP, (self._daemon, *version, properties))
         if keep is not None:
             self._connection.run(_DROP, (self._daemon, id, number - keep))

@@ -10,14 +10,18 @@ from holdfast.storage.state_queues import MAX_POPPED_BYTES, Item, Over
 
 __all__ = ["QueueTables"]
 
-_LENGTHEN: Final = """
-INSERT INTO queues AS q (daemon, number, namespace, key, length) VALUES (%s, %s, %s, %s, 1)
-ON CONFLICT (daemon, namespace, key) DO UPDATE SET length = q.length + 1
-RETURNING number, length
-"""
-_ITEM: Final = """
-INSERT INTO queue_items (daemon, number, queue, pushed_us, expires_us, value)
-VALUES (%s, %s, %s, %s, %s, %s)
+_ITEM: Final = ("number", "pushed_us", "expires_us", "value")
+_ADD: Final = """
+WITH q AS (
+    INSERT INTO queues AS q (daemon, number, namespace, key, length)
+    VALUES (%(daemon)s, %(number)s, %(namespace)s, %(key)s, 1)
+    ON CONFLICT (daemon, namespace, key) DO UPDATE SET length = q.length + 1
+    RETURNING number, length
+), item AS (
+    INSERT INTO queue_items (daemon, number, queue, pushed_us, expires_us, value)
+    SELECT %(daemon)s, %(number)s, q.number, %(pushed_us)s, %(expires_us)s::bigint, %(value)s FROM q
+)
+SELECT length FROM q
 """
 _OVER: Final = """
 SELECT q.number, q.namespace, q.key, i.number
@@ -34,8 +38,19 @@ SELECT number, value FROM (
           ORDER BY number LIMIT %s) AS first) AS counted
 WHERE before IS NULL OR before <= %s ORDER BY number
 """
-_REMOVE: Final = "DELETE FROM queue_items WHERE daemon = %s AND number = ANY(%s::bigint[])"
-_SHORTEN: Final = "UPDATE queues SET length = %s WHERE daemon = %s AND number = %s"
+_REMOVE: Final = """
+WITH gone AS (
+    DELETE FROM queue_items WHERE daemon = %(daemon)s AND number = ANY(%(items)s::bigint[])
+)
+"""
+_SHORTEN: Final = f"""
+{_REMOVE}
+UPDATE queues SET length = %(remaining)s WHERE daemon = %(daemon)s AND number = %(queue)s
+"""
+_EMPTY: Final = f"""
+{_REMOVE}
+DELETE FROM queues WHERE daemon = %(daemon)s AND number = %(queue)s
+"""
 _DELETE: Final = """
 WITH gone AS (
     DELETE FROM queues WHERE daemon = %(daemon)s AND namespace = %(namespace)s AND key = %(key)s
@@ -58,14 +73,12 @@ class QueueTables:
         self._connection = connection
         self._daemon = daemon
 
-    def lengthen(self, namespace: str, key: str, number: int) -> tuple[int, int]:
-        """One item more, in a new queue of that number where there is none; number and length."""
-        rows = self._connection.rows(_LENGTHEN, (self._daemon, number, namespace, key))
-        return cast("tuple[int, int]", rows[0])
-
-    def add(self, item: Item) -> None:
-        """At the end."""
-        self._connection.run(_ITEM, (self._daemon, *item))
+    def add(self, namespace: str, key: str, item: Item) -> int:
+        """At the end of a queue, in a new one of the item's number where there is none; its length
+        then."""
+        of_queue = {"daemon": self._daemon, "namespace": namespace, "key": key}
+        values = dict(zip(_ITEM, item, strict=True))
+        return cast(int, self._connection.value(_ADD, {**of_queue, **values}))
 
     def find(self, namespace: str, key: str) -> tuple[int, int] | None:
         """Number and length; None where there is no such queue."""
@@ -80,12 +93,8 @@ class QueueTables:
 
     def remove(self, queue: int, items: list[int], remaining: int) -> None:
         """Those items; with the last one the queue."""
-        run = self._connection.run
-        run(_REMOVE, (self._daemon, items))
-        if remaining:
-            run(_SHORTEN, (remaining, self._daemon, queue))
-        else:
-            run("DELETE FROM queues WHERE daemon = %s AND number = %s", (self._daemon, queue))
+        values = {"daemon": self._daemon, "queue": queue, "items": items, "remaining": remaining}
+        self._connection.run(_SHORTEN if remaining else _EMPTY, values)
 
     def delete(self, namespace: str, key: str) -> int | None:
         """A queue with all its items; its length, None where there is no such queue."""

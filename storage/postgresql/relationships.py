@@ -43,7 +43,9 @@ class RelationshipTable:
         """The one that is there."""
         self._connection.run(f"DELETE FROM relationships WHERE {_WHICH}", (self._daemon, *which))
 
-    def has_entity(self, id: str) -> bool:
-        """Whether there is such an end."""
-        sql = "SELECT 1 FROM entities WHERE daemon = %s AND id = %s"
-        return self._connection.value(sql, (self._daemon, id)) is not None
+    def missing_end(self, which: Which) -> str | None:
+        """The first of its ends that there is no entity of."""
+        ends = [which[0], which[2]]
+        sql = "SELECT id FROM entities WHERE daemon = %s AND id = ANY(%s::text[])"
+        there = {id for (id,) in self._connection.rows(sql, (self._daemon, ends))}
+        return next((id for id in ends if id not in there), None)

@@ -50,13 +50,14 @@ class StateRows(Snapshots):
         are more.
 
         The server leaves out what does not fit in any case, by bytes, which it knows without
-        reading a text; here they are counted as for SQLite, so that pages end alike.
+        reading a text; here they are counted as for SQLite, so that pages end alike.  It always
+        sends two, or nobody would know that there is a second one.
         """
         size = f"coalesce(octet_length({text}), 0) + {OVERHEAD}"
         sent = self._read(
             f"SELECT {columns} FROM (SELECT *, row_number() OVER () AS place, sum({size}) OVER"
             f" (ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before FROM ({sql}) AS asked)"
-            " AS counted WHERE before IS NULL OR before <= %(max_bytes)s ORDER BY place",
+            " AS counted WHERE place <= 2 OR before <= %(max_bytes)s ORDER BY place",
             {**values, "max_bytes": max_bytes},
         )
         column = columns.split(", ").index(text)

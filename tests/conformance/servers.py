@@ -59,15 +59,25 @@ def needs_postgresql() -> Path:
 class PostgresqlServer:
     """One server in a folder of its own; it makes empty databases in no time.
 
-    ``port``: where it listens on 127.0.0.1, besides its socket; 0 nowhere.
+    ``port``: where it listens on ``address``, besides its socket; 0 nowhere.  ``namespace``: of the
+    network, that it is in.
     """
 
-    def __init__(self, folder: Path, *, options: tuple[str, ...] = QUICK, port: int = 0) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        options: tuple[str, ...] = QUICK,
+        port: int = 0,
+        address: str = "127.0.0.1",
+        namespace: str = "",
+    ) -> None:
         self.folder = folder
         self.data = folder / "data"
         self.log = folder / "log"
         self._programs = needs_postgresql()
-        listen = (f"port={port}", "listen_addresses=127.0.0.1") if port else ("listen_addresses=",)
+        listen = (f"port={port}", f"listen_addresses={address}") if port else ("listen_addresses=",)
+        self._within = ["ip", "netns", "exec", namespace] if namespace else []
         self._options = (f"unix_socket_directories={folder}", *listen, *options)
         self._port = port or 5432
         self._process: subprocess.Popen[bytes] | None = None
@@ -78,11 +88,15 @@ class PostgresqlServer:
         options = ("-U", "holdfast", "-A", "trust", "-E", "UTF8", "--no-locale", "--no-sync")
         command = [*_as_somebody(), str(self._programs / "initdb"), "-D", str(self.data), *options]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        if self._within:
+            with (self.data / "pg_hba.conf").open("a") as file:
+                file.write("host all all 0.0.0.0/0 trust\n")
 
     def start(self) -> None:
         """And wait until it lets somebody in."""
         options = [word for each in self._options for word in ("-c", each)]
         command = [
+            *self._within,
             *_as_somebody(),
             str(self._programs / "postgres"),
             "-D",

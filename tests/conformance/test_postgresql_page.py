@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -11,8 +12,8 @@ import pytest
 
 from tests.conformance.servers import PostgresqlServer
 from tests.daemon import CONFIG, TIMEOUT, Daemon
-from tests.holdfast.conftest import ROOT, environment
 
+ROOT = Path(__file__).resolve().parents[2]
 BLOCK = re.compile(r"```(\w+ \w+)\n(.*?)```", re.DOTALL)
 
 
@@ -28,7 +29,7 @@ def test_the_page_on_postgresql_runs(
         done = subprocess.run(
             [sys.executable, "-c", blocks["python example"]],
             cwd=tmp_path,
-            env=environment(),
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
             stdout=subprocess.PIPE,
             text=True,
             timeout=TIMEOUT,
