@@ -245,4 +245,4 @@ def test_kills_under_traffic_lose_nothing_and_double_nothing(
     assert verdict.violations == []
     for kind in ("event", "change", "session", "checkpoint"):
         assert verdict.counts[kind, "stored"] > 0
-    assert verdict.counts["event", "stored"] == verdict.counts["event", "sent"] > 1_000
+    assert verdict.counts["event", "stored"] == verdict.counts["event", "sent"] > 100
