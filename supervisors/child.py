@@ -19,7 +19,7 @@ from typing import NoReturn
 import msgspec
 from loguru import logger
 
-from holdfast.actors.host import HostedActor, construct, run
+from holdfast.actors.host import Errand, HostedActor, construct, run
 from holdfast.actors.mailbox import Mailbox
 from holdfast.actors.messages.lifeline import (
     Below,
@@ -27,19 +27,24 @@ from holdfast.actors.messages.lifeline import (
     FromParent,
     GetStatus,
     Ready,
+    Reconfigure,
+    Settle,
     StatusReply,
+    Stop,
 )
 from holdfast.actors.messages.supervisor import decode_request
 from holdfast.actors.pulse import Pulse
 from holdfast.clock import Clock, SystemClock
 from holdfast.errors import ConfigError, StorageError
+from holdfast.supervisors.checking import CHECK, run_check
 from holdfast.supervisors.launcher import LIFELINE
 from holdfast.supervisors.lifeline import Lifeline, child_end
 from holdfast.supervisors.limits import Reserve, apply_limits, is_out_of_memory, widen_descriptors
 from holdfast.supervisors.linux import adopt_orphans, set_process_name
 from holdfast.supervisors.listeners import Listeners
 from holdfast.supervisors.lives import ACTOR, LIFE, RUN_DIR, Badge, life_below
-from holdfast.supervisors.logs import log_to, sign_log
+from holdfast.supervisors.logs import log_to, set_log_level, sign_log
+from holdfast.supervisors.new_terms import answer_new_terms
 from holdfast.supervisors.output import Output, take_streams
 from holdfast.supervisors.processes import Processes
 from holdfast.supervisors.reports import Reports
@@ -52,6 +57,7 @@ from holdfast.supervisors.spec import (
     EXIT_TERMINATED,
     ChildStart,
     SupervisorSpec,
+    Terms,
     zygote_name,
 )
 from holdfast.supervisors.supervision import Given, Supervision, Upward
@@ -84,6 +90,8 @@ def _processes(supervisor: str, zygote: Zygote, mailbox: Mailbox, life: str) -> 
 
 def run_child(payload: bytes, descriptors: dict[str, int]) -> int:
     """Become the actor that ``payload`` describes, until it stops; the exit code."""
+    if CHECK in descriptors:
+        return run_check(payload, descriptors)
     take_streams(descriptors)
     start = _decode_start(payload)
     is_supervisor = isinstance(start.run, SupervisorSpec)
@@ -93,6 +101,7 @@ def run_child(payload: bytes, descriptors: dict[str, int]) -> int:
     signal.signal(signal.SIGTERM, _terminated)  # SIGINT is ignored since the zygote
     set_process_name(start.name)
     sign_log(start.name)
+    set_log_level(start.environment.log_level)  # the zygote may be older
     lifeline = child_end(descriptors.pop(LIFELINE))
     clock = SystemClock()
     pulse = Pulse(open_record(descriptors), interval=start.heartbeat_interval, clock=clock)
@@ -155,6 +164,9 @@ def _leaf(
     )
     mailbox = actor.mailbox
 
+    def reconfigure(message: Reconfigure) -> None:
+        lifeline.send(answer_new_terms(actor, message, records, clock))
+
     def say_ready() -> None:
         # pykka empties the mailbox of an actor whose on_start failed, too.
         if not actor.actor_stopped.is_set():
@@ -162,11 +174,16 @@ def _leaf(
 
     def hear() -> list[object]:
         for message in _heard(lifeline):
-            if isinstance(message, GetStatus):
-                state = mailbox.length, mailbox.handled
-                lifeline.send(StatusReply(message.id, *state, traffic=mailbox.traffic))
-            else:
-                mailbox.stop()
+            match message:
+                case GetStatus(id=ident):
+                    state = mailbox.length, mailbox.handled
+                    lifeline.send(StatusReply(ident, *state, traffic=mailbox.traffic))
+                case Reconfigure():
+                    mailbox.deliver(Errand(partial(reconfigure, message)))
+                case Stop():
+                    mailbox.stop()
+                case Settle():
+                    pass  # of supervisors
         return []
 
     # A program that an agent forks would keep its peers from seeing the end of it.
@@ -202,6 +219,12 @@ def _supervisor(
     )
     pulse.beat_in_mailbox(mailbox, "always")
     mailbox.watch(lifeline.fileno(), partial(_heard, lifeline))
+
+    def take_on(terms: Terms) -> None:
+        set_log_level(terms.environment.log_level)
+        output.reconfigure(terms.environment)
+        pulse.reconfigure(terms.heartbeat_interval)
+
     given = Given(
         name=start.name,
         incarnation=start.incarnation,
@@ -213,6 +236,8 @@ def _supervisor(
         output=output,
         reports=Reports.of(start.name, start.environment, mailbox, clock),
         upward=_upward(lifeline),
+        heartbeat=start.heartbeat_interval,
+        take_on=take_on,
         clock=clock,
         random=random.random,
     )

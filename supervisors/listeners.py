@@ -47,6 +47,16 @@ class Listeners:
             listener.bind(self._address(name))
             listener.listen(socket.SOMAXCONN)
 
+    def ensure(self, names: Iterable[str], *, without: Iterable[str] = ()) -> None:
+        """Have these open; of those ``without``, close what was made here.
+
+        A supervisor that was told of another child made its address itself, and has died since.
+        """
+        for name in without:
+            if name in self._own:
+                self.drop(name)
+        self.open([name for name in names if name not in self._sockets])
+
     def is_taken(self, name: str) -> bool:
         """Whether somebody listens under that name, here or in another process."""
         if name in self._sockets:

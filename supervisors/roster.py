@@ -62,20 +62,40 @@ class Roster:
         for child in spec.children:
             self.children[child.id] = self._child(child, is_added=False)
 
+    def adopt(self, spec: SupervisorSpec) -> None:
+        """Whose children are the supervisor's own; the list itself does not change by that."""
+        self._spec = spec
+
     def add(self, spec: ChildSpec) -> Child:
-        """Another child, without a process yet.  Raises ChildError."""
+        """Another child, without a process yet, for this life.  Raises ChildError."""
+        return self._enter(spec, is_added=True)
+
+    def take_in(self, spec: ChildSpec) -> Child:
+        """Another child of the supervisor's own, without a process yet.  Raises ChildError."""
+        return self._enter(spec, is_added=False)
+
+    def put_in_order(self) -> None:
+        """Those of the spec in its order, then the others."""
+        rest = dict(self.children)
+        listed = {child.id: rest.pop(child.id) for child in self._spec.children if child.id in rest}
+        self.children.clear()
+        self.children.update(listed | rest)
+
+    def _enter(self, spec: ChildSpec, *, is_added: bool) -> Child:
         if (known := self.children.get(spec.id)) is not None:
             raise ChildError(spec.id, "already_started" if known.has_process else "already_present")
         if spec.significant and self._spec.auto_shutdown == "never":
             raise ChildError(spec.id, 'cannot be significant where auto_shutdown = "never"')
         if len(self.children) >= MAX_DESCENDANTS or free_descriptors() < RESERVE:
             raise ChildError(spec.id, "too_many")
-        if self._is_taken(spec.id):
-            raise ChildError(spec.id, "name_taken")
+        below = spec.run.descendants() if isinstance(spec.run, SupervisorSpec) else ()
+        for name in (spec.id, *below):
+            if self._is_taken(name):
+                raise ChildError(name, "name_taken")
         self._undertaker.release(spec)
         if spec.id not in self._listeners.sockets:
             self._listeners.open([spec.id])
-        child = self.children[spec.id] = self._child(spec, is_added=True)
+        child = self.children[spec.id] = self._child(spec, is_added=is_added)
         self.tell_below()
         return child
 
@@ -86,7 +106,9 @@ class Roster:
             return
         del self.children[child.spec.id]
         child.evidence.close()
-        self._listeners.drop(child.spec.id)
+        run = child.spec.run
+        below = run.descendants() if isinstance(run, SupervisorSpec) else ()
+        self._listeners.ensure((), without=(child.spec.id, *below))
         self.tell_below()
 
     def remove(self, child: Child, how: str | None = None) -> None:

@@ -36,6 +36,7 @@ __all__ = [
     "ChildStart",
     "Environment",
     "SupervisorSpec",
+    "Terms",
     "stop_budget",
     "zygote_name",
 ]
@@ -331,6 +332,14 @@ class ChildStart(msgspec.Struct, frozen=True, array_like=True):
     run: SupervisorSpec | ChildSettings
     last_incarnation: str = ""
     suspects: tuple[Suspect, ...] = ()
+    heartbeat_interval: float = 0.0
+
+
+class Terms(msgspec.Struct, frozen=True, array_like=True):
+    """What a running child is to be from now on; as in ChildStart."""
+
+    environment: Environment
+    run: SupervisorSpec | ChildSettings
     heartbeat_interval: float = 0.0
 
 

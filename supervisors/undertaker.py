@@ -124,6 +124,7 @@ class Undertaker:
                 # would be dead letters by the thousand.  Their senders keep them.
                 return
         logger.info("{} is gone for good: what is sent to it becomes dead letters", spec.id)
+        self._listeners.ensure([spec.id])
         self._graves[spec.id] = _Grave(
             spec.id,
             how,
