@@ -53,9 +53,12 @@ class Changing:
         """
         take(self._become(terms) if is_back else self._change(terms), done)
 
-    def settle(self, done: Callable[[str], None]) -> None:
-        """The terms stand: stop who is no child any more, here and below."""
-        take(self._settle(), done)
+    def settle(self, names: list[str], done: Callable[[str], None]) -> None:
+        """The terms stand: stop who is no child any more, here and below.
+
+        ``names`` are all that the tree has now.
+        """
+        take(self._settle(names), done)
 
     # -- the first phase ----------------------------------------------------------------------
 
@@ -98,8 +101,6 @@ class Changing:
         child = self._supervision.roster.children.get(new.id)
         if child is None:
             return ""
-        if child.is_added:
-            return f"{new.id}: a message has added a child of that name: delete that first"
         if change.renews(child, new):
             return ""
         old = child.spec
@@ -127,8 +128,6 @@ class Changing:
 
     def _below(self, child: Child, new: ChildSpec, change: _Step) -> Steps[str]:
         """All that changes below a nested supervisor; it has no more time than its children."""
-        assert isinstance(child.spec.run, SupervisorSpec)
-        assert isinstance(new.run, SupervisorSpec)
         if child.state == "running":
             terms, is_back = change.terms(new), change.is_back
             error = yield partial(self._ask, child, terms, is_back=is_back)
@@ -136,8 +135,9 @@ class Changing:
             error = "" if change.is_back else f"it is {child.state}: reload again when it runs"
         if error and not change.is_back:
             return error
-        listed, before = set(new.run.descendants()), set(child.spec.run.descendants())
+        listed, before = set(new.below), set(child.spec.below)
         child.unlisted = (child.unlisted | before) - listed
+        self._supervision.roster.claim(child, listed - before)
         child.spec = new
         return ""
 
@@ -191,10 +191,11 @@ class Changing:
 
     # -- the second phase ---------------------------------------------------------------------
 
-    def _settle(self) -> Steps[str]:
+    def _settle(self, names: list[str]) -> Steps[str]:
+        self._supervision.roster.let_go(names)
         for child in list(self._supervision.roster.children.values()):
             if child.spec.is_supervisor and child.state == "running":
-                yield partial(self._ask_to_settle, child)
+                yield partial(self._ask_to_settle, child, names)
         yield from self._retire()
         return ""
 
@@ -230,8 +231,8 @@ class Changing:
             late = f"it has not taken the new settings within {timeout:g} s"
             self._mailbox.later(timeout, lambda: child.change.answered(ident, late))
 
-    def _ask_to_settle(self, child: Child, done: Callable[[str], None]) -> None:
-        child.tell(Settle(child.change.begin(self._later(done))))
+    def _ask_to_settle(self, child: Child, names: list[str], done: Callable[[str], None]) -> None:
+        child.tell(Settle(child.change.begin(self._later(done)), names))
 
     def _start(self, child: Child, done: Callable[[str], None], *, is_new: bool = False) -> None:
         supervision = self._supervision

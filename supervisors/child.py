@@ -219,12 +219,6 @@ def _supervisor(
     )
     pulse.beat_in_mailbox(mailbox, "always")
     mailbox.watch(lifeline.fileno(), partial(_heard, lifeline))
-
-    def take_on(terms: Terms) -> None:
-        set_log_level(terms.environment.log_level)
-        output.reconfigure(terms.environment)
-        pulse.reconfigure(terms.heartbeat_interval)
-
     given = Given(
         name=start.name,
         incarnation=start.incarnation,
@@ -237,13 +231,19 @@ def _supervisor(
         reports=Reports.of(start.name, start.environment, mailbox, clock),
         upward=_upward(lifeline),
         heartbeat=start.heartbeat_interval,
-        take_on=take_on,
+        take_on=partial(_take_on, output, pulse),
         clock=clock,
         random=random.random,
     )
     return construct(
         SupervisorActor, mailbox=mailbox, supervision=Supervision(given), reply=lifeline.send
     )
+
+
+def _take_on(output: Output, pulse: Pulse, terms: Terms) -> None:
+    set_log_level(terms.environment.log_level)
+    output.reconfigure(terms.environment)
+    pulse.reconfigure(terms.heartbeat_interval)
 
 
 def _upward(lifeline: Lifeline[FromParent]) -> Upward:

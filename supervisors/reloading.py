@@ -8,6 +8,7 @@ life is what the file says then.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final, Literal
 
 import msgspec
@@ -138,6 +139,12 @@ class Reloading:
 
     def _apply(self, read: Read) -> Steps[None]:
         now = self._now
+        for name in set(self._supervision.roster.added_below) & set(read.spec.descendants()):
+            raise ReloadError(
+                f"{name}: a message has added a child of that name: delete that first, or give "
+                "one of them another name",
+                reason="refused",
+            )
         if read.spec != now.spec or read.environment != now.environment:
             self._notifier.reloading()
             try:
@@ -150,9 +157,9 @@ class Reloading:
 
     def _change(self, read: Read) -> Steps[None]:
         terms = Terms(read.environment, read.spec)
-        if error := (yield lambda done: self._changing.begin(terms, done)):
+        if error := (yield partial(self._changing.begin, terms)):
             raise ReloadError(f"{UNDONE}: {error}", reason="failed")
-        yield self._changing.settle
+        yield partial(self._changing.settle, [*read.spec.descendants()])
 
     def _tell(self, outcome: Reloaded | HoldfastError, trigger: Trigger, seconds: float) -> None:
         data: dict[str, Any] = {

@@ -312,6 +312,11 @@ class ChildSpec(msgspec.Struct, frozen=True, kw_only=True):
         return 0.0 if isinstance(self.run, SupervisorSpec) else self.run.handler_timeout
 
     @property
+    def below(self) -> tuple[str, ...]:
+        """The ids of all that are below it, if it is a supervisor."""
+        return tuple(self.run.descendants()) if isinstance(self.run, SupervisorSpec) else ()
+
+    @property
     def is_supervisor(self) -> bool:
         """Whether it has children of its own."""
         return isinstance(self.run, SupervisorSpec)

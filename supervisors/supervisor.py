@@ -99,8 +99,8 @@ class SupervisorActor(HostedActor):
             case Reconfigure(id=ident, terms=terms, is_back=is_back):
                 done = partial(self._reconfigured, ident)
                 self._changing.begin(decode_terms(terms), done, is_back=is_back)
-            case Settle(id=ident):
-                self._changing.settle(partial(self._reconfigured, ident))
+            case Settle(id=ident, names=names):
+                self._changing.settle(names, partial(self._reconfigured, ident))
             case Stop(within=within):
                 self.supervision.stop(EXIT_STOPPED, within)
             case StopOverdue():

@@ -274,15 +274,6 @@ def _root_actor(
         take_on=partial(_take_on, output),
     )
     supervision = Supervision(given)
-    reloading = None
-    if config is not None:
-        reloading = Reloading(
-            config.file,
-            read=config.read,
-            mailbox=mailbox,
-            supervision=supervision,
-            notifier=notifier,
-        )
     return construct(
         RootActor,
         mailbox=mailbox,
@@ -292,7 +283,21 @@ def _root_actor(
         farewell=environment.farewell,
         describe=partial(_describe, environment, clock, clock.monotonic()),
         signs=recorder.signs,
-        reloading=reloading,
+        reloading=_reloading(config, mailbox, supervision, notifier),
+    )
+
+
+def _reloading(
+    config: Config | None, mailbox: Mailbox, supervision: Supervision, notifier: Notifier
+) -> Reloading | None:
+    if config is None:
+        return None
+    return Reloading(
+        config.file,
+        read=config.read,
+        mailbox=mailbox,
+        supervision=supervision,
+        notifier=notifier,
     )
 
 

@@ -90,9 +90,13 @@ class Reconfigure(msgspec.Struct, frozen=True, array_like=True, tag="reconfigure
 
 
 class Settle(msgspec.Struct, frozen=True, array_like=True, tag="settle"):
-    """Of a supervisor: the last terms stand; stop who is no child any more."""
+    """Of a supervisor: the last terms stand; stop who is no child any more.
+
+    ``names`` are all that the tree has now: of those that are children elsewhere nothing stays.
+    """
 
     id: int
+    names: list[str]
 
 
 class Reconfigured(msgspec.Struct, frozen=True, array_like=True, tag="reconfigured"):
