@@ -8,6 +8,7 @@ has agreed to.
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
@@ -89,8 +90,11 @@ class Changing:
         change = _Step(_supervisors(old), spec, old.environment, terms.environment, is_back)
         for phase in (self._in_place, self._add, self._renew):
             for new in spec.children:
-                if error := (yield from phase(new, change)):
+                error = yield from phase(new, change)
+                if error and not is_back:
                     return error
+                if error:  # it goes on with all others
+                    logger.error("not as it was before: {}", error)
             supervision.watch_all()
         return ""
 
@@ -121,7 +125,10 @@ class Changing:
             return ""
         terms = change.terms(new)
         if isinstance(new.run, AgentSettings):  # which may be busy for hours
-            child.tell(Reconfigure(child.change.begin(None), _encode(terms)))
+            try:
+                child.tell(Reconfigure(child.change.begin(None), _encode(terms)))
+            except OSError as refused:
+                return f"it cannot be told: {_why(refused)}"
             return ""
         error = yield partial(self._ask, child, terms, timeout=ANSWER)
         return "" if error == DIED else error
@@ -131,10 +138,9 @@ class Changing:
         if child.state == "running":
             terms, is_back = change.terms(new), change.is_back
             error = yield partial(self._ask, child, terms, is_back=is_back)
-        else:
-            error = "" if change.is_back else f"it is {child.state}: reload again when it runs"
-        if error and not change.is_back:
-            return error
+            if error and not is_back:
+                return error
+        # Without a process it begins its next life so.
         listed, before = set(new.below), set(child.spec.below)
         child.unlisted = (child.unlisted | before) - listed
         self._supervision.roster.claim(child, listed - before)
@@ -147,11 +153,14 @@ class Changing:
             return ""
         if not self._is_able:
             return STOPPING
+        return (yield from self._take_in(new, is_new=True))
+
+    def _take_in(self, new: ChildSpec, *, is_new: bool = False) -> Steps[str]:
         try:
             child = self._supervision.roster.take_in(new)
         except (ChildError, OSError) as error:
             return f"child {new.id!r} cannot be added: {error}"
-        return (yield partial(self._start, child, is_new=True))
+        return (yield partial(self._start, child, is_new=is_new))
 
     def _renew(self, new: ChildSpec, change: _Step) -> Steps[str]:
         """Another life with other settings; one that is down stays so."""
@@ -169,12 +178,11 @@ class Changing:
         if new.id not in self._owed:
             return ""
         if new.id not in supervision.roster.children:  # a temporary one, once it has stopped
-            child = supervision.roster.take_in(new)
+            return (yield from self._take_in(new))
         error = yield partial(self._start, child)
         if error and change.is_back and self._is_able:
-            logger.error("{} does not start as it did before: {}", new.id, error)
             supervision.launcher.launch(child)  # and now as often as its supervisor allows
-        return "" if change.is_back else error
+        return error
 
     def _stop_and_wait(self, child: Child) -> Steps[None]:
         restarting = self._supervision.restarting
@@ -226,7 +234,10 @@ class Changing:
         timeout: float = 0.0,
     ) -> None:
         ident = child.change.begin(self._later(done))
-        child.tell(Reconfigure(ident, _encode(terms), is_back))
+        try:
+            child.tell(Reconfigure(ident, _encode(terms), is_back))
+        except OSError as error:
+            child.change.answered(ident, f"it cannot be told: {_why(error)}")
         if timeout:
             late = f"it has not taken the new settings within {timeout:g} s"
             self._mailbox.later(timeout, lambda: child.change.answered(ident, late))
@@ -296,6 +307,10 @@ class _Awaited:
     def set_exception(self, info: tuple[Any, BaseException, Any]) -> None:
         """It has failed."""
         self._done(str(info[1]))
+
+
+def _why(error: OSError) -> str:
+    return "its settings are over 200 KB" if error.errno == errno.EMSGSIZE else str(error)
 
 
 def _supervisors(terms: Terms) -> SupervisorSpec:

@@ -107,9 +107,12 @@ class Reloading:
         def end(outcome: Reloaded | HoldfastError) -> None:
             self._is_busy = False
             if not is_dry:
+                self._notifier.reloaded()
                 self._tell(outcome, trigger, self._mailbox.monotonic() - began)
             done(outcome)
 
+        if not is_dry:
+            self._notifier.reloading()  # also where nothing changes: who sent the signal waits
         take(self._guarded(is_dry, began), end)
 
     def _guarded(self, is_dry: bool, began: float) -> Steps[Reloaded | HoldfastError]:
@@ -146,11 +149,7 @@ class Reloading:
                 reason="refused",
             )
         if read.spec != now.spec or read.environment != now.environment:
-            self._notifier.reloading()
-            try:
-                yield from self._change(read)
-            finally:
-                self._notifier.reloaded()
+            yield from self._change(read)
         self._now = read
         self.adopted(read.environment)
         self._watch.turn(read.settings.daemon.watch)

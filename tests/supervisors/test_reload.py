@@ -100,6 +100,12 @@ def _ring(daemon: Daemon) -> log.LogStats:
     return msgspec.convert(daemon.hub.ask("log", log.Stats()), log.LogStats)
 
 
+def _session(daemon: Daemon, id: str) -> Any:
+    session = daemon.hub.sessions.get(id)
+    assert session is not None
+    return session
+
+
 def actions(done: Reloaded) -> dict[str, str]:
     """What is done to whom, but for those to whom nothing is."""
     return {line.name: line.action for line in done.lines if line.action != "unchanged"}
@@ -180,7 +186,7 @@ calls = { kind = "token_bucket", rate = 1.0, burst = 7 }
     stats = msgspec.convert(hub.ask("sessions", sessions.Stats()), sessions.SessionsStats)
     assert (stats.maxsize, stats.max_bytes) == (77, 7_700_000)
     hub.sessions.put("s", {})
-    assert hub.sessions.get("s").ttl == 77.0
+    assert _session(daemon, "s").ttl == 77.0
     assert hub.files.stats().max_bytes == 7_700_000
     assert hub.tracker.acquire("calls", timeout=1.0).granted
     hub.tracker.begin("a", kind="x")
@@ -416,7 +422,7 @@ def test_a_crash_loop_after_a_reload_goes_on_until_the_next_reload(
     def mended() -> bool | None:
         try:
             return reload(daemon, team + named(tmp_path, "third", parent='"team"')).is_applied
-        except ReloadError:  # its supervisor was just starting again
+        except ReloadError:  # its supervisor gave up while it was told
             return None
 
     daemon.until(mended)
@@ -455,11 +461,11 @@ def test_sessions_outlive_another_life_of_their_actor_and_one_that_fails(daemon:
     done = reload(daemon, BASE + "\n[actors.sessions]\nnice = 1\n")
     assert actions(done) == {"sessions": "restart"}
     assert daemon.pid("sessions") != before
-    assert hub.sessions.get("kept").data == {"n": 1}
+    assert _session(daemon, "kept").data == {"n": 1}
     hub.sessions.put("kept", {"n": 2})
     said = refused(daemon, BASE + "\n[actors.sessions]\nmemory_max = 1_000_000\n")
     assert "'sessions' did not start" in said
-    assert hub.sessions.get("kept").data == {"n": 2}
+    assert _session(daemon, "kept").data == {"n": 2}
     assert hub.sessions.put("kept", {"n": 3}, durability="committed")
 
 
