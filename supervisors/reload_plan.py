@@ -13,6 +13,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 from holdfast.actors.messages.reload import Action, KeyChange, PlanLine
+from holdfast.supervisors.config import SUPERVISORS
 from holdfast.supervisors.in_place import STORAGE, changed_keys, is_swap, takes_in_place
 from holdfast.supervisors.secrets import masked
 from holdfast.supervisors.settings import ActorSettings, AgentSettings, Settings
@@ -21,6 +22,7 @@ from holdfast.supervisors.spec import Environment
 __all__ = ["Plan", "plan_of"]
 
 STOP_FIRST: Final = "stop the daemon, and start it with the changed file"
+ALWAYS_THERE: Final = tuple(f"supervisors.{name}" for name in SUPERVISORS)
 # By table and key: what a reload cannot change, and what to do instead.
 _FIXED: Final[dict[tuple[str, str], str]] = {
     ("daemon", "name"): f"what is stored is of that name: {STOP_FIRST}",
@@ -34,7 +36,8 @@ _DATABASE: Final = (
     "the database itself cannot be changed by a reload: stop the daemon, make a backup of the old "
     "one with `holdfast backup`, and start it with the changed file"
 )
-_PARENT: Final = "nobody changes supervisors while the daemon runs: " + STOP_FIRST
+_MOVE: Final = "nobody moves as it runs: reload without it, and then with it in its new place"
+_STAY: Final = "it cannot be taken out: " + STOP_FIRST
 # Between the scheme and the host of a URL, and in a connection string.
 _USER: Final = re.compile(r"(?<=://)[^/@\s]*@")
 _PASSWORD: Final = re.compile(r"(password\s*=\s*)('[^']*'|\S+)", re.IGNORECASE)
@@ -141,7 +144,8 @@ class _Planning:
         for change in changes:
             advice = _FIXED.get((table, change.key))
             if change.key == "parent":
-                advice = _PARENT
+                is_fixed = table.startswith("actors.") or table in ALWAYS_THERE
+                advice = _STAY if is_fixed else _MOVE
             if advice is not None:
                 shown = f"[{table}] {change.key} = {change.new}"
                 self._refusals.append(

@@ -34,6 +34,7 @@ __all__ = ["Reloading"]
 
 Trigger = Literal["command", "signal", "watch"]
 
+SHOWN: Final = 4_000  # characters of an error in an event; all of it is in the log
 UNDONE: Final = "the reload failed, and all is as it was before"
 
 
@@ -173,7 +174,7 @@ class Reloading:
             self._supervision.reports.reloaded(text, data | {"ok": True} | figures)
         else:
             reason = outcome.reason if isinstance(outcome, ReloadError) else "config"
-            data |= {"ok": False, "reason": reason, "error": str(outcome)}
+            data |= {"ok": False, "reason": reason, "error": str(outcome)[:SHOWN]}
             text = f"{self._file.path} is not reloaded: {outcome}"
             self._supervision.reports.reloaded(text, data, is_error=True)
 

@@ -53,7 +53,7 @@ maxsize = 77
 max_bytes = 7_700_000
 ttl = 77.0
 [actors.checkpoints]
-interval = 100.0
+interval = 0.2
 [actors.files]
 max_bytes = 7_700_000
 [actors.tracker]
@@ -86,7 +86,28 @@ def test_policy_and_limits_reach_running_processes_and_restart_nothing(daemon: D
         hub.tracker.begin("b", kind="x")
     hub.tracker.finish("a")
     hub.events.query(limit=1)  # of another connection
+    made = len(hub.checkpoints.list_daemon())
+    daemon.until(lambda: len(hub.checkpoints.list_daemon()) > made or None)
     assert all(status.restarts == 0 for status in hub.supervision.which_children("state"))
+
+
+def test_other_limits_of_restarts_and_of_signs_of_life_count_at_once(daemon: Daemon) -> None:
+    before = pids(daemon)
+    beats = "heartbeat_interval = 0.1\nheartbeat_timeout = 0.4\n"
+    reload(daemon, BASE.replace("[supervisors.agents]\n", f"[supervisors.agents]\n{beats}"))
+    os.kill(before["idle"], signal.SIGSTOP)
+
+    def hung() -> bool | None:
+        last = daemon.child("idle").last_exit
+        return (last is not None and last.kind == "hang") or None
+
+    daemon.until(hung, 5.0)  # it was 10 s before
+    daemon.wait_until_running("idle", after=before["idle"])
+    assert daemon.pid("agents") == before["agents"]
+    reload(daemon, BASE.replace("1000\nbackoff", "0\nbackoff"))
+    daemon.kill("idle")
+    daemon.wait_until_running("agents", after=before["agents"])  # it gave up
+    daemon.until(lambda: daemon.pid("idle"))
 
 
 def test_a_reload_under_load_loses_nothing_and_keeps_all_others(daemon: Daemon) -> None:
@@ -153,7 +174,7 @@ def test_what_fails_leaves_everything_as_it_was(daemon: Daemon, table: str, caus
         (BASE.replace("python_path", "python_paht"), "python_paht"),
         (BASE + "\noptions = { key = 'env:HOLDFAST_NOT_SET' }\n", "HOLDFAST_NOT_SET"),
         (BASE.replace('"test"', '"other"'), "stop the daemon"),
-        (BASE + "\nparent = 'root'\n", "stop the daemon"),
+        (BASE + "\nparent = 'root'\n", "reload without it"),
         (BASE + "\n[storage]\npath = 'other.db'\n", "stop the daemon, move the file"),
         (BASE + "\n[actors.files]\npath = 'other'\n", "stop the daemon, move the folder"),
     ],
@@ -220,8 +241,10 @@ def test_a_watched_file_is_reloaded_once_it_stands_still(daemon: Daemon) -> None
     reload(daemon, watched)
     with daemon.watching("holdfast:reload") as events:
         daemon.config_file.write_text("[daemon")
-        data = outcome(events, "watch")  # told once: the next is of the next edit
+        data = outcome(events, "watch")
         assert (data["ok"], data["trigger"]) == (False, "watch")
+        with pytest.raises(AssertionError):  # two looks later: told once
+            events.next(where=lambda event: event.data["trigger"] == "watch", timeout=2.2)
         draft = daemon.config_file.with_suffix(".new")
         draft.write_text(watched + agent("new"))
         draft.rename(daemon.config_file)

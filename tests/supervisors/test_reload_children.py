@@ -53,17 +53,24 @@ def test_what_a_reload_has_added_outlives_its_supervisor(daemon: Daemon) -> None
 
 
 def test_a_child_moves_to_another_supervisor_in_two_reloads(daemon: Daemon) -> None:
-    team = BASE + "\n[supervisors.team]\n"
-    reload(daemon, team + agent("new"))
-    assert daemon.ref("new").ask("hello") == "hello"
+    """One that was there from the start, whose address is the root's, and one that was added."""
+    team = BASE[: BASE.index("[agents.idle]")] + "\n[supervisors.team]\n"
+    names = ("idle", "new")
+    reload(daemon, team + "".join(map(agent, names)))
+    for name in names:
+        assert daemon.ref(name).ask("hello") == "hello"
     reload(daemon, team)
-    with pytest.raises(ActorGone):  # by who answers for it, and is connected for that
-        daemon.ref("new").ask("hello")
-    reload(daemon, team + agent("new", parent='"team"'))
-    assert daemon.ref("new").ask("hello") == "hello"
-    for supervisor in ("agents", "team"):
+    for name in names:
+        with pytest.raises(ActorGone):  # by who answers for it, and is connected for that
+            daemon.ref(name).ask("hello")
+    reload(daemon, team + "".join(agent(name, parent='"team"') for name in names))
+    for name in names:
+        assert daemon.ref(name).ask("hello") == "hello"
+    for supervisor in ("team", "agents"):
         daemon.kill(supervisor)
-        assert answer_of(daemon, "new") == "hello"
+        for name in names:
+            assert answer_of(daemon, name) == "hello"
+    reload(daemon, team)
 
 
 def test_supervisors_come_and_go_with_their_children(daemon: Daemon) -> None:
