@@ -13,7 +13,7 @@ from typing import Final
 
 from holdfast.actors.delivery import Delivery
 from holdfast.actors.frames import FrameReader
-from holdfast.actors.intake import Intake
+from holdfast.actors.intake import CopyError, Intake
 from holdfast.actors.reactor import READ, WRITE, Reactor, Timer
 from holdfast.actors.receiver import Receiver
 from holdfast.errors import ProtocolError
@@ -138,6 +138,9 @@ class Connection:
             return False
         except OSError as error:
             self.close(f"broke while it was read: {error}")
+            return False
+        except CopyError as error:  # whoever hears of it is not who sent it
+            self.close(f"is {error}")
             return False
         except ProtocolError as error:
             self.intake.refuse(error)

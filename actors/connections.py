@@ -127,7 +127,7 @@ class Connections:
     def _forget(self, connection: Connection, reason: str) -> None:
         self._open.discard(connection)
         self._crowd.leave(connection)
-        if reason.startswith(("refused", "left", "un", "one of")):
+        if reason.startswith(("refused", "left", "un", "one of", "is a copy")):
             logger.warning("connection of {} {}", connection.intake.sender or "?", reason)
 
     def _take_in_the_rest_of(self, sender: str, incarnation: str) -> None:

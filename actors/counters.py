@@ -53,6 +53,7 @@ def traffic_of(receiver: Receiver, sent: Iterable[Counters]) -> Traffic:
     return Traffic(
         senders=len(receiver.intakes),
         late_answers=receiver.late_answers,
+        copies=receiver.copies,
         pending=sum(each.pending for each in counters),
         late_replies=sum(each.late_replies for each in counters),
         rejected=sum(each.rejected for each in counters),

@@ -79,6 +79,7 @@ def opened(reader: Reader | None, id: int = 0) -> Opened:
         raise StorageError(
             f"checkpoint {found.id} of the daemon has no manifest that can be read: {error}"
         ) from error
+    _check_sizes(found.id, manifest.participants, texts)
     _check_marks(found.id, manifest.participants, reader.last_seq())
     return Opened(found.id, found.created_us, manifest, texts)
 
@@ -109,6 +110,16 @@ def newest_part(reader: Reader | None, participant: str) -> PartIs:
                 text = found.texts[participant]
                 return PartIs(found.id, found.created_us, text, each.count, each.mark)
     return PartIs(0)
+
+
+def _check_sizes(id: int, participants: Iterable[Participant], texts: Mapping[str, str]) -> None:
+    for each in participants:
+        size = len(texts.get(each.name, "").encode())
+        if not each.error and size != each.bytes:
+            raise StorageError(
+                f"checkpoint {id} of the daemon is damaged: {size} bytes of {each.name} are there, "
+                f"where {each.bytes} were put; restore another one"
+            )
 
 
 def _check_marks(id: int, participants: Iterable[Participant], last_seq: int) -> None:

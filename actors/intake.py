@@ -7,6 +7,7 @@ process dies: the marks of senders, which then send again what was not acknowled
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -21,9 +22,11 @@ from holdfast.actors.wire import (
     VERSION,
     Ack,
     Ask,
+    Begin,
     Command,
     Credit,
     Failure,
+    FromSender,
     Goodbye,
     Hello,
     Refused,
@@ -40,7 +43,11 @@ from holdfast.actors.wire import (
 )
 from holdfast.errors import FrameError, HoldfastError, ProtocolError, VersionError
 
-__all__ = ["Intake"]
+__all__ = ["CopyError", "Intake"]
+
+
+class CopyError(ProtocolError):
+    """What came on another connection comes again; nothing of it is taken in, nobody is told."""
 
 
 class Intake:
@@ -55,7 +62,8 @@ class Intake:
         self.slot = 0  # of this connection in the flight recorder
         self.closed = False
         self.is_refused = False
-        self._welcomed = False
+        self._number = 0  # of this connection: whoever has its Welcome knows it, and no copy does
+        self._welcomed = self._begun = False
         self._marks = Marks(received=0, handled=0)
         self._outstanding = 0  # granted and not handled
         self._allowance = 0  # granted and not received; a frame may overdraw it
@@ -68,13 +76,11 @@ class Intake:
     def receive(self, payload: bytes | bytearray) -> Sequence[Delivery]:
         """Take one payload in; what is to be handled.
 
-        Raises ProtocolError; the connection is closed after its output is sent.
+        Raises CopyError; and ProtocolError, the connection is closed after its output is sent.
         """
         frame = decode_from_sender(payload)
-        if not self.sender:
-            if not isinstance(frame, Hello):
-                raise FrameError(f"{type(frame).__name__} before Hello")
-            return self._greet(frame)
+        if not self._begun:
+            return self._open(frame)
         self.position += 1
         match frame:
             case Ask(id=ident, body=body):
@@ -98,8 +104,8 @@ class Intake:
                 return (Delivery(self, "ask", ident, _ActorStop()),)
             case Goodbye():
                 return self._departed()
-            case Hello():
-                raise FrameError("Hello twice on one connection")
+            case Hello() | Begin():
+                raise FrameError(f"{type(frame).__name__} twice on one connection")
 
     @property
     def has_output(self) -> bool:
@@ -196,12 +202,13 @@ class Intake:
         self._outstanding = self._allowance = credit
         receiver.granted += credit
         who = (VERSION, receiver.actor, receiver.incarnation)
-        welcome = Welcome(*who, mark, duplicates, credit, dropped=dropped)
+        life, number, taken = "", 0, 0
         if (last := receiver.last_life) is not None:
-            taken = last.position(self.sender, self.incarnation)
-            if taken is not None:
-                welcome = msgspec.structs.replace(welcome, last_life=last.incarnation, taken=taken)
-        self._send(encode_frame(welcome))
+            reached = last.reached(self.sender, self.incarnation)
+            if reached is not None:
+                life, (number, taken) = last.incarnation, reached
+        grants = (mark, duplicates, credit, self._number)
+        self._send(encode_frame(Welcome(*who, *grants, life, number, taken, dropped)))
 
     def refuse(self, error: HoldfastError) -> None:
         """Tell the sender why its connection ends, which it does once that is sent."""
@@ -222,6 +229,20 @@ class Intake:
             if receiver.intakes.get((self.sender, self.incarnation)) is self:
                 del receiver.intakes[self.sender, self.incarnation]
 
+    def _open(self, frame: FromSender) -> Sequence[Delivery]:
+        """Hello, then Begin."""
+        match frame:
+            case Hello() if not self.sender:
+                return self._greet(frame)
+            case Begin() if self.sender:
+                if frame.connection != self._number:
+                    self._receiver.copies += 1
+                    raise CopyError(f"a copy of another connection of {self.sender!r}")
+                self._begun = True
+                return ()
+        due = "Begin" if self.sender else "Hello"
+        raise FrameError(f"{type(frame).__name__} before {due}")
+
     def _greet(self, hello: Hello) -> Sequence[Delivery]:
         receiver = self._receiver
         if hello.version != VERSION:
@@ -235,8 +256,9 @@ class Intake:
         key = hello.sender, hello.incarnation
         self.sender, self.incarnation = key
         receiver.intakes[key] = self
+        self._number = int.from_bytes(os.urandom(8))
         if receiver.recorder is not None:
-            self.slot = receiver.recorder.seat(*key)
+            self.slot = receiver.recorder.seat(*key, self._number)
         self._marks = receiver.marks_of(key, hello.first)
         if hello.resuming and not receiver.keeps_marks:
             joined = Joined(hello.sender, hello.incarnation, hello.first)

@@ -20,6 +20,7 @@ from holdfast.actors.wire import (
     MAX_FRAME,
     VERSION,
     Ack,
+    Begin,
     Credit,
     Failure,
     Goodbye,
@@ -73,7 +74,7 @@ class Link:
         self._max_frame = max_frame
         self._decode_reply = decode_reply
         self._state: Literal["down", "greeting", "up"] = "down"
-        self._hello: bytes | None = None
+        self._first = b""  # what this connection begins with, and goes before everything else
         self._credit = 0  # may dip below zero by one frame
         self._outbox = Outbox(pack, omit, limits)
         self._asks: dict[int, Entry] = {}  # sent and not answered
@@ -81,6 +82,7 @@ class Link:
         # the actor's last life had come.
         self._limbo: list[Entry] = []
         self.life = ""  # the incarnation of the other side that said Welcome last
+        self._connection = 0  # the number that it gave to the connection
         self._position = 0  # messages sent on this connection
         self._handed: list[Entry] = []  # given to the driver by the last ``outgoing``
         self.duplicates = 0  # keys that existed, as the other side counts them
@@ -196,7 +198,7 @@ class Link:
     def has_output(self) -> bool:
         """Something waits to be sent, though perhaps not now."""
         outbox = self._outbox
-        return bool(outbox.queue or self._hello is not None or outbox.omission.count)
+        return bool(outbox.queue or self._first or outbox.omission.count)
 
     @property
     def is_up(self) -> bool:
@@ -207,7 +209,7 @@ class Link:
         """A connection stands: greet on it."""
         first, resuming = self._outbox.first_number()
         hello = Hello(VERSION, self.to, self._sender, self._incarnation, first, resuming)
-        self._hello = encode_frame(hello)
+        self._first = encode_frame(hello)
         self._state = "greeting"
 
     def disconnected(self, *, last_was_sent: bool = True) -> None:
@@ -219,7 +221,7 @@ class Link:
         if self._state == "down":
             return
         self._state = "down"
-        self._hello = None
+        self._first = b""
         asks = list(self._asks.values())
         self._asks.clear()
         unsent: set[Entry] = set() if last_was_sent else set(self._handed)
@@ -236,9 +238,9 @@ class Link:
     def outgoing(self) -> bytes:
         """Bytes to send now; empty when there are none or no credit is left."""
         frames: list[bytes] = []
-        if self._hello is not None:
-            frames.append(self._hello)
-            self._hello = None
+        if self._first:
+            frames.append(self._first)
+            self._first = b""
         if self._state != "up":
             return b"".join(frames)
         size = 0
@@ -256,7 +258,7 @@ class Link:
 
     def goodbye(self) -> bytes:
         """The frame that says nothing more is wanted; empty where it would not be true."""
-        return encode_frame(Goodbye()) if self.is_up and self.idle else b""
+        return self._first + encode_frame(Goodbye()) if self.is_up and self.idle else b""
 
     def receive(self, payload: bytes | bytearray) -> None:
         """Take one payload in.  Raises FrameError, VersionError or what the peer refused with."""
@@ -335,7 +337,8 @@ class Link:
         self._leave_limbo(welcome)
         self._state = "up"
         self._credit = welcome.credit
-        self.life = welcome.incarnation
+        self.life, self._connection = welcome.incarnation, welcome.connection
+        self._first = encode_frame(Begin(welcome.connection))
         self._position = 0
         self.duplicates = max(self.duplicates, welcome.duplicates)
         self.dropped = max(self.dropped, welcome.dropped)
@@ -344,7 +347,8 @@ class Link:
     def _leave_limbo(self, welcome: Welcome) -> None:
         """Send again what the last life never took in hand; the rest may have been handled."""
         limbo, self._limbo = self._limbo, []
-        is_known = self.life != "" and welcome.last_life == self.life
+        last = welcome.last_life, welcome.last_connection
+        is_known = self.life != "" and last == (self.life, self._connection)
         for entry in limbo:
             # A stop was for the life that has ended; whatever else was not taken, is not lost.
             if is_known and entry.position > welcome.taken and entry.kind == "ask":

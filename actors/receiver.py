@@ -71,6 +71,7 @@ class Receiver:
         self.intakes: dict[tuple[str, str], Intake] = {}  # the newest connection of each sender
         self.granted = 0  # messages that may still arrive or are not handled yet
         self.late_answers = 0  # to senders that had gone
+        self.copies = 0  # connections that brought what had come on another one
         self.is_narrow = False  # each sender may have one frame under way, no more
         self.limit = mailbox_limit
 

@@ -30,7 +30,7 @@ __all__ = [
     "read_stacks",
 ]
 
-SLOT_BYTES: Final = 256  # of one connection: 16 of numbers, the rest names the sender
+SLOT_BYTES: Final = 256  # of one connection: 20 of numbers, the rest names the sender
 SLOTS: Final = 1_023  # connections on record; what comes in over more of them leaves no evidence
 NAME_BYTES: Final = 64  # of one type of messages
 NAMES: Final = 63  # types on record; what comes in more of them has no name
@@ -57,8 +57,9 @@ _BEAT: Final = struct.Struct("@d")
 _BEAT_AT: Final = 40
 _BEATS_AT: Final = 48
 _SIGNS_BYTES: Final = 52
-# Slot: position of the newest message taken from the connection, lengths of the two names.
-_SLOT: Final = struct.Struct("<QHH")
+# Slot: position of the newest message taken from the connection, the number that its Welcome has
+# given it, lengths of the two names.
+_SLOT: Final = struct.Struct("<QQHH")
 # In the head, too: the highest slot ever taken, so that a reader need not look at all of them.
 _HIGHEST: Final = struct.Struct("<I")
 _HIGHEST_AT: Final = 64
@@ -121,7 +122,7 @@ class FlightRecorder:
         os.close(fd)  # the map has a copy
         return recorder
 
-    def seat(self, sender: str, incarnation: str) -> int:
+    def seat(self, sender: str, incarnation: str, connection: int) -> int:
         """A slot for a connection; 0, which nothing is recorded in, when all are taken."""
         names = sender.encode(), incarnation.encode()
         if not self._free or len(names[0]) + len(names[1]) > SLOT_BYTES - _SLOT.size:
@@ -131,7 +132,7 @@ class FlightRecorder:
             self._highest = slot
             _HIGHEST.pack_into(self._map, _HIGHEST_AT, slot)
         at = slot * SLOT_BYTES
-        _SLOT.pack_into(self._map, at, 0, len(names[0]), len(names[1]))
+        _SLOT.pack_into(self._map, at, 0, connection, len(names[0]), len(names[1]))
         text = names[0] + names[1]
         self._map[at + _SLOT.size : at + _SLOT.size + len(text)] = text
         return slot
@@ -139,7 +140,7 @@ class FlightRecorder:
     def leave(self, slot: int) -> None:
         """The connection is gone."""
         if slot:
-            _SLOT.pack_into(self._map, slot * SLOT_BYTES, 0, 0, 0)
+            _SLOT.pack_into(self._map, slot * SLOT_BYTES, 0, 0, 0, 0)
             self._free.append(slot)
 
     def begin(
@@ -207,16 +208,19 @@ class LastLife:
         self._last = suspects[-1].message if suspects else None
         self._suspects = {suspect.message: suspect for suspect in suspects}
         with mmap.mmap(fd, SIZE, prot=mmap.PROT_READ) as record:
-            self._positions = dict(_positions(record))
+            self._reached = dict(_reached(record))
 
     @property
     def died_at_work(self) -> bool:
         """Something was in hand, one message or several together."""
         return self._last is not None
 
-    def position(self, sender: str, incarnation: str) -> int | None:
-        """How far it had come with what this sender sent last; None when that is not on record."""
-        return self._positions.get((sender, incarnation))
+    def reached(self, sender: str, incarnation: str) -> tuple[int, int] | None:
+        """The number of this sender's last connection, and how far it had come with that.
+
+        None when that is not on record.
+        """
+        return self._reached.get((sender, incarnation))
 
     def poison(self, message: InHand, *, max_deliveries: int = 2) -> Suspect | None:
         """The evidence that ``message`` kills its receiver, if it has done so often enough."""
@@ -264,18 +268,18 @@ def _signs_of(head: bytes, name_at: Callable[[int], bytes]) -> Signs:
 
 def _names(record: mmap.mmap, slot: int) -> tuple[str, str]:
     at = slot * SLOT_BYTES
-    _position, first, second = _SLOT.unpack_from(record, at)
+    _position, _connection, first, second = _SLOT.unpack_from(record, at)
     start = at + _SLOT.size
     middle = start + first
     sender = record[start:middle].decode(errors="replace")
     return sender, record[middle : middle + second].decode(errors="replace")
 
 
-def _positions(record: mmap.mmap) -> list[tuple[tuple[str, str], int]]:
+def _reached(record: mmap.mmap) -> list[tuple[tuple[str, str], tuple[int, int]]]:
     found = []
     (highest,) = _HIGHEST.unpack_from(record, _HIGHEST_AT)
     for slot in range(1, min(highest, SLOTS) + 1):
-        position, first, _second = _SLOT.unpack_from(record, slot * SLOT_BYTES)
+        position, connection, first, _second = _SLOT.unpack_from(record, slot * SLOT_BYTES)
         if first:
-            found.append((_names(record, slot), position))
+            found.append((_names(record, slot), (connection, position)))
     return found

@@ -4,8 +4,10 @@ A frame is four bytes of little-endian length and that many bytes of msgpack, at
 ``max_frame``.  Bodies stay encoded (``msgspec.Raw``) until the actor they are for decodes them.
 Nothing here is lost on a crash: nothing here is kept.
 
-The order on a connection: the sender's Hello, the receiver's Welcome (or Refused), then Tell,
-Command and Ask one way and Ack, Reply, Result, Failure and Credit the other.
+The order on a connection: the sender's Hello, the receiver's Welcome (or Refused), the sender's
+Begin, then Tell, Command and Ask one way and Ack, Reply, Result, Failure and Credit the other.
+Begin repeats what only this Welcome said, so that what comes again on another connection, by
+whatever copies bytes, is known for a copy: the reason for TCP's third segment (RFC 9293, 3.5).
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ __all__ = [
     "VERSION",
     "Ack",
     "Ask",
+    "Begin",
     "Command",
     "Credit",
     "Failure",
@@ -50,7 +53,7 @@ __all__ = [
     "tell_frame",
 ]
 
-VERSION: Final = 1
+VERSION: Final = 2
 MAX_FRAME: Final = 8 * 1024 * 1024  # bytes; the largest legal event is an eighth of it
 _LENGTH = struct.Struct("<I")
 _Ident = Annotated[int, msgspec.Meta(ge=0)]  # the flight recorder and a reply have no sign for it
@@ -76,8 +79,10 @@ class Welcome(msgspec.Struct, frozen=True, array_like=True, tag_field="frame", t
 
     ``duplicates`` counts the events of this sender so far whose key existed already, ``dropped``
     those at or below the mark that were not stored, which a row of ``dropped`` says.
+    ``connection`` is a number that no other connection has, to be repeated by Begin.
     ``last_life`` is the incarnation before this one, if it is known how far that one came:
-    ``taken`` messages of the sender's last connection to it had been taken in hand.
+    ``taken`` messages of the sender's last connection to it, which had the number
+    ``last_connection``, had been taken in hand.
     """
 
     version: int
@@ -86,9 +91,17 @@ class Welcome(msgspec.Struct, frozen=True, array_like=True, tag_field="frame", t
     mark: int
     duplicates: int
     credit: int
+    connection: int
     last_life: str = ""
+    last_connection: int = 0
     taken: int = 0
     dropped: int = 0
+
+
+class Begin(msgspec.Struct, frozen=True, array_like=True, tag_field="frame", tag=14):
+    """What follows is for the connection that Welcome has given this number, and for no other."""
+
+    connection: int
 
 
 class Refused(msgspec.Struct, frozen=True, array_like=True, tag_field="frame", tag=2):
@@ -189,7 +202,7 @@ class Credit(msgspec.Struct, frozen=True, array_like=True, tag_field="frame", ta
     count: int
 
 
-FromSender = Hello | Tell | Tells | Command | Ask | Goodbye | StopActor
+FromSender = Hello | Begin | Tell | Tells | Command | Ask | Goodbye | StopActor
 FromReceiver = Welcome | Refused | Ack | Reply | Result | Failure | Credit
 
 _Payload = bytes | bytearray

@@ -12,6 +12,7 @@ from typing import Final, Protocol, cast
 import apsw
 
 from holdfast.errors import HoldfastError
+from holdfast.storage.parts import size_of
 from holdfast.storage.sqlite_checkpoints import decode_pieces
 from holdfast.storage.sqlite_parts import names_in
 from holdfast.storage.state_values import comparable, parsed_object
@@ -49,6 +50,12 @@ _SUMS: Final = (
     "DELETE FROM results WHERE number > coalesce((SELECT mark FROM senders AS s WHERE"
     " s.sender = results.sender AND s.incarnation = results.incarnation"
     " AND s.stream = results.stream), number)",
+    # A number that is given again would be taken for a repeat of the item that has it.
+    "UPDATE sessions SET (items, item_bytes) ="
+    " (SELECT max(sessions.items, coalesce(max(number), 0)), coalesce(sum(octet_length(data)), 0)"
+    " FROM session_items WHERE session = sessions.id)",
+    "UPDATE sessions SET holders = '{}' WHERE json_type(holders) <> 'object'"
+    " OR EXISTS (SELECT 1 FROM json_each(holders) AS held WHERE held.type <> 'integer')",
     "DELETE FROM session_totals",
     "INSERT INTO session_totals (id, count, bytes) SELECT 1, count(*),"
     " coalesce(sum(octet_length(data) + item_bytes), 0) FROM sessions",
@@ -138,16 +145,19 @@ def _index_properties(connection: apsw.Connection) -> None:
 def _drop_checkpoints(connection: apsw.Connection, tables: Mapping[str, Removed]) -> None:
     """Those that are not whole go, and what is left of the others is counted."""
     execute = connection.execute
-    there = {cast(bytes, name) for (name,) in execute("SELECT hash FROM checkpoint_parts")}
+    sql = "SELECT hash, size FROM checkpoint_parts JOIN checkpoint_data USING (id)"
+    there = dict(cast("Iterable[tuple[bytes, int]]", execute(sql)))
     named: dict[bytes, int] = {}
-    for row in execute("SELECT rowid, pieces FROM checkpoints").fetchall():
-        rowid, pieces = cast("tuple[int, str | None]", row)
+    sql = "SELECT rowid, octet_length(state), pieces, size FROM checkpoints"
+    for row in execute(sql).fetchall():
+        rowid, text, encoded, size = cast("tuple[int, int, str | None, int]", row)
         try:
-            names = names_in(decode_pieces(pieces))
-        except ValueError:
-            names = [b""]
-        if all(name in there for name in names):
-            for name in names:
+            pieces = decode_pieces(encoded)
+            is_whole = size_of(text, pieces, there) == size
+        except (ValueError, KeyError):  # it cannot be read; a part of it is lost
+            is_whole = False
+        if is_whole:
+            for name in names_in(pieces):
                 named[name] = named.get(name, 0) + 1
         else:
             _drop(connection, tables, "checkpoints", [rowid])

@@ -18,7 +18,17 @@ from holdfast.errors import StorageError
 from holdfast.storage import jsontext
 from holdfast.storage.checkpoint_records import Part, Piece
 
-__all__ = ["Layout", "assemble", "join", "lay_out", "lay_out_texts", "name_of", "pack", "unpack"]
+__all__ = [
+    "Layout",
+    "assemble",
+    "join",
+    "lay_out",
+    "lay_out_texts",
+    "name_of",
+    "pack",
+    "size_of",
+    "unpack",
+]
 
 # Bytes of a state that is not cut: a page of the database.  Its parts would be in several.
 WHOLE: Final = 16 * 1024
@@ -91,6 +101,15 @@ def join(piece: Piece, parts: Mapping[bytes, bytes]) -> bytes:
     return b"".join((*(parts[name] for name in piece.parts), piece.tail.encode()))
 
 
+def size_of(state: int, pieces: Iterable[Piece], sizes: Mapping[bytes, int]) -> int:
+    """Bytes of the whole, from those of the state without its pieces and of all its parts."""
+    cut = (
+        sum(sizes[name] for name in piece.parts) + len(piece.tail.encode()) - len(_PLACE)
+        for piece in pieces
+    )
+    return state + sum(cut)
+
+
 def name_of(data: bytes) -> bytes:
     """What a part is called: by what is in it."""
     return hashlib.sha256(data).digest()[:HASH]
@@ -138,10 +157,8 @@ def _damaged(part: Part) -> StorageError:
 
 def _finished(layout: Layout, text: bytes) -> Layout:
     layout.state = text.decode()
-    layout.size = len(text)
-    for piece in layout.pieces:
-        cut = sum(len(layout.parts[name]) for name in piece.parts)
-        layout.size += cut + len(piece.tail.encode()) - len(_PLACE)
+    sizes = {name: len(data) for name, data in layout.parts.items()}
+    layout.size = size_of(len(text), layout.pieces, sizes)
     return layout
 
 

@@ -7,6 +7,7 @@ from typing import Final, cast
 
 import apsw
 
+from holdfast.storage.parts import size_of
 from holdfast.storage.sqlite_checkpoints import decode_pieces
 from holdfast.storage.sqlite_events import LAST_SEQ
 from holdfast.storage.sqlite_parts import names_in
@@ -106,20 +107,29 @@ def check_checkpoints(connection: apsw.Connection) -> Iterator[str]:
     """Every part that a checkpoint names is there, and is counted as often as it is named."""
     if not has_table(connection, "checkpoint_parts"):
         return
-    rows = connection.execute("SELECT hash, refs FROM checkpoint_parts").fetchall()
-    counted = dict(cast("list[tuple[bytes, int]]", rows))
+    rows = connection.execute(
+        "SELECT hash, refs, coalesce(size, 0) FROM checkpoint_parts"
+        " LEFT JOIN checkpoint_data USING (id)"
+    ).fetchall()
+    counted, sizes = {}, {}
+    for name, refs, size in cast("list[tuple[bytes, int, int]]", rows):
+        counted[name], sizes[name] = refs, size
     named: dict[bytes, int] = {}
-    for row in connection.execute("SELECT agent, id, pieces FROM checkpoints"):
-        agent, id, pieces = cast("tuple[str, int, str | None]", row)
+    sql = "SELECT agent, id, octet_length(state), pieces, size FROM checkpoints"
+    for row in connection.execute(sql):
+        agent, id, text, encoded, size = cast("tuple[str, int, int, str | None, int]", row)
         try:
-            names = names_in(decode_pieces(pieces))
+            pieces = decode_pieces(encoded)
         except ValueError as error:
             yield f"checkpoint {id} of {agent}: what it is made of cannot be read: {error}"
             continue
+        names = names_in(pieces)
         for name in names:
             named[name] = named.get(name, 0) + 1
         if missing := sum(name not in counted for name in names):
             yield f"checkpoint {id} of {agent}: {missing} of its {len(names)} parts are missing"
+        elif (there := size_of(text, pieces, sizes)) != size:
+            yield f"checkpoint {id} of {agent}: it has {there} bytes where {size} were put"
     for name, refs in counted.items():
         if named.get(name, 0) != refs:
             yield f"part {name.hex()} is named {named.get(name, 0)} times, but counted as {refs}"

@@ -86,7 +86,8 @@ class Traffic(msgspec.Struct, frozen=True):
     ``senders`` are connected to it now; ``late_answers`` of it found nobody there any more.
     ``pending`` messages that it sent are not acknowledged now; ``late_replies`` came to it after
     its timeout and were let go; ``rejected`` found no room and were not sent; ``dropped`` will not
-    be handled: rows of ``dropped``, or dead letters of an actor that is gone.
+    be handled: rows of ``dropped``, or dead letters of an actor that is gone.  ``copies`` are
+    connections to it that brought once more what had come on another one: nothing was taken in.
     """
 
     senders: int = 0
@@ -95,6 +96,7 @@ class Traffic(msgspec.Struct, frozen=True):
     late_replies: int = 0
     rejected: int = 0
     dropped: int = 0
+    copies: int = 0
 
 
 class ChildStatus(msgspec.Struct, frozen=True):

@@ -84,9 +84,13 @@ class ActorLog:
         if self._is_replaced():
             data += self._unread()  # written before it was
             with ExitStack() as stack:
-                before = None if self._current is None else os.fstat(self._current.fileno())
+                before, at = None, 0
+                if self._current is not None:
+                    before, at = os.fstat(self._current.fileno()), self._current.tell()
                 newer = _after(before, self._opened(stack))
                 data += b"".join(file.read() for file in newer)
+                if before is not None and not newer and self._current is not None:
+                    self._current.seek(at)  # opened once more: in a rotation nothing is newer yet
         return self._parsed(self._split(data))
 
     def close(self) -> None:
@@ -100,13 +104,15 @@ class ActorLog:
         for _ in range(ATTEMPTS):
             chain: list[BinaryIO] = []
             paths: list[Path] = []
-            for path in (*self._rotated(), self._path):
+            rotated = self._rotated()
+            for path in (*rotated, self._path):
                 with suppress(FileNotFoundError):
                     chain.append(path.open("rb"))
                     paths.append(path)
             # A rotation in between would leave one out, or have one twice.
             is_still = all(_is_at([file], path) for file, path in zip(chain, paths, strict=True))
-            if is_still and (self._path in paths or not self._path.exists()):
+            is_all = rotated == self._rotated()
+            if is_still and is_all and (self._path in paths or not self._path.exists()):
                 break
             for file in chain:
                 file.close()

@@ -161,6 +161,7 @@ def _notes(tree: Tree) -> Iterator[str]:
                 ("late answers", traffic.late_answers),
                 ("rejected", traffic.rejected),
                 ("dropped", traffic.dropped),
+                ("copied connections", traffic.copies),
             )
             if count
         ]

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any
 
 import msgspec
 
 from holdfast.actors.delivery import Delivery
 from holdfast.actors.frames import FrameReader
-from holdfast.actors.intake import Intake
+from holdfast.actors.intake import CopyError, Intake
 from holdfast.actors.link import Link
 from holdfast.actors.receiver import Receiver
-from holdfast.actors.wire import array_head
+from holdfast.actors.wire import (
+    VERSION,
+    Begin,
+    Hello,
+    Welcome,
+    array_head,
+    decode_from_receiver,
+    encode_frame,
+)
 
 
 def receiver(**changes: Any) -> Receiver:
@@ -33,6 +42,32 @@ def link() -> Link:
 def pack(items: list[bytes]) -> bytes:
     """Items are msgpack already; together they are an array."""
     return array_head(len(items)) + b"".join(items)
+
+
+def greeted(receiver: Receiver, sender: str) -> Intake:
+    """An intake that has heard Hello and Begin, as one has that a link speaks to."""
+    intake = Intake(receiver, wake=lambda: None)
+    intake.receive(encode_frame(Hello(VERSION, receiver.actor, sender, "1", 1, False))[4:])
+    begin(intake)
+    return intake
+
+
+def begin(intake: Intake) -> None:
+    """Answer its Welcome, as a sender does."""
+    welcome = decode_from_receiver(intake.take_output()[4:])
+    assert isinstance(welcome, Welcome)
+    intake.receive(encode_frame(Begin(welcome.connection))[4:])
+
+
+def copied(data: bytes, receiver: Receiver) -> Iterator[Delivery]:
+    """This comes on a connection, as it came on another one: no more than its greeting is heard."""
+    intake = Intake(receiver, wake=lambda: None)
+    with suppress(CopyError):
+        for payload in FrameReader().feed(data):
+            for delivery in intake.receive(payload):
+                assert delivery.kind == "joined", "a copy is taken in"
+                yield delivery
+    intake.close()
 
 
 class Journal:
@@ -59,6 +94,7 @@ class Wire:
         self.there = b""  # handed over by the link, and not with the intake yet
         self.left = True  # whether something of what was handed over last is with it
         self.back = b""
+        self.gone = b""  # all that the intake was given, for whoever copies it
         link.connected()
 
     def move(self, size: int) -> list[Delivery]:
@@ -72,6 +108,7 @@ class Wire:
         self._load()
         self.left = self.left or bool(self.there)
         piece, self.there = self.there[:size], self.there[size:]
+        self.gone += piece
         arrived: list[Delivery] = []
         for payload in self.to_intake.feed(piece):
             arrived += self.intake.receive(payload)

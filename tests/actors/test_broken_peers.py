@@ -18,20 +18,29 @@ from holdfast.actors.connection import GRACE
 from holdfast.actors.frames import FrameReader
 from holdfast.actors.messages import log
 from holdfast.actors.wire import (
+    Begin,
     Hello,
     Refused,
-    Welcome,
     decode_from_receiver,
     encode_frame,
 )
 from tests.daemon import TIMEOUT, Daemon
+from tests.peers import greet, hello
 
-HELLO = encode_frame(Hello(1, "log", "stranger", "1", 1, False))
+HELLO = hello("log", "stranger")
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
 def daemon(tmp_path: Path) -> Iterator[Daemon]:
     with Daemon(tmp_path) as daemon:
+        yield daemon
+
+
+@pytest.fixture(scope="module")
+def patient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
+    """One for all who are refused: none of them changes it."""
+    with Daemon(tmp_path_factory.mktemp("patient")) as daemon:
         yield daemon
 
 
@@ -52,22 +61,26 @@ def all_that_comes(sock: socket.socket) -> list[object]:
 
 
 @pytest.mark.parametrize(
-    ("sent", "error"),
+    ("greets", "sent", "error"),
     [
-        (b"GET / HTTP/1.1\r\n\r\n", "FrameError"),
-        (b"\xff\xff\xff\x7f", "FrameError"),
-        (b"\x03\x00\x00\x00\xc1\xc1\xc1", "FrameError"),
-        (encode_frame({"not": "a message"}), "FrameError"),
-        (encode_frame([3, 1, 1, False, ["emit", []]]), "FrameError"),
-        (encode_frame(Hello(2, "log", "stranger", "1", 1, False)), "VersionError"),
-        (encode_frame(Hello(1, "writer", "stranger", "1", 1, False)), "ProtocolError"),
-        (HELLO + encode_frame([3, 1, 1, False, ["emit", [[1, 2]]]]), "FrameError"),
-        (HELLO + encode_frame([3, 1, 2, False, ["emit", []]]), "FrameError"),
-        (HELLO + encode_frame([3, 7, 1, False, ["tail", 1]]), "FrameError"),
-        (HELLO + HELLO, "FrameError"),
-        (HELLO + encode_frame([5, -1, ["stats"]]), "FrameError"),
-        (HELLO + encode_frame([12, -1]), "FrameError"),
-        (HELLO + encode_frame([3, 1, 2**63, False, ["omit", 2**63, []]]), "InvalidInputError"),
+        (False, b"GET / HTTP/1.1\r\n\r\n", "FrameError"),
+        (False, b"\xff\xff\xff\x7f", "FrameError"),
+        (False, b"\x03\x00\x00\x00\xc1\xc1\xc1", "FrameError"),
+        (False, encode_frame({"not": "a message"}), "FrameError"),
+        (False, encode_frame([3, 1, 1, False, ["emit", []]]), "FrameError"),
+        (False, encode_frame(Hello(99, "log", "stranger", "1", 1, False)), "VersionError"),
+        (False, hello("writer", "stranger"), "ProtocolError"),
+        (False, encode_frame(Begin(1)), "FrameError"),
+        (False, HELLO + HELLO, "FrameError"),
+        (False, HELLO + encode_frame([5, 1, ["stats"]]), "FrameError"),
+        (True, encode_frame([3, 1, 1, False, ["emit", [[1, 2]]]]), "FrameError"),
+        (True, encode_frame([3, 1, 2, False, ["emit", []]]), "FrameError"),
+        (True, encode_frame([3, 7, 1, False, ["tail", 1]]), "FrameError"),
+        (True, HELLO, "FrameError"),
+        (True, encode_frame(Begin(1)), "FrameError"),
+        (True, encode_frame([5, -1, ["stats"]]), "FrameError"),
+        (True, encode_frame([12, -1]), "FrameError"),
+        (True, encode_frame([3, 1, 2**63, False, ["omit", 2**63, []]]), "InvalidInputError"),
     ],
     ids=[
         "http",
@@ -77,39 +90,47 @@ def all_that_comes(sock: socket.socket) -> list[object]:
         "no hello",
         "version",
         "wrong actor",
+        "begin before hello",
+        "hello twice before begin",
+        "ask before begin",
         "no event",
         "count",
         "gap",
         "hello twice",
+        "begin twice",
         "negative ask",
         "negative stop",
         "omitted without end",
     ],
 )
 def test_a_peer_that_breaks_the_protocol_loses_its_connection_and_nobody_elses(
-    daemon: Daemon, sent: bytes, error: str
+    patient: Daemon, greets: bool, sent: bytes, error: str
 ) -> None:
     """Scenario 35."""
+    daemon = patient
     pid, writer = daemon.pid("log"), daemon.pid("writer")
+    seen = daemon.hub.events.count()
     daemon.hub.events.emit("before")
     with connect(daemon) as sock:
+        if greets:
+            greet(sock, "log", "stranger")
         sock.sendall(sent)
         refusals = [frame for frame in all_that_comes(sock) if isinstance(frame, Refused)]
     assert [refusal.type for refusal in refusals] == [error]
     assert refusals[0].text
     daemon.hub.events.emit("after")
     daemon.hub.flush(timeout=TIMEOUT)
-    assert daemon.hub.events.count(types=["before", "after"]) == 2
+    assert daemon.hub.events.count() == seen + 2
     assert (daemon.pid("log"), daemon.pid("writer")) == (pid, writer)
 
 
-def test_a_question_that_is_none_is_an_error_of_its_sender_alone(daemon: Daemon) -> None:
-    with connect(daemon) as sock:
-        sock.sendall(HELLO + encode_frame([5, 1, ["no such request"]]))
+def test_a_question_that_is_none_is_an_error_of_its_sender_alone(patient: Daemon) -> None:
+    with connect(patient) as sock:
+        greet(sock, "log", "curious")
+        sock.sendall(encode_frame([5, 1, ["no such request"]]))
         sock.shutdown(socket.SHUT_WR)
         frames = all_that_comes(sock)
-    assert isinstance(frames[0], Welcome)
-    assert getattr(frames[1], "type", "") == "FrameError"
+    assert [getattr(frame, "type", "") for frame in frames] == ["FrameError"]
 
 
 def test_a_sender_killed_inside_a_frame_harms_nobody(daemon: Daemon) -> None:
@@ -118,15 +139,17 @@ def test_a_sender_killed_inside_a_frame_harms_nobody(daemon: Daemon) -> None:
         "import os, socket, sys\n"
         "sock = socket.socket(socket.AF_UNIX)\n"
         "sock.connect(sys.argv[1])\n"
-        "sock.sendall(bytes.fromhex(sys.argv[2]))\n"
-        "sock.recv(1000)\n"  # the welcome: before it no frame may be so large
+        "from tests.peers import greet\n"
+        "greet(sock, 'log', 'stranger')\n"
         "sock.sendall((4 << 20).to_bytes(4, 'little'))\n"
         "sock.sendall(bytes(2 << 20))\n"
         "os.kill(os.getpid(), 9)\n"
     )
     pid = daemon.pid("log")
-    arguments = [str(daemon.run_dir / "log.sock"), HELLO.hex()]
-    done = subprocess.run([sys.executable, "-c", program, *arguments], timeout=TIMEOUT, check=False)
+    arguments = [str(daemon.run_dir / "log.sock")]
+    done = subprocess.run(
+        [sys.executable, "-c", program, *arguments], cwd=ROOT, timeout=TIMEOUT, check=False
+    )
     assert done.returncode == -9
     daemon.hub.events.emit("after")
     daemon.hub.flush(timeout=TIMEOUT)
@@ -144,7 +167,8 @@ def test_a_peer_that_leaves_what_it_is_sent_unread_is_cut_off_and_hinders_nobody
     ask = log.Tail(1_000)
     with connect(daemon) as sock:
         # More than both kernel buffers hold.
-        sock.sendall(HELLO + b"".join(encode_frame([5, n, ask]) for n in range(1, 41)))
+        greet(sock, "log", "stranger")
+        sock.sendall(b"".join(encode_frame([5, n, ask]) for n in range(1, 41)))
         ended = select.poll()
         ended.register(sock, select.POLLHUP)
         assert not ended.poll(1_000)
@@ -161,8 +185,7 @@ def test_what_an_earlier_connection_still_holds_comes_before_its_successor(
     frames, each = 40, 50
     with connect(daemon) as earlier, connect(daemon) as later:
         earlier.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
-        earlier.sendall(HELLO)
-        assert earlier.recv(1_000), "the welcome"
+        greet(earlier, "log", "stranger")
         log = daemon.pid("log")
         os.kill(log, signal.SIGSTOP)
         try:
@@ -170,7 +193,7 @@ def test_what_an_earlier_connection_still_holds_comes_before_its_successor(
                 event = [1, "held", "stranger", *[None] * 5, 0, None, '"' + "x" * 60 + '"']
                 emit = ["emit", [event] * each]
                 earlier.sendall(encode_frame([3, 1 + frame * each, each, False, emit]))
-            later.sendall(encode_frame(Hello(1, "log", "stranger", "1", 1, True)))
+            later.sendall(hello("log", "stranger", resuming=True))
         finally:
             os.kill(log, signal.SIGCONT)
         assert later.recv(1_000), "the welcome"

@@ -15,7 +15,7 @@ from holdfast.actors.delivery import Delivery
 from holdfast.actors.intake import Intake
 from holdfast.actors.link import Link
 from holdfast.actors.recorder import FlightRecorder, LastLife, create
-from holdfast.actors.wire import Hello, encode_frame
+from holdfast.actors.wire import VERSION, Hello, encode_frame
 from holdfast.errors import (
     ActorDied,
     Conflict,
@@ -24,7 +24,7 @@ from holdfast.errors import (
     RemoteError,
     VersionError,
 )
-from tests.actors.conversing import Journal, Wire, link, receiver
+from tests.actors.conversing import Journal, Wire, greeted, link, receiver
 
 
 @given(seed=st.integers(min_value=0, max_value=2**32))
@@ -120,8 +120,7 @@ def test_every_sender_may_send_one_message_though_the_mailbox_is_full() -> None:
 
 def test_a_sender_that_ignores_its_credit_is_refused() -> None:
     shared = receiver(mailbox_limit=1)
-    intake = Intake(shared, wake=lambda: None)
-    intake.receive(encode_frame(Hello(1, "critic", "flood", "1", 1, False))[4:])
+    intake = greeted(shared, "flood")
     intake.receive(encode_frame([5, 1, None])[4:])
     with pytest.raises(FrameError, match="without credit"):
         intake.receive(encode_frame([5, 2, None])[4:])
@@ -265,14 +264,14 @@ def test_a_reply_that_cannot_be_encoded_is_an_error_of_the_caller_alone() -> Non
 
 def test_a_peer_of_another_version_is_told_which() -> None:
     intake = Intake(receiver(), wake=lambda: None)
-    with pytest.raises(VersionError, match="speaks version 1 of the protocol, not 99"):
+    with pytest.raises(VersionError, match="speaks version 2 of the protocol, not 99"):
         intake.receive(encode_frame(Hello(99, "critic", "s", "1", 1, False))[4:])
 
 
 def test_a_connection_to_the_wrong_actor_is_refused() -> None:
     intake = Intake(receiver(), wake=lambda: None)
     with pytest.raises(ProtocolError, match="this is actor 'critic', not 'log'"):
-        intake.receive(encode_frame(Hello(1, "log", "s", "1", 1, False))[4:])
+        intake.receive(encode_frame(Hello(VERSION, "log", "s", "1", 1, False))[4:])
 
 
 def test_a_refused_link_fails_what_waits_and_what_comes_after() -> None:
@@ -300,7 +299,6 @@ def test_items_offered_one_by_one_travel_in_one_frame() -> None:
 
 def test_a_frame_whose_count_lies_is_refused() -> None:
     shared = receiver(count_of=len)
-    intake = Intake(shared, wake=lambda: None)
-    intake.receive(encode_frame(Hello(1, "critic", "s", "1", 1, False))[4:])
+    intake = greeted(shared, "s")
     with pytest.raises(FrameError, match="promises 3 messages"):
         intake.receive(encode_frame([3, 1, 3, False, [1, 2]])[4:])

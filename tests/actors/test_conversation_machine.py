@@ -29,7 +29,7 @@ from holdfast.actors.failures import RemoteActorDied
 from holdfast.actors.link import Link
 from holdfast.actors.outbox import OutboxLimits
 from holdfast.actors.receiver import Receiver
-from tests.actors.conversing import Wire, pack, receiver
+from tests.actors.conversing import Wire, copied, pack, receiver
 
 encode = msgspec.msgpack.encode
 
@@ -62,6 +62,7 @@ class Sender:
         )
         self.keeps_marks = keeps_marks
         self.wire = Wire(self.link, shared)
+        self.before = b""  # what came on the connection before that
         self.told = 0  # the newest number; what is numbered carries its number
         self.highest = 0  # the newest number that was ever handled
         self.due: int | None = None  # the next one in this life of the receiver, once one has come
@@ -72,6 +73,12 @@ class Sender:
         self.outcomes: dict[int, list[Any]] = {}
         self.abandoned: set[int] = set()
         self.times_handled: Counter[int] = Counter()
+
+    def connect(self, shared: Receiver) -> None:
+        """The connection breaks, and there is another one."""
+        self.before = self.wire.gone
+        self.wire.cut()
+        self.wire = Wire(self.link, shared)
 
     # -- the sender ---------------------------------------------------------------------------
 
@@ -278,9 +285,17 @@ class Conversations(RuleBasedStateMachine):
     @rule(who=who)
     def cut(self, who: int) -> None:
         """The connection breaks; what is on the way is lost, and there is another one at once."""
+        self.senders[who].connect(self.shared)
+
+    @rule(who=who, size=st.sampled_from([1 << 20, 200, 40, 7]), again=seldom)
+    def copy(self, who: int, size: int, again: bool) -> None:
+        """What came on a connection comes on another one, which ends the one there was."""
         sender = self.senders[who]
-        sender.wire.cut()
-        sender.wire = Wire(sender.link, self.shared)
+        data = sender.wire.gone if again else sender.before
+        for joined in copied(data[:size], self.shared):
+            joined.welcome(sender.highest, 0)
+        if data[:size]:
+            self.cut(who)
 
     @rule(who=who)
     def give_up_limbo(self, who: int) -> None:
@@ -319,8 +334,7 @@ class Conversations(RuleBasedStateMachine):
         self.waiting.clear()
         self.handled.clear()
         for sender in self.senders:
-            sender.wire.cut()
-            sender.wire = Wire(sender.link, self.shared)
+            sender.connect(self.shared)
             sender.due = None
 
     # -- what always holds --------------------------------------------------------------------
@@ -364,7 +378,7 @@ class Conversations(RuleBasedStateMachine):
 
 @pytest.mark.parametrize(
     ("examples", "steps"),
-    [(120, 80), pytest.param(10_000, 120, marks=pytest.mark.slow)],
+    [(70, 80), pytest.param(10_000, 120, marks=pytest.mark.slow)],
     ids=["short", "long"],
 )
 def test_no_loss_no_duplicate_no_disorder_and_bounded_memory_whatever_happens(

@@ -18,7 +18,7 @@ from tests.actors.sending import orders, senders
 from tests.daemon import TIMEOUT, Daemon
 
 SENDERS = 2
-COUNT = 25_000  # events of each
+COUNT = 15_000  # events of each
 FOLLOWERS = 3  # of each kind
 LOOK = 10.0  # seconds a look may take; what ends the followers of a test that has failed
 LAST = "last"  # the type of an event behind all others

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import socket
 import threading
 import time
@@ -20,10 +21,11 @@ from holdfast.actors.mailbox import Mailbox
 from holdfast.actors.reactor import Reactor, Timer
 from holdfast.actors.recorder import FlightRecorder, InHand, LastLife, Suspect, create, in_hand
 from holdfast.actors.threaded import ThreadedDriver
-from holdfast.actors.wire import VERSION, Ask, Hello, encode_frame
+from holdfast.actors.wire import Ask, encode_frame
 from holdfast.clock import SystemClock
 from tests.clock import ManualClock
 from tests.daemon import TIMEOUT
+from tests.peers import begin, hello, welcome
 
 LATE = 5.0  # seconds that a wait takes which nobody ends
 
@@ -166,7 +168,9 @@ def test_what_comes_again_after_a_death_at_work_comes_singly(
     box = mailbox(tmp_path, "critic", listener=listener, batch_limit=10, last_life=last_life)
     with socket.socket(socket.AF_UNIX) as sender:
         sender.connect(str(tmp_path / "critic.sock"))
-        sender.sendall(encode_frame(Hello(VERSION, "critic", "planner", "1", 1, False)))
+        sender.sendall(hello("critic", "planner"))
+        assert box.pump(lambda: bool(select.select([sender], [], [], 0)[0]), 0.1)
+        sender.sendall(begin(welcome(sender)))
         for ident, again in ((1, True), (2, True), (3, False), (4, False)):
             sender.sendall(encode_frame(Ask(ident, msgspec.Raw(b"\xc0"), again)))
         taken: list[list[int]] = []

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import holdfast
 from holdfast import aio
 from tests.actors.overloading import rows
+from tests.commandline import command_line
 from tests.daemon import CONFIG, TIMEOUT, Daemon
 
 # A small ring: most is read from the database, and the ring has to be refilled.
@@ -77,7 +76,5 @@ def test_an_export_has_the_large_data(tmp_path: Path) -> None:
     with Daemon(tmp_path) as daemon, holdfast.connect(daemon.run_dir) as hub:
         hub.events.emit("n", data_of(0))
         hub.flush(timeout=TIMEOUT)
-        command = [sys.executable, "-m", "holdfast", "events", "export", "--type", "n"]
-        command += ["--run-dir", str(daemon.run_dir)]
-        printed = subprocess.run(command, capture_output=True, check=True, timeout=TIMEOUT).stdout
+        printed = command_line(daemon.folder, "events", "export", "--type", "n").stdout
         assert [json.loads(line)["data"] for line in printed.splitlines()] == [data_of(0)]

@@ -29,7 +29,7 @@ CHILD = """
 import sys
 from holdfast.actors.recorder import FlightRecorder
 recorder = FlightRecorder(int(sys.argv[1]))
-slot = recorder.seat("planner", "5.1.2")
+slot = recorder.seat("planner", "5.1.2", 2**64 - 1)
 for number in range(1, 8):
     recorder.idle()
     recorder.begin(1.0, slot, "command", 100 + number, number, str)
@@ -58,14 +58,14 @@ def test_a_killed_process_leaves_what_it_had_in_hand(record: int) -> None:
         assert child.wait(TIMEOUT) == -9
     assert in_hand(record) == InHand("planner", "5.1.2", "command", 107)
     last = LastLife(record, incarnation="5.2.1", suspects=[])
-    assert last.position("planner", "5.1.2") == 7
-    assert last.position("planner", "5.1.3") is None
+    assert last.reached("planner", "5.1.2") == (2**64 - 1, 7)
+    assert last.reached("planner", "5.1.3") is None
 
 
 def test_an_idle_actor_has_nothing_in_hand(record: int) -> None:
     assert in_hand(record) is None
     recorder = FlightRecorder(record)
-    slot = recorder.seat("a", "1")
+    slot = recorder.seat("a", "1", 11)
     recorder.begin(1.0, slot, "ask", 1, 1, str)
     recorder.idle()
     assert in_hand(record) is None
@@ -74,20 +74,20 @@ def test_an_idle_actor_has_nothing_in_hand(record: int) -> None:
 
 def test_a_connection_that_ended_leaves_its_slot_to_the_next(record: int) -> None:
     recorder = FlightRecorder(record)
-    first = recorder.seat("a", "1")
+    first = recorder.seat("a", "1", 11)
     recorder.begin(1.0, first, "ask", 5, 5, str)
     recorder.leave(first)
-    assert recorder.seat("b", "1") == first
+    assert recorder.seat("b", "1", 12) == first
     recorder.begin(1.0, first, "ask", 2, 2, str)
     recorder.close()
     last = LastLife(record, incarnation="1", suspects=[])
-    assert last.position("a", "1") is None
-    assert last.position("b", "1") == 2
+    assert last.reached("a", "1") is None
+    assert last.reached("b", "1") == (12, 2)
 
 
 def test_more_connections_than_slots_go_unrecorded_and_do_no_harm(record: int) -> None:
     recorder = FlightRecorder(record)
-    slots = [recorder.seat(f"s{n}", "1") for n in range(SLOTS + 2)]
+    slots = [recorder.seat(f"s{n}", "1", n) for n in range(SLOTS + 2)]
     assert slots[-1] == 0
     assert len(set(slots)) == SLOTS + 1
     recorder.begin(1.0, 0, "tell", 1, 9, str)
@@ -97,7 +97,7 @@ def test_more_connections_than_slots_go_unrecorded_and_do_no_harm(record: int) -
 
 def test_a_name_that_is_too_long_goes_unrecorded(record: int) -> None:
     recorder = FlightRecorder(record)
-    assert recorder.seat("x" * 300, "1") == 0
+    assert recorder.seat("x" * 300, "1", 1) == 0
     recorder.close()
 
 
@@ -115,7 +115,7 @@ def test_a_message_is_poison_when_it_was_in_hand_at_two_deaths_in_a_row(
 def test_the_record_tells_what_is_in_hand_and_since_when(record: int) -> None:
     recorder = FlightRecorder(record)
     assert read_signs(record) == Signs()
-    recorder.begin(1.5, recorder.seat("a", "1"), "ask", 1, 1, dict)
+    recorder.begin(1.5, recorder.seat("a", "1", 11), "ask", 1, 1, dict)
     assert read_signs(record) == Signs(taken=1, since=1.5, last_message="dict")
     recorder.idle()
     assert read_signs(record) == Signs(taken=1, last_message="dict")
@@ -127,7 +127,7 @@ def test_the_record_tells_what_is_in_hand_and_since_when(record: int) -> None:
 
 def test_nobody_is_blamed_for_a_message_of_the_actors_own_or_one_absolved(record: int) -> None:
     recorder = FlightRecorder(record)
-    slot = recorder.seat("a", "1")
+    slot = recorder.seat("a", "1", 11)
     recorder.begin(1.0, slot, "tell", 1, 1, dict)
     assert in_hand(record) == InHand("a", "1", "tell", 1)
     recorder.absolve()

@@ -22,6 +22,13 @@ COUNTER = AGENT.format(name="counter", root=ROOT, more="options = { start = 5 }"
 )
 
 
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
+    """For tests that leave it as it was."""
+    with Daemon(tmp_path_factory.mktemp("shared"), config("one", "two") + COUNTER) as daemon:
+        yield daemon
+
+
 @pytest.fixture
 def daemon(tmp_path: Path) -> Iterator[Daemon]:
     with Daemon(tmp_path, config("one", "two") + COUNTER) as daemon:
@@ -66,12 +73,12 @@ def test_a_proxy_reaches_public_names_of_the_agents_own_class_only(
 
 
 @pytest.mark.parametrize("name", ["_secret", "__class__", "mailbox", "hub", "checkpoint"])
-def test_what_is_not_public_is_refused_by_the_receiver_too(daemon: Daemon, name: str) -> None:
+def test_what_is_not_public_is_refused_by_the_receiver_too(shared: Daemon, name: str) -> None:
     from holdfast.actors.plain import ProxyCall
 
     for verb in ("call", "get", "set"):
         with pytest.raises(InvalidInputError, match="is not public"):
-            daemon.hub.ref("counter").ask(ProxyCall(verb, name, [1]), timeout=TIMEOUT)
+            shared.hub.ref("counter").ask(ProxyCall(verb, name, [1]), timeout=TIMEOUT)
 
 
 def test_a_reference_travels_inside_a_message(daemon: Daemon, proxy: Any) -> None:

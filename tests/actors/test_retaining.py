@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +11,7 @@ from holdfast.actors.following import Gap
 from holdfast.actors.messages.writer import Prune
 from tests.actors.overloading import rows
 from tests.actors.test_full_disk import fill, is_said, small_disk
+from tests.commandline import command_line
 from tests.daemon import CONFIG, TIMEOUT, Daemon
 
 # No round but those that are asked for: the first one would come 30 s after the start.
@@ -27,9 +26,8 @@ max_count = 1
 
 
 def prune(daemon: Daemon, *arguments: str) -> dict[str, Any]:
-    command = [sys.executable, "-m", "holdfast", "events", "prune", "--json", *arguments]
-    command += ["--run-dir", str(daemon.run_dir)]
-    done = subprocess.run(command, capture_output=True, check=True, timeout=TIMEOUT)
+    done = command_line(daemon.folder, "events", "prune", "--json", *arguments)
+    assert done.returncode == 0, done.stderr
     printed: dict[str, Any] = json.loads(done.stdout)
     return printed
 

@@ -17,6 +17,13 @@ from holdfast.errors import Conflict, InvalidInputError
 from tests.daemon import CONFIG, TIMEOUT, Daemon
 
 
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
+    """For tests that leave it as it was."""
+    with Daemon(tmp_path_factory.mktemp("shared")) as daemon:
+        yield daemon
+
+
 @pytest.fixture
 def daemon(tmp_path: Path) -> Iterator[Daemon]:
     with Daemon(tmp_path, CONFIG + "[actors.sessions]\nmaxsize = 10\n") as daemon:
@@ -159,10 +166,10 @@ def test_a_deleted_session_stays_deleted(daemon: Daemon) -> None:
     ],
 )
 def test_a_bad_put_is_refused_by_name_and_stores_nothing(
-    daemon: Daemon, id: str, options: dict[str, object], message: str
+    shared: Daemon, id: str, options: dict[str, object], message: str
 ) -> None:
     with pytest.raises(InvalidInputError) as refused:
-        daemon.hub.sessions.put(id, 1, **options)  # type: ignore[arg-type]  # bad on purpose
+        shared.hub.sessions.put(id, 1, **options)  # type: ignore[arg-type]  # bad on purpose
     assert message in str(refused.value)
-    assert daemon.hub.sessions.put("good", 1, durability="committed")
-    assert stored_ids(daemon) == {"good"}
+    assert shared.hub.sessions.put("good", 1, durability="committed")
+    assert stored_ids(shared) == {"good"}

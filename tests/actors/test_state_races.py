@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 
 import holdfast
+from tests.commandline import environment
 from tests.daemon import CONFIG, TIMEOUT, Daemon
-from tests.holdfast.conftest import ROOT, environment
+from tests.holdfast.conftest import ROOT
 
 KILLS = 3
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from queue import SimpleQueue
@@ -14,6 +12,7 @@ import pytest
 import holdfast
 from holdfast import aio
 from holdfast.errors import Conflict, InvalidInputError
+from tests.commandline import command_line
 from tests.daemon import CONFIG, TIMEOUT, Daemon
 
 WRITERS = 4
@@ -103,11 +102,7 @@ def test_the_command_line_appends_or_exits_with_one(tmp_path: Path) -> None:
     with Daemon(tmp_path) as daemon:
 
         def run(*arguments: str) -> tuple[int, str]:
-            command = [sys.executable, "-m", "holdfast", "events", "append", *arguments]
-            command += ["--run-dir", str(daemon.run_dir)]
-            done = subprocess.run(
-                command, capture_output=True, text=True, check=False, timeout=TIMEOUT
-            )
+            done = command_line(daemon.folder, "events", "append", *arguments)
             return done.returncode, done.stdout.strip()
 
         assert run("a", "t", '{"n": 1}', "--expected-version", "none") == (0, "1")

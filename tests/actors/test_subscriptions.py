@@ -26,7 +26,7 @@ from tests.actors.sending import orders, senders
 from tests.daemon import TIMEOUT, Daemon
 
 SENDERS = 2
-COUNT = 10_000  # events of each
+COUNT = 6_000  # events of each
 LAST = "last"
 LOOK = 10.0  # seconds; what ends the subscribers of a test that has failed
 

@@ -19,8 +19,10 @@ from holdfast.actors.intake import Intake
 from holdfast.actors.link import Link
 from holdfast.actors.receiver import Receiver
 from holdfast.actors.wire import (
+    VERSION,
     Ack,
     Ask,
+    Begin,
     Command,
     Credit,
     Failure,
@@ -37,7 +39,7 @@ from holdfast.actors.wire import (
     encode_frame,
 )
 from holdfast.errors import FrameError, HoldfastError, ProtocolError
-from tests.actors.conversing import Journal, Wire, link, receiver
+from tests.actors.conversing import Journal, Wire, begin, link, receiver
 
 MAX_FRAME = 1_000
 EXAMPLES = [120, pytest.param(10_000, marks=pytest.mark.slow)]
@@ -45,7 +47,8 @@ EXAMPLES = [120, pytest.param(10_000, marks=pytest.mark.slow)]
 BODY = msgspec.Raw(msgspec.msgpack.encode(["emit", [1, "ü", b"\0", None, {"a": 1.5}]]))
 TEXT = msgspec.Raw(msgspec.msgpack.encode("the only kind of message that is taken"))
 FROM_SENDER = [
-    Hello(1, "critic", "fuzzer", "1", 1, False),
+    Hello(VERSION, "critic", "fuzzer", "1", 1, False),
+    Begin(5),
     Tell(1, 1, False, TEXT),
     Tell(1, 1, True, BODY),
     Command(1, 0, False, TEXT),
@@ -55,7 +58,7 @@ FROM_SENDER = [
     Goodbye(),
 ]
 FROM_RECEIVER = [
-    Welcome(1, "critic", "1.1", 0, 0, 10, last_life="1", taken=3),
+    Welcome(VERSION, "critic", "1.1", 0, 0, 10, 7, last_life="1", last_connection=6, taken=3),
     Ack(1, 0, 2),
     Credit(7),
     Reply(1, BODY),
@@ -64,6 +67,7 @@ FROM_RECEIVER = [
     Failure(3, 0, "Conflict", "text", ["what", None, "2"]),
     Refused("VersionError", "too old"),
 ]
+GREETING = encode_frame(FROM_SENDER[0])[4:]
 FRAMES = [encode_frame(frame) for frame in (*FROM_SENDER, *FROM_RECEIVER)]
 
 nested = st.builds(
@@ -116,7 +120,7 @@ streams = st.lists(
 def payloads(frames: list[Any]) -> st.SearchStrategy[bytes]:
     """What a reader hands on: whole payloads, right, nearly right or not at all."""
     right = st.sampled_from([encode_frame(frame)[4:] for frame in frames])
-    tags = st.integers(min_value=-1, max_value=14)
+    tags = st.integers(min_value=-1, max_value=15)
     values: st.SearchStrategy[Any] = st.recursive(
         st.none()
         | st.booleans()
@@ -198,11 +202,13 @@ def _feed_intake(shared: Receiver, stream: list[bytes]) -> None:
     taken = 0
     for payload in stream:
         try:
-            delivery = intake.receive(payload)
+            deliveries = intake.receive(payload)
+            if payload == stream[0] == GREETING:
+                begin(intake)
         except ProtocolError as error:
             intake.refuse(error)
             break
-        if isinstance(delivery, Delivery):
+        for delivery in deliveries:
             taken += delivery.count
             if delivery.kind in ("tell", "joined", "departed"):
                 delivery.done()

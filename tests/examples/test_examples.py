@@ -13,8 +13,9 @@ import pytest
 
 from examples.demo import compare
 from examples.replay import share_of
+from tests.commandline import environment
 from tests.daemon import TIMEOUT, Daemon
-from tests.holdfast.conftest import ROOT, environment
+from tests.holdfast.conftest import ROOT
 
 TRACES = ROOT / "examples" / "agent_traces.jsonl"
 

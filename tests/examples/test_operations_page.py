@@ -9,8 +9,9 @@ import sys
 from pathlib import Path
 
 from tests.actors.overloading import committed
+from tests.commandline import environment
 from tests.daemon import TIMEOUT, Daemon
-from tests.holdfast.conftest import ROOT, environment
+from tests.holdfast.conftest import ROOT
 from tests.storage.damaging import wipe
 
 BLOCK = re.compile(r"```sh (\w+)\n(.*?)```", re.DOTALL)

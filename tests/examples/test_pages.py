@@ -9,8 +9,9 @@ import sys
 
 from holdfast.supervisors.config import parse_settings
 from holdfast.supervisors.settings import TrackerSettings
+from tests.commandline import environment
 from tests.daemon import TIMEOUT, Daemon
-from tests.holdfast.conftest import ROOT, environment
+from tests.holdfast.conftest import ROOT
 
 
 def blocks(page: str, language: str) -> list[str]:

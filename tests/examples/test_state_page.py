@@ -6,9 +6,10 @@ import shlex
 import subprocess
 import sys
 
+from tests.commandline import environment
 from tests.daemon import TIMEOUT, Daemon
 from tests.examples.test_pages import blocks
-from tests.holdfast.conftest import ROOT, Run, environment
+from tests.holdfast.conftest import ROOT, Run
 
 PAGE = "STATE.md"
 

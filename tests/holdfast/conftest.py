@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-import os
 import select
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from tests import forkserver
+from tests.commandline import command_line, environment
 from tests.daemon import TIMEOUT, Daemon
 
 ROOT = Path(__file__).resolve().parents[2]
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
-
-
-def environment(**changes: str) -> dict[str, str]:
-    """Ours, without what would change what the command line does."""
-    unwanted = ("HOLDFAST_RUN_DIR", "NO_COLOR", "FORCE_COLOR")
-    return {key: value for key, value in os.environ.items() if key not in unwanted} | changes
 
 
 def command(*arguments: str | Path) -> list[str]:
@@ -32,18 +26,7 @@ def command(*arguments: str | Path) -> list[str]:
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
     """Run the command line to its end, in a folder of its own."""
-
-    def run(*arguments: str | Path, stdin: str = "") -> subprocess.CompletedProcess[str]:
-        return forkserver.run(
-            "holdfast",
-            *arguments,
-            folder=tmp_path,
-            environment=environment(),
-            stdin=stdin,
-            timeout=TIMEOUT,
-        )
-
-    return run
+    return partial(command_line, tmp_path)
 
 
 def spawn(

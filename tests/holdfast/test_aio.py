@@ -29,6 +29,13 @@ from tests.daemon import TIMEOUT, Daemon
 from tests.holdfast.programs import kill, run
 
 
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
+    """For tests that leave it as it was."""
+    with Daemon(tmp_path_factory.mktemp("shared"), config("one")) as daemon:
+        yield daemon
+
+
 @pytest.fixture
 def daemon(tmp_path: Path) -> Iterator[Daemon]:
     with Daemon(tmp_path, config("one")) as daemon:
@@ -39,10 +46,10 @@ def daemon(tmp_path: Path) -> Iterator[Daemon]:
 
 
 @pytest.mark.parametrize("part", ["", "events", "sessions", "cache", "checkpoints"])
-def test_it_has_the_names_and_arguments_of_the_synchronous_hub(daemon: Daemon, part: str) -> None:
+def test_it_has_the_names_and_arguments_of_the_synchronous_hub(shared: Daemon, part: str) -> None:
     async def compare(hub: aio.Hub) -> None:
         mine = getattr(hub, part) if part else hub
-        theirs = getattr(daemon.hub, part) if part else daemon.hub
+        theirs = getattr(shared.hub, part) if part else shared.hub
         names = {name for name in dir(theirs) if not name.startswith("_")}
         assert names == {name for name in dir(mine) if not name.startswith("_")}
         for name in names:
@@ -53,7 +60,7 @@ def test_it_has_the_names_and_arguments_of_the_synchronous_hub(daemon: Daemon, p
                 waits = name not in ("follow", "subscribe", "hold", "ref", "abandon", "counters")
                 assert inspect.iscoroutinefunction(getattr(mine, name)) == waits
 
-    run(daemon, compare)
+    run(shared, compare)
     assert (
         inspect.signature(aio.connect).parameters == inspect.signature(holdfast.connect).parameters
     )

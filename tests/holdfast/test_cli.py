@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.commandline import environment
 from tests.daemon import TIMEOUT
-from tests.holdfast.conftest import Run, environment
+from tests.holdfast.conftest import Run
 
 CLIENTS = (
     ("status",),

@@ -17,20 +17,13 @@ from holdfast.client import connect
 from holdfast.errors import CursorError
 from holdfast.storage.database_file import PAGE_SIZE
 from tests.actors.overloading import committed, rows
+from tests.commandline import command_line
 from tests.daemon import CONFIG, TIMEOUT, Daemon
 from tests.storage.damaging import pages_of, wipe
 
 
 def run(*command: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "holdfast", *map(str, command)],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=TIMEOUT,
-        cwd=cwd,
-        env={name: value for name, value in os.environ.items() if name != "HOLDFAST_RUN_DIR"},
-    )
+    return command_line(cwd, *command)
 
 
 def done(*command: str | Path, cwd: Path) -> dict[str, Any]:

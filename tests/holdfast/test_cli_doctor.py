@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-import subprocess
-import sys
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -18,6 +16,7 @@ from holdfast.cli.doctor import _of_sizes
 from holdfast.cli.sizes import size
 from holdfast.storage.size_records import Sizes
 from tests.actors.overloading import rows
+from tests.commandline import command_line
 from tests.daemon import CONFIG, TIMEOUT, Daemon
 
 GIB = 2**30
@@ -25,13 +24,7 @@ COUNT = 3_000
 
 
 def run(daemon: Daemon, *command: str) -> tuple[int, str]:
-    done = subprocess.run(
-        [sys.executable, "-m", "holdfast", *command, "--run-dir", str(daemon.run_dir)],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=TIMEOUT,
-    )
+    done = command_line(daemon.folder, *command)
     return done.returncode, done.stdout
 
 

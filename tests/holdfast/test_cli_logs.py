@@ -317,6 +317,21 @@ def test_lines_that_others_wrote_stay_where_they_are(tmp_path: Path, read: Read)
     ]
 
 
+def test_a_file_that_is_moved_away_while_it_is_looked_for_is_not_read_twice(
+    tmp_path: Path, read: Read, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the middle of a rotation there is no new file yet, and the old one has its next name."""
+    written = Written(tmp_path)
+    written.write(10)
+    reader = read()
+    assert len(reader.newest(10)) == 10
+    (tmp_path / "a.log").rename(tmp_path / "a.log.1")
+    with monkeypatch.context() as patched:
+        patched.setattr(reader, "_is_replaced", lambda: True)  # as it was a moment ago
+        assert reader.news() == []
+    assert reader.news() == []
+
+
 def test_concurrent_rotation_is_followed_without_a_gap(tmp_path: Path, read: Read) -> None:
     total = 100_000
     program = (

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.daemon import TIMEOUT, Daemon
+from tests.commandline import command_line
+from tests.daemon import Daemon
 
 
 @pytest.fixture
@@ -25,9 +26,7 @@ def command(daemon: Daemon, *arguments: str) -> list[str]:
 
 
 def run(daemon: Daemon, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        command(daemon, *arguments), capture_output=True, text=True, timeout=TIMEOUT, check=False
-    )
+    return command_line(daemon.folder, "events", *arguments)
 
 
 def test_named_subscribers_are_listed_and_removed(daemon: Daemon) -> None:

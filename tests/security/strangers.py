@@ -14,13 +14,13 @@ import msgspec
 from holdfast.actors.frames import FrameReader
 from holdfast.actors.wire import (
     Failure,
-    Hello,
     Refused,
     Reply,
     Result,
     decode_from_receiver,
     encode_frame,
 )
+from tests.peers import greet
 
 __all__ = ["Stranger", "connected"]
 
@@ -104,7 +104,7 @@ class Stranger:
         self._number = 0
         self._waiting.clear()
         name = f"stranger-{self._lives}"
-        self._sock.sendall(encode_frame(Hello(1, self.actor, name, "1", 1, False)))
+        greet(self._sock, self.actor, name)
 
     def _frames(self) -> Iterator[object]:
         assert self._sock is not None

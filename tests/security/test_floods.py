@@ -14,8 +14,8 @@ import pytest
 
 import holdfast
 from holdfast.actors.crowd import HELD, NEWCOMERS, Crowd, descriptor_limit
-from holdfast.actors.wire import Hello, encode_frame
 from tests.daemon import CONFIG, TIMEOUT, Daemon
+from tests.peers import greet, hello
 from tests.security.strangers import connected
 
 LISTENERS = (
@@ -51,10 +51,13 @@ def is_served(daemon: Daemon) -> bool:
         return hub.events.count(types="still:here") > 0 and hub.sessions.get("s") is not None
 
 
-def rubbish(random: random.Random, actor: str) -> bytes:
-    """A greeting or none, then what no sender says."""
-    hello = encode_frame(Hello(1, actor, f"rubbish-{random.random()}", "1", 1, False))
-    head = random.choice((b"", hello, hello[: random.randrange(len(hello))]))
+def rubbish(random: random.Random, sock: socket.socket, actor: str) -> bytes:
+    """A greeting, a part of one or none, then what no sender says."""
+    name = f"rubbish-{random.random()}"
+    head = hello(actor, name)
+    head = random.choice((b"", b"", head, head[: random.randrange(len(head))]))
+    if not head and random.random() < 0.5:
+        greet(sock, actor, name)
     size = random.choice((0, 1, 5, 300, 70_000))
     lies = random.choice(
         (b"", b"\xff\xff\xff\xff", b"\xff\xff\x7f\x00", (size).to_bytes(4, "little"))
@@ -67,11 +70,11 @@ def test_no_bytes_end_an_actor_or_grow_it(daemon: Daemon, actor: str) -> None:
     before = pids(daemon)
     source = random.Random(SEED)
     with connected(daemon.run_dir, actor) as first:
-        first.sendall(rubbish(source, actor))
+        first.sendall(rubbish(source, first, actor))
     memory = resident(before[actor])
     for _ in range(150):
         with connected(daemon.run_dir, actor) as sock, suppress(OSError):
-            sock.sendall(rubbish(source, actor))
+            sock.sendall(rubbish(source, sock, actor))
             if source.random() < 0.3:
                 sock.shutdown(socket.SHUT_WR)
                 while sock.recv(65_536):
@@ -105,8 +108,7 @@ def test_half_frames_of_many_senders_take_bounded_memory(daemon: Daemon) -> None
     with ExitStack() as stack:
         for number in range(20):
             sock = stack.enter_context(connected(daemon.run_dir, "sessions"))
-            sock.sendall(encode_frame(Hello(1, "sessions", f"half-{number}", "1", 1, False)))
-            assert sock.recv(1_000), "the welcome"
+            greet(sock, "sessions", f"half-{number}")
             with suppress(BrokenPipeError, ConnectionResetError):
                 sock.sendall(half)
         assert is_served(daemon)
@@ -132,7 +134,7 @@ def test_a_flood_up_to_the_limit_of_descriptors_leaves_some_and_passes(
         for number in range(300):
             sock = stack.enter_context(connected(daemon.run_dir, actor))
             with suppress(BrokenPipeError, ConnectionResetError):
-                sock.sendall(encode_frame(Hello(1, actor, f"flood-{number}", "1", 1, False)))
+                sock.sendall(hello(actor, f"flood-{number}"))
         ask()
         assert max(map(int, os.listdir(f"/proc/{before[actor]}/fd"))) < 192
     began = time.monotonic()

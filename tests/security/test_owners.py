@@ -100,7 +100,8 @@ def test_another_user_gets_nowhere_and_past_the_modes_is_cut_off_by_every_listen
         daemon.run_dir.chmod(0o700)
         for path in daemon.run_dir.glob("*.sock"):
             path.chmod(0o600)
-    assert daemon.log.read_text().count(f"refused a connection of uid {NOBODY}") == len(SOCKETS)
+    refused = f"refused a connection of uid {NOBODY}"
+    daemon.until(lambda: daemon.log.read_text().count(refused) == len(SOCKETS))
 
 
 @second_uid

@@ -9,9 +9,10 @@ from typing import Any
 
 import msgspec
 
-from holdfast.actors.wire import VERSION, Hello, Tell, encode_frame
+from holdfast.actors.wire import Tell, encode_frame
 from holdfast.supervisors.settings import AgentSettings
 from holdfast.supervisors.spec import ChildSpec
+from tests.peers import greet
 from tests.supervisors.trees import PROJECT, TIMEOUT, SmallTree
 
 
@@ -39,8 +40,8 @@ def tell(tree: SmallTree, message: object, to: str) -> None:
     with socket.socket(socket.AF_UNIX) as sock:
         sock.settimeout(TIMEOUT)
         sock.connect(str(tree.run_dir / f"{to}.sock"))
-        hello = Hello(VERSION, to, "test", "1", 1, False)
-        sock.sendall(encode_frame(hello) + encode_frame(Tell(1, 1, False, body)))
+        greet(sock, to, "test")
+        sock.sendall(encode_frame(Tell(1, 1, False, body)))
         while sock.recv(65536):  # until it is dead
             pass
 

@@ -150,7 +150,7 @@ def test_a_flood_starves_nobody_and_takes_bounded_room(grow: Grow) -> None:
         nested("below", talker("deep")),
         logging={"log_max_bytes": 1_000_000, "log_backups": 2},
     ).ready()
-    floods = [send(tree, "flooding", 50_000_000, name) for name in ("talker", "deep")]
+    floods = [send(tree, "flooding", 20_000_000, name) for name in ("talker", "deep")]
     worst, looks = 0.0, 0
     while any(flood.is_alive() for flood in floods):
         began = time.monotonic()

@@ -32,10 +32,8 @@ from holdfast.actors.messages.supervisor import (
     decode_reply,
 )
 from holdfast.actors.wire import (
-    VERSION,
     Ask,
     Failure,
-    Hello,
     Reply,
     decode_from_receiver,
     encode_frame,
@@ -43,11 +41,11 @@ from holdfast.actors.wire import (
 from holdfast.supervisors.settings import AgentSettings
 from holdfast.supervisors.spec import ChildSpec, Environment, SupervisorSpec
 from tests.forkserver import fork
+from tests.peers import greet
 
 T = TypeVar("T")
 
 TIMEOUT = 20.0  # seconds; a bound on failure, never the expected duration
-UNGREETED = 60_000  # bytes; somewhat less than an actor takes before its Welcome
 HERE = Path(__file__).resolve().parent
 PROJECT = HERE.parents[1]
 QUICK: Final[dict[str, Any]] = {  # the profile of tests: short waits, no chance
@@ -236,12 +234,8 @@ class SmallTree:
             sock.settimeout(timeout)
             sock.connect(str(self.run_dir / f"{to}.sock"))
             # A sender of its own: another connection of the same one would end this.
-            hello = Hello(VERSION, to, f"test-{next(self._asks)}", "1", 1, False)
-            sock.sendall(encode_frame(hello))
-            question = encode_frame(Ask(1, msgspec.Raw(_encode(message))))
-            if len(question) > UNGREETED:  # more is for who has been greeted
-                assert sock.recv(1, socket.MSG_PEEK), f"{to} hung up"
-            sock.sendall(question)
+            greet(sock, to, f"test-{next(self._asks)}")
+            sock.sendall(encode_frame(Ask(1, msgspec.Raw(_encode(message)))))
             reader = FrameReader()
             while True:
                 data = sock.recv(65536)

@@ -41,11 +41,18 @@ def write(folder: Path, files: dict[str, str]) -> None:
         path.write_text(text, encoding="utf-8")
 
 
-def run_pytest(folder: Path, *arguments: str) -> tuple[dict[str, int], str]:
-    """How many tests had which outcome, and what pytest printed."""
+def run_pytest(
+    folder: Path, *arguments: str, installed: bool = False
+) -> tuple[dict[str, int], str]:
+    """How many tests had which outcome, and what pytest printed.
+
+    ``installed``: with what is installed as a plugin, which takes most of the time of a short run.
+    """
     # pytest's own script does not put the working directory on sys.path, as -m pytest does.
     script = "import sys; sys.path.pop(0); import pytest; sys.exit(pytest.main())"
     environment = {name: value for name, value in os.environ.items() if "PYTEST" not in name}
+    if not installed:
+        environment["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
     done = subprocess.run(
         [sys.executable, "-c", script, "-p", "no:cacheprovider", *arguments],
         cwd=folder,

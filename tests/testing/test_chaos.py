@@ -31,6 +31,9 @@ ANY = random.SystemRandom().randrange(2**32)
     ("seed", "minutes", "profile", "kills"),
     [
         *(pytest.param(seed, 0.5, "all", 10, id=f"seed{seed}") for seed in SEEDS),
+        # What copied connections did (docs/evidence/DEFECTS.md).
+        pytest.param(14, 0.2, "all", 0, id="copies14", marks=pytest.mark.slow),
+        pytest.param(15, 0.2, "all", 0, id="copies15", marks=pytest.mark.slow),
         pytest.param(ANY, 3.0, "kill", 200, id="kill", marks=pytest.mark.slow),
         pytest.param(ANY, 1.0, "power", 0, id="power", marks=pytest.mark.slow),
         pytest.param(ANY, 30.0, "all", 1_000, id="all", marks=pytest.mark.slow),
@@ -56,23 +59,24 @@ class Broken(Daemon):
         super().spawn()
 
 
-# Each of the writer's lives commits something, the last of it without an answer.
-UNANSWERED = Step(pause=0.2, do="point", to="writer", detail="writer.after_commit", amount=3)
+KILLS = [Step(pause=0.2, do="kill", to="writer")] * 8
+# Each of the writer's lives commits something, the last of it without an answer.  Whether events
+# are in that is chance: it is tried often, from the first commit of a life on.
+UNANSWERED = [
+    Step(pause=0.2, do="point", to="writer", detail="writer.after_commit", amount=1 + n % 4)
+    for n in range(24)
+]
 
 
 @pytest.mark.parametrize(
-    ("way", "step", "rule"),
-    [
-        ("early", Step(pause=0.2, do="kill", to="writer"), "acknowledged"),
-        ("marks", UNANSWERED, "twice"),
-    ],
+    ("way", "steps", "rule"), [("early", KILLS, "acknowledged"), ("marks", UNANSWERED, "twice")]
 )
 def test_a_daemon_that_breaks_a_promise_is_caught(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str, step: Step, rule: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str, steps: list[Step], rule: str
 ) -> None:
     monkeypatch.setenv(broken.WAY, way)
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    schedule = Schedule(seed=1, profile="kill", rounds=[[step] * 8])
+    schedule = Schedule(seed=1, profile="kill", rounds=[steps])
     # A client that cannot have everything acknowledged does not try for long.
     report = run(schedule, tmp_path, command=Broken, patience=3.0)
     assert not report.is_good

@@ -9,9 +9,9 @@ import pytest
 
 import holdfast
 from holdfast.errors import DiskFullError, StorageError
-from holdfast.testing import Daemon
 from holdfast.testing.faults import DiskFault
 from tests.actors.overloading import check_conservation, emit, rows
+from tests.daemon import ForkedDaemon as Daemon
 
 # So that barriers fall into the time of the fault.
 BARRIERS = "[storage]\nsync_interval = 0.05\n"

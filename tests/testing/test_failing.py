@@ -18,6 +18,7 @@ import pytest
 
 from holdfast.testing import TIMEOUT, Daemon, DaemonEndedError, daemon_process
 from holdfast.testing.daemon_process import MARK
+from tests.daemon import ForkedDaemon
 from tests.testing.agents import Clerk
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -47,7 +48,7 @@ def kill_unseen(pid: int) -> None:
 def test_a_daemon_that_died_during_the_test_fails_it(tmp_path: Path) -> None:
     with (
         pytest.raises(DaemonEndedError, match="ended during the test: killed by SIGKILL") as error,
-        Daemon(tmp_path) as daemon,
+        ForkedDaemon(tmp_path) as daemon,
     ):
         kill_unseen(daemon.process.pid)
     assert error.value.code == -signal.SIGKILL
@@ -64,7 +65,7 @@ WAITS: dict[str, Callable[[Daemon], object]] = {
 
 @pytest.mark.parametrize("wait", WAITS)
 def test_a_wait_ends_when_the_daemon_does(tmp_path: Path, wait: str) -> None:
-    with Daemon(tmp_path) as daemon:
+    with ForkedDaemon(tmp_path) as daemon:
         began = time.monotonic()
         kill_unseen(daemon.process.pid)
         with pytest.raises(DaemonEndedError, match="ended during the test: killed by SIGKILL"):
@@ -75,7 +76,7 @@ def test_a_wait_ends_when_the_daemon_does(tmp_path: Path, wait: str) -> None:
 
 @pytest.mark.parametrize("wait", ["next_event", "watching", "tree"])
 def test_a_daemon_that_the_test_has_ended_is_not_asked(tmp_path: Path, wait: str) -> None:
-    with Daemon(tmp_path) as daemon:
+    with ForkedDaemon(tmp_path) as daemon:
         daemon.kill("root")
         began = time.monotonic()
         with pytest.raises(DaemonEndedError, match="the daemon has ended: killed by SIGKILL"):
@@ -84,7 +85,7 @@ def test_a_daemon_that_the_test_has_ended_is_not_asked(tmp_path: Path, wait: str
 
 
 def test_an_ask_under_way_is_told_that_the_daemon_ended(tmp_path: Path) -> None:
-    with Daemon(tmp_path) as daemon:
+    with ForkedDaemon(tmp_path) as daemon:
         daemon.tree()  # connected
         os.kill(daemon.process.pid, signal.SIGSTOP)
         killer = threading.Timer(0.2, kill_unseen, [daemon.process.pid])
@@ -97,7 +98,7 @@ def test_an_ask_under_way_is_told_that_the_daemon_ended(tmp_path: Path) -> None:
 def test_a_daemon_that_gives_up_fails_the_test(tmp_path: Path) -> None:
     """The config's own intensity wins over the profile's."""
     few = {"supervisors": {name: {"max_restarts": 0} for name in ("root", "agents")}}
-    with Daemon(tmp_path, few, agents={"clerk": Clerk}) as daemon:
+    with ForkedDaemon(tmp_path, few, agents={"clerk": Clerk}) as daemon:
         daemon.ref("clerk").tell(["fail", "no more of this"])
         with pytest.raises(DaemonEndedError) as error:
             daemon.next_event("never")
@@ -106,7 +107,7 @@ def test_a_daemon_that_gives_up_fails_the_test(tmp_path: Path) -> None:
 
 
 def test_a_daemon_that_does_not_start_says_why(tmp_path: Path) -> None:
-    daemon = Daemon(tmp_path, {"actors": {"log": {"capacity": -1}}})
+    daemon = ForkedDaemon(tmp_path, {"actors": {"log": {"capacity": -1}}})
     with pytest.raises(DaemonEndedError, match=r"did not start: exit code 3\n") as error:
         daemon.__enter__()
     assert "[actors.log] capacity = -1: expected a whole number >= 1" in str(error.value)
@@ -115,7 +116,7 @@ def test_a_daemon_that_does_not_start_says_why(tmp_path: Path) -> None:
 
 def test_a_text_that_is_not_toml_is_the_daemons_to_refuse(tmp_path: Path) -> None:
     with pytest.raises(DaemonEndedError, match=r"test.toml: line 2: not TOML"):
-        Daemon(tmp_path, "[daemon]\nname = \n").__enter__()
+        ForkedDaemon(tmp_path, "[daemon]\nname = \n").__enter__()
 
 
 @pytest.mark.usefixtures("impatience")
@@ -156,7 +157,7 @@ def test_a_daemon_that_does_not_stop_in_order_fails_the_test(tmp_path: Path) -> 
 def test_an_exception_of_the_test_is_not_hidden_by_what_is_wrong_with_the_daemon(
     tmp_path: Path,
 ) -> None:
-    with pytest.raises(ValueError, match="mine") as error, Daemon(tmp_path) as daemon:  # noqa: PT012 - as above
+    with pytest.raises(ValueError, match="mine") as error, ForkedDaemon(tmp_path) as daemon:  # noqa: PT012 - as above
         kill_unseen(daemon.process.pid)
         raise ValueError("mine")
     (note,) = error.value.__notes__
@@ -164,18 +165,18 @@ def test_an_exception_of_the_test_is_not_hidden_by_what_is_wrong_with_the_daemon
 
 
 def test_an_end_that_the_test_asks_for_is_no_failure(tmp_path: Path) -> None:
-    with Daemon(tmp_path) as daemon:
+    with ForkedDaemon(tmp_path) as daemon:
         assert daemon.stop() == 0
-    with Daemon(tmp_path) as daemon:
+    with ForkedDaemon(tmp_path) as daemon:
         daemon.kill("root")
-    with Daemon(tmp_path) as daemon:
+    with ForkedDaemon(tmp_path) as daemon:
         daemon.hub.ref("root")
         daemon.process.terminate()
         assert daemon.process.wait(TIMEOUT) == 0
 
 
 def test_a_pause_that_the_test_forgot_does_not_hold_up_the_stop(tmp_path: Path) -> None:
-    with Daemon(tmp_path, agents={"clerk": Clerk}) as daemon:
+    with ForkedDaemon(tmp_path, agents={"clerk": Clerk}) as daemon:
         pause = daemon.paused("clerk")
         pause.__enter__()
         began = time.monotonic()

@@ -17,9 +17,10 @@ import pytest
 
 from holdfast.actors.hub import Hub
 from holdfast.clock import SystemClock
-from holdfast.testing import Daemon, oracle
+from holdfast.testing import oracle
 from holdfast.testing.chaos.client import AGENTS, ENTITY_TYPE, EVENT_TYPE, Client
 from holdfast.testing.oracle import Journal, JournalError, Verdict, check
+from tests.daemon import ForkedDaemon as Daemon
 
 ACTS = 250  # of each of two clients
 LIFE = "c0"

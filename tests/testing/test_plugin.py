@@ -103,5 +103,5 @@ def test_only_the_plugin_needs_pytest() -> None:
 def test_no_run_of_pytest_loads_the_kit_unasked(tmp_path: Path) -> None:
     test = "def test_it():\n    import sys\n    assert 'holdfast' not in sys.modules\n"
     write(tmp_path, {"test_it.py": test})
-    counts, output = run_pytest(tmp_path)
+    counts, output = run_pytest(tmp_path, installed=True)
     assert counts == {"passed": 1}, output

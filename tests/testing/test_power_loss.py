@@ -34,10 +34,10 @@ def violations(summary: Summary) -> str:
 @pytest.mark.parametrize(
     "run",
     [
-        Run(1, 200, "committed", is_new=True),
+        Run(1, 120, "committed", is_new=True),
         # Found a barrier that synced nothing: a session, and no event since the last one.
-        Run(2, 120, "committed"),
-        Run(3, 80, "disk"),
+        Run(2, 80, "committed"),
+        Run(3, 60, "disk"),
         # Found that after a failed fsync the next one promised what was not there.
         Run(31, 120, "committed", syncs_fail=True),
     ],
@@ -165,7 +165,7 @@ def test_the_command_reports_what_can_be_done_again(
 
 
 def test_power_loss_takes_nothing_from_a_daemon_under_traffic_and_sigkill() -> None:
-    summary = cut_tree(1, every=31, kills=4)
+    summary = cut_tree(1, every=61, kills=4)
     assert not summary.cuts.violations, violations(summary)
     assert summary.cuts.points > 30
     assert {f"SIGKILL of {name}" for name in VICTIMS} <= set(summary.commands)

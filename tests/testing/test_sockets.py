@@ -15,13 +15,12 @@ import holdfast
 from holdfast.actors.hub import Hub
 from holdfast.clock import SystemClock
 from holdfast.errors import AskTimeoutError, OutboxFullError
-from holdfast.testing import Daemon
 from holdfast.testing.chaos.client import AGENTS, ENTITY_TYPE, EVENT_TYPE, Client
-from holdfast.testing.chaos.schedule import DOUBLED
 from holdfast.testing.faults.plan import Record
 from holdfast.testing.faults.sockets import NetFault, SocketProxy, storm
 from holdfast.testing.oracle import Journal, check
 from tests.daemon import TIMEOUT
+from tests.daemon import ForkedDaemon as Daemon
 
 STATE = ("writer", "query", "log", "sessions", "checkpoints")
 EVERYBODY = (*STATE, *AGENTS)
@@ -65,9 +64,7 @@ def check_promises(daemon: Daemon) -> None:
 @pytest.mark.parametrize("does", ["delay", "split", "duplicate", "reset", "blackhole"])
 def test_exactly_once_and_order_hold_whatever_the_network_does(daemon: Daemon, does: str) -> None:
     """Between the client and the actors, and between ``log`` and ``writer``."""
-    # What a doubled connection repeats elsewhere is in docs/evidence/DEFECTS.md.
-    names = DOUBLED if does == "duplicate" else EVERYBODY
-    faults = [fault for _, fault in storm(6, names, 10 * FAULTS) if fault.does == does]
+    faults = [fault for _, fault in storm(6, EVERYBODY, 10 * FAULTS) if fault.does == does]
     with SocketProxy(daemon.run_dir, EVERYBODY, seed=6) as proxy:
         daemon.kill("log")  # its connection to the writer goes through as well now
         with client(daemon, does) as it:
@@ -90,8 +87,6 @@ def test_exactly_once_and_order_hold_while_actors_are_killed_behind_a_bad_networ
         client(daemon, "two") as two,
     ):
         for number, (_, fault) in enumerate(storm(7, EVERYBODY, FAULTS)):
-            if fault.does == "duplicate" and fault.to not in DOUBLED:
-                continue  # docs/evidence/DEFECTS.md
             proxy.inject(fault)
             if number % 4 == 0:
                 daemon.kill(chance.choice(STATE))

@@ -39,7 +39,7 @@ LAYOUTS = {
 
 @pytest.mark.parametrize(
     "mode",
-    ["prepend", *(pytest.param(mode, marks=pytest.mark.slow) for mode in ("append", "importlib"))],
+    [pytest.param(mode, marks=pytest.mark.slow) for mode in ("prepend", "append", "importlib")],
 )
 def test_an_agent_in_a_test_file_runs_in_every_import_mode(tmp_path: Path, mode: str) -> None:
     ini = f"[pytest]\npythonpath = src\nnorecursedirs = src\naddopts = --import-mode={mode}\n"

@@ -24,8 +24,6 @@ LONGEST_PAUSE: Final = 0.24  # seconds between two steps: eight of them in a sec
 
 STATE: Final = ("writer", "query", "log", "sessions", "checkpoints", "files", "tracker")
 ACTORS: Final = (*STATE, *AGENTS)
-# Whose connections are doubled: the writer knows what comes again, in whichever life.
-DOUBLED: Final = ("writer", "query", "log", "checkpoints", "files", "tracker")
 ABOVE: Final = ("state", "agents", "crew", "zygote:state", "zygote:agents", "zygote:root")
 
 Profile = Literal["kill", "power", "disk", "net", "all"]
@@ -206,9 +204,7 @@ def _net(chance: random.Random, pause: float) -> Step:
     does = chance.choice(("delay", "split", "duplicate", "reset", "blackhole"))
     way = chance.choice(("up", "down", "both"))
     seconds = round(chance.uniform(0.01, 0.3), 3)
-    # What a doubled connection repeats elsewhere is in docs/evidence/DEFECTS.md.
-    whose = DOUBLED if does == "duplicate" else ACTORS
-    to = chance.choice(whose)
+    to = chance.choice(ACTORS)
     return Step(pause=pause, do="net", to=to, detail=f"{does} {way}", seconds=seconds)
 
 

@@ -23,8 +23,9 @@ from holdfast.actors.background import THREAD
 from holdfast.actors.hub import Hub
 from holdfast.errors import ExpiredError
 from holdfast.logs import Handler, Sink
+from tests.commandline import environment
 from tests.daemon import TIMEOUT, Daemon
-from tests.holdfast.conftest import ROOT, environment
+from tests.holdfast.conftest import ROOT
 from tests.holdfast.logs.conftest import events
 
 LONGEST = 1.0  # seconds one call may take: a bound on failure, on a machine that does other things
