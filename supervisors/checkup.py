@@ -97,8 +97,9 @@ class _Checkup:
 
     def _overdue(self) -> None:
         seconds = f"{self._timeout:g} s"
-        what = "it does not answer" if self._check.agent is None else "its import takes longer"
-        self._end(f"{self._check.where}: {what} within {seconds}")
+        is_import = self._check.agent is not None
+        what = "its import takes longer than" if is_import else "it does not answer within"
+        self._end(f"{self._check.where}: {what} {seconds}")
 
     def _end(self, error: str) -> None:
         if self._done is None:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
 
-from tests import forkserver
-from tests.daemon import TIMEOUT, Daemon
+from tests.commandline import command_line
+from tests.daemon import Daemon
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "RELOAD.md"
 CONFIG = re.compile(r"```toml\n(.*?)```", re.DOTALL)
@@ -28,14 +27,7 @@ def test_the_example_of_the_page_prints_what_it_says(tmp_path: Path) -> None:
         daemon.config_file.write_text(after)
         for command in session.split("$ holdfast ")[1:]:
             arguments, _, printed = command.partition("\n")
-            run = forkserver.run(
-                "holdfast",
-                *arguments.split(),
-                folder=tmp_path,
-                environment=os.environ,
-                stdin="",
-                timeout=TIMEOUT,
-            )
+            run = command_line(tmp_path, *arguments.split())
             assert run.returncode == 0, run.stderr
             lines = [line.rstrip() for line in run.stdout.splitlines()]
             assert SECONDS.sub("N s", "\n".join(lines)) == SECONDS.sub("N s", printed.rstrip())
