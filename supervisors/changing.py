@@ -168,7 +168,7 @@ class Changing:
         child = supervision.roster.children.get(new.id)
         if child is None or not change.renews(child, new):
             return ""
-        is_wanted = child.has_process or child.state == "backoff"
+        is_wanted = child.state in ("starting", "running", "backoff")
         if is_wanted or supervision.restarting.awaits(child):
             self._owed.add(new.id)
         yield from self._stop_and_wait(child)

@@ -71,11 +71,9 @@ class _Checkup:
 
     def forked(self, pid: int, pidfd: int) -> None:
         """It is there."""
-        if self._done is None:  # too late
-            signal.pidfd_send_signal(pidfd, signal.SIGKILL)
-            os.close(pidfd)
-        else:
-            self._pidfd = pidfd
+        self._pidfd = pidfd
+        if self._done is None:  # it is late, or was quicker than the zygote's answer
+            self._kill()
 
     def not_forked(self, reason: str) -> None:
         """It never was."""
@@ -110,9 +108,12 @@ class _Checkup:
         if self._line is not None:
             self._mailbox.unwatch(self._line.fileno())
             self._line.close()
+        self._kill()
+        self._mailbox.deliver(Errand(partial(done, error)))
+
+    def _kill(self) -> None:
         if self._pidfd >= 0:
             with suppress(ProcessLookupError):  # it has ended
                 signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
             os.close(self._pidfd)
             self._pidfd = -1
-        self._mailbox.deliver(Errand(partial(done, error)))
