@@ -55,6 +55,7 @@ class HubSessions(Blocking):
     list = blocking(session_calls.list_sessions)
     search = blocking(session_calls.search_sessions)
     ended = blocking(session_calls.ended_sessions)
+    stats = blocking(session_calls.sessions_stats)
 
     def hold(
         self, id: str, *, lease: float = 30.0, holder: str | None = None, timeout: float = 30.0

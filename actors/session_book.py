@@ -1,11 +1,12 @@
-"""Where each session stands: in memory, on its way to the database, or there.
+"""Where each session stands: in memory, on its way to the database, in front of that, or there.
 
-Owns the memory of the sessions actor; lost with its process is what ``Unwritten`` says.
+Owns the memory of the sessions actor; lost with its process is what ``Unwritten`` says, unless a
+front has it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final
 
@@ -13,9 +14,11 @@ from loguru import logger
 
 from holdfast.actors.session_cache import SessionCache, SteadyClock
 from holdfast.actors.session_lifetimes import Reason, end_of, is_held, reason_of
+from holdfast.actors.session_remains import Remains
 from holdfast.actors.unwritten import Batch, Pending, Unwritten, utf8_size
-from holdfast.errors import DamagedError
+from holdfast.errors import DamagedError, StorageError
 from holdfast.storage.ports import Reader
+from holdfast.storage.session_ports import FrontChange, SessionFront
 from holdfast.storage.session_records import Session
 
 __all__ = ["SWEPT", "SessionBook"]
@@ -26,7 +29,7 @@ WARM: Final = 1_000  # sessions read at the start; the others come when they are
 
 
 class SessionBook:
-    """Memory in front, the database behind.  ``reader`` gives the reading side, once there is one.
+    """Memory, a front, the database; ``reader`` gives its reading side, once there is one.
 
     Until ``is_settled`` the writer may be about to commit what an earlier life of the actor sent:
     what is read is not kept, and nothing is ended.
@@ -38,12 +41,16 @@ class SessionBook:
         maxsize: int,
         max_bytes: int,
         reader: Callable[[], Reader | None],
+        front: SessionFront,
         now_us: SteadyClock,
     ) -> None:
         self._cache = SessionCache(maxsize=maxsize, max_bytes=max_bytes, now_us=now_us)
         self._reader = reader
+        self._front = front
+        self._absent: set[str] = set()  # the front was asked for these, and has none of them
         self._now_us = now_us
         self.unwritten = Unwritten()
+        self.remains = Remains()
         self.is_settled = False
         self.damaged = 0  # attempts to read what cannot be read
 
@@ -75,6 +82,29 @@ class SessionBook:
             self.end(session, reason_of(session))
         return None
 
+    def fetch(self, ids: Sequence[str]) -> None:
+        """Have those that are in front in memory: many at a time cost little more than one."""
+        if not (self._front.is_open and self.is_settled):
+            return
+        wanted = [id for id in ids if id not in self._cache and id not in self.unwritten]
+        found = self._front.read(wanted)
+        self._absent = set(wanted) - found.keys()
+        for session in found.values():
+            if session.expires_us > self._now_us():
+                self._cache.keep(session)
+
+    def committed(self, id: str) -> Session | None:
+        """As the database has it, of one that is not on its way there; its time may be over."""
+        session = self._cache.get(id)
+        reader = self._reader()
+        if session is not None or reader is None:
+            return session
+        try:
+            return reader.session(id)
+        except StorageError as error:  # what is not known is not in front either
+            logger.warning("session {!r} cannot be read for what is in front: {}", id, error)
+            return None
+
     def remember(self, id: str, session: Session | None) -> None:
         """The state of a session from now on, as far as memory goes."""
         if session is None:
@@ -98,10 +128,38 @@ class SessionBook:
             if session.expires_us > now and session.id not in self.unwritten:
                 self._cache.keep(session)
 
+    def recover(self) -> bool:
+        """What an earlier life left in front is on its way to the database, as if it came now.
+
+        False when the database cannot be read; then nothing has happened.
+        """
+        reader, now = self._reader(), self._now_us()
+        if reader is None:
+            return False
+        try:
+            found = list(self.remains.found(reader, self.unwritten))
+        except StorageError as error:
+            logger.warning("what was left in front is not compared yet: {}", error)
+            return False
+        self.remains = Remains()
+        for left in found:
+            session = left.session
+            if left.before is not None:  # an end that was on its way when its actor died
+                over = left.before.expires_us <= now
+                self.end(left.before, reason_of(left.before) if over else "limit")
+            self._cache.pop(session.id, None)
+            self.unwritten.add(session.id, Pending(session, left.with_data, left.items))
+            if session.expires_us > now:
+                self._cache.keep(session)
+            else:
+                self.end(session, reason_of(session))
+        return True
+
     def end_expired(self) -> bool:
         """End what is over, in memory and behind it; whether there is more."""
         reader, unwritten = self._reader(), self.unwritten
         over = self._cache.take_expired(SWEPT)
+        self._absent = {session.id for session in over}  # what is over, the database says as well
         for session in over:
             self.live(session.id)
         if len(over) == SWEPT or reader is None:
@@ -109,6 +167,7 @@ class SessionBook:
         stored = self._read(partial(reader.expired_sessions, self._now_us(), SWEPT))
         # Those on their way are in the database yet.
         new = [session for session in stored if session.id not in unwritten]
+        self._absent = {session.id for session in new}
         for session in new:
             try:
                 self.live(session.id)
@@ -130,7 +189,9 @@ class SessionBook:
         if count <= 0 and size <= 0:
             return False
         ended = False
-        for session in self._read(partial(reader.idle_sessions, SURPLUS)):
+        idle = self._read(partial(reader.idle_sessions, SURPLUS))
+        self._absent = {session.id for session in idle}
+        for session in idle:
             if count <= 0 and size <= 0:
                 break
             newest = self._cache.get(session.id) or self._newest(session.id)
@@ -170,5 +231,13 @@ class SessionBook:
         """Its state outside of memory; its time may be over."""
         if id in self.unwritten:
             return self.unwritten.get(id)
+        is_in_front = self._front.is_open and self.is_settled
+        if is_in_front and id not in self._absent and (found := self._front.read([id])):
+            return found[id]
         reader = self._reader()
-        return None if reader is None else reader.session(id)
+        stored = None if reader is None else reader.session(id)
+        if reader is not None and self.remains:
+            return self.remains.newest(id, stored, reader)
+        if is_in_front and stored is not None and stored.expires_us > self._now_us():
+            self._front.write(FrontChange(put=[stored]), self._now_us())
+        return stored

@@ -32,6 +32,7 @@ __all__ = [
     "read_items",
     "release_session",
     "search_sessions",
+    "sessions_stats",
     "touch_session",
 ]
 
@@ -273,6 +274,12 @@ def search_sessions(
 ) -> Steps[SessionPage]:
     """As ``list``, of those whose id begins with ``prefix``."""
     return (yield from _page(prefix, limit, cursor, owner, timeout))
+
+
+def sessions_stats(*, timeout: float = 30.0) -> Steps[sessions.SessionsStats]:
+    """How the memory is, and what stands in front of the database."""
+    stats: sessions.SessionsStats = yield Ask("sessions", sessions.Stats(), timeout)
+    return stats
 
 
 def ended_sessions(

@@ -19,6 +19,7 @@ __all__ = [
     "ENDED",
     "EXPIRED",
     "Reason",
+    "end_key",
     "end_of",
     "is_held",
     "let_go",
@@ -87,9 +88,14 @@ def end_of(session: Session, reason: Reason, now_us: int) -> Event:
         type=EXPIRED if reason in ("idle", "age") else ENDED,
         source="sessions",
         session=session.id,
-        key=f"ended:{session.version}",
+        key=end_key(session.version),
         data=jsontext.encode(data),
     )
+
+
+def end_key(version: str) -> str:
+    """The key of the event that tells of the end of the session that had this version last."""
+    return f"ended:{version}"
 
 
 def use_of(session: Session) -> SessionUse:

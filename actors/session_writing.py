@@ -17,6 +17,7 @@ from holdfast.actors.delivery import LATER, Delivery, Later
 from holdfast.actors.mailbox import Mailbox
 from holdfast.actors.messages import sessions
 from holdfast.actors.session_book import SessionBook
+from holdfast.actors.session_front import SessionFronting
 from holdfast.actors.unwritten import Batch, Pending, store_of
 from holdfast.storage.records import AnswerKept, KeepAnswer, Origin
 from holdfast.storage.session_records import Session, SessionsStored, StoreSessions
@@ -51,10 +52,16 @@ class SessionWriting:
     """Through the actor's link to the writer.  ``made`` hears of each session that was put."""
 
     def __init__(
-        self, *, mailbox: Mailbox, book: SessionBook, made: Callable[[Session], None]
+        self,
+        *,
+        mailbox: Mailbox,
+        book: SessionBook,
+        front: SessionFronting,
+        made: Callable[[Session], None],
     ) -> None:
         self._mailbox = mailbox
         self._book = book
+        self._front = front
         self._unwritten = book.unwritten
         self._made = made
         self._in_flight = 0  # writes without an answer
@@ -71,6 +78,7 @@ class SessionWriting:
         for id, pending in changes.items():
             self._unwritten.add(id, pending)
             self._tell_of(pending)
+        self._front.waits(changes)
         self._arm()
 
     def force(
@@ -80,6 +88,7 @@ class SessionWriting:
         if self._unwritten.is_large:  # one frame has to hold it all
             self.write_behind()
         sent, had_waited = self._unwritten.overtake(changes)
+        self._front.sends(sent)
         kept = "" if origin is None else msgspec.json.encode(answer).decode()
         store = store_of(sent, origin, kept)
         return self.write(store, Forced(delivery, answer, sent, had_waited))
@@ -119,6 +128,7 @@ class SessionWriting:
         self._is_failing = not isinstance(outcome, SessionsStored)
         if not self._is_failing:
             self._unwritten.written(context.batch)
+            self._front.written(context.batch)
             return
         logger.warning("sessions cannot be written, trying again: {}", outcome)
         self._unwritten.failed(context.batch)
@@ -128,6 +138,7 @@ class SessionWriting:
         delivery = context.delivery
         if isinstance(outcome, SessionsStored):
             self._unwritten.written(context.sent)
+            self._front.committed(context.sent)
             for pending in context.sent.values():
                 self._tell_of(pending)
             delivery.set(_reopened(outcome.answer) if outcome.answer else context.answer)
@@ -136,6 +147,7 @@ class SessionWriting:
             outcome = reopen_refusal(self._mailbox.name, outcome.answer)
         if context.sent:
             self._book.take_back(context.sent, context.had_waited)
+            self._front.refused(context.sent)
             self._arm()
         delivery.set_exception((type(outcome), outcome, None))
 

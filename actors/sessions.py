@@ -1,7 +1,8 @@
 """The sessions actor: what each conversation knows, until it has been idle for too long.
 
-Lost when its process dies: at most a second of unforced puts and touches, and the cache of
-metadata; forced changes (durability "committed") and ends: nothing acknowledged.
+Lost when its process dies: at most a second of unforced puts and touches, unless the front has
+them, and the cache of metadata; forced changes (durability "committed") and ends: nothing
+acknowledged.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from holdfast.actors.metadata_cache import MetadataCache
 from holdfast.actors.replies import REPLY_BYTES
 from holdfast.actors.session_book import SessionBook
 from holdfast.actors.session_cache import SteadyClock, size_of
+from holdfast.actors.session_front import FillDue, SessionFronting
 from holdfast.actors.session_rules import Decision, SessionRules, check_id
 from holdfast.actors.session_waiting import SessionWaiting
 from holdfast.actors.session_writing import Forced, SessionWriting, WriteDue, Written
@@ -32,6 +34,7 @@ from holdfast.actors.writer_backed import Greeting, WriterBackedActor
 from holdfast.clock import Clock
 from holdfast.errors import HoldfastError, InvalidInputError
 from holdfast.storage.ports import Reader
+from holdfast.storage.session_ports import SessionFront
 from holdfast.storage.session_records import Session
 
 __all__ = ["SessionLimits", "SessionsActor"]
@@ -75,7 +78,10 @@ class _SweepDue(msgspec.Struct, frozen=True):
 
 
 class SessionsActor(WriterBackedActor):
-    """Memory in front, the database behind; both bounded, each session by its times."""
+    """Memory, perhaps something in front of the database, the database; each session by its times.
+
+    Memory and the database are bounded.
+    """
 
     STREAM = "sessions"
 
@@ -83,6 +89,7 @@ class SessionsActor(WriterBackedActor):
         self,
         *,
         open_reader: Callable[[], Reader],
+        front: SessionFront,
         limits: SessionLimits,
         incarnation: str,
         clock: Clock,
@@ -94,6 +101,15 @@ class SessionsActor(WriterBackedActor):
             maxsize=limits.maxsize,
             max_bytes=limits.max_bytes,
             reader=lambda: self.reader,
+            front=front,
+            now_us=self._now_us,
+        )
+        self._front = front
+        self._fronting = SessionFronting(
+            front=front,
+            book=self._book,
+            reader=lambda: self.reader,
+            after=self.mailbox.after,
             now_us=self._now_us,
         )
         self._rules = SessionRules(
@@ -110,7 +126,9 @@ class SessionsActor(WriterBackedActor):
         # What came before the writer had committed all of an earlier life: a change that is
         # decided on what is about to be overwritten would be lost, or would lose that.
         self._early: list[tuple[Delivery, Any]] = []
-        self._writes = SessionWriting(mailbox=self.mailbox, book=self._book, made=self._made)
+        self._writes = SessionWriting(
+            mailbox=self.mailbox, book=self._book, front=self._fronting, made=self._made
+        )
 
     def reconfigure(self, limits: SessionLimits) -> None:
         """Other bounds from now on; a ttl is that of what is put from now on."""
@@ -128,6 +146,7 @@ class SessionsActor(WriterBackedActor):
         """Ask the writer whether it is done with an earlier incarnation."""
         super().on_start()
         self.writer.ask(writer.GetPosition(), context=_CatchUp())
+        self._fronting.start()
         self.mailbox.after(SWEEP, _SweepDue())
 
     def on_stop(self) -> None:
@@ -136,6 +155,7 @@ class SessionsActor(WriterBackedActor):
         if not self.mailbox.drain(lambda: self._writes.is_done, self.on_receive, Answered, DRAIN):
             left = len(self._book.unwritten)
             logger.warning("{} sessions were not written before the stop", left)
+        self._front.close()
         super().on_stop()
 
     def on_receive(self, message: Any) -> Any:
@@ -151,6 +171,8 @@ class SessionsActor(WriterBackedActor):
                 self._writes.due()
             case _SweepDue():
                 self._sweep()
+            case FillDue():
+                self._fronting.fill(message)
             case _:
                 return self._request(self.delivery, message)
         return None
@@ -187,6 +209,7 @@ class SessionsActor(WriterBackedActor):
 
     def _many(self, ids: list[str]) -> sessions.SessionsAre:
         """As many as one reply holds; at least one."""
+        self._book.fetch(ids)
         found: list[Session | None] = []
         size = 0
         for id in ids:
@@ -221,6 +244,7 @@ class SessionsActor(WriterBackedActor):
 
     def _stats(self) -> sessions.SessionsStats:
         stored = None if self.reader is None else self.reader.session_totals()
+        front = self._front.state
         return sessions.SessionsStats(
             cached=len(self._book),
             maxsize=self._limits.maxsize,
@@ -234,6 +258,10 @@ class SessionsActor(WriterBackedActor):
             loads=self._waiting.loads,
             waiting=self._waiting.waiting,
             damaged=self._book.damaged,
+            front=front.kind,
+            front_problem=front.problem,
+            front_failures=front.failures,
+            recovered=self._fronting.recovered,
         )
 
     # -- changes ------------------------------------------------------------------------------
@@ -253,7 +281,8 @@ class SessionsActor(WriterBackedActor):
         for decision in decisions:
             self._book.remember(decision.id, decision.after)
         changes = {decision.id: _pending(decision) for decision in decisions}
-        if origin is not None or any(decision.is_forced for decision in decisions):
+        is_forced = origin is not None or any(decision.is_forced for decision in decisions)
+        if is_forced or self._fronting.is_needed(changes):
             return self._writes.force(delivery, origin, changes, answer)
         self._writes.later(changes)
         return answer
@@ -269,6 +298,7 @@ class SessionsActor(WriterBackedActor):
     ) -> tuple[list[Decision], sessions.Reply]:
         """What changes, and the answer; nothing is done yet."""
         if isinstance(message, sessions.PutMany):
+            self._book.fetch([put.id for put in message.puts])
             return self._rules.decide_all(message, self._book.live)
         before = self._book.live(check_id(message.id))
         if isinstance(message, sessions.Append) and message.key and before and self.reader:
@@ -323,6 +353,8 @@ class SessionsActor(WriterBackedActor):
                 more = more or surplus
             self._writes.tell_ends()
         self._waiting.look()
+        if self._book.is_settled and not more:
+            self._fronting.tick()
         self.mailbox.after(SLICE if more else SWEEP, _SweepDue())
 
     def _answered(self, context: Any, outcome: Any) -> None:
@@ -347,6 +379,7 @@ class SessionsActor(WriterBackedActor):
     def _settle(self) -> None:
         """Everything that an earlier life had sent is committed: changes may be decided now."""
         self._book.settle()
+        self._fronting.settle()
         early, self._early = self._early, []
         for delivery, message in early:
             self._answer(delivery, partial(self._request, delivery, message))

@@ -6,8 +6,8 @@ came within the last second.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from itertools import islice
+from collections.abc import Iterator, Mapping
+from itertools import chain, islice
 from typing import Final
 
 import msgspec
@@ -105,6 +105,15 @@ class Unwritten:
         """The newest state of a session that is in here; None: it has ended."""
         pending = self._waiting.get(id) or self._sent[id]
         return pending.session
+
+    def all(self) -> Iterator[tuple[str, Pending]]:
+        """All that is in here, by id: what is on its way, then what waits."""
+        return chain(self._sent.items(), self._waiting.items())
+
+    def items_of(self, id: str) -> list[SessionItem]:
+        """All items of it that are in here."""
+        both = (self._sent.get(id), self._waiting.get(id))
+        return [item for pending in both if pending is not None for item in pending.items]
 
     def has_key(self, id: str, key: str) -> bool:
         """Whether an item of that key is in here."""

@@ -24,8 +24,9 @@ DEADLINE: Final = 10.0  # seconds for a start
 class RedisPeer:
     """What the sessions are compared with: JSON texts with a time to live."""
 
-    def __init__(self, client: Any) -> None:
+    def __init__(self, client: Any, url: str) -> None:
         self._client = client
+        self.url = url
 
     def get(self, id: str) -> object:
         """The value, decoded."""
@@ -66,7 +67,7 @@ def running_redis() -> Iterator[RedisPeer | None]:
             try:
                 client = redis.Redis(unix_socket_path=path)
                 _wait(client, redis.ConnectionError)
-                yield RedisPeer(client)
+                yield RedisPeer(client, f"unix://{path}")
                 client.close()
             finally:
                 process.terminate()

@@ -51,6 +51,7 @@ class Sessions(Awaited):
     list = awaited(session_calls.list_sessions)
     search = awaited(session_calls.search_sessions)
     ended = awaited(session_calls.ended_sessions)
+    stats = awaited(session_calls.sessions_stats)
 
     def hold(
         self, id: str, *, lease: float = 30.0, holder: str | None = None, timeout: float = 30.0

@@ -10,6 +10,7 @@ import random
 import signal
 import socket
 import traceback
+from collections.abc import Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -48,7 +49,7 @@ from holdfast.supervisors.new_terms import answer_new_terms
 from holdfast.supervisors.output import Output, take_streams
 from holdfast.supervisors.processes import Processes
 from holdfast.supervisors.reports import Reports
-from holdfast.supervisors.roles import PRELOAD, Records, address_book, make_actor
+from holdfast.supervisors.roles import PRELOAD, Records, address_book, make_actor, preload_of
 from holdfast.supervisors.settings import AgentSettings
 from holdfast.supervisors.signals import SignalPipe
 from holdfast.supervisors.spec import (
@@ -72,17 +73,19 @@ LONGEST = 64 * 1024  # characters of a traceback; more would not fit a datagram
 _decode_start = msgspec.msgpack.Decoder(ChildStart).decode
 
 
-def fork_zygote(supervisor: str, *, own_session: bool = False) -> Zygote:
+def fork_zygote(
+    supervisor: str, *, preload: Sequence[str] = PRELOAD, own_session: bool = False
+) -> Zygote:
     """The zygote of a supervisor's children; the root's has a session of its own."""
     name = zygote_name(supervisor)
-    return Zygote(run_child, preload=PRELOAD, name=name, own_session=own_session)
+    return Zygote(run_child, preload=preload, name=name, own_session=own_session)
 
 
-def _processes(supervisor: str, zygote: Zygote, mailbox: Mailbox, life: str) -> Processes:
+def _processes(start: ChildStart, zygote: Zygote, mailbox: Mailbox, life: str) -> Processes:
     return Processes(
         mailbox=mailbox,
         zygote=zygote,
-        fork_zygote=partial(fork_zygote, supervisor),
+        fork_zygote=partial(fork_zygote, start.name, preload=preload_of(start)),
         signals=SignalPipe([signal.SIGCHLD]),
         life=life,
     )
@@ -97,7 +100,7 @@ def run_child(payload: bytes, descriptors: dict[str, int]) -> int:
     is_supervisor = isinstance(start.run, SupervisorSpec)
     badge = _put_on_badge(start)  # before the zygote, whose children wear it too
     # Before any socket object of its own, so that there is next to nothing to close.
-    zygote = fork_zygote(start.name) if is_supervisor else None
+    zygote = fork_zygote(start.name, preload=preload_of(start)) if is_supervisor else None
     signal.signal(signal.SIGTERM, _terminated)  # SIGINT is ignored since the zygote
     set_process_name(start.name)
     sign_log(start.name)
@@ -225,7 +228,7 @@ def _supervisor(
         spec=start.run,
         environment=start.environment,
         mailbox=mailbox,
-        processes=_processes(start.name, zygote, mailbox, os.environ[LIFE]),
+        processes=_processes(start, zygote, mailbox, os.environ[LIFE]),
         listeners=addresses,
         output=output,
         reports=Reports.of(start.name, start.environment, mailbox, clock),

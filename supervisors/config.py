@@ -21,6 +21,7 @@ from msgspec import Meta
 from holdfast.errors import ConfigError
 from holdfast.supervisors.modules import is_importable
 from holdfast.supervisors.secrets import check_references, masked
+from holdfast.supervisors.session_backends import check_session_backend
 from holdfast.supervisors.settings import (
     ACTORS,
     NAME,
@@ -31,6 +32,7 @@ from holdfast.supervisors.settings import (
     LogSettings,
     RetentionBounds,
     RetentionSettings,
+    SessionsSettings,
     Settings,
     StorageSettings,
     SupervisorSettings,
@@ -179,6 +181,9 @@ class _Document:
         log = decoded["log"]
         assert isinstance(log, LogSettings)
         self._check_thresholds(log)
+        sessions = decoded["sessions"]
+        assert isinstance(sessions, SessionsSettings)
+        check_session_backend(sessions, f"{self._file}: [actors.sessions]")
         return decoded
 
     def _check_thresholds(self, log: LogSettings) -> None:
@@ -235,12 +240,11 @@ class _Document:
         fields = {field.encode_name: field for field in msgspec.structs.fields(type_)}
         values: dict[str, object] = {}
         for key, value in content.items():
-            # The texts of an agent's table may be secrets.
-            shown = _shown(
-                masked(value)
-                if where.startswith("agents.") and (key not in fields or isinstance(value, dict))
-                else value
+            # The texts of an agent's table may be secrets, and a URL may have one in it.
+            may_be_secret = key == "url" or (
+                where.startswith("agents.") and (key not in fields or isinstance(value, dict))
             )
+            shown = _shown(masked(value) if may_be_secret else value)
             if key not in fields:
                 raise self._unknown(f"[{where}] {key} = {shown}", "key", key, fields)
             hint = hints[fields[key].name]

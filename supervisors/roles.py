@@ -30,6 +30,7 @@ from holdfast.storage.ports import Reader
 from holdfast.supervisors import bounds
 from holdfast.supervisors.evidence import LAST_LIFE
 from holdfast.supervisors.secrets import resolved, resolved_variables
+from holdfast.supervisors.session_backends import front_of
 from holdfast.supervisors.settings import (
     ACTORS,
     AgentSettings,
@@ -44,7 +45,15 @@ from holdfast.supervisors.settings import (
 )
 from holdfast.supervisors.spec import ChildStart, SupervisorSpec
 
-__all__ = ["PRELOAD", "Present", "Records", "address_book", "imported", "make_actor"]
+__all__ = [
+    "PRELOAD",
+    "Present",
+    "Records",
+    "address_book",
+    "imported",
+    "make_actor",
+    "preload_of",
+]
 
 # What the zygote imports: everything below, so that a fork is all that a restart costs.
 PRELOAD: Final = (
@@ -69,6 +78,16 @@ class Present:
 
     def __init__(self, run: SupervisorSpec | ChildSettings) -> None:
         self.run = run
+
+
+def preload_of(start: ChildStart) -> tuple[str, ...]:
+    """That, and what a backend of the supervisor's children needs: nobody else imports it."""
+    children = start.run.children if isinstance(start.run, SupervisorSpec) else ()
+    return PRELOAD + tuple(
+        "redis"
+        for child in children
+        if isinstance(child.run, SessionsSettings) and child.run.backend == "redis"
+    )
 
 
 class Records(msgspec.Struct, frozen=True):
@@ -205,6 +224,9 @@ def _sessions(
         SessionsActor,
         mailbox=mailbox(decode=sessions.decode_request, keeps_marks=False),
         open_reader=open_reader,
+        front=front_of(
+            run, daemon=start.environment.daemon, incarnation=start.incarnation, clock=clock
+        ),
         limits=bounds.session_limits(run),
         incarnation=start.incarnation,
         clock=clock,

@@ -211,13 +211,16 @@ class LogSettings(ActorSettings, frozen=True, kw_only=True, tag="log"):
 class SessionsSettings(ActorSettings, frozen=True, kw_only=True, tag="sessions"):
     """``[actors.sessions]``; ``maxsize`` in sessions, ``max_bytes`` of memory.
 
+    ``url`` is where ``backend`` "redis" is, ``redis_timeout`` seconds for each wait for it.
     ``ttl_jitter`` is the fraction of a ttl that may be taken off.  ``store_...`` bound what the
     database holds, 0 is any.  ``cache_...`` are of the other cache, of metadata.
     """
 
-    backend: Annotated[
-        Literal["memory"], Meta(description='"memory", the only one of this version')
-    ] = "memory"
+    backend: Annotated[Literal["memory", "redis"], Meta(description='"memory" or "redis"')] = (
+        "memory"
+    )
+    url: Text = "redis://127.0.0.1:6379/0"
+    redis_timeout: Annotated[float, Meta(gt=0, le=10, description="seconds > 0, at most 10")] = 0.5
     ttl: Period = 7200.0
     ttl_jitter: Fraction = 0.0
     maxsize: Limit = 100_000

@@ -278,7 +278,9 @@ class SessionsStats(msgspec.Struct, frozen=True, array_like=True, tag="sessions_
 
     ``stored`` and ``stored_bytes`` are in the database; ``cache_entries`` in the other cache;
     ``loads`` are being made, and ``waiting`` wait for one; ``damaged`` counts attempts to read
-    what cannot be read.
+    what cannot be read.  ``front`` is what stands before the database ("" for nothing),
+    ``front_problem`` why it is not there ("" when it is), ``front_failures`` how often it was lost
+    or not reached, ``recovered`` how many sessions were in it and not in the database at the start.
     """
 
     cached: int
@@ -293,6 +295,10 @@ class SessionsStats(msgspec.Struct, frozen=True, array_like=True, tag="sessions_
     loads: int = 0
     waiting: int = 0
     damaged: int = 0
+    front: str = ""
+    front_problem: str = ""
+    front_failures: int = 0
+    recovered: int = 0
 
 
 Change = Put | Touch | Delete | Append | Claim | Release | Hold | Unhold

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import click
+import msgspec
 
 from holdfast.cli.daemon import connected
 from holdfast.cli.options import ask_timeout, json_option, run_dir_option
@@ -103,6 +104,31 @@ def end(id: str, owner: str | None, run_dir: Path, as_json: bool) -> None:
     write_line(
         json.dumps({"id": id, "ended": True}) if as_json else printable(f"session {id} ended")
     )
+
+
+@sessions.command()
+@run_dir_option
+@json_option
+def stats(run_dir: Path, as_json: bool) -> None:
+    """Print how many there are, and how what stands in front of the database is."""
+    with connected(run_dir) as hub:
+        found = hub.sessions.stats(timeout=ask_timeout)
+    if as_json:
+        write_line(json.dumps(msgspec.structs.asdict(found)))
+        return
+    lines = [
+        f"{found.stored:,} in the database, {found.stored_bytes:,} bytes",
+        f"{found.cached:,} of at most {found.maxsize:,} in memory, {found.bytes:,} bytes",
+        f"{found.unwritten:,} not written yet",
+    ]
+    if found.front:
+        lines.append(f"{found.front}: {found.front_problem or 'there'}")
+        lines.append(f"  lost or not reached {found.front_failures:,} times")
+        lines.append(f"  {found.recovered:,} recovered from it at the start")
+    if found.damaged:
+        lines.append(f"{found.damaged:,} attempts to read what cannot be read")
+    for line in lines:
+        write_line(printable(line))
 
 
 def _print(

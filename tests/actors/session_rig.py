@@ -6,6 +6,7 @@ The actor, the database and its files are the real ones; only the sockets betwee
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,10 @@ from holdfast.actors.host import construct
 from holdfast.actors.mailbox_link import Answered
 from holdfast.actors.messages import writer
 from holdfast.actors.sessions import SessionLimits, SessionsActor
-from holdfast.errors import HoldfastError
+from holdfast.errors import DiskFullError, HoldfastError
+from holdfast.storage.memory_sessions import MemorySessions
 from holdfast.storage.records import EventFilter, Origin, StoredEvent
+from holdfast.storage.session_ports import SessionFront
 from holdfast.storage.sqlite import SqliteDatabase, SqliteReader
 from tests.clock import ManualClock
 
@@ -70,8 +73,15 @@ class Rig:
 
     name = "sessions"
 
-    def __init__(self, path: Path, clock: ManualClock, **limits: Any) -> None:
+    def __init__(
+        self,
+        path: Path,
+        clock: ManualClock,
+        front: Callable[[str], SessionFront] = lambda _incarnation: MemorySessions(),
+        **limits: Any,
+    ) -> None:
         self.path = path
+        self.make_front = front
         self.clock = clock
         self.limits = SessionLimits(**(LIMITS | limits))
         self.database = SqliteDatabase(path, daemon="d", durability="committed", clock=clock)
@@ -105,10 +115,12 @@ class Rig:
         self.commands = 0
         self.timers: list[tuple[float, object]] = []
         self.outbox: deque[tuple[Any, Any]] = deque()
+        self.front = self.make_front(f"1.{self.life}")
         self.actor = construct(
             SessionsActor,
             mailbox=self,  # type: ignore[arg-type]  # all that the actor uses of one
             open_reader=partial(SqliteReader, self.path),
+            front=self.front,
             limits=self.limits,
             incarnation=f"1.{self.life}",
             clock=self.clock,
@@ -124,6 +136,7 @@ class Rig:
             self._write(message)
         if self.actor._reader is not None:
             self.actor._reader.close()
+        self.front.close()
         self.start()
 
     def send(self, message: Any, **options: Any) -> Asked:
@@ -150,6 +163,12 @@ class Rig:
             message, context = self.outbox.popleft()
             self.actor.on_receive(Answered(context, self._write(message)))
 
+    def refuse(self) -> None:
+        """The writer carries out nothing of what was sent: there is no room."""
+        while self.outbox:
+            _, context = self.outbox.popleft()
+            self.actor.on_receive(Answered(context, DiskFullError("no room")))
+
     def advance(self, seconds: float) -> None:
         """Time passes, timers fire, the writer keeps up."""
         end = self.clock.monotonic() + seconds
@@ -171,6 +190,7 @@ class Rig:
     def close(self) -> None:
         if self.actor._reader is not None:
             self.actor._reader.close()
+        self.front.close()
         self.reader.close()
         self.database.close()
 

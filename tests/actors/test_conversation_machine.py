@@ -7,11 +7,10 @@ many acknowledgements there are, is not its business.
 
 from __future__ import annotations
 
+import os
 import random
 from collections import Counter, deque
-from typing import Any
 
-import msgspec
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -25,15 +24,11 @@ from hypothesis.stateful import (
 )
 
 from holdfast.actors.delivery import Delivery
-from holdfast.actors.failures import RemoteActorDied
-from holdfast.actors.link import Link
-from holdfast.actors.outbox import OutboxLimits
 from holdfast.actors.receiver import Receiver
-from tests.actors.conversing import Wire, copied, pack, receiver
+from holdfast.actors.recorder import FlightRecorder, LastLife, create
+from tests.actors.conversing import copied, receiver
+from tests.actors.sender_model import OUTBOX, Sender
 
-encode = msgspec.msgpack.encode
-
-OUTBOX = 30  # messages that a sender may have under way
 SENDERS = 2
 
 who = st.integers(min_value=0, max_value=SENDERS - 1)
@@ -41,158 +36,6 @@ who = st.integers(min_value=0, max_value=SENDERS - 1)
 pieces = st.lists(st.sampled_from([1 << 20, 200, 40, 7, 1]), min_size=1, max_size=6)
 seldom = st.integers(min_value=0, max_value=3).map(lambda n: n == 3)  # what sets all back
 few = st.integers(min_value=1, max_value=8)
-
-
-def numbers_in(message: Any) -> list[int]:
-    """The numbers a tell brings: one, or those that were offered one by one."""
-    kind, content = message
-    return content if kind == "many" else [content]
-
-
-class Sender:
-    """A link, its present connection, and what the model knows of both."""
-
-    def __init__(self, name: str, shared: Receiver, *, keeps_marks: bool) -> None:
-        self.link = Link(
-            to="critic",
-            sender=name,
-            incarnation="1.1",
-            pack=lambda items: encode(["many", msgspec.Raw(pack(items))]),
-            limits=OutboxLimits(messages=OUTBOX),
-        )
-        self.keeps_marks = keeps_marks
-        self.wire = Wire(self.link, shared)
-        self.before = b""  # what came on the connection before that
-        self.told = 0  # the newest number; what is numbered carries its number
-        self.highest = 0  # the newest number that was ever handled
-        self.due: int | None = None  # the next one in this life of the receiver, once one has come
-        self.results: dict[int, Any] = {}  # of commands, as a writer keeps them
-        self.answers: dict[int, list[Any]] = {}  # to commands, as the sender got them
-        self.asked: dict[int, tuple[bool, int]] = {}  # idempotent?, numbers told before it
-        self.idents: dict[int, int] = {}  # the link's names of asks
-        self.outcomes: dict[int, list[Any]] = {}
-        self.abandoned: set[int] = set()
-        self.times_handled: Counter[int] = Counter()
-
-    def connect(self, shared: Receiver) -> None:
-        """The connection breaks, and there is another one."""
-        self.before = self.wire.gone
-        self.wire.cut()
-        self.wire = Wire(self.link, shared)
-
-    # -- the sender ---------------------------------------------------------------------------
-
-    def tell(self) -> None:
-        self.told += 1
-        self.link.tell(["one", self.told])
-
-    def offer(self) -> None:
-        self.told += 1
-        self.link.offer(encode(self.told))
-
-    def command(self) -> None:
-        self.told += 1
-        got: list[Any] = []
-        self.answers[self.told] = got
-        self.link.command(["command", self.told], got.append)
-
-    def ask(self, *, idempotent: bool) -> None:
-        question = len(self.asked)
-        self.asked[question] = idempotent, self.told
-        got: list[Any] = []
-        self.outcomes[question] = got
-        ident = self.link.ask(["ask", question], got.append, idempotent=idempotent)
-        self.idents[question] = ident
-
-    # -- the receiver -------------------------------------------------------------------------
-
-    def handle(self, delivery: Delivery) -> None:
-        """What a handler, and the writer behind it, does; it is not acknowledged here."""
-        if delivery.kind == "ask":
-            self._handle_ask(delivery)
-        elif delivery.kind == "command":
-            self._handle_command(delivery)
-        elif self.keeps_marks:
-            self._handle_tell(delivery)
-        else:
-            for number in numbers_in(delivery.message):
-                self._commit(number)
-
-    def _handle_tell(self, delivery: Delivery) -> None:
-        for number in numbers_in(delivery.message)[delivery.skip :]:
-            due = self.due or number
-            assert number == due, f"{number} came where {due} was due"
-            assert number <= self.highest + 1, f"{number} came after {self.highest}: a gap"
-            assert number > self.highest or delivery.redelivered, f"{number} again, not marked"
-            self.highest = max(self.highest, number)
-            self.due = number + 1
-
-    def _commit(self, number: int) -> bool:
-        """As the writer does: what is at or below the mark is passed over, a gap is refused."""
-        assert number <= self.highest + 1, f"{number} came after {self.highest}: a gap"
-        is_new = number > self.highest
-        self.highest = max(self.highest, number)
-        return is_new
-
-    def _handle_command(self, delivery: Delivery) -> None:
-        _, number = delivery.message
-        if self._commit(number):
-            self.results[number] = ["result of", number]
-        else:
-            assert delivery.redelivered, f"command {number} again, not marked"
-        for answered in [known for known in self.results if known <= delivery.acked]:
-            assert self.answers[answered], f"the result of {answered} was given up too early"
-            del self.results[answered]
-
-    def _handle_ask(self, delivery: Delivery) -> None:
-        _, question = delivery.message
-        idempotent, told_before = self.asked[question]
-        assert self.highest >= told_before, "an ask overtook a tell"
-        self.times_handled[question] += 1
-        assert idempotent or self.times_handled[question] == 1, "asked twice"
-
-    def acknowledge(self, delivery: Delivery) -> None:
-        if delivery.kind == "ask":
-            delivery.set(["answer to", delivery.message[1]])
-        elif delivery.kind == "command":
-            delivery.set(self.results.get(delivery.message[1], "given up"))
-        else:
-            delivery.done()
-
-    # -- what always holds --------------------------------------------------------------------
-
-    def check(self) -> None:
-        assert 0 <= self.link.queued <= OUTBOX
-        assert self.link.queued_bytes >= 0
-        assert self.link.accepted == self.told
-        assert self.told - self.link.queued <= self.highest, "acknowledged, and not handled"
-        for number, got in self.answers.items():
-            assert got in ([], [["result of", number]])
-        for question, got in self.outcomes.items():
-            self._check_outcome(question, got)
-
-    def _check_outcome(self, question: int, got: list[Any]) -> None:
-        if not got:
-            return
-        (outcome,) = got
-        assert question not in self.abandoned
-        if isinstance(outcome, RemoteActorDied):
-            idempotent, _ = self.asked[question]
-            assert not idempotent
-            assert outcome.started or not self.times_handled[question]
-        else:
-            assert outcome == ["answer to", question]
-            assert self.times_handled[question]
-
-    def check_settled(self) -> None:
-        """Everything has had its time: nothing is missing."""
-        self.check()
-        assert self.highest == self.told
-        assert self.link.idle
-        assert (self.link.queued, self.link.queued_bytes) == (0, 0)
-        assert all(self.answers.values())
-        unanswered = [question for question, got in self.outcomes.items() if not got]
-        assert set(unanswered) <= self.abandoned
 
 
 class Conversations(RuleBasedStateMachine):
@@ -203,6 +46,7 @@ class Conversations(RuleBasedStateMachine):
         self.keeps_marks = keeps_marks
         self.limit = limit
         self.lives = 0
+        self.record = -1  # of the present life of the receiver
         self.shared = self._receiver()
         self.senders = [
             Sender(f"s{n}", self.shared, keeps_marks=keeps_marks) for n in range(SENDERS)
@@ -212,8 +56,15 @@ class Conversations(RuleBasedStateMachine):
         self.handled: list[Delivery] = []
 
     def _receiver(self) -> Receiver:
+        last_life = None
+        if self.lives:
+            last_life = LastLife(self.record, incarnation=f"1.{self.lives}")
+            os.close(self.record)
         self.lives += 1
+        self.record = create("critic")
         return receiver(
+            recorder=FlightRecorder(self.record),
+            last_life=last_life,
             incarnation=f"1.{self.lives}",
             mailbox_limit=self.limit,
             keeps_marks=self.keeps_marks,
@@ -312,8 +163,15 @@ class Conversations(RuleBasedStateMachine):
             if delivery.kind == "joined":
                 delivery.welcome(sender.highest, 0)
             else:
+                self._take_in_hand(delivery)
                 sender.handle(delivery)
                 self.handled.append(delivery)
+
+    def _take_in_hand(self, delivery: Delivery) -> None:
+        """As the mailbox notes it."""
+        assert self.shared.recorder is not None
+        slot, kind = delivery.intake.slot, delivery.kind
+        self.shared.recorder.begin(1.0, slot, kind, delivery.number, delivery.position, list)
 
     @rule(count=few, which=st.randoms(use_true_random=False))
     def acknowledge(self, count: int, which: random.Random) -> None:
@@ -325,11 +183,17 @@ class Conversations(RuleBasedStateMachine):
             self.handled.remove(delivery)
             self._of(delivery).acknowledge(delivery)
 
-    @rule(really=seldom)
-    def die(self, really: bool) -> None:
-        """SIGKILL of the receiver: what it had is gone, and every connection breaks."""
+    @rule(really=seldom, greets=st.none() | who)
+    def die(self, really: bool, greets: int | None) -> None:
+        """SIGKILL of the receiver: what it had is gone, and every connection breaks.
+
+        Perhaps that of one has just broken, and its next Hello has arrived; no Welcome will.
+        """
         if not really:
             return
+        if greets is not None:
+            self.cut(greets)
+            self.senders[greets].wire.carry(1 << 20)
         self.shared = self._receiver()
         self.waiting.clear()
         self.handled.clear()
@@ -362,6 +226,7 @@ class Conversations(RuleBasedStateMachine):
                 break
         for sender in self.senders:
             sender.check_settled()
+        os.close(self.record)
 
     def _turn(self) -> None:
         for sender in self.senders:

@@ -63,13 +63,16 @@ class Sessions(RuleBasedStateMachine):
     def begin(self) -> None:
         self.folder = tempfile.TemporaryDirectory()
         self.clock = ManualClock()
-        self.rig = Rig(Path(self.folder.name) / "holdfast.db", self.clock)
+        self.rig = self.make_rig(Path(self.folder.name) / "holdfast.db", self.clock)
         self.rig.work()
         self.alive: dict[str, Model] = {}
         self.ends: list[tuple[str, str, str]] = []  # id, version, reason
         self.due: dict[str, float] = {}  # by version: until when its end has to be told
         self.numbered = 0
         self.excused = 0.0  # who has just started has a second for what the dead one left
+
+    def make_rig(self, path: Path, clock: ManualClock) -> Rig:
+        return Rig(path, clock)
 
     def teardown(self) -> None:
         if hasattr(self, "rig"):

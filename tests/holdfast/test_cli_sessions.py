@@ -49,3 +49,7 @@ def test_sessions_are_listed_searched_shown_and_ended(daemon: Daemon, run: Run) 
     gone = run("sessions", "show", "chat/1")
     assert (gone.returncode, gone.stdout) == (1, "")
     assert run("sessions", "end", "chat/1").returncode == 1
+
+    stats = json.loads(run("sessions", "stats", "--json").stdout)
+    assert (stats["stored"], stats["unwritten"], stats["front"]) == (3, 0, "")
+    assert "3 in the database" in run("sessions", "stats").stdout

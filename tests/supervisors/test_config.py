@@ -70,7 +70,7 @@ BAD = [
     ("[actors.log]\ncapacity = 1.5", "[actors.log] capacity = 1.5: expected a whole number >= 1"),
     ("[actors.log]\nttl = 1", "[actors.log] ttl = 1: unknown key; expected parent, restart, "),
     ("[actors.sessions]\nttl = -1", "[actors.sessions] ttl = -1: expected seconds > 0"),
-    ('[actors.sessions]\nbackend = "redis"', 'backend = "redis": expected "memory", the only'),
+    ('[actors.sessions]\nbackend = "disk"', 'backend = "disk": expected "memory" or "redis"'),
     ('[actors.log]\nparent = "writer"', '[actors.log] parent = "writer": expected a supervisor'),
     ('[actors.log]\nrestart = "always"', 'expected one of "permanent", "transient", "temporary"'),
     (
