@@ -90,8 +90,8 @@ class Barriers:
     ) -> None:
         self._mailbox = mailbox
         self._boot = boot
-        self._timeout = timeout  # seconds until a participant is late
-        self._keep = keep  # checkpoints of the daemon that stay; 0 = all
+        self.timeout = timeout  # seconds until a participant is late
+        self.keep = keep  # checkpoints of the daemon that stay; 0 = all
         self._is_plain = is_plain
         self._withdraw = withdraw
 
@@ -138,8 +138,8 @@ class Barriers:
             participants = _in_order(round)
             self._log(outcome.id, participants)
             _reply(round, Created(outcome.id, participants))
-            if self._keep:
-                prune = PruneCheckpoints(None, DAEMON, self._keep)
+            if self.keep:
+                prune = PruneCheckpoints(None, DAEMON, self.keep)
                 self._mailbox.link("writer").ask(prune, context=None)
         elif isinstance(outcome, PartsStored):
             self._send(context)
@@ -159,7 +159,7 @@ class Barriers:
             what = of_barrier(message) if self._is_plain(name) else message
             try:
                 self._mailbox.link(name).ask(
-                    what, context=Answer(round, name), timeout=self._timeout
+                    what, context=Answer(round, name), timeout=self.timeout
                 )
             except HoldfastError as error:  # too large, or its link is of no use any more
                 round.waiting.discard(name)

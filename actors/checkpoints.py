@@ -21,6 +21,7 @@ from holdfast.actors.host import LATER
 from holdfast.actors.mailbox_link import Answered
 from holdfast.actors.messages import checkpoints
 from holdfast.actors.messages.checkpoints import Participant
+from holdfast.actors.reactor import Timer
 from holdfast.actors.writer_backed import Greeting, WriterBackedActor
 from holdfast.errors import InvalidInputError, UnreachableError
 from holdfast.storage.checkpoint_records import EnrolParticipant, ParticipantEnrolled
@@ -60,6 +61,7 @@ class CheckpointsActor(WriterBackedActor):
         self._boot = boot  # of the daemon: agents enrol for as long as it runs
         self._participants = participants  # state actors; agents enrol by themselves
         self._interval = interval  # seconds; 0: only when it is asked for
+        self._timer: Timer | None = None  # for the next one
         self._barriers = Barriers(
             mailbox=self.mailbox,
             boot=boot,
@@ -68,6 +70,13 @@ class CheckpointsActor(WriterBackedActor):
             is_plain=lambda name: name not in participants,
             withdraw=lambda name: self._enrol(name, is_in=False, delivery=None),
         )
+
+    def reconfigure(self, *, interval: float, collect_timeout: float, keep: int) -> None:
+        """From now on; the next checkpoint is due a whole new interval from here."""
+        self._barriers.timeout, self._barriers.keep = collect_timeout, keep
+        if interval != self._interval:
+            self._interval = interval
+            self._arm()
 
     def on_start(self) -> None:
         """Set the timer, if there is one."""
@@ -124,8 +133,9 @@ class CheckpointsActor(WriterBackedActor):
                 pass
 
     def _arm(self) -> None:
-        if self._interval:
-            self.mailbox.after(self._interval, _Due())
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self.mailbox.after(self._interval, _Due()) if self._interval else None
 
     def _everybody(self) -> list[str]:
         enrolled = [] if self.reader is None else self.reader.checkpoint_participants(self._boot)

@@ -24,6 +24,7 @@ _WITH_PARTS: Final = (
     errors.GapError,
     errors.NoSessionError,
     errors.OwnedError,
+    errors.ReloadError,
     errors.RemoteError,
 )
 
@@ -63,6 +64,8 @@ def failure_of(error: BaseException) -> tuple[str, str, list[Any]]:
         return "ActorDied", str(error), ["", False]
     if isinstance(error, errors.ChildError):
         return "ChildError", str(error), [error.child, error.reason]
+    if isinstance(error, errors.ReloadError):
+        return "ReloadError", str(error), [error.reason]
     if isinstance(error, errors.RemoteError):
         return "RemoteError", str(error), [error.actor, error.type, error.text]
     return type(error).__name__, str(error), []
@@ -86,6 +89,8 @@ def exception_from(actor: str, type_: str, text: str, parts: list[Any]) -> error
         return RemoteActorGone(str(parts[0]), str(parts[1]))
     if type_ == "ChildError" and len(parts) == 2:
         return errors.ChildError(str(parts[0]), str(parts[1]))
+    if type_ == "ReloadError" and len(parts) == 1:
+        return errors.ReloadError(text, reason=str(parts[0]))
     if type_ == "RemoteError" and len(parts) == 3:
         return errors.RemoteError(str(parts[0]), str(parts[1]), str(parts[2]))
     known = getattr(errors, type_, None) if type_ in errors.__all__ else None

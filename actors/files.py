@@ -75,6 +75,21 @@ class FilesActor(HostedActor):
         self._awaiting_disk: dict[str, list[tuple[Delivery, int]]] = {}
         self._told_torn = self._told_deleted = 0
 
+    def reconfigure(
+        self,
+        *,
+        open_catalog: Callable[[], Catalog],
+        max_bytes: int,
+        rotation: Rotation,
+        sync_interval: float,
+    ) -> None:
+        """Other bounds from now on, of the same folder."""
+        self._open_catalog, self._rotation = open_catalog, rotation
+        self._sync_interval = sync_interval
+        if self._folder is not None:
+            catalog, logs, _ = self._folder
+            catalog.max_bytes, logs.rotation = max_bytes, rotation
+
     def on_stop(self) -> None:
         """Have everything on the disk."""
         if self._folder is not None:

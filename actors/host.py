@@ -6,9 +6,11 @@ The boundary to pykka, whose messages and futures have no types; nothing else he
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any, ClassVar, TypeVar
 
+import msgspec
 import pykka
 
 from holdfast.actors.burial import Burial, Held, bury, is_buried, poison_error
@@ -16,9 +18,15 @@ from holdfast.actors.delivery import LATER, Delivery, Later
 from holdfast.actors.mailbox import Answered, Mailbox, Poisoned
 from holdfast.errors import HoldfastError, StorageError
 
-__all__ = ["LATER", "Delivery", "HostedActor", "Later", "construct", "run"]
+__all__ = ["LATER", "Delivery", "Errand", "HostedActor", "Later", "construct", "run"]
 
 A = TypeVar("A", bound="HostedActor")
+
+
+class Errand(msgspec.Struct, frozen=True):
+    """What the process has to do between two messages of its actor."""
+
+    run: Callable[[], None]
 
 
 class HostedActor(pykka.Actor):
@@ -50,6 +58,8 @@ class HostedActor(pykka.Actor):
         match message:
             case Poisoned():
                 self.bury(message)
+            case Errand(run=do):
+                do()
             case Answered(context=Burial()):
                 if is_buried(self.mailbox, message.context, message.outcome):
                     self.unburden(message.context.poisoned.delivery)

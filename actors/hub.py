@@ -103,9 +103,13 @@ class Hub(Blocking):
         self._driver.later(delay, callback)
 
     def _every(
-        self, interval: float, callback: Callable[[], None], *, on_close: Callable[[], None]
+        self,
+        interval: Callable[[], float],
+        callback: Callable[[], None],
+        *,
+        on_close: Callable[[], None],
     ) -> None:
-        """Call back every ``interval`` seconds in the hub's thread, and once when it ends."""
+        """Call back every ``interval()`` seconds in the hub's thread, and once when it ends."""
         self._on_close = on_close
         self._driver.every(interval, callback)
 

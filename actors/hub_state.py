@@ -107,6 +107,7 @@ class HubSupervision(Blocking):
     restart_child = blocking(supervision_calls.restart_child)
     delete_child = blocking(supervision_calls.delete_child)
     reports = blocking(supervision_calls.reports)
+    reload = blocking(supervision_calls.reload)
 
 
 class HubFiles(Blocking):

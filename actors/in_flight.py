@@ -57,6 +57,11 @@ class InFlight:
         self.bytes = self._ended_bytes = 0
         self.expired = self.interrupted = 0  # since the process started
 
+    def reconfigure(self, max_requests: int, max_bytes: int, keep: float, max_kept: int) -> None:
+        """Other bounds from now on; what is over them stays until its end."""
+        self._max_requests, self._max_bytes = max_requests, max_bytes
+        self._keep_us, self._max_kept = round(keep * 1_000_000), max_kept
+
     def __len__(self) -> int:
         return len(self._live)
 

@@ -79,9 +79,7 @@ class LogActor(WriterBackedActor):
         super().__init__(open_reader=open_reader)
         self._ring = Ring(capacity=capacity, daemon=daemon)
         self._daemon = daemon
-        # Only what was not handed over can be flushed; without flushing nothing is held back.
-        held_back = thresholds.sync_at or thresholds.drop_at // 2
-        self._relays = Relays(hand_limit=held_back if thresholds.flush_at else 0)
+        self._relays = Relays(hand_limit=thresholds.hand_limit)
         self._pressure = Pressure(
             overload=Overload(thresholds),
             relays=self._relays,
@@ -105,6 +103,14 @@ class LogActor(WriterBackedActor):
         self._writer_life = ""  # the life of the writer that was asked where it stands
         self._is_refused = False  # the database took nothing the last time
         self._is_tidy = True  # nothing was settled since the heap was given back
+
+    def reconfigure(self, *, capacity: int, thresholds: Thresholds) -> None:
+        """Other bounds from now on; a ring that has grown fills up from the database."""
+        self._ring.resize(capacity)
+        self._refilling.resume()
+        self._relays.hand_limit = thresholds.hand_limit
+        self._pressure.adopt(thresholds)
+        self._hand_over()
 
     def on_start(self) -> None:
         """Read the newest events; the rest comes when the writer has answered."""

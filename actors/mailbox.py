@@ -84,7 +84,7 @@ class Mailbox:
         self._batch_limit, self._burst = batch_limit, 0 if batch_limit else BURST
         self._clock, self._reactor, self._now = clock, Reactor(clock=clock), clock.monotonic
         self._eager = Eager(select=self._reactor.select, clock=clock)
-        self._receiver = Receiver(
+        self.receiver = Receiver(
             actor=name,
             incarnation=incarnation,
             decode=decode,
@@ -102,7 +102,7 @@ class Mailbox:
         self._is_ending, self._since_poll = False, 0
         self._looked = self._began = 0.0  # at the sockets; to handle what is in hand (monotonic)
         self._served: list[Connections] = []  # at the actor's own address, and at others
-        self._connections = self.serve(listener, self._receiver, self._ready.extend)
+        self._connections = self.serve(listener, self.receiver, self._ready.extend)
         self.outgoing = Outgoing(
             self, address=address, limits=limits, reactor=self._reactor, clock=clock
         )
@@ -152,8 +152,8 @@ class Mailbox:
 
         ``decode_all`` reads an array of messages at once.
         """
-        self._receiver.decode = self.outgoing.decode_plain = decode
-        self._receiver.decode_all = decode_all
+        self.receiver.decode = self.outgoing.decode_plain = decode
+        self.receiver.decode_all = decode_all
 
     def monotonic(self) -> float:
         """Seconds since some fixed point."""
@@ -172,7 +172,7 @@ class Mailbox:
     def traffic(self) -> Traffic:
         """What the conversations of this process came to."""
         own = map(counters_of, self.outgoing)
-        return traffic_of(self._receiver, [*own, *self.hub_counters().values()])
+        return traffic_of(self.receiver, [*own, *self.hub_counters().values()])
 
     def absolve(self) -> None:
         """What is in hand has had its effect: a death from here on is none of its doing."""
@@ -193,7 +193,7 @@ class Mailbox:
             self._recorder = None
         self._finish_current()
         self._is_ending = True
-        self._receiver.recorder = None  # the record says how this life ended, not its clearing up
+        self.receiver.recorder = None  # the record says how this life ended, not its clearing up
 
     def deliver(self, message: object) -> None:
         """Queue a plain message, without anybody to answer."""
@@ -241,7 +241,7 @@ class Mailbox:
 
         What was granted before is not taken back.
         """
-        self._receiver.is_narrow = is_narrow
+        self.receiver.is_narrow = is_narrow
 
     def later(self, delay: float, callback: Callable[[], None]) -> Timer:
         """Call back from inside ``get``; for timeouts that are not the actor's business."""

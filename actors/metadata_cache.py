@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 from cachetools import TLRUCache
 
-from holdfast.actors.session_cache import SteadyClock
+from holdfast.actors.session_cache import SteadyClock, bound
 from holdfast.errors import InvalidInputError
 from holdfast.storage import jsontext
 
@@ -56,6 +56,15 @@ class MetadataCache:
 
     def __len__(self) -> int:
         return len(self._values)
+
+    def reconfigure(
+        self, *, ttl: float, maxsize: int, max_bytes: int, refresh_ahead: float
+    ) -> None:
+        """Other bounds from now on; the times are those of what is put from now on."""
+        self._ttl, self._maxsize, self._refresh_ahead = ttl, maxsize, refresh_ahead
+        bound(self._values, max_bytes)
+        while len(self._values) > maxsize:
+            self._values.popitem()
 
     @property
     def bytes(self) -> int:

@@ -28,6 +28,14 @@ class Thresholds(msgspec.Struct, frozen=True):
     drop_at: int = 0
     flush_at: int = 0
 
+    @property
+    def hand_limit(self) -> int:
+        """Events that the writer may have in hand; 0 any number.
+
+        Only what was not handed over can be flushed; without flushing nothing is held back.
+        """
+        return (self.sync_at or self.drop_at // 2) if self.flush_at else 0
+
     def mode(self, load: int) -> Mode:
         """The highest mode whose threshold is reached."""
         if 0 < self.flush_at <= load:

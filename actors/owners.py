@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
+from holdfast.actors.delivery import Delivery
 from holdfast.actors.mailbox import Mailbox
 from holdfast.actors.messages.supervisor import (
     AwaitEnd,
@@ -23,7 +24,7 @@ from holdfast.actors.messages.supervisor import (
 from holdfast.actors.supervision_calls import ROOT, read_reply
 from holdfast.errors import HoldfastError
 
-__all__ = ["Owners", "Watching"]
+__all__ = ["Owners", "Watching", "sender_of"]
 
 MOST: Final = 1_000  # lives watched at a time; who comes after that is not
 
@@ -80,3 +81,9 @@ class Owners:
     def _ask(self, to: str, message: object, context: Watching) -> None:
         # Asked again after a break: the life is named, so that another one is not meant then.
         self._mailbox.link(to).ask(message, context=context)
+
+
+def sender_of(delivery: Delivery) -> tuple[str, str]:
+    """Who sent it, by name and life; an agent's hub sends for the agent."""
+    name = delivery.sender.removesuffix(".hub")
+    return (name, "") if "/" in name else (name, delivery.incarnation)

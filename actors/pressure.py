@@ -15,7 +15,7 @@ from holdfast.actors.blocks import Block
 from holdfast.actors.mailbox import Mailbox
 from holdfast.actors.messages import writer
 from holdfast.actors.messages.log import Mode
-from holdfast.actors.overload import CALM, Overload, Switch
+from holdfast.actors.overload import CALM, Overload, Switch, Thresholds
 from holdfast.actors.relays import Frame, Relays
 from holdfast.storage import jsontext
 from holdfast.storage.records import Event, Origin
@@ -57,6 +57,11 @@ class Pressure:
     def is_dropping(self) -> bool:
         """What comes now is not kept."""
         return self._overload.is_dropping
+
+    def adopt(self, thresholds: Thresholds) -> None:
+        """Judge by these from now on."""
+        self._overload.thresholds = thresholds
+        self.look()
 
     def look(self) -> None:
         """Something was added or settled."""

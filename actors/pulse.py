@@ -5,6 +5,7 @@ Owns no state.  One timer and 0.1 us of writing for each sign; nobody is woken b
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal
 
 from holdfast.actors.mailbox import Mailbox
@@ -24,26 +25,48 @@ class Pulse:
         self.recorder = recorder
         self._interval = interval
         self._now = clock.monotonic
+        self._begin: Callable[[], None] = lambda: None  # with what was chosen at the start
 
     def beat_in_mailbox(self, mailbox: Mailbox, when: Literal["idle", "always"] = "idle") -> None:
         """From the main thread: none comes while a handler works.
 
         "always": its handlers are short, so that one that is missing means a hang all the same.
         """
-        if self._interval > 0:
-            self.recorder.beats(when)
-            self._beat_again(mailbox)
+
+        def again() -> None:
+            if self._interval > 0:
+                self._beat()
+                mailbox.later(self._interval, again)
+
+        self._start(when, again)
 
     def beat_in_hub(self, hub: Hub) -> None:
         """From the hub's thread, however long a handler works; until the hub is closed."""
-        if self._interval > 0:
-            self.recorder.beats("always")
-            self._beat()
-            hub._every(self._interval, self._beat, on_close=lambda: self.recorder.beats("never"))
 
-    def _beat_again(self, mailbox: Mailbox) -> None:
-        self._beat()
-        mailbox.later(self._interval, lambda: self._beat_again(mailbox))
+        def begin() -> None:
+            self._beat()
+            hub._every(
+                lambda: self._interval, self._beat, on_close=lambda: self.recorder.beats("never")
+            )
+
+        self._start("always", begin)
+
+    def reconfigure(self, interval: float) -> None:
+        """A sign so often from now on."""
+        before, self._interval = self._interval, interval
+        if interval > 0 and not before:
+            self._begin()
+        elif before and not interval:
+            self.recorder.beats("never")
+
+    def _start(self, when: Literal["idle", "always"], begin: Callable[[], None]) -> None:
+        def start() -> None:
+            self.recorder.beats(when)
+            begin()
+
+        self._begin = start
+        if self._interval > 0:
+            start()
 
     def _beat(self) -> None:
         self.recorder.beat(self._now())

@@ -52,6 +52,11 @@ class QueryActor(HostedActor):
         self._clock = clock
         self._reader: Reader | None = None
 
+    def reconfigure(self, open_reader: Callable[[], Reader]) -> None:
+        """Read through another connection from the next question on."""
+        self.on_stop()
+        self._open_reader, self._reader = open_reader, None
+
     def on_stop(self) -> None:
         """Let go of the database, so that the writer can empty its log."""
         if self._reader is not None:

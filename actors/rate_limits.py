@@ -156,6 +156,29 @@ class RateLimits(Generic[Ticket]):
                 keyed = self._keyed[one.key] = _Keyed(one.limit)
                 keyed.limiter.hold(one.held, now)
 
+    def reconfigure(
+        self, configured: dict[str, RateLimit], *, max_limiters: int, max_waiting: int
+    ) -> None:
+        """Other limits from now on; one that has changed begins full, and who waits stays.
+
+        One that is configured no more lasts as long as somebody uses it.
+        """
+        self._max_limiters, self._max_waiting = max_limiters, max_waiting
+        before, self._configured = self._configured, {}
+        for key, limit in configured.items():
+            known = before.pop(key, None) or self._keyed.pop(key, None)
+            keyed = self._configured[key] = _Keyed(limit)
+            if known is not None and known.limit == limit:
+                self._configured[key] = keyed = known
+            elif known is not None:
+                keyed.waiting = known.waiting
+                for waiter in keyed.waiting:
+                    if waiter.cost > keyed.limiter.capacity:
+                        # It would wait for ever: it is refused at once.
+                        waiter.cost, waiter.until = keyed.limiter.capacity, 0
+            heapq.heappush(self._due, (0, key))
+        self._keyed.update(before)
+
     # -- inside -------------------------------------------------------------------------------
 
     def _found(self, key: str, limit: RateLimit | None, now: int) -> _Keyed[Ticket]:

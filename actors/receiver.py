@@ -73,7 +73,7 @@ class Receiver:
         self.late_answers = 0  # to senders that had gone
         self.copies = 0  # connections that brought what had come on another one
         self.is_narrow = False  # each sender may have one frame under way, no more
-        self._limit = mailbox_limit
+        self.limit = mailbox_limit
 
     def decode_many(self, bodies: msgspec.Raw) -> list[Any]:
         """The messages of a Tells.  Raises msgspec's errors."""
@@ -90,14 +90,14 @@ class Receiver:
         senders = len(self.intakes)
         if self.is_narrow:
             return 1
-        return self._limit // (senders if senders > 4 else 4) or 1
+        return self.limit // (senders if senders > 4 else 4) or 1
 
     def top_up(self, outstanding: int) -> int:
         """How many more messages a sender with ``outstanding`` ones may be granted now."""
         window = self.window
-        room = min(window - outstanding, self._limit - self.granted)
+        room = min(window - outstanding, self.limit - self.granted)
         # Also when all room is granted, perhaps to senders that are idle, and to who has overdrawn.
-        least = min(window, self._limit // SHARES or 1)
+        least = min(window, self.limit // SHARES or 1)
         return max(room, least - outstanding, 0)
 
     def marks_of(self, key: tuple[str, str], first: int) -> Marks:

@@ -66,6 +66,12 @@ class Refilling:
             self.is_under_way = True
             self._more_later()
 
+    def resume(self) -> None:
+        """There may be room for older events now."""
+        if not self.is_under_way and self._ring.room > 0:
+            self.is_under_way = True
+            self._more_later()
+
     def go_on(self) -> None:
         """One slice of older events; the last one when there is no more or no room."""
         ring = self._ring

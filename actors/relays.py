@@ -79,7 +79,7 @@ class Relays:
     """
 
     def __init__(self, *, hand_limit: int) -> None:
-        self._hand_limit = hand_limit
+        self.hand_limit = hand_limit
         self._frames: dict[int, Frame] = {}  # all of them, by identity, in order
         self._waiting: deque[Frame] = deque()  # those not handed to the writer yet
         self._refused: dict[int, Frame] = {}  # those the disk refused, to be tried again
@@ -110,7 +110,7 @@ class Relays:
     def take(self) -> Frame | None:
         """The next frame to hand to the writer, if it is to have one more."""
         while self._waiting:
-            if 0 < self._hand_limit <= self._handed:
+            if 0 < self.hand_limit <= self._handed:
                 return None
             frame = self._waiting.popleft()
             self._handed += frame.weight

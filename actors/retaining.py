@@ -63,6 +63,14 @@ class Retaining:
             self._tell([])  # an earlier life may have had no time to tell of its last slice
             self._call(min(FIRST, self._period))
 
+    def reconfigure(self, period: float) -> None:
+        """The rules may be others now; a round under way begins again with them."""
+        self._period = period
+        if self._database.retention.rules:
+            self._call(0.0)
+        elif self._timer is not None and not self._is_under_way:
+            self._timer.cancel()
+
     def take(self, delivery: Delivery) -> None:
         """Answer a Prune when its round, which begins after those under way, has ended."""
         if not self._database.retention.rules:

@@ -102,10 +102,20 @@ class Ring:
     def _add(self, held: Held) -> None:
         self._blocks.append(held)
         self._held += len(held.seqs)
-        while self._held - len(self._blocks[0].seqs) >= self.capacity:
+        self._let_go()
+
+    def _let_go(self) -> None:
+        """Of the oldest blocks, as long as the others are enough."""
+        while self._blocks and self._held - len(self._blocks[0].seqs) >= self.capacity:
             self._held -= len(self._blocks.popleft().seqs)
-            self._floor = self._blocks[0].seqs[0]
+            self._floor = self._blocks[0].seqs[0] if self._blocks else self.last_seq + 1
             self._is_all = False
+
+    def resize(self, capacity: int) -> None:
+        """Hold so many from now on: the oldest go, or there is ``room`` for older ones."""
+        self.capacity = capacity
+        self._loose = deque(self._loose, maxlen=capacity)
+        self._let_go()
 
     def refill(self, rows: Sequence[Row], last_seq: int, *, is_all: bool) -> None:
         """Hold exactly the newest rows of the database, whose newest number is ``last_seq``.

@@ -56,6 +56,10 @@ class SessionBook:
     def __len__(self) -> int:
         return len(self._cache)
 
+    def resize(self, maxsize: int, max_bytes: int) -> None:
+        """Hold so much in memory from now on."""
+        self._cache.resize(maxsize, max_bytes)
+
     @property
     def bytes(self) -> int:
         """What the sessions in memory take, nearly."""

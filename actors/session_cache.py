@@ -10,12 +10,12 @@ from __future__ import annotations
 import sys
 from typing import Any, Final
 
-from cachetools import TLRUCache
+from cachetools import Cache, TLRUCache
 
 from holdfast.clock import Clock
 from holdfast.storage.session_records import Session
 
-__all__ = ["OVERHEAD", "SessionCache", "SteadyClock", "size_of"]
+__all__ = ["OVERHEAD", "SessionCache", "SteadyClock", "bound", "size_of"]
 
 OVERHEAD: Final = 900  # bytes that a session takes beside its data: record, key, place in the heap
 
@@ -54,6 +54,13 @@ class SessionCache(TLRUCache[str, Session]):
         while len(self) > self._most:
             self.popitem()
 
+    def resize(self, maxsize: int, max_bytes: int) -> None:
+        """Other bounds from now on; the least recently used make room."""
+        self._most = maxsize
+        bound(self, max_bytes)
+        while len(self) > self._most:
+            self.popitem()
+
     def expire(self, time: Any = None) -> list[tuple[str, Session]]:
         """Remove what has ended; it stays with ``take_expired`` until somebody asks."""
         expired = super().expire(time)
@@ -65,6 +72,15 @@ class SessionCache(TLRUCache[str, Session]):
         self.expire()
         taken, self._expired = self._expired[:limit], self._expired[limit:]
         return taken
+
+
+def bound(cache: Cache[Any, Any], most: float) -> None:
+    """Let the entries be ``most`` together from now on."""
+    # cachetools has no name for it that others may use.  A new cache would take half a second to
+    # fill with 100,000 sessions, in which nobody is answered.
+    cache._Cache__maxsize = most  # type: ignore[attr-defined]
+    while cache.currsize > most:
+        cache.popitem()
 
 
 def size_of(session: Session) -> int:

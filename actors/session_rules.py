@@ -50,8 +50,8 @@ class SessionRules:
     """``ttl`` seconds where a put names none, shortened by up to ``jitter`` of it."""
 
     def __init__(self, *, ttl: float, jitter: float, incarnation: str, now_us: SteadyClock) -> None:
-        self._ttl = ttl
-        self._jitter = jitter
+        self.ttl = ttl
+        self.jitter = jitter
         self._incarnation = incarnation  # in every version: none is given twice, ever
         self._versions = 0
         self._created_us = 0  # of the newest session: no two are of one microsecond
@@ -115,7 +115,7 @@ class SessionRules:
         changes = {
             "data": put.data,
             "version": f"{self._incarnation}-{self._versions}",
-            "ttl": self._ttl if put.ttl is None else put.ttl,
+            "ttl": self.ttl if put.ttl is None else put.ttl,
             "max_age": put.max_age,
         }
         if put.owner is not None:
@@ -134,10 +134,10 @@ class SessionRules:
     def _new(self, id: str) -> Session:
         self._created_us = max(self._now_us(), self._created_us + 1)
         at = self._created_us
-        return Session(id, "", "", at, at, at, self._ttl)
+        return Session(id, "", "", at, at, at, self.ttl)
 
     def _touched(self, session: Session) -> Session:
-        return session_lifetimes.touched(session, self._now_us(), self._jitter)
+        return session_lifetimes.touched(session, self._now_us(), self.jitter)
 
     def _touch(self, message: sessions.Touch, before: Session | None) -> Decision:
         if before is None:
@@ -188,7 +188,7 @@ class SessionRules:
         if isinstance(message, sessions.Unhold):
             if before is None:
                 return Decision(message.id, None, sessions.HoldIs(0), is_changed=False)
-            after = session_lifetimes.let_go(before, message.holder, now, self._jitter)
+            after = session_lifetimes.let_go(before, message.holder, now, self.jitter)
             return Decision(message.id, after, sessions.HoldIs(after.expires_us))
         if not 0 < message.lease <= MAX_LEASE:
             raise InvalidInputError(
@@ -198,7 +198,7 @@ class SessionRules:
             raise NoSessionError(message.id)
         is_new = not session_lifetimes.is_held(before, now, message.holder)
         until = now + round(message.lease * 1_000_000)
-        after = session_lifetimes.taken_in_use(before, message.holder, until, now, self._jitter)
+        after = session_lifetimes.taken_in_use(before, message.holder, until, now, self.jitter)
         return Decision(message.id, after, sessions.HoldIs(after.expires_us), is_forced=is_new)
 
 

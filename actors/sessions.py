@@ -130,6 +130,18 @@ class SessionsActor(WriterBackedActor):
             mailbox=self.mailbox, book=self._book, front=self._fronting, made=self._made
         )
 
+    def reconfigure(self, limits: SessionLimits) -> None:
+        """Other bounds from now on; a ttl is that of what is put from now on."""
+        self._limits = limits
+        self._book.resize(limits.maxsize, limits.max_bytes)
+        self._rules.ttl, self._rules.jitter = limits.ttl, limits.ttl_jitter
+        self._metadata.reconfigure(
+            ttl=limits.cache_ttl,
+            maxsize=limits.cache_maxsize,
+            max_bytes=limits.cache_max_bytes,
+            refresh_ahead=limits.cache_refresh_ahead,
+        )
+
     def on_start(self) -> None:
         """Ask the writer whether it is done with an earlier incarnation."""
         super().on_start()

@@ -20,6 +20,8 @@ from holdfast.actors.messages.supervisor import (
     GetReports,
     Locate,
     Located,
+    Reload,
+    Reloaded,
     Report,
     ReportsAre,
     RestartChild,
@@ -35,6 +37,7 @@ __all__ = [
     "count_children",
     "delete_child",
     "read_reply",
+    "reload",
     "reports",
     "restart_child",
     "start_child",
@@ -111,6 +114,17 @@ def reports(
     """
     request = GetReports(-1 if after is None else after)
     return read_reply((yield Ask(supervisor, request, timeout)), ReportsAre).reports
+
+
+def reload(*, dry_run: bool = False, timeout: float = 300.0) -> Steps[Reloaded]:
+    """Have the daemon read its config file again and be what it says; what was done.
+
+    With ``dry_run`` everything is checked and nothing done; changes that no reload makes are in
+    ``refusals`` then.  Raises ConfigError, ReloadError: all is as it was.  After AskTimeout the
+    reload goes on.
+    """
+    ask = Ask(ROOT, Reload(dry_run), timeout, idempotent=False)
+    return read_reply((yield ask), Reloaded)
 
 
 def supervisor_of(name: str, timeout: float) -> Steps[str]:

@@ -245,14 +245,15 @@ class ThreadedDriver:
             self._wake()
             return self._reactor.later(delay, partial(self._call_back, callback))
 
-    def every(self, interval: float, callback: Callable[[], None]) -> None:
-        """Call back again and again, as ``later`` does once."""
+    def every(self, interval: Callable[[], float], callback: Callable[[], None]) -> None:
+        """Call back again and again, as ``later`` does once, until ``interval`` gives 0."""
 
         def again() -> None:
-            callback()
-            self._reactor.later(interval, again)
+            if (delay := interval()) > 0:
+                callback()
+                self._reactor.later(delay, again)
 
-        self.later(interval, again)
+        self.later(interval(), again)
 
     def is_up(self, to: str) -> bool:
         """Whether the actor has welcomed this process on the present connection."""

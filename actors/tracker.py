@@ -21,7 +21,7 @@ from holdfast.actors.mailbox_link import Answered
 from holdfast.actors.messages import barrier, tracker
 from holdfast.actors.messages.tracker import RateLimit, Tracked
 from holdfast.actors.notices import Notices
-from holdfast.actors.owners import Owners, Watching
+from holdfast.actors.owners import Owners, Watching, sender_of
 from holdfast.actors.rate_limits import RateLimits
 from holdfast.actors.request_checks import (
     MAX_NAME,
@@ -96,6 +96,17 @@ class TrackerActor(HostedActor):
         # A heap: for when there are timers, in microseconds.  None is cancelled, since a cancelled
         # one stays in the mailbox until it would have been due.
         self._armed: list[int] = []
+
+    def reconfigure(self, limits: TrackerLimits) -> None:
+        """Other bounds from now on."""
+        self._max_waiting = limits.max_waiting
+        self._in_flight.reconfigure(
+            limits.max_requests, limits.max_bytes, limits.keep, limits.max_kept
+        )
+        self._rates.reconfigure(
+            limits.limits, max_limiters=limits.max_limiters, max_waiting=limits.max_waiting
+        )
+        self._arm()
 
     def on_start(self) -> None:
         """Ask for what the newest daemon checkpoint has; ready before that is answered."""
@@ -226,7 +237,7 @@ class TrackerActor(HostedActor):
         found = self._in_flight.take(
             lambda request: take.owner in ("", request.owner) and take.kind in ("", request.kind),
             min(take.limit, MAX_LIMIT),
-            taker=_sender(delivery),
+            taker=sender_of(delivery),
             token=take.token,
             now=now,
         )
@@ -261,7 +272,7 @@ class TrackerActor(HostedActor):
 
     def _owner(self, named: str) -> tuple[str, str]:
         """The owner and its life; which of its lives is not known when somebody else names it."""
-        sender, life = _sender(self._delivery)
+        sender, life = sender_of(self._delivery)
         return (sender, life) if named in ("", sender) else (named, "")
 
     def _watch(self, request: Tracked) -> None:
@@ -385,9 +396,3 @@ class TrackerActor(HostedActor):
             flight.expired,
             flight.interrupted,
         )
-
-
-def _sender(delivery: Delivery) -> tuple[str, str]:
-    """Who sent it, by name and life; an agent's hub sends for the agent."""
-    name = delivery.sender.removesuffix(".hub")
-    return (name, "") if "/" in name else (name, delivery.incarnation)

@@ -39,6 +39,7 @@ from holdfast.clock import Clock
 from holdfast.errors import DiskFullError, HoldfastError, StorageError, UnreachableError
 from holdfast.storage.commands import Command, Outcome, tells_of_events
 from holdfast.storage.ports import Database
+from holdfast.storage.retention_records import Retention
 
 __all__ = ["BATCH_LIMIT", "WriterActor"]
 
@@ -106,6 +107,22 @@ class WriterActor(HostedActor):
         self._is_open = False
         self._held: list[Delivery] = []  # what came before that, in order
         self._outage = Outage(patience=outage_timeout, after=self.mailbox.after, clock=clock)
+
+    def reconfigure(
+        self,
+        *,
+        open_database: Callable[[], Database],
+        payload_bytes: int,
+        retention: Retention,
+        retention_period: float,
+        sync_interval: float,
+    ) -> None:
+        """From now on; ``open_database`` where it could not be opened yet."""
+        self._open_database = open_database
+        self._sync_interval, self._retention_period = sync_interval, retention_period
+        if self._is_open:
+            self._database.reconfigure(payload_bytes=payload_bytes, retention=retention)
+            self._retaining.reconfigure(retention_period)
 
     def on_start(self) -> None:
         """Open, which raises the epoch: no earlier writer can commit any more."""

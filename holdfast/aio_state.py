@@ -104,6 +104,7 @@ class Supervision(Awaited):
     restart_child = awaited(supervision_calls.restart_child)
     delete_child = awaited(supervision_calls.delete_child)
     reports = awaited(supervision_calls.reports)
+    reload = awaited(supervision_calls.reload)
 
 
 class Files(Awaited):

@@ -4,6 +4,7 @@ HoldfastError
 |- ConfigError            the config file, a key in it, or a child it names
 |- InvalidInputError      a value that holdfast refuses; nothing was changed
 |  |- CursorError         a stored position is of another database, or of one that was restored
+|- ReloadError            the config file is not reloaded; all is as it was
 |- AlreadyRunningError    another daemon owns the data or the run directory
 |- DaemonNotFoundError    no daemon answers at the run directory
 |- StartError             a child did not become ready while the tree was starting
@@ -65,6 +66,7 @@ __all__ = [
     "OwnedError",
     "PoisonError",
     "ProtocolError",
+    "ReloadError",
     "RemoteError",
     "SchemaError",
     "StartError",
@@ -134,6 +136,18 @@ class ChildError(HoldfastError):
     def __init__(self, child: str, reason: str) -> None:
         super().__init__(f"{child!r} {self.REASONS.get(reason, reason)}")
         self.child = child
+        self.reason = reason
+
+
+class ReloadError(HoldfastError):
+    """The config file is not reloaded, and the tree is as it was.
+
+    ``reason`` is busy (another reload is under way), refused (a change that no reload makes),
+    failed (it was begun, and is undone), starting or stopping.
+    """
+
+    def __init__(self, text: str, *, reason: str) -> None:
+        super().__init__(text)
         self.reason = reason
 
 

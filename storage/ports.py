@@ -91,6 +91,9 @@ class Database(Protocol):
     def retention(self) -> Retention:
         """What is kept of the events."""
 
+    def reconfigure(self, *, payload_bytes: int, retention: Retention) -> None:
+        """Store large texts, and keep events, by these from now on; a round begins again."""
+
     def retain(self, seconds: float) -> Slice:
         """Delete what is to be deleted, for about so long: a slice of a round over all rules.
 

@@ -66,7 +66,7 @@ class ResponseLogs:
 
     def __init__(self, catalog: Catalog, *, rotation: Rotation, clock: Clock) -> None:
         self._catalog = catalog
-        self._rotation = rotation
+        self.rotation = rotation
         self._clock = clock
         self._open: OrderedDict[str, JsonlFile] = OrderedDict()  # by stem, least recent first
         self._unsynced: dict[str, None] = {}  # stems, of what may not be on the disk
@@ -236,7 +236,7 @@ class ResponseLogs:
         if file is not None:
             self._open.move_to_end(stem)
             return file
-        while len(self._open) >= self._rotation.open_files:
+        while len(self._open) >= self.rotation.open_files:
             self._open.popitem(last=False)[1].close()
         path = self._catalog.active_path(stem)
         log = self._catalog.logs.get(stem)
@@ -266,10 +266,10 @@ class ResponseLogs:
             file.close()
 
     def _is_due(self, file: JsonlFile, now: int) -> bool:
-        if file.size >= self._rotation.max_bytes:
+        if file.size >= self.rotation.max_bytes:
             return True
         is_old = file.first_us is not None and file.first_us // DAY_US != now // DAY_US
-        return self._rotation.daily and is_old
+        return self.rotation.daily and is_old
 
     def _rotate(self, stem: str, file: JsonlFile) -> None:
         """Put the file away under the numbers it holds; the next record begins another."""

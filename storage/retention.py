@@ -27,7 +27,7 @@ class RetentionTable:
     """Rounds of work over all rules; each slice of one is the caller's transaction."""
 
     def __init__(self, rows: RetentionRows, *, retention: Retention, clock: Clock) -> None:
-        self.retention: Final = retention
+        self.retention = retention
         self._rows = rows
         self._clock = clock
         self._round: _Round | None = None
@@ -54,6 +54,12 @@ class RetentionTable:
             return None
         self._plan = None
         return plan.deletions()
+
+    def reconfigure(self, retention: Retention) -> None:
+        """Other rules; a round, or a plan, begins again with them."""
+        if retention != self.retention:
+            self.retention = retention
+            self._round = self._plan = None
 
     def forget(self) -> None:
         """A transaction was lost: believe only the tables again."""

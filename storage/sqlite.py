@@ -115,7 +115,7 @@ class SqliteDatabase:
 
     def _open_tables(self, daemon: str, *, max_senders: int, payload_bytes: int) -> None:
         connection = self._connection
-        payloads = PayloadTable(connection, limit=payload_bytes)
+        payloads = self._payloads = PayloadTable(connection, limit=payload_bytes)
         self._events = EventTable(connection, daemon=daemon, payloads=payloads, text=self._text)
         losses = LossTable(connection)
         note_lost = partial(losses.note_restored, self._clock.time_us)
@@ -199,6 +199,11 @@ class SqliteDatabase:
     def retention(self) -> Retention:
         """What is kept of the events."""
         return self._retention.retention
+
+    def reconfigure(self, *, payload_bytes: int, retention: Retention) -> None:
+        """From now on."""
+        self._payloads.limit = payload_bytes
+        self._retention.reconfigure(retention)
 
     def retain(self, seconds: float) -> Slice:
         """Delete what is to be deleted, for about so long: a slice of a round over all rules."""

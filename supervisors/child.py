@@ -20,7 +20,7 @@ from typing import NoReturn
 import msgspec
 from loguru import logger
 
-from holdfast.actors.host import HostedActor, construct, run
+from holdfast.actors.host import Errand, HostedActor, construct, run
 from holdfast.actors.mailbox import Mailbox
 from holdfast.actors.messages.lifeline import (
     Below,
@@ -28,19 +28,24 @@ from holdfast.actors.messages.lifeline import (
     FromParent,
     GetStatus,
     Ready,
+    Reconfigure,
+    Settle,
     StatusReply,
+    Stop,
 )
 from holdfast.actors.messages.supervisor import decode_request
 from holdfast.actors.pulse import Pulse
 from holdfast.clock import Clock, SystemClock
 from holdfast.errors import ConfigError, StorageError
+from holdfast.supervisors.checking import CHECK, run_check
 from holdfast.supervisors.launcher import LIFELINE
 from holdfast.supervisors.lifeline import Lifeline, child_end
 from holdfast.supervisors.limits import Reserve, apply_limits, is_out_of_memory, widen_descriptors
 from holdfast.supervisors.linux import adopt_orphans, set_process_name
 from holdfast.supervisors.listeners import Listeners
 from holdfast.supervisors.lives import ACTOR, LIFE, RUN_DIR, Badge, life_below
-from holdfast.supervisors.logs import log_to, sign_log
+from holdfast.supervisors.logs import log_to, set_log_level, sign_log
+from holdfast.supervisors.new_terms import answer_new_terms
 from holdfast.supervisors.output import Output, take_streams
 from holdfast.supervisors.processes import Processes
 from holdfast.supervisors.reports import Reports
@@ -53,6 +58,7 @@ from holdfast.supervisors.spec import (
     EXIT_TERMINATED,
     ChildStart,
     SupervisorSpec,
+    Terms,
     zygote_name,
 )
 from holdfast.supervisors.supervision import Given, Supervision, Upward
@@ -87,6 +93,8 @@ def _processes(start: ChildStart, zygote: Zygote, mailbox: Mailbox, life: str) -
 
 def run_child(payload: bytes, descriptors: dict[str, int]) -> int:
     """Become the actor that ``payload`` describes, until it stops; the exit code."""
+    if CHECK in descriptors:
+        return run_check(payload, descriptors)
     take_streams(descriptors)
     start = _decode_start(payload)
     is_supervisor = isinstance(start.run, SupervisorSpec)
@@ -96,6 +104,7 @@ def run_child(payload: bytes, descriptors: dict[str, int]) -> int:
     signal.signal(signal.SIGTERM, _terminated)  # SIGINT is ignored since the zygote
     set_process_name(start.name)
     sign_log(start.name)
+    set_log_level(start.environment.log_level)  # the zygote may be older
     lifeline = child_end(descriptors.pop(LIFELINE))
     clock = SystemClock()
     pulse = Pulse(open_record(descriptors), interval=start.heartbeat_interval, clock=clock)
@@ -158,6 +167,9 @@ def _leaf(
     )
     mailbox = actor.mailbox
 
+    def reconfigure(message: Reconfigure) -> None:
+        lifeline.send(answer_new_terms(actor, message, records, clock))
+
     def say_ready() -> None:
         # pykka empties the mailbox of an actor whose on_start failed, too.
         if not actor.actor_stopped.is_set():
@@ -165,11 +177,16 @@ def _leaf(
 
     def hear() -> list[object]:
         for message in _heard(lifeline):
-            if isinstance(message, GetStatus):
-                state = mailbox.length, mailbox.handled
-                lifeline.send(StatusReply(message.id, *state, traffic=mailbox.traffic))
-            else:
-                mailbox.stop()
+            match message:
+                case GetStatus(id=ident):
+                    state = mailbox.length, mailbox.handled
+                    lifeline.send(StatusReply(ident, *state, traffic=mailbox.traffic))
+                case Reconfigure():
+                    mailbox.deliver(Errand(partial(reconfigure, message)))
+                case Stop():
+                    mailbox.stop()
+                case Settle():
+                    pass  # of supervisors
         return []
 
     # A program that an agent forks would keep its peers from seeing the end of it.
@@ -216,12 +233,20 @@ def _supervisor(
         output=output,
         reports=Reports.of(start.name, start.environment, mailbox, clock),
         upward=_upward(lifeline),
+        heartbeat=start.heartbeat_interval,
+        take_on=partial(_take_on, output, pulse),
         clock=clock,
         random=random.random,
     )
     return construct(
         SupervisorActor, mailbox=mailbox, supervision=Supervision(given), reply=lifeline.send
     )
+
+
+def _take_on(output: Output, pulse: Pulse, terms: Terms) -> None:
+    set_log_level(terms.environment.log_level)
+    output.reconfigure(terms.environment)
+    pulse.reconfigure(terms.heartbeat_interval)
 
 
 def _upward(lifeline: Lifeline[FromParent]) -> Upward:

@@ -15,7 +15,13 @@ from typing import Final, Literal
 import msgspec
 
 from holdfast.actors.mailbox import Mailbox
-from holdfast.actors.messages.lifeline import FromChild, GetStatus, Stop
+from holdfast.actors.messages.lifeline import (
+    FromChild,
+    GetStatus,
+    Reconfigure,
+    Settle,
+    Stop,
+)
 from holdfast.actors.messages.supervisor import (
     ChildState,
     ChildStatus,
@@ -24,6 +30,7 @@ from holdfast.actors.messages.supervisor import (
     Traffic,
 )
 from holdfast.actors.reactor import Timer
+from holdfast.supervisors.changes import Change
 from holdfast.supervisors.evidence import Evidence
 from holdfast.supervisors.intensity import Backoff
 from holdfast.supervisors.lifeline import Lifeline
@@ -96,6 +103,8 @@ class Child:
         self.dynamic: dict[str, str] = {}  # of a supervisor: children added below, and whose
         self.childrens_shutdown: Shutdown | None = None  # and what those it has now may take
         self.unstable = 0  # lives in a row that ended by themselves and were not stable
+        self.change = Change()  # what it was asked to become
+        self.unlisted: set[str] = set()  # of a supervisor: names that were below it, and are not
         self._home = mailbox  # the supervisor's
         self._pidfd = -1
         self._lifeline: Lifeline[FromChild] | None = None
@@ -171,6 +180,11 @@ class Child:
             return False
         self._lifeline.send(GetStatus(ident))
         return True
+
+    def tell(self, message: Reconfigure | Settle) -> None:
+        """Say it to the process that runs."""
+        if self._lifeline is not None:
+            self._lifeline.send(message)
 
     def stop(self, within: float = math.inf) -> None:
         """Have it end in its own order, or now when it has none yet; Overdue comes if it has not.
@@ -295,6 +309,7 @@ class Child:
             self._home.unwatch(self._lifeline.fileno())
             self._lifeline.close()
             self._lifeline = None
+        self.change.died()
         self.pid = None
         self.state, self.is_watched = "exited", False
         self.children, self.gone = [], []  # those below a supervisor went with it

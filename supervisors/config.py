@@ -11,6 +11,7 @@ import os
 import re
 import tomllib
 from difflib import get_close_matches
+from functools import cache
 from pathlib import Path
 from typing import Any, Final, Literal, TypeVar, get_args, get_origin, get_type_hints
 
@@ -254,7 +255,7 @@ class _Document:
 
     def _decode(self, where: str, content: dict[str, Any], type_: type[_Table]) -> _Table:
         """One table, key by key: msgspec names a path, this names the key and its value."""
-        hints = get_type_hints(type_, include_extras=True)
+        hints = _hints(type_)
         fields = {field.encode_name: field for field in msgspec.structs.fields(type_)}
         values: dict[str, object] = {}
         for key, value in content.items():
@@ -351,6 +352,11 @@ def _shown(value: object) -> str:
     except (ValueError, RecursionError):
         text = repr(value)
     return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+@cache
+def _hints(type_: type[msgspec.Struct]) -> dict[str, Any]:
+    return get_type_hints(type_, include_extras=True)
 
 
 def _accepted(hint: Any) -> str:

@@ -20,7 +20,7 @@ class Farewell:
 
     def __init__(self, *, mailbox: Mailbox, within: float) -> None:
         self._mailbox = mailbox
-        self._within = within
+        self.within = within
         self._began: float | None = None  # monotonic
 
     @property
@@ -35,7 +35,7 @@ class Farewell:
         """
         if self._began is not None:
             return True
-        seconds = self._within if within is None else min(self._within, within / 2)
+        seconds = self.within if within is None else min(self.within, within / 2)
         if not seconds:
             return False
         self._began = self._mailbox.monotonic()

@@ -27,6 +27,10 @@ class RestartBudget:
         # Oldest first: what left the window is dropped from the left.
         self._restarts: deque[float] = deque()
 
+    def adopt(self, *, max_restarts: int, max_seconds: float) -> None:
+        """Allow so many in so long from now on."""
+        self._max_restarts, self._max_seconds = max_restarts, max_seconds
+
     def charge(self) -> bool:
         """Count one restart; False when it is one too many."""
         now = self._clock.monotonic()
@@ -61,6 +65,11 @@ class Backoff:
         self._stable_after = stable_after
         self._random = random
         self._next: float | None = None  # None: the next restart is immediate
+
+    def followed_by(self, other: Backoff) -> Backoff:
+        """``other``, which goes on where this one stands."""
+        other._next = self._next
+        return other
 
     def delay(self, *, lived: float) -> float:
         """Seconds to wait now that the child died ``lived`` seconds after it was ready."""

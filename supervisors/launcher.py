@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import socket
+from typing import Protocol
 
 import msgspec
 
@@ -25,6 +26,16 @@ __all__ = ["LIFELINE", "Launcher"]
 LIFELINE = "/lifeline"  # the descriptor's name in a fork request; no actor can be called so
 
 _encode_start = msgspec.msgpack.Encoder().encode
+
+
+class Other(Protocol):
+    """Who asks for a process that is no child."""
+
+    def forked(self, pid: int, pidfd: int) -> None:
+        """There is one."""
+
+    def not_forked(self, reason: str) -> None:
+        """There is none."""
 
 
 class Launcher:
@@ -49,8 +60,12 @@ class Launcher:
         self._watches = watches
         self._heartbeat = heartbeat
         self._clock = clock
-        self._forks: dict[int, Child] = {}  # asked of the zygote and not answered, by id
+        self._forks: dict[int, Child | Other] = {}  # asked of the zygote and not answered, by id
         self._count = 0
+
+    def adopt(self, environment: Environment, heartbeat: float) -> None:
+        """What the next ones are told."""
+        self._environment, self._heartbeat = environment, heartbeat
 
     def launch(self, child: Child) -> None:
         """Ask for the child's next life; Forked or ForkFailed follows as a message."""
@@ -81,6 +96,8 @@ class Launcher:
         names = [child.spec.id]
         if isinstance(child.spec.run, SupervisorSpec):
             names += child.spec.run.descendants()
+        self._listeners.ensure(names, without=child.unlisted)
+        child.unlisted.clear()
         descriptors = {name: self._listeners.sockets[name].fileno() for name in names}
         descriptors[LIFELINE] = theirs.fileno()
         try:
@@ -90,6 +107,12 @@ class Launcher:
         finally:
             child.output.given()
 
+    def launch_other(self, other: Other, payload: bytes, descriptors: dict[str, int]) -> None:
+        """Ask for a process that is no child.  Raises OSError."""
+        self._count += 1
+        self._processes.fork(self._count, payload, descriptors)
+        self._forks[self._count] = other
+
     def forked(self, message: Forked) -> None:
         """A process came of it."""
         self._forks.pop(message.id).forked(message.pid, message.pidfd)
@@ -97,8 +120,12 @@ class Launcher:
     def failed(self, message: ForkFailed) -> Child | None:
         """Whose request was refused; None when the zygote was lost meanwhile."""
         child = self._forks.pop(message.id, None)
-        if child is not None:
-            child.failure = message.reason
+        if child is None:
+            return None
+        if not isinstance(child, Child):
+            child.not_forked(message.reason)
+            return None
+        child.failure = message.reason
         return child
 
     def forget(self) -> None:

@@ -27,7 +27,8 @@ class Listeners:
         # directory may change.
         self._folder = os.open(run_dir, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         self._sockets = dict(inherited or {})
-        self._own: set[str] = set()  # made here
+        # Made here, with the identity of their files: another may stand there by now.
+        self._own: dict[str, tuple[int, int]] = {}
 
     @property
     def sockets(self) -> Mapping[str, socket.socket]:
@@ -40,12 +41,23 @@ class Listeners:
             self._unlink(name)
             listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
             self._sockets[name] = listener
-            self._own.add(name)
+            self._own[name] = 0, 0
             # Before the bind, which takes the mode of the file from the socket's: no moment
             # in which others could connect.
             os.fchmod(listener.fileno(), 0o600)
             listener.bind(self._address(name))
+            self._own[name] = self._identity(name)
             listener.listen(socket.SOMAXCONN)
+
+    def ensure(self, names: Iterable[str], *, without: Iterable[str] = ()) -> None:
+        """Have these open; of those ``without``, close what was made here.
+
+        A supervisor that was told of another child made its address itself, and has died since.
+        """
+        for name in without:
+            if name in self._own:
+                self.drop(name)
+        self.open([name for name in names if name not in self._sockets])
 
     def is_taken(self, name: str) -> bool:
         """Whether somebody listens under that name, here or in another process."""
@@ -60,8 +72,9 @@ class Listeners:
 
     def drop(self, name: str) -> None:
         """Close one that was made here, and remove its file: nobody listens there any more."""
-        self._own.discard(name)
-        self._unlink(name)
+        with contextlib.suppress(FileNotFoundError):
+            if self._own.pop(name, None) == self._identity(name):
+                self._unlink(name)
         self._sockets.pop(name).close()
 
     def close(self) -> None:
@@ -75,6 +88,10 @@ class Listeners:
         for name in os.listdir(self._folder):
             if name.endswith(".sock"):
                 self._unlink(name.removesuffix(".sock"))
+
+    def _identity(self, name: str) -> tuple[int, int]:
+        found = os.stat(f"{name}.sock", dir_fd=self._folder)
+        return found.st_dev, found.st_ino
 
     def _address(self, name: str) -> str:
         return f"/proc/self/fd/{self._folder}/{name}.sock"

@@ -45,8 +45,8 @@ class LogFiles:
     ) -> None:
         """``tell`` takes lines about files that cannot be written; ``note`` makes them."""
         self._folder = folder
-        self._max_bytes = max_bytes
-        self._backups = backups
+        self.max_bytes = max_bytes
+        self.backups = backups
         self._note = note
         self._tell = tell
         self._lost: dict[str, int] = {}  # lines since a file could be written, by actor
@@ -72,7 +72,7 @@ class LogFiles:
 
     def _parts(self, lines: bytes) -> Iterator[bytes]:
         """As much as goes into one file."""
-        limit = self._max_bytes // 2
+        limit = self.max_bytes // 2
         while limit and len(lines) > limit:
             end = lines.rfind(b"\n", 0, limit) + 1 or lines.find(b"\n", limit) + 1
             yield lines[:end]
@@ -87,7 +87,7 @@ class LogFiles:
             size = os.fstat(fd).st_size
             if path not in self._begun and size and os.pread(fd, 1, size - 1) != b"\n":
                 lines = b"\n" + lines  # a SIGKILL can end a write between two pages
-            if self._max_bytes and size and size + len(lines) > self._max_bytes:
+            if self.max_bytes and size and size + len(lines) > self.max_bytes:
                 self._rotate(path)
                 os.close(fd)
                 fd = -1
@@ -113,16 +113,16 @@ class LogFiles:
 
     def _rotate(self, path: Path) -> None:
         name = path.name
-        for number in range(self._backups - 1, 0, -1):
+        for number in range(self.backups - 1, 0, -1):
             with suppress(FileNotFoundError):
                 os.replace(
                     path.with_name(f"{name}.{number}"), path.with_name(f"{name}.{number + 1}")
                 )
-        if self._backups:
+        if self.backups:
             os.replace(path, path.with_name(f"{name}.1"))
         else:
             path.unlink()
-        number = self._backups + 1
+        number = self.backups + 1
         with suppress(FileNotFoundError):
             while True:  # of a time when more were kept
                 path.with_name(f"{name}.{number}").unlink()

@@ -10,6 +10,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final, get_args
 
 from loguru import logger
@@ -21,7 +22,7 @@ from holdfast.supervisors.settings import LogLevel
 if TYPE_CHECKING:
     from loguru import Message
 
-__all__ = ["configure_logging", "log_to", "sign_log"]
+__all__ = ["configure_logging", "log_to", "set_log_level", "sign_log"]
 
 TEXT: Final = "{message}\n{exception}"
 
@@ -40,6 +41,8 @@ class _Sink:
 
     def __init__(self) -> None:
         self.to: Callable[[bytes], None] | None = None  # else standard error
+        self.handler = -1  # loguru's number of it
+        self.level: LogLevel = "INFO"
 
     def write(self, message: Message) -> None:
         record = message.record
@@ -64,11 +67,26 @@ def configure_logging(level: LogLevel) -> None:
     """Begin the log, once, in the root before it forks: this takes as long as a restart may."""
     prepare_streams()
     logger.remove()
-    # Without "diagnose", which would write the values of variables, and so secrets, to the log.
-    logger.add(_sink, level=level, format=lambda _: TEXT, backtrace=False, diagnose=False)
+    _add(level)
     logging.basicConfig(handlers=[_ToLoguru()], level=logging.WARNING, force=True)
     # It would tell of a failure a second time: the bootstrap logs it, or the supervisor does.
     logging.getLogger("pykka").setLevel(logging.CRITICAL)
+
+
+def set_log_level(level: LogLevel) -> None:
+    """Let through what is at least of this level from now on; other sinks stay as they are."""
+    if level != _sink.level:
+        with suppress(ValueError):  # an agent has removed it, to log elsewhere
+            logger.remove(_sink.handler)
+            _add(level)
+
+
+def _add(level: LogLevel) -> None:
+    # Without "diagnose", which would write the values of variables, and so secrets, to the log.
+    _sink.handler = logger.add(
+        _sink, level=level, format=lambda _: TEXT, backtrace=False, diagnose=False
+    )
+    _sink.level = level
 
 
 def sign_log(actor: str) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import socket
+import time
 from collections.abc import MutableMapping
 from contextlib import suppress
 
@@ -38,6 +39,15 @@ class Notifier:
     def ready(self, status: str) -> None:
         """Everything is up."""
         self._tell(f"READY=1\nMAINPID={os.getpid()}\nSTATUS={status}")
+
+    def reloading(self) -> None:
+        """A reload has begun."""
+        microseconds = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1_000
+        self._tell(f"RELOADING=1\nMONOTONIC_USEC={microseconds}\nSTATUS=reloading")
+
+    def reloaded(self) -> None:
+        """It is over, or undone."""
+        self._tell("READY=1\nSTATUS=reloaded")
 
     def stopping(self) -> None:
         """The stop has begun."""

@@ -5,9 +5,10 @@ Lost with the supervisor; whoever waits then hears that it died.
 
 from __future__ import annotations
 
+from typing import Any, Protocol
+
 import msgspec
 
-from holdfast.actors.delivery import Delivery
 from holdfast.actors.messages.supervisor import ChildIs
 from holdfast.errors import HoldfastError, StartError
 from holdfast.supervisors.children import Child
@@ -16,12 +17,25 @@ from holdfast.supervisors.reports import exit_text
 __all__ = ["Orders"]
 
 
+class Asker(Protocol):
+    """Who is told; a delivery is one."""
+
+    def set_aside(self) -> None:
+        """It is answered later."""
+
+    def set(self, value: ChildIs, /) -> None:
+        """It is done."""
+
+    def set_exception(self, info: Any, /) -> None:
+        """It has failed."""
+
+
 class Order(msgspec.Struct, frozen=True):
     """One child to be up, or to be down, and who is told."""
 
     wants_up: bool
     is_new: bool  # the child is not kept if its first start fails, or is not waited for
-    deliveries: list[Delivery]
+    deliveries: list[Asker]
 
 
 class Orders:
@@ -30,11 +44,11 @@ class Orders:
     def __init__(self) -> None:
         self._orders: dict[str, Order] = {}
 
-    def start(self, child: Child, delivery: Delivery, *, is_new: bool = False) -> None:
+    def start(self, child: Child, delivery: Asker, *, is_new: bool = False) -> None:
         """``delivery`` is answered when the child is ready, or has failed to become so."""
         self._add(child, delivery, wants_up=True, is_new=is_new)
 
-    def stop(self, child: Child, delivery: Delivery) -> None:
+    def stop(self, child: Child, delivery: Asker) -> None:
         """``delivery`` is answered when the child is down."""
         is_new = self.is_new(child)
         if self.is_starting(child):
@@ -70,7 +84,7 @@ class Orders:
             text = f"child {child.spec.id!r} did not start: {how}\n{child.failure}"
             self._fail(child, StartError(text.rstrip()))
 
-    def _add(self, child: Child, delivery: Delivery, *, wants_up: bool, is_new: bool) -> None:
+    def _add(self, child: Child, delivery: Asker, *, wants_up: bool, is_new: bool) -> None:
         order = self._orders.setdefault(child.spec.id, Order(wants_up, is_new, []))
         order.deliveries.append(delivery)
         delivery.set_aside()

@@ -84,6 +84,11 @@ class Output:
             self._files.write(actor, own)
         self._console.write(lines)
 
+    def reconfigure(self, environment: Environment) -> None:
+        """Other bounds of the files from now on."""
+        self._files.max_bytes = environment.log_max_bytes
+        self._files.backups = environment.log_backups
+
     def close(self) -> None:
         """Hand over what waits, if somebody takes it."""
         self._console.close(GRACE)

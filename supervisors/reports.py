@@ -132,8 +132,19 @@ class Reports:
         text = f"shutting down: {child.spec.id}, which is significant, has ended"
         self._report("WARNING", "auto_shutdown", child, text, {})
 
+    def reloaded(self, text: str, data: Mapping[str, object], *, is_error: bool = False) -> None:
+        """The config file was read again; what came of it."""
+        self._report("ERROR" if is_error else "INFO", "reload", None, text, data, of="holdfast")
+
     def _report(
-        self, level: str, kind: str, child: Child | None, text: str, data: Mapping[str, object]
+        self,
+        level: str,
+        kind: str,
+        child: Child | None,
+        text: str,
+        data: Mapping[str, object],
+        *,
+        of: str = "supervisor",
     ) -> None:
         logger.bind(report=kind).log(level, text)
         subject = None if child is None else child.spec.id
@@ -152,7 +163,7 @@ class Reports:
             data["reports_dropped_before"], self._dropped = self._dropped, 0
         event = Event(
             time_us=self._clock.time_us(),
-            type=f"supervisor:{kind}",
+            type=f"{of}:{kind}",
             source=f"supervisor/{self._supervisor}",
             subject=subject,
             data=_encode_json(data).decode(),

@@ -5,7 +5,7 @@ Lost when the supervisor dies; then its parent's limits count.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from holdfast.clock import Clock
 from holdfast.supervisors.children import Child
@@ -24,6 +24,13 @@ class RestartLimits:
         self._budget = RestartBudget(
             max_restarts=spec.max_restarts, max_seconds=spec.max_seconds, clock=clock
         )
+
+    def adopt(self, spec: SupervisorSpec, children: Iterable[Child]) -> None:
+        """Count by this one from now on; what was counted stays."""
+        self._spec = spec
+        self._budget.adopt(max_restarts=spec.max_restarts, max_seconds=spec.max_seconds)
+        for child in children:
+            child.backoff = child.backoff.followed_by(self.backoff())
 
     def backoff(self) -> Backoff:
         """That of another child."""

@@ -58,6 +58,10 @@ class Restarting:
         self._course: Course | None = None  # of several children, under way
         self._has_ended = False  # the supervisor stops: nothing is started any more
 
+    def adopt(self, spec: SupervisorSpec) -> None:
+        """Decide by this one from now on; a course that is under way goes on."""
+        self._spec = spec
+
     # -- starting -----------------------------------------------------------------------------
 
     def start_all(self, children: Iterable[Child]) -> None:

@@ -27,6 +27,7 @@ from holdfast.actors.vocabularies import takes_part
 from holdfast.clock import Clock
 from holdfast.errors import ConfigError
 from holdfast.storage.ports import Reader
+from holdfast.supervisors import bounds
 from holdfast.supervisors.backends import database_opener, modules_of, reader_opener
 from holdfast.supervisors.evidence import LAST_LIFE
 from holdfast.supervisors.secrets import resolved, resolved_variables
@@ -45,7 +46,15 @@ from holdfast.supervisors.settings import (
 )
 from holdfast.supervisors.spec import ChildStart, SupervisorSpec
 
-__all__ = ["PRELOAD", "Records", "address_book", "make_actor", "preload_of"]
+__all__ = [
+    "PRELOAD",
+    "Present",
+    "Records",
+    "address_book",
+    "imported",
+    "make_actor",
+    "preload_of",
+]
 
 # What the zygote imports: everything below, so that a fork is all that a restart costs.
 PRELOAD: Final = (
@@ -65,6 +74,13 @@ PRELOAD: Final = (
 )
 
 
+class Present:
+    """What a child has been told to be: its table as it stands."""
+
+    def __init__(self, run: SupervisorSpec | ChildSettings) -> None:
+        self.run = run
+
+
 def preload_of(start: ChildStart) -> tuple[str, ...]:
     """That, and what a backend of the supervisor's children needs: nobody else imports it."""
     children = start.run.children if isinstance(start.run, SupervisorSpec) else ()
@@ -81,6 +97,7 @@ class Records(msgspec.Struct, frozen=True):
 
     pulse: Pulse
     last_life: LastLife | None
+    present: Present
 
     @classmethod
     def taken_from(cls, start: ChildStart, pulse: Pulse, descriptors: dict[str, int]) -> Records:
@@ -89,7 +106,7 @@ class Records(msgspec.Struct, frozen=True):
         if last >= 0:
             last_life = LastLife(last, incarnation=start.last_incarnation, suspects=start.suspects)
             os.close(last)
-        return cls(pulse, last_life)
+        return cls(pulse, last_life, Present(start.run))
 
 
 def make_actor(
@@ -123,7 +140,7 @@ def make_actor(
         case TrackerSettings():
             actor = _tracker(run, mailbox, clock)
         case AgentSettings():
-            return _agent(start, run, mailbox, records.pulse, clock, stack)
+            return _agent(start, run, mailbox, records, clock, stack)
         case _:
             assert_never(run)
     records.pulse.beat_in_mailbox(actor.mailbox)
@@ -160,12 +177,12 @@ def _reading_actor(
 ) -> HostedActor:
     open_reader = reader_opener(start.environment)
     match run:
-        case QuerySettings(statement_timeout=timeout):
+        case QuerySettings():
             from holdfast.actors.messages import query
             from holdfast.actors.query import QueryActor
 
             box = mailbox(decode=query.decode_request)
-            bounded = reader_opener(start.environment, statement_timeout=timeout)
+            bounded = reader_opener(start.environment, statement_timeout=run.statement_timeout)
             return construct(QueryActor, mailbox=box, open_reader=bounded, clock=clock)
         case LogSettings():
             return _log(start, run, mailbox, open_reader)
@@ -204,7 +221,7 @@ def _sessions(
     clock: Clock,
 ) -> HostedActor:
     from holdfast.actors.messages import sessions
-    from holdfast.actors.sessions import SessionLimits, SessionsActor
+    from holdfast.actors.sessions import SessionsActor
 
     return construct(
         SessionsActor,
@@ -213,9 +230,7 @@ def _sessions(
         front=front_of(
             run, daemon=start.environment.daemon, incarnation=start.incarnation, clock=clock
         ),
-        limits=SessionLimits(
-            **{name: getattr(run, name) for name in SessionLimits.__struct_fields__}
-        ),
+        limits=bounds.session_limits(run),
         incarnation=start.incarnation,
         clock=clock,
     )
@@ -229,7 +244,6 @@ def _log(
 ) -> HostedActor:
     from holdfast.actors.log import LogActor
     from holdfast.actors.messages import log
-    from holdfast.actors.overload import Thresholds
 
     return construct(
         LogActor,
@@ -237,7 +251,7 @@ def _log(
         open_reader=open_reader,
         capacity=run.capacity,
         daemon=start.environment.daemon,
-        thresholds=Thresholds(run.sync_at, run.drop_at, run.flush_at),
+        thresholds=bounds.thresholds(run),
     )
 
 
@@ -246,18 +260,13 @@ def _files(
 ) -> HostedActor:
     from holdfast.actors.files import FilesActor
     from holdfast.actors.messages import files
-    from holdfast.storage.file_catalog import Catalog
-    from holdfast.storage.response_logs import Rotation
 
     environment = start.environment
-    folder = Path(environment.data_dir, run.path)
     return construct(
         FilesActor,
         mailbox=mailbox(decode=files.decode_request),
-        open_catalog=partial(Catalog, folder, max_bytes=run.max_bytes),
-        rotation=Rotation(
-            max_bytes=run.rotate_bytes, daily=run.rotate_daily, open_files=run.open_files
-        ),
+        open_catalog=bounds.catalog_opener(environment, run),
+        rotation=bounds.rotation(run),
         durability=environment.durability,
         sync_interval=environment.sync_interval,
         clock=clock,
@@ -266,26 +275,17 @@ def _files(
 
 def _tracker(run: TrackerSettings, mailbox: Callable[..., Mailbox], clock: Clock) -> HostedActor:
     from holdfast.actors.messages import tracker
-    from holdfast.actors.tracker import TrackerActor, TrackerLimits
+    from holdfast.actors.tracker import TrackerActor
 
-    limits = TrackerLimits(
-        max_requests=run.max_requests,
-        max_bytes=run.max_bytes,
-        keep=run.keep,
-        max_kept=run.max_kept,
-        max_limiters=run.max_limiters,
-        max_waiting=run.max_waiting,
-        limits=run.limits,
-    )
     box = mailbox(decode=tracker.decode_request)
-    return construct(TrackerActor, mailbox=box, limits=limits, clock=clock)
+    return construct(TrackerActor, mailbox=box, limits=bounds.tracker_limits(run), clock=clock)
 
 
 def _agent(
     start: ChildStart,
     run: AgentSettings,
     mailbox: Callable[..., Mailbox],
-    pulse: Pulse,
+    records: Records,
     clock: Clock,
     stack: ExitStack,
 ) -> HostedActor:
@@ -297,7 +297,7 @@ def _agent(
     # Before the variables are set: a reference means the daemon's own.
     options = cast(dict[str, Any], resolved(run.options, f"{where} options"))
     os.environ.update(resolved_variables(run.env, f"{where} env"))
-    class_ = _imported(run)
+    class_ = imported(run)
     limits = OutboxLimits(
         messages=run.outbox_messages,
         bytes=run.outbox_bytes,
@@ -306,7 +306,7 @@ def _agent(
     )
     box = mailbox(decode=msgspec.msgpack.decode, limits=limits)
     if not issubclass(class_, Agent):  # an actor that wants no hub
-        pulse.beat_in_mailbox(box)
+        records.pulse.beat_in_mailbox(box)
         return construct(class_, mailbox=box, **options)
     hub = Hub(
         run_dir=Path(start.environment.run_dir),
@@ -316,13 +316,13 @@ def _agent(
         clock=clock,
         limits=limits,
     )
-    pulse.beat_in_hub(hub)
+    records.pulse.beat_in_hub(hub)
     # What it emitted is committed before it ends, also when an exception ends it.
-    stack.callback(hub.close, timeout=run.farewell)
+    stack.callback(lambda: hub.close(timeout=cast(AgentSettings, records.present.run).farewell))
     return construct_agent(class_, mailbox=box, hub=hub, name=start.name, options=options)
 
 
-def _imported(run: AgentSettings) -> type[HostedActor]:
+def imported(run: AgentSettings) -> type[HostedActor]:
     """The class that the config names.  Raises ConfigError, with what the import raised."""
     sys.path[:0] = [os.path.abspath(entry) for entry in run.python_path]
     module, _, name = run.target.partition(":")

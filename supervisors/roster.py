@@ -6,7 +6,7 @@ the children of its spec again.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Final
 
 from holdfast.actors.mailbox import Mailbox
@@ -62,20 +62,72 @@ class Roster:
         for child in spec.children:
             self.children[child.id] = self._child(child, is_added=False)
 
+    def adopt(self, spec: SupervisorSpec) -> None:
+        """Whose children are the supervisor's own; the list itself does not change by that."""
+        self._spec = spec
+
     def add(self, spec: ChildSpec) -> Child:
-        """Another child, without a process yet.  Raises ChildError."""
+        """Another child, without a process yet, for this life.  Raises ChildError."""
+        return self._enter(spec, is_added=True)
+
+    def take_in(self, spec: ChildSpec) -> Child:
+        """Another child of the supervisor's own, without a process yet.  Raises ChildError.
+
+        Its name is nobody else's: the root has seen to that.  Where somebody still listens under
+        it, that is for one who was a child elsewhere, and is no more.
+        """
+        self.claim(None, {spec.id, *spec.below})
+        return self._enter(spec, is_added=False)
+
+    def claim(self, keeper: Child | None, names: set[str]) -> None:
+        """From now on these are names below ``keeper``, or here; whose they were does not count."""
+        for child in self.children.values():
+            if child is not keeper:
+                stale = child.unlisted & names
+                child.unlisted -= stale
+                self._listeners.ensure((), without=stale)
+
+    def let_go(self, names: Collection[str]) -> None:
+        """Answer no more for who has become a child elsewhere; ``names`` are all of the tree."""
+        ours = set()
+        for child in self._spec.children:
+            ours.add(child.id)
+            if self._undertaker.answers_for(child.id):
+                ours.update(child.below)
+        for name in set(names) - ours:
+            if self._undertaker.answers_for(name):
+                self._undertaker.forget(name)
+                self._listeners.ensure((), without=[name])
+
+    @property
+    def added_below(self) -> dict[str, str]:
+        """The children that messages have added, here and below, and whose they are."""
+        added = {child.spec.id: self._name for child in self.children.values() if child.is_added}
+        for child in self.children.values():
+            added |= child.dynamic
+        return added
+
+    def put_in_order(self) -> None:
+        """Those of the spec in its order, then the others."""
+        rest = dict(self.children)
+        listed = {child.id: rest.pop(child.id) for child in self._spec.children if child.id in rest}
+        self.children.clear()
+        self.children.update(listed | rest)
+
+    def _enter(self, spec: ChildSpec, *, is_added: bool) -> Child:
         if (known := self.children.get(spec.id)) is not None:
             raise ChildError(spec.id, "already_started" if known.has_process else "already_present")
         if spec.significant and self._spec.auto_shutdown == "never":
             raise ChildError(spec.id, 'cannot be significant where auto_shutdown = "never"')
         if len(self.children) >= MAX_DESCENDANTS or free_descriptors() < RESERVE:
             raise ChildError(spec.id, "too_many")
-        if self._is_taken(spec.id):
-            raise ChildError(spec.id, "name_taken")
+        for name in (spec.id, *spec.below):
+            if self._is_taken(name, is_ours=not is_added):
+                raise ChildError(name, "name_taken")
         self._undertaker.release(spec)
         if spec.id not in self._listeners.sockets:
             self._listeners.open([spec.id])
-        child = self.children[spec.id] = self._child(spec, is_added=True)
+        child = self.children[spec.id] = self._child(spec, is_added=is_added)
         self.tell_below()
         return child
 
@@ -86,7 +138,7 @@ class Roster:
             return
         del self.children[child.spec.id]
         child.evidence.close()
-        self._listeners.drop(child.spec.id)
+        self._listeners.ensure((), without=(child.spec.id, *child.spec.below))
         self.tell_below()
 
     def remove(self, child: Child, how: str | None = None) -> None:
@@ -101,10 +153,7 @@ class Roster:
 
     def tell_below(self) -> None:
         """What was added, here or below, has changed."""
-        added = {child.spec.id: self._name for child in self.children.values() if child.is_added}
-        for child in self.children.values():
-            added |= child.dynamic
-        self._tell_below(added, self.stop_budget)
+        self._tell_below(self.added_below, self.stop_budget)
 
     @property
     def stop_budget(self) -> Shutdown:
@@ -123,10 +172,10 @@ class Roster:
             raise unknown(name)
         return found
 
-    def _is_taken(self, name: str) -> bool:
+    def _is_taken(self, name: str, *, is_ours: bool) -> bool:
         """Whether another actor has that name; one that is gone for good has let go of it."""
         if name not in self._listeners.sockets:
-            return self._listeners.is_taken(name)
+            return not is_ours and self._listeners.is_taken(name)
         # Of a child that is gone, which may come back, those below it.
         below = [child.spec.run for child in self.children.values() if child.spec.is_supervisor]
         return not self._undertaker.answers_for(name) or any(

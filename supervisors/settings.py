@@ -76,12 +76,14 @@ class DaemonSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     ``log_dir`` is relative to ``data_dir``.  An actor's log takes ``log_max_bytes``, and as much
     for each of its ``log_backups``; 0 bytes any number, and somebody else has to rotate it.
+    ``watch``: reload when the config file has changed.
     """
 
     name: Name = "default"
     data_dir: Text = "var/lib"
     run_dir: Text = "var/run"
     log_level: LogLevel = "INFO"
+    watch: Flag = False
     log_dir: Text = "log"
     log_max_bytes: Count = 10_000_000
     log_backups: Annotated[int, Meta(ge=0, le=1_000, description="a number, 0 to 1000")] = 3

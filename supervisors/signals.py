@@ -7,7 +7,7 @@ import signal
 from collections.abc import Iterable
 from types import FrameType
 
-__all__ = ["SignalPipe"]
+__all__ = ["SignalPipe", "Terminal"]
 
 
 class SignalPipe:
@@ -38,6 +38,27 @@ class SignalPipe:
         signal.set_wakeup_fd(self._old_fd)
         os.close(self._read_end)
         os.close(self._write_end)
+
+
+class Terminal:
+    """The terminal that this process was started from, if there was one."""
+
+    def __init__(self) -> None:
+        self._was_there = _has_terminal()
+
+    @property
+    def is_gone(self) -> bool:
+        """There was one, and it has hung up: that is what SIGHUP tells then."""
+        return self._was_there and not _has_terminal()
+
+
+def _has_terminal() -> bool:
+    try:
+        fd = os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return False
+    os.close(fd)
+    return True
 
 
 def _wake(number: int, frame: FrameType | None) -> None:

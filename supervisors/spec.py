@@ -37,6 +37,7 @@ __all__ = [
     "ChildStart",
     "Environment",
     "SupervisorSpec",
+    "Terms",
     "stop_budget",
     "zygote_name",
 ]
@@ -315,6 +316,11 @@ class ChildSpec(msgspec.Struct, frozen=True, kw_only=True):
         return 0.0 if isinstance(self.run, SupervisorSpec) else self.run.handler_timeout
 
     @property
+    def below(self) -> tuple[str, ...]:
+        """The ids of all that are below it, if it is a supervisor."""
+        return tuple(self.run.descendants()) if isinstance(self.run, SupervisorSpec) else ()
+
+    @property
     def is_supervisor(self) -> bool:
         """Whether it has children of its own."""
         return isinstance(self.run, SupervisorSpec)
@@ -335,6 +341,14 @@ class ChildStart(msgspec.Struct, frozen=True, array_like=True):
     run: SupervisorSpec | ChildSettings
     last_incarnation: str = ""
     suspects: tuple[Suspect, ...] = ()
+    heartbeat_interval: float = 0.0
+
+
+class Terms(msgspec.Struct, frozen=True, array_like=True):
+    """What a running child is to be from now on; as in ChildStart."""
+
+    environment: Environment
+    run: SupervisorSpec | ChildSettings
     heartbeat_interval: float = 0.0
 
 

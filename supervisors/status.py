@@ -31,7 +31,7 @@ class Rounds:
     def __init__(self, *, mailbox: Mailbox, children: Mapping[str, Child], deadline: float) -> None:
         self._mailbox = mailbox
         self._children = children
-        self._deadline = deadline
+        self.deadline = deadline
         self._id = 0
         self._timer: Timer | None = None  # of the open round
         self._waiting: dict[str, int] = {}  # the incarnation that was asked, by child
@@ -44,7 +44,7 @@ class Rounds:
         if self._timer is not None:
             return
         self._id += 1
-        self._timer = self._mailbox.after(self._deadline, RoundOverdue(self._id))
+        self._timer = self._mailbox.after(self.deadline, RoundOverdue(self._id))
         for name, child in self._children.items():
             if name not in self._silent and child.ask_status(self._id):
                 self._waiting[name] = child.starts

@@ -13,7 +13,14 @@ from typing import Literal
 import msgspec
 
 from holdfast.actors.mailbox import Mailbox
-from holdfast.actors.messages.lifeline import Below, Failed, FromChild, Ready, StatusReply
+from holdfast.actors.messages.lifeline import (
+    Below,
+    Failed,
+    FromChild,
+    Ready,
+    Reconfigured,
+    StatusReply,
+)
 from holdfast.actors.messages.supervisor import ChildState, LastExit
 from holdfast.clock import Clock
 from holdfast.supervisors.children import Child, ChildSaid, Overdue
@@ -35,6 +42,7 @@ from holdfast.supervisors.spec import (
     EXIT_STOPPED,
     Environment,
     SupervisorSpec,
+    Terms,
 )
 from holdfast.supervisors.status import Rounds
 from holdfast.supervisors.undertaker import Undertaker
@@ -72,6 +80,8 @@ class Given(msgspec.Struct, frozen=True, kw_only=True):
     upward: Upward
     clock: Clock
     random: Callable[[], float]
+    heartbeat: float = 0.0  # as its parent has told it
+    take_on: Callable[[Terms], None] = lambda _: None  # what its own process is to be
 
 
 class Supervision:
@@ -87,6 +97,8 @@ class Supervision:
         self.orders = Orders()
         self.undertaker = Undertaker(mailbox=mailbox, listeners=given.listeners)
         self._name, self._spec, self._clock = given.name, spec, clock
+        self.terms = Terms(given.environment, spec, given.heartbeat)
+        self._take_on = given.take_on
         self._mailbox, self._processes = mailbox, given.processes
         self.reports, self._upward = given.reports, given.upward
         self._limits = RestartLimits(spec, clock=clock, random=given.random)
@@ -132,6 +144,24 @@ class Supervision:
             watches=self.watches,
             decided=Decided(self._all_up, self._give_up, self._shut_down),
         )
+
+    def adopt(self, terms: Terms) -> None:
+        """Go by these from now on; the children are as they were."""
+        assert isinstance(terms.run, SupervisorSpec)
+        self.terms, self._spec = terms, terms.run
+        self._limits.adopt(terms.run, self._children.values())
+        self.roster.adopt(terms.run)
+        self.restarting.adopt(terms.run)
+        self._watchdog.adopt(terms.run)
+        self.rounds.deadline = STATUS_WAIT * terms.run.height
+        self.launcher.adopt(terms.environment, terms.run.pulse)
+        self._take_on(terms)
+
+    def watch_all(self) -> None:
+        """Limits that were none may be some now."""
+        for child in self._children.values():
+            if child.is_watched:
+                self._watchdog.attend(child)
 
     # -- starting -----------------------------------------------------------------------------
 
@@ -213,6 +243,8 @@ class Supervision:
                 child.failure, child.cause = text, cause
             case StatusReply():
                 self.rounds.replied(child, message)
+            case Reconfigured(id=ident, error=error):
+                child.change.answered(ident, error)
             case Below(supervisors=supervisors, shutdown=shutdown):
                 child.dynamic, child.childrens_shutdown = supervisors, shutdown
                 self.roster.tell_below()

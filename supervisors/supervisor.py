@@ -10,13 +10,21 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable
+from functools import partial
 from typing import Protocol
 
 from loguru import logger
 
 from holdfast.actors.host import LATER, HostedActor
 from holdfast.actors.mailbox import Answered
-from holdfast.actors.messages.lifeline import GetStatus, StatusReply, Stop
+from holdfast.actors.messages.lifeline import (
+    GetStatus,
+    Reconfigure,
+    Reconfigured,
+    Settle,
+    StatusReply,
+    Stop,
+)
 from holdfast.actors.messages.supervisor import (
     AwaitEnd,
     ChildIs,
@@ -31,6 +39,7 @@ from holdfast.actors.messages.supervisor import (
     GetTree,
     Locate,
     Located,
+    Reload,
     RestartChild,
     StartChild,
     Stopping,
@@ -41,13 +50,17 @@ from holdfast.actors.messages.supervisor import (
 )
 from holdfast.actors.recorder import Signs
 from holdfast.errors import InvalidInputError
+from holdfast.supervisors.changing import Changing
 from holdfast.supervisors.children import ChildSaid, Overdue
 from holdfast.supervisors.ending import StopOverdue
 from holdfast.supervisors.farewell import Farewell
 from holdfast.supervisors.linux import process_stat
+from holdfast.supervisors.new_terms import decode_terms
 from holdfast.supervisors.operations import Operations
 from holdfast.supervisors.processes import Gone, Signalled
-from holdfast.supervisors.spec import EXIT_STOPPED
+from holdfast.supervisors.reloading import Reloading
+from holdfast.supervisors.signals import Terminal
+from holdfast.supervisors.spec import EXIT_STOPPED, Environment
 from holdfast.supervisors.status import RoundOverdue
 from holdfast.supervisors.supervision import Supervision
 from holdfast.supervisors.undertaker import Funeral
@@ -61,11 +74,14 @@ class SupervisorActor(HostedActor):
 
     refuses_tells = True
 
-    def __init__(self, *, supervision: Supervision, reply: Callable[[StatusReply], None]) -> None:
-        """``reply`` takes the answer to the parent's GetStatus."""
+    def __init__(
+        self, *, supervision: Supervision, reply: Callable[[StatusReply | Reconfigured], None]
+    ) -> None:
+        """``reply`` takes the answers to the parent."""
         super().__init__()
         self.supervision = supervision
         self._operations = Operations(supervision)
+        self._changing = Changing(supervision, mailbox=self.mailbox)
         self._reply = reply
 
     def on_start(self) -> None:
@@ -80,6 +96,11 @@ class SupervisorActor(HostedActor):
                 self.supervision.on_process(message)
             case ChildSaid() | Overdue():
                 self.supervision.on_child(message)
+            case Reconfigure(id=ident, terms=terms, is_back=is_back):
+                done = partial(self._reconfigured, ident)
+                self._changing.begin(decode_terms(terms), done, is_back=is_back)
+            case Settle(id=ident, names=names):
+                self._changing.settle(names, partial(self._reconfigured, ident))
             case Stop(within=within):
                 self.supervision.stop(EXIT_STOPPED, within)
             case StopOverdue():
@@ -127,6 +148,9 @@ class SupervisorActor(HostedActor):
         else:
             self.supervision.stop(EXIT_STOPPED)
 
+    def _reconfigured(self, ident: int, error: str) -> None:
+        self._reply(Reconfigured(ident, error))
+
     def _reply_status(self, ident: int, children: list[ChildStatus]) -> None:
         state = self.mailbox.length, self.mailbox.handled
         gone, traffic = self.supervision.undertaker.gone, self.mailbox.traffic
@@ -151,11 +175,12 @@ class RootActor(SupervisorActor):
         farewell: float,
         describe: Describe,
         signs: Callable[[], Signs],
+        reloading: Reloading | None,
     ) -> None:
         """``within``: seconds that its stop may take; None for what the children may.
 
         ``farewell``: seconds for a checkpoint before it, 0 for none; ``signs`` are those of its
-        own flight record.
+        own flight record.  ``reloading`` None: it has no config file.
         """
         super().__init__(supervision=supervision, reply=lambda _: None)
         self._signs = signs
@@ -167,6 +192,16 @@ class RootActor(SupervisorActor):
         self._within = within
         self._farewell = Farewell(mailbox=self.mailbox, within=farewell)
         self._describe = describe
+        self._terminal = Terminal()
+        self._reloading = reloading
+        if reloading is not None:
+            reloading.adopted = self._adopt
+
+    def on_start(self) -> None:
+        """Start the children, and look after the config file."""
+        super().on_start()
+        if self._reloading is not None:
+            self._reloading.start()
 
     def on_receive(self, message: object) -> object:
         """Handle what only the root is told, then what all supervisors are."""
@@ -186,6 +221,11 @@ class RootActor(SupervisorActor):
                     lambda children: delivery.set(self._describe(self._status(children)))
                 )
                 return LATER
+            case Reload():
+                if self._reloading is None:
+                    raise InvalidInputError("this daemon was started without a config file")
+                assert self.mailbox.current is not None  # it came by socket
+                return self._reloading.asked(message, self.mailbox.current)
             case Locate(name=name):
                 return Located(self.supervision.roster.supervisor_of(name))
             case GetChild(child=self.mailbox.name):
@@ -199,8 +239,11 @@ class RootActor(SupervisorActor):
         """The first signal stops in order; whoever sends another one does not want to wait.
 
         A StopTree before it is no signal: who runs `holdfast stop` has not lost patience.  Nor is
-        the SIGHUP of a terminal that goes away, which stops in order, too.
+        the SIGHUP of a terminal that goes away, which stops in order, too; any other is to reload.
         """
+        if number == signal.SIGHUP and self._reloading is not None and not self._terminal.is_gone:
+            self._reloading.begin("signal")
+            return
         is_first = not self._is_signalled or number == signal.SIGHUP
         self._is_signalled = self._is_signalled or number != signal.SIGHUP
         if is_first:
@@ -211,6 +254,10 @@ class RootActor(SupervisorActor):
         logger.warning("{} again: killing all", signal.Signals(number).name)
         self.interrupted_by = number
         self.supervision.abandon()
+
+    def _adopt(self, environment: Environment) -> None:
+        self._within = environment.stop_within
+        self._farewell.within = environment.farewell
 
     def _stop_in_order(self) -> None:
         """After a checkpoint of the daemon, if it runs and one is wanted."""

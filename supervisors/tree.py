@@ -25,7 +25,7 @@ from holdfast.clock import Clock, SystemClock
 from holdfast.errors import ConfigError, StartError
 from holdfast.supervisors.backends import check_backend
 from holdfast.supervisors.child import fork_zygote
-from holdfast.supervisors.config import load_settings
+from holdfast.supervisors.config_file import ConfigFile, Read
 from holdfast.supervisors.directories import prepare_data_dir, prepare_run_dir
 from holdfast.supervisors.guardian import Guardian
 from holdfast.supervisors.limits import leave_no_core, widen_descriptors
@@ -34,12 +34,12 @@ from holdfast.supervisors.listeners import Listeners
 from holdfast.supervisors.lives import Badge, new_life
 from holdfast.supervisors.locks import DirectoryLock, next_boot, private_file
 from holdfast.supervisors.logfiles import check_log_dir, prepare_log_dir
-from holdfast.supervisors.logs import configure_logging, log_to, sign_log
+from holdfast.supervisors.logs import configure_logging, log_to, set_log_level, sign_log
 from holdfast.supervisors.memory_folder import make_memory_folder, remove_memory_folder
 from holdfast.supervisors.notify import Notifier
 from holdfast.supervisors.output import Output
-from holdfast.supervisors.plan import environment_of, root_spec
 from holdfast.supervisors.processes import Processes
+from holdfast.supervisors.reloading import Reloading
 from holdfast.supervisors.reports import Reports
 from holdfast.supervisors.roles import address_book
 from holdfast.supervisors.signals import SignalPipe
@@ -49,6 +49,7 @@ from holdfast.supervisors.spec import (
     EXIT_STOPPED,
     Environment,
     SupervisorSpec,
+    Terms,
 )
 from holdfast.supervisors.supervision import Given, Supervision, Upward
 from holdfast.supervisors.supervisor import RootActor
@@ -72,30 +73,36 @@ def run_tree(
     Prints one line on standard output when every child is ready.  Raises ConfigError,
     AlreadyRunningError, StorageError, StartError; then nothing of the daemon is left.
     """
-    settings = load_settings(config)
-    spec = root_spec(settings)
-    data, runs = (
-        (given or Path(configured)).absolute()
-        for given, configured in (
-            (data_dir, settings.daemon.data_dir),
-            (run_dir, settings.daemon.run_dir),
-        )
-    )
-    environment = environment_of(settings, data_dir=data, run_dir=runs)
+    file = ConfigFile(config, data_dir=data_dir, run_dir=run_dir)
+    read = file.read()
+    environment = read.environment
 
     def announce() -> None:
-        print(f"ready {environment.daemon} pid={os.getpid()} run_dir={runs}", flush=True)
+        where = environment.run_dir
+        print(f"ready {environment.daemon} pid={os.getpid()} run_dir={where}", flush=True)
         if on_ready is not None:
             on_ready()
 
-    return run_root(spec, environment, on_ready=announce)
+    return run_root(read.spec, environment, on_ready=announce, config=Config(file, read))
+
+
+class Config(msgspec.Struct, frozen=True):
+    """The file of a daemon, and what it said at the start."""
+
+    file: ConfigFile
+    read: Read
 
 
 def run_root(
-    spec: SupervisorSpec, environment: Environment, *, on_ready: Callable[[], None]
+    spec: SupervisorSpec,
+    environment: Environment,
+    *,
+    on_ready: Callable[[], None],
+    config: Config | None = None,
 ) -> int:
     """Run a tree of specs as the root, on the main thread of a process with no other.
 
+    ``config`` is what they were made of; without it there is no reload.
     0 stopped, or complete (auto_shutdown); 5 gave up; 130 and 143 interrupted before it was ready,
     or once more while it stopped.  Raises as ``run_tree``.
     """
@@ -121,6 +128,8 @@ def run_root(
             output=output,
             upward=_upward(environment, on_ready, failures, notifier),
             clock=SystemClock(),
+            config=config,
+            notifier=notifier,
         )
         notifier.keep_alive(actor.mailbox)
         failure = run(actor)
@@ -251,6 +260,8 @@ def _root_actor(
     output: Output,
     upward: Upward,
     clock: Clock,
+    config: Config | None,
+    notifier: Notifier,
 ) -> RootActor:
     recorder = FlightRecorder.alone(ROOT)
     mailbox = _mailbox(environment, listeners, recorder, boot=boot, clock=clock)
@@ -267,17 +278,39 @@ def _root_actor(
         upward=upward,
         clock=clock,
         random=random.random,
+        take_on=partial(_take_on, output),
     )
+    supervision = Supervision(given)
     return construct(
         RootActor,
         mailbox=mailbox,
-        supervision=Supervision(given),
+        supervision=supervision,
         boot=boot,
         within=environment.stop_within,
         farewell=environment.farewell,
         describe=partial(_describe, environment, clock, clock.monotonic()),
         signs=recorder.signs,
+        reloading=_reloading(config, mailbox, supervision, notifier),
     )
+
+
+def _reloading(
+    config: Config | None, mailbox: Mailbox, supervision: Supervision, notifier: Notifier
+) -> Reloading | None:
+    if config is None:
+        return None
+    return Reloading(
+        config.file,
+        read=config.read,
+        mailbox=mailbox,
+        supervision=supervision,
+        notifier=notifier,
+    )
+
+
+def _take_on(output: Output, terms: Terms) -> None:
+    set_log_level(terms.environment.log_level)
+    output.reconfigure(terms.environment)
 
 
 def _mailbox(

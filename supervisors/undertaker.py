@@ -98,6 +98,11 @@ class Undertaker:
             if (grave := self._graves.pop(name, None)) is not None:
                 grave.close()
 
+    def forget(self, name: str) -> None:
+        """Somebody else has that name now."""
+        self._added.pop(name, None)
+        self._graves.pop(name).close()
+
     def answered(self, funeral: Funeral, outcome: Any) -> None:
         """What the writer said to a letter."""
         if isinstance(outcome, Kept):
@@ -124,6 +129,7 @@ class Undertaker:
                 # would be dead letters by the thousand.  Their senders keep them.
                 return
         logger.info("{} is gone for good: what is sent to it becomes dead letters", spec.id)
+        self._listeners.ensure([spec.id])
         self._graves[spec.id] = _Grave(
             spec.id,
             how,

@@ -90,24 +90,34 @@ class Watchdog:
         reports: Reports,
     ) -> None:
         """``reports`` hear of a hung child before it is killed."""
-        self._interval = spec.heartbeat_interval
-        self._timeout = spec.heartbeat_timeout
         self._children = children
         self._home = home
         self._reports = reports
-        # Never more than would make the next look find a child silent for too long.
-        stall = max(STALL, self._interval)
-        self._stall = min(stall, self._timeout / 2) if self._timeout else stall
         self._timer: Timer | None = None
         self._looked_at = 0.0  # monotonic
         self._awake = 0.0  # seconds counted: of one look to the next, an interval at most
         self._lives: dict[str, _Life] = {}
+        self.adopt(spec)
+
+    def adopt(self, spec: SupervisorSpec) -> None:
+        """Judge by this one from now on."""
+        self._interval = spec.heartbeat_interval
+        self._timeout = spec.heartbeat_timeout
+        # Never more than would make the next look find a child silent for too long.
+        stall = max(STALL, self._interval)
+        self._stall = min(stall, self._timeout / 2) if self._timeout else stall
+        if self._timer is not None:  # the look that is due is not late by another measure
+            self._timer.cancel()
+            self._look_later()
+
+    def _look_later(self) -> None:
+        self._looked_at = self._home.monotonic()
+        self._timer = self._home.later(self._interval, self._look)
 
     def attend(self, child: Child) -> None:
         """``child`` runs: look at it from now on."""
         if self._timer is None and (self._timeout or child.spec.handler_timeout):
-            self._looked_at = self._home.monotonic()
-            self._timer = self._home.later(self._interval, self._look)
+            self._look_later()
 
     def _look(self) -> None:
         now = self._home.monotonic()

@@ -19,6 +19,9 @@ __all__ = [
     "FromParent",
     "GetStatus",
     "Ready",
+    "Reconfigure",
+    "Reconfigured",
+    "Settle",
     "StatusReply",
     "Stop",
 ]
@@ -74,8 +77,37 @@ class GetStatus(msgspec.Struct, frozen=True, array_like=True, tag="get_status"):
     id: int
 
 
-FromChild = Ready | Failed | StatusReply | Below
-FromParent = Stop | GetStatus
+class Reconfigure(msgspec.Struct, frozen=True, array_like=True, tag="reconfigure"):
+    """Be what ``terms`` say, as far as one life can; a supervisor has its children be it, too.
+
+    ``terms`` are an encoded ``holdfast.supervisors.spec.Terms``.  ``is_back``: they are those from
+    before, and what came since goes.  Reply: Reconfigured; with an error all is as it was.
+    """
+
+    id: int
+    terms: bytes
+    is_back: bool = False
+
+
+class Settle(msgspec.Struct, frozen=True, array_like=True, tag="settle"):
+    """Of a supervisor: the last terms stand; stop who is no child any more.
+
+    ``names`` are all that the tree has now: of those that are children elsewhere nothing stays.
+    """
+
+    id: int
+    names: list[str]
+
+
+class Reconfigured(msgspec.Struct, frozen=True, array_like=True, tag="reconfigured"):
+    """Answer to ``Reconfigure`` or ``Settle`` of the same ``id``; ``error`` is "" if it is done."""
+
+    id: int
+    error: str = ""
+
+
+FromChild = Ready | Failed | StatusReply | Below | Reconfigured
+FromParent = Stop | GetStatus | Reconfigure | Settle
 
 encode: Final = msgspec.msgpack.Encoder().encode
 decode_from_child: Final = msgspec.msgpack.Decoder(FromChild).decode

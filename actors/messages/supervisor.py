@@ -7,6 +7,8 @@ from typing import Any, Literal
 
 import msgspec
 
+from holdfast.actors.messages.reload import Reload, Reloaded
+
 __all__ = [
     "AwaitEnd",
     "ChildCount",
@@ -27,6 +29,8 @@ __all__ = [
     "Locate",
     "Located",
     "Order",
+    "Reload",
+    "Reloaded",
     "Reply",
     "Report",
     "ReportsAre",
@@ -300,9 +304,21 @@ Request = (
     | AwaitEnd
     | Forget
     | GetReports
+    | Reload
     | Order
 )
-Reply = Children | ChildCount | Tree | Stopping | Located | ChildIs | Ended | Forgotten | ReportsAre
+Reply = (
+    Children
+    | ChildCount
+    | Tree
+    | Stopping
+    | Located
+    | ChildIs
+    | Ended
+    | Forgotten
+    | ReportsAre
+    | Reloaded
+)
 
 decode_request: Callable[[bytes], Request] = msgspec.msgpack.Decoder(Request).decode
 decode_reply: Callable[[bytes], Reply] = msgspec.msgpack.Decoder(Reply).decode

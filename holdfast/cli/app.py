@@ -28,6 +28,7 @@ _COMMANDS: Final = {
     "events": "holdfast.cli.events:events",
     "files": "holdfast.cli.files:files",
     "logs": "holdfast.cli.logs:logs",
+    "reload": "holdfast.cli.reload:reload",
     "restart": "holdfast.cli.children:restart",
     "restore": "holdfast.cli.restore:restore",
     "sessions": "holdfast.cli.sessions:sessions",

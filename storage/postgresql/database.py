@@ -147,8 +147,8 @@ class PostgresqlDatabase:
 
     def _open_tables(self, session: Session) -> None:
         connection, daemon = session.connection, self._daemon
-        payloads = PayloadTable(connection, daemon, limit=self._payload_bytes)
-        self._events = EventTable(connection, daemon, payloads=payloads)
+        self._payloads = PayloadTable(connection, daemon, limit=self._payload_bytes)
+        self._events = EventTable(connection, daemon, payloads=self._payloads)
         losses = LossTable(connection, daemon)
         self._marks = Marks(
             PostgresqlSenders(connection, daemon),
@@ -268,6 +268,13 @@ class PostgresqlDatabase:
     def retention(self) -> Retention:
         """What is kept of the events."""
         return self._rules
+
+    def reconfigure(self, *, payload_bytes: int, retention: Retention) -> None:
+        """From now on, on the next connection too."""
+        self._payload_bytes, self._rules = payload_bytes, retention
+        if self._session is not None:
+            self._payloads.limit = payload_bytes
+            self._retention.reconfigure(retention)
 
     def retain(self, seconds: float) -> Slice:
         """Delete what is to be deleted, for about so long: a slice of a round over all rules."""

@@ -38,11 +38,11 @@ class PayloadTable:
     def __init__(self, connection: Connection, daemon: str, *, limit: int) -> None:
         self._connection = connection
         self._daemon = daemon
-        self._limit = limit
+        self.limit = limit
 
     def is_any_large(self, rows: Sequence[RawEvent]) -> bool:
         """Whether one of them may be; what is not text is not."""
-        limit = self._limit // _UTF8
+        limit = self.limit // _UTF8
         return limit > 0 and any(len(row[-1]) > limit for row in rows)
 
     def taken_from(self, row: RawEvent) -> Taken | None:
@@ -52,10 +52,10 @@ class PayloadTable:
         both, never sees it.
         """
         data = row[-1]
-        if not self._limit or not isinstance(data, str) or len(data) * _UTF8 <= self._limit:
+        if not self.limit or not isinstance(data, str) or len(data) * _UTF8 <= self.limit:
             return None
         text = data.encode()
-        if len(text) <= self._limit:
+        if len(text) <= self.limit:
             return None
         _check_json(data)
         return Taken(reference(text), text)

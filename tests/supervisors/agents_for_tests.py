@@ -238,3 +238,25 @@ def _waits_for_itself() -> None:
     lock = threading.Lock()
     lock.acquire()
     lock.acquire()
+
+
+class Named(HostedActor):
+    """Answers with its name, and writes it down at each start; some names are bad ones."""
+
+    def __init__(self, *, name: str, lives: str) -> None:
+        super().__init__()
+        self._name = name
+        self._lives = Path(lives)
+
+    def on_start(self) -> None:
+        with self._lives.open("a") as file:
+            file.write(f"{self._name}\n")
+        if self._name == "broken":
+            raise RuntimeError("the moon is wrong")
+        if self._name == "mortal":
+            self.mailbox.after(0.05, "die")
+
+    def on_receive(self, message: object) -> object:
+        if message == "die":
+            os._exit(1)
+        return self._name

@@ -9,7 +9,9 @@ from typing import Any, Protocol
 import pytest
 
 from holdfast.supervisors.spec import ChildSpec
+from tests.daemon import Daemon
 from tests.forkserver import start_server, stop_server
+from tests.supervisors.reload_rig import BASE
 from tests.supervisors.trees import SmallTree
 
 
@@ -38,3 +40,17 @@ def without_fork_server() -> Iterator[None]:
     stop_server()
     yield
     start_server()
+
+
+@pytest.fixture(scope="module")
+def one_to_reload(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
+    with Daemon(tmp_path_factory.mktemp("reload"), BASE) as daemon:
+        yield daemon
+
+
+@pytest.fixture
+def daemon(one_to_reload: Daemon) -> Iterator[Daemon]:
+    """As the config above has it, before and after."""
+    yield one_to_reload
+    one_to_reload.config_file.write_text(BASE)
+    one_to_reload.hub.supervision.reload()

@@ -121,6 +121,9 @@ def test_the_unit_file_starts_a_daemon_that_says_so(
     manager.expect("READY")
     assert (tmp_path / "run" / "root.pid").exists()
     assert (tmp_path / "state" / "holdfast.db").exists()
+    process.send_signal(signal.SIGHUP)
+    assert int(manager.expect("RELOADING")["MONOTONIC_USEC"]) > 0
+    assert manager.expect("READY")["STATUS"] == "reloaded"
     process.terminate()
     manager.expect("STOPPING")
     assert process.wait(TIMEOUT) == 0
