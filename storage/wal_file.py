@@ -77,8 +77,9 @@ def read_log(path: str) -> WalPages:
 def cut_off_in(path: str, frames: int) -> int:
     """How many frames are behind the ``frames`` that SQLite knows of, if a commit is among them.
 
-    0 where the log ends as it should: what a transaction has left that was never committed has no
-    commit in it, and what stands there from before the log was begun anew has other salts.
+    0 where the log ends as it should: what a transaction has left that was never committed follows
+    right behind, or has no commit in it, and what stands there from before the log was begun anew
+    has other salts.
     """
     try:
         with open(path, "rb") as file:
@@ -92,14 +93,24 @@ def cut_off_in(path: str, frames: int) -> int:
 def _behind(descriptor: int, head: bytes, order: str, size: int, first: int) -> int:
     length = FRAME_HEAD + size
     count = (os.fstat(descriptor).st_size - HEAD) // length
-    for n in range(max(first, 1), count):
+
+    def is_whole(n: int, *, ends_a_transaction: bool) -> bool:
         at = HEAD + n * length
         frame = os.pread(descriptor, FRAME_HEAD, at)
-        if len(frame) < FRAME_HEAD or frame[8:16] != head[16:24] or frame[4:8] == bytes(4):
-            continue
+        if len(frame) < FRAME_HEAD or frame[8:16] != head[16:24]:
+            return False
+        if ends_a_transaction and frame[4:8] == bytes(4):
+            return False
         before = struct.unpack(">2I", os.pread(descriptor, 8, at - length + 16))
         data = os.pread(descriptor, size, at + FRAME_HEAD)
-        if _checksum(frame[:8] + data, before, order) == struct.unpack(">2I", frame[16:24]):
+        return _checksum(frame[:8] + data, before, order) == struct.unpack(">2I", frame[16:24])
+
+    # Nothing is broken there: a writer died, or its fsync failed, when it had written that and not
+    # told the readers, who have kept what they know.
+    if first and is_whole(first, ends_a_transaction=False):
+        return 0
+    for n in range(max(first, 1), count):
+        if is_whole(n, ends_a_transaction=True):
             return count - first
     return 0
 

@@ -136,7 +136,11 @@ def run_root(
         if failure is not None:
             logger.opt(exception=failure).critical("the root failed")
             raise failure
-    code = _exit_code(actor, failures)
+    return _left(environment, _exit_code(actor, failures))
+
+
+def _left(environment: Environment, code: int) -> int:
+    """A database in memory goes with a daemon that ended in order."""
     if environment.backend == "memory" and code not in (EXIT_SHUTDOWN, EXIT_CONFIG):
         remove_memory_folder(Path(environment.database).parent)
     return code

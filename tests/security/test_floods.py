@@ -81,7 +81,7 @@ def test_no_bytes_end_an_actor_or_grow_it(daemon: Daemon, actor: str) -> None:
                     pass
     assert is_served(daemon)
     assert pids(daemon) == before
-    assert resident(before[actor]) - memory < 16 * MEBIBYTE
+    assert resident(before[actor]) - memory < 24 * MEBIBYTE
 
 
 def test_a_thousand_that_say_nothing_and_half_a_frame_of_each_cost_little(daemon: Daemon) -> None:

@@ -28,6 +28,7 @@ IMPORTERS = {
     "actors/vocabularies.py",  # holdfast.actors.messages.NAME
     "holdfast/__init__.py",
     "holdfast/cli/app.py",  # a table of its own
+    "storage/probes.py",  # likewise
     "supervisors/roles.py",
     "supervisors/zygote.py",
 }
