@@ -81,7 +81,7 @@ max_restarts = 7
 [supervisors.inner]
 parent = "team"
 """
-    daemon.wait_until_running("idle")  # it may have been killed a moment ago
+    reload(daemon, BASE)
     before = pids(daemon)
     members = agent("lead", parent='"team"') + agent("deep", parent='"inner"')
     done = reload(daemon, BASE + tree + members)
