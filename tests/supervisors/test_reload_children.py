@@ -81,8 +81,8 @@ max_restarts = 7
 [supervisors.inner]
 parent = "team"
 """
-    reload(daemon, BASE)
-    before = pids(daemon)
+    assert answer_of(daemon, "idle") == "hello"  # its supervisor may have been killed just now
+    before = daemon.until(lambda: now if "idle" in (now := pids(daemon)) else None)
     members = agent("lead", parent='"team"') + agent("deep", parent='"inner"')
     done = reload(daemon, BASE + tree + members)
     assert actions(done) == dict.fromkeys(("team", "inner", "lead", "deep"), "add")
