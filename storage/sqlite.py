@@ -13,6 +13,7 @@ from functools import partial
 from typing import Final, TypeVar
 
 import apsw
+from loguru import logger
 
 from holdfast.clock import Clock
 from holdfast.errors import (
@@ -252,6 +253,8 @@ class SqliteDatabase:
         epoch: int = self._connection.execute(
             "UPDATE meta SET value = value + 1 WHERE name = 'epoch' RETURNING value"
         ).get
+        if epoch == 1 and self._lock.is_made:
+            logger.error("{}: there was a database here, and it was empty: a new one", self.path)
         return epoch
 
     def _transact(self, work: Callable[[], T]) -> T:

@@ -18,7 +18,7 @@ from tests.forkserver import start_server, stop_server
 
 # How long an example takes says how busy the machine is, nothing of what is tested.
 settings.register_profile(
-    "holdfast", max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    "holdfast", max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("holdfast")
 

@@ -37,7 +37,7 @@ def restored(state: object) -> object:
     return parts.assemble(layout.state, layout.pieces, packed)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(states)
 def test_a_state_comes_back_exactly(state: object) -> None:
     """Scenario D9."""

@@ -266,7 +266,7 @@ def check_flips(
 
 
 @given(data=st.data())
-@settings(max_examples=12)
+@settings(max_examples=8)
 def test_whatever_bits_flip_a_start_works_or_is_refused_and_a_repair_makes_nothing_up(
     whole: Path,
     rows: dict[str, set[tuple[Any, ...]]],

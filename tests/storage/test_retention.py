@@ -238,7 +238,7 @@ class Machine:
         assert numbers(self.reader, "SELECT coalesce(sum(count), 0) FROM deleted") == self.deleted
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(retention=retentions, script=st.lists(acts, min_size=3, max_size=14))
 def test_what_is_left_is_what_the_rules_say_and_the_oldest_went_first(
     retention: Retention, script: list[tuple[str, object]]

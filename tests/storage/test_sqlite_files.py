@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import apsw
@@ -18,9 +19,11 @@ from holdfast.errors import AlreadyRunningError, FencedError, SchemaError, Stora
 from holdfast.storage import sqlite_schema, sqlite_wal
 from holdfast.storage.checkpoint_records import StoreCheckpoint
 from holdfast.storage.commands import Command
+from holdfast.storage.database_file import PAGE_SIZE
 from holdfast.storage.ports import NoDatabaseError
 from holdfast.storage.records import AppendEvents
 from holdfast.storage.sqlite import SqliteDatabase, SqliteReader
+from holdfast.storage.wal_file import FRAME_HEAD, HEAD, cut_off_in
 from tests.storage.conftest import Opener, ReaderOpener, StillClock
 from tests.storage.making import append, event, events, origin
 
@@ -359,3 +362,39 @@ def test_what_a_killed_transaction_left_in_the_log_is_no_damage(
     assert reopened.last_seq == 63
     reopened.close()
     assert not [line for line in lines if "broken" in line]
+
+
+def test_a_commit_that_readers_were_not_told_of_is_no_hole_in_the_log(
+    open_database: Opener, path: Path
+) -> None:
+    """As a writer leaves it that dies in between, or whose fsync fails."""
+    database = open_database()
+    append(database, events(1))
+    log = f"{path}-wal"
+    known = (os.stat(log).st_size - HEAD) // (FRAME_HEAD + PAGE_SIZE)
+    append(database, events(1, first=1))
+    append(database, events(1, first=2))
+    assert cut_off_in(log, known) == 0
+    with open(log, "r+b") as file:  # the same, but that its first frame did not reach the disk
+        file.seek(HEAD + known * (FRAME_HEAD + PAGE_SIZE) + FRAME_HEAD)
+        file.write(bytes(PAGE_SIZE))
+    assert cut_off_in(log, known) > 0
+
+
+def test_a_database_that_is_made_anew_where_one_was_is_told(
+    open_database: Opener, path: Path
+) -> None:
+    open_database().close()
+    path.unlink()
+    with closing(apsw.Connection(str(path))) as other:
+        other.pragma("page_size", PAGE_SIZE)
+        other.pragma("journal_mode", "WAL")
+    lines: list[str] = []
+    sink = logger.add(lines.append, level="ERROR", format="{message}")
+    try:
+        assert open_database().position().epoch == 1
+    finally:
+        logger.remove(sink)
+    assert [line.partition(": ")[2].strip() for line in lines] == [
+        "there was a database here, and it was empty: a new one"
+    ]

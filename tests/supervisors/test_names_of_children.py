@@ -68,6 +68,7 @@ def test_what_is_asked_of_a_stopped_child_waits_until_it_is_started_again(
     assert answer.result(20) == "hello"
 
 
+@pytest.mark.slow  # hundreds of children
 def test_the_oldest_of_the_gone_are_forgotten_and_their_addresses_with_them(grow: Grow) -> None:
     tree = grow(child("a")).ready()
     for number in range(102):

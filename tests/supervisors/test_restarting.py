@@ -92,7 +92,7 @@ def test_a_crash_loop_ends_the_tree_after_max_restarts(grow: Grow) -> None:
     ]
     # The first restart is immediate; a fork and a start come on top of each wait.
     for gap, wait in zip(gaps, (0.0, 0.05, 0.1), strict=True):
-        assert wait <= gap < wait + 0.05
+        assert wait <= gap < wait + 0.5
     ends = [line for line in tree.said if re.search("giving up|is stopped", line)]
     assert ends == [
         "giving up: loop needs restart 4 within 5 s",

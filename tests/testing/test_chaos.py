@@ -69,7 +69,11 @@ UNANSWERED = [
 
 
 @pytest.mark.parametrize(
-    ("way", "steps", "rule"), [("early", KILLS, "acknowledged"), ("marks", UNANSWERED, "twice")]
+    ("way", "steps", "rule"),
+    [
+        pytest.param("early", KILLS, "acknowledged", marks=pytest.mark.slow),
+        ("marks", UNANSWERED, "twice"),
+    ],
 )
 def test_a_daemon_that_breaks_a_promise_is_caught(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str, steps: list[Step], rule: str
