@@ -205,7 +205,7 @@ def test_who_waits_for_room_goes_on_when_another_thread_acknowledges(daemon: Dae
 
 def test_what_nobody_asked_for_holds_no_subscriber_back(daemon: Daemon) -> None:
     """Or retention would wait for ever for one whose events are rare."""
-    subscription = daemon.hub.events.subscribe(types="rare", name="rare", timeout=0.2)
+    subscription = daemon.hub.events.subscribe(types="rare", name="rare", timeout=2.0)
     waiting = threading.Thread(target=lambda: list(subscription))
     waiting.start()
     emit(daemon, "noise", 50)
