@@ -133,18 +133,18 @@ SLOW = """
 durability = "disk"
 [supervisors.state]
 heartbeat_interval = 0.05
-heartbeat_timeout = 0.2
+heartbeat_timeout = 0.6
 """
 
 
 def test_a_disk_that_syncs_slowly_holds_senders_back_and_is_no_hang(tmp_path: Path) -> None:
     """Each fsync takes longer than a child may give no sign of life."""
-    slow = DiskFault(process="writer", does="slow", operation="sync", seconds=0.3, times=0)
+    slow = DiskFault(process="writer", does="slow", operation="sync", seconds=0.8, times=0)
     with Daemon(tmp_path, SLOW, faults=[]) as daemon:
         pid = daemon.pid("writer")
         daemon.faults.arm(slow)
         with holdfast.connect(daemon.run_dir, outbox_messages=100) as hub:
-            for n in range(600):
+            for n in range(200):
                 emit(hub, n, 1)
                 assert hub.events.pending <= 100
             hub.flush("disk", timeout=daemon.timeout)
