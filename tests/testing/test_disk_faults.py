@@ -144,7 +144,7 @@ def test_a_disk_that_syncs_slowly_holds_senders_back_and_is_no_hang(tmp_path: Pa
         pid = daemon.pid("writer")
         daemon.faults.arm(slow)
         with holdfast.connect(daemon.run_dir, outbox_messages=100) as hub:
-            for n in range(200):
+            for n in range(500):
                 emit(hub, n, 1)
                 assert hub.events.pending <= 100
             hub.flush("disk", timeout=daemon.timeout)
