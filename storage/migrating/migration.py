@@ -98,6 +98,8 @@ class Migration:
             self._append(table, after, rows)
             if is_last:
                 self._tables.pop(0)
+                if not self._tables:
+                    target.analyse()
             target.keep_short()
             if self._clock.monotonic() > end:
                 break

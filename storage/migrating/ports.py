@@ -207,5 +207,8 @@ class Target(Rows, Protocol):
     def complete(self) -> None:
         """Have all of it on the disk, labelled as complete, and let go of it."""
 
+    def analyse(self) -> None:
+        """Once it is copied: what questions are planned by, where that is not done by itself."""
+
     def keep_short(self) -> None:
         """Now and then: what a last fsync would have to write is written before."""

@@ -149,6 +149,9 @@ class SqliteTarget(SqliteRows):
         self._lock.note_made()
         self.close()
 
+    def analyse(self) -> None:
+        """SQLite plans without."""
+
     def keep_short(self) -> None:
         """Now and then: what a last fsync would have to write is written before."""
         with suppress(apsw.BusyError), naming(self.path):
