@@ -32,7 +32,7 @@ from holdfast.storage.postgresql.session import Session, open_session
 from holdfast.storage.postgresql.text import escaped_values
 from holdfast.storage.state_values import KEY_LENGTH, comparable, parsed
 
-__all__ = ["PostgresqlTarget"]
+__all__ = ["PostgresqlTarget", "forget_rows"]
 
 _PROPERTIES: Final = ("entity", "name", "type", "kind", "key_number", "key_text", "rest", "whole")
 _SET: Final = """
@@ -48,9 +48,10 @@ class PostgresqlTarget(PostgresqlRows):
     """Implements ``ports.Target``.  Raises SwapError when it is somebody's, UnreachableError,
     SchemaError, StorageError."""
 
-    def __init__(self, place: Place, label: Label) -> None:
+    def __init__(self, place: Place, label: Label, *, is_old: bool = False) -> None:
         where = named(place.dsn)
-        _require_ours(place, where)
+        if not is_old:
+            _require_ours(place, where)
         try:
             self._session = _session(place, where)
             connection = self._session.connection
@@ -190,6 +191,12 @@ class PostgresqlTarget(PostgresqlRows):
                 self._connection.run(f"ANALYZE {table.name}")
             self._connection.run("ANALYZE properties")
 
+    def vanish(self) -> None:
+        """Have nothing be left of the daemon here."""
+        with self._naming(), self._connection.transaction():
+            for table in ("meta", "session_totals", "daemons"):
+                self._connection.run(f"DELETE FROM {table} WHERE daemon = %s", (self._daemon,))
+
     def _copy(self, table: str, columns: Sequence[str], rows: Sequence[Row]) -> None:
         head, key = ("", ()) if "daemon" in columns else ("daemon, ", (self._daemon,))
         statement = f"COPY {table} ({head}{listed(columns)}) FROM STDIN"
@@ -240,6 +247,19 @@ def _properties_of(entities: Sequence[Row]) -> Iterator[Row]:
             check_indexed(what, name, type, key, rest, number=exact)
             whole = value if isinstance(value, str) and len(value) > KEY_LENGTH else None
             yield number, name, type, kind, exact, key, rest, whole
+
+
+def forget_rows(place: Place, seconds: float) -> bool:
+    """Delete for about so long all that there is of the daemon; whether it is gone."""
+    label = Label(state="filling", swap="forget", other="nowhere", at=0)
+    target = PostgresqlTarget(place, label, is_old=True)
+    try:
+        if not target.empty(seconds):
+            return False
+        target.vanish()
+        return True
+    finally:
+        target.close()
 
 
 def _session(place: Place, where: str) -> Session:

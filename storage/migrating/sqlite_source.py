@@ -21,7 +21,7 @@ from holdfast.storage.sqlite_connection import open_reading
 from holdfast.storage.sqlite_lock import WriterLock
 from holdfast.storage.sqlite_schema import has_table
 
-__all__ = ["SWAPPED", "SqliteSource", "old_files"]
+__all__ = ["SWAPPED", "SqliteSource", "move_aside", "old_files"]
 
 SWAPPED: Final = "swapped"  # <path>.swapped-<when>
 _BESIDE: Final = ("", "-wal", "-journal")
@@ -81,7 +81,7 @@ class SqliteSource(SqliteRows):
         lock = cast(WriterLock, self._lock)
         self._connection.close()
         try:
-            aside = _move_aside(self.path)
+            aside = move_aside(self.path)
             lock.is_made = False  # whoever comes next makes a new one
         finally:
             self.close()
@@ -95,8 +95,11 @@ class SqliteSource(SqliteRows):
             self._lock = None
 
 
-def _move_aside(path: str) -> str:
-    """The log is empty if no reader is in the way; else it goes behind its file."""
+def move_aside(path: str) -> str:
+    """Where the database is now, "" where there was none.  Whoever calls it has its lock.
+
+    Its log is empty if no reader is in the way; else it goes behind its file.
+    """
     if os.path.lexists(path):
         with naming(path):
             connection = apsw.Connection(path, flags=apsw.SQLITE_OPEN_READWRITE)
@@ -105,8 +108,10 @@ def _move_aside(path: str) -> str:
                 connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
             connection.close()
         aside = aside_of(path, SWAPPED)
+    elif not (known := old_files(path)):
+        return ""
     else:  # a log was left where this was cut off
-        aside = max(old_files(path), default=aside_of(path, SWAPPED))
+        aside = known[-1]
     with disk_errors(path):
         for suffix in _BESIDE:
             if os.path.lexists(path + suffix):
