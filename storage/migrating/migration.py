@@ -101,7 +101,7 @@ class Migration:
                 if not self._tables:
                     target.analyse()
             target.keep_short()
-            if self._clock.monotonic() > end:
+            if self._clock.monotonic() >= end:
                 break
         return self._progress("copying", is_done=not self._tables)
 
@@ -110,9 +110,11 @@ class Migration:
         source, target, _ = self._opened()
         end = self._clock.monotonic() + seconds
         is_done = self._mode != "copy"
-        while not is_done and self._clock.monotonic() < end:
+        while not is_done:
             is_done = self._step(source)
             target.keep_short()
+            if self._clock.monotonic() >= end:
+                break
         return self._progress("following", behind=self._behind(source), is_done=is_done)
 
     def finish(self) -> Proof:

@@ -203,7 +203,7 @@ class PostgresqlTarget(PostgresqlRows):
         with self._connection.cursor().copy(statement) as copy:
             write = copy.write_row
             for row in rows:
-                write((*key, *escaped_values(row)))
+                write(escaped_values((*key, *row)))
 
     def _drop_properties(self, rows: Sequence[Row]) -> None:
         sql = "DELETE FROM properties WHERE daemon = %s AND entity = ANY(%s::bigint[])"
