@@ -16,7 +16,7 @@ from typing import Final
 from holdfast.clock import Clock
 from holdfast.errors import SwapError
 from holdfast.storage.migrating.backends import open_source, open_target
-from holdfast.storage.migrating.catalog import EVENTS, TABLES, Row, Table, size_of
+from holdfast.storage.migrating.catalog import EVENTS, TABLES, Row, Table
 from holdfast.storage.migrating.labels import Label
 from holdfast.storage.migrating.ports import (
     Facts,
@@ -192,7 +192,7 @@ class Migration:
         if rows:
             writing.append(table, after, rows)
             self._after[table.name] = table.key_of(rows[-1])
-            self._bytes += size_of(rows)
+            self._bytes += table.size_of(rows)
 
     def _step(self, source: Source) -> bool:
         """Some events that were added, and when there are no more some rows of the log; whether

@@ -7,9 +7,10 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 import psycopg
+from psycopg.rows import tuple_row
 
 from holdfast.errors import StorageError
-from holdfast.storage.migrating.catalog import COUNTERS, FACTS, Row, Table
+from holdfast.storage.migrating.catalog import COUNTERS, FACTS, LONG, Row, Table
 from holdfast.storage.migrating.labels import LABEL
 from holdfast.storage.migrating.ports import Facts
 from holdfast.storage.migrating.sqlite_rows import listed
@@ -24,12 +25,14 @@ from holdfast.storage.postgresql.connection import (
 )
 from holdfast.storage.postgresql.events import LAST_SEQ
 from holdfast.storage.postgresql.schema import check_version
+from holdfast.storage.postgresql.text import MARK, unescaped_row
 
 __all__ = [
     "SETTINGS",
     "PostgresqlRows",
     "arrays",
     "by_column",
+    "has_any",
     "matching",
     "named_error",
     "open_rows",
@@ -43,21 +46,6 @@ SET enable_mergejoin = off; SET enable_bitmapscan = off; SET work_mem = '64MB';
 SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0
 """
 _TYPES: Final = {"int": "bigint", "real": "float8", "text": "text", "bytes": "bytea"}
-# What may be long; the names are counted with it.
-_LONG: Final = frozenset(
-    [
-        "data",
-        "body",
-        "properties",
-        "result",
-        "message",
-        "state",
-        "pieces",
-        "value",
-        "metadata",
-        "holders",
-    ]
-)
 
 
 def named_error(error: psycopg.Error, connection: Connection, where: str) -> StorageError:
@@ -101,6 +89,15 @@ def by_column(values: Sequence[Row]) -> list[list[Any]]:
     return [list(column) for column in zip(*values, strict=True)]
 
 
+def has_any(rows: Sequence[Row], *signs: str) -> bool:
+    """Whether a text in them has one: looked for in all of a column at once."""
+    for column in zip(*rows, strict=True):
+        texts = "".join([value for value in column if type(value) is str])
+        if any(sign in texts for sign in signs):
+            return True
+    return False
+
+
 class PostgresqlRows:
     """Implements ``ports.Rows``."""
 
@@ -118,7 +115,7 @@ class PostgresqlRows:
         """
         columns, order = listed(tuple(table.columns)), listed(table.key)
         behind = "" if key is None else f"AND ({order}) > ({', '.join(['%s'] * len(key))})"
-        long = [f'coalesce(octet_length("{each}"), 0)' for each in table.columns if each in _LONG]
+        long = [f'coalesce(octet_length("{each}"), 0)' for each in table.columns if each in LONG]
         asked = (
             f"SELECT {columns} FROM {table.name} WHERE daemon = %s {behind}"
             f" ORDER BY {order} LIMIT {limit}"
@@ -179,7 +176,9 @@ class PostgresqlRows:
 
     def _rows(self, sql: str, values: Values = ()) -> list[Row]:
         with self._naming():
-            return self._connection.cursor(binary=True).execute(sql, values or None).fetchall()
+            cursor = self._connection.cursor(binary=True, row_factory=tuple_row)
+            found = cursor.execute(sql, values or None).fetchall()
+        return [unescaped_row(row) for row in found] if has_any(found, MARK) else found
 
     def _having(
         self,

@@ -20,6 +20,7 @@ from holdfast.storage.migrating.postgresql_rows import (
     PostgresqlRows,
     arrays,
     by_column,
+    has_any,
     matching,
     named_error,
     open_rows,
@@ -29,7 +30,7 @@ from holdfast.storage.ports import NoDatabaseError
 from holdfast.storage.postgresql.connection import REFUSALS, named
 from holdfast.storage.postgresql.keys import check_indexed, key_of
 from holdfast.storage.postgresql.session import Session, open_session
-from holdfast.storage.postgresql.text import escaped_values
+from holdfast.storage.postgresql.text import MARK, escaped, escaped_values
 from holdfast.storage.state_values import KEY_LENGTH, comparable, parsed
 
 __all__ = ["PostgresqlTarget", "forget_rows"]
@@ -198,12 +199,14 @@ class PostgresqlTarget(PostgresqlRows):
                 self._connection.run(f"DELETE FROM {table} WHERE daemon = %s", (self._daemon,))
 
     def _copy(self, table: str, columns: Sequence[str], rows: Sequence[Row]) -> None:
-        head, key = ("", ()) if "daemon" in columns else ("daemon, ", (self._daemon,))
+        head, key = ("", ()) if "daemon" in columns else ("daemon, ", (escaped(self._daemon),))
         statement = f"COPY {table} ({head}{listed(columns)}) FROM STDIN"
         with self._connection.cursor().copy(statement) as copy:
             write = copy.write_row
+            if has_any(rows, "\0", MARK):
+                rows = [escaped_values(row) for row in rows]
             for row in rows:
-                write(escaped_values((*key, *row)))
+                write((*key, *row))
 
     def _drop_properties(self, rows: Sequence[Row]) -> None:
         sql = "DELETE FROM properties WHERE daemon = %s AND entity = ANY(%s::bigint[])"

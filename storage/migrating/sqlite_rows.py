@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import apsw
 
-from holdfast.storage.migrating.catalog import FACTS, Row, Table, size_of
+from holdfast.storage.migrating.catalog import FACTS, LONG, Row, Table
 from holdfast.storage.migrating.labels import LABEL
 from holdfast.storage.migrating.ports import Facts
 from holdfast.storage.sqlite_connection import storage_error
@@ -59,13 +59,15 @@ class SqliteRows:
             f"SELECT {listed(tuple(table.columns))} FROM {table.name} {where}"
             f" ORDER BY {listed(table.key)} LIMIT {limit}"
         )
+        long = [n for n, column in enumerate(table.columns) if column in LONG]
         rows: list[Row] = []
         size = 0
         with naming(self.path):
             cursor = self._connection.execute(sql, key or ())
             for row in cursor:
                 rows.append(row)
-                size += size_of((row,))
+                for n in long:
+                    size += len(row[n] or "")
                 if size > max_bytes:
                     cursor.close()
                     return rows, False
