@@ -60,6 +60,11 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
         """The columns of the key."""
         return tuple(self.columns)[: self.width]
 
+    @property
+    def texts(self) -> list[int]:
+        """Which columns are texts."""
+        return [n for n, kind in enumerate(self.columns.values()) if kind == "text"]
+
     def size_of(self, rows: Iterable[Row]) -> int:
         """Characters and bytes in what may be long."""
         long = [n for n, column in enumerate(self.columns) if column in LONG]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -12,7 +12,7 @@ from psycopg.rows import tuple_row
 from holdfast.errors import StorageError
 from holdfast.storage.migrating.catalog import COUNTERS, FACTS, LONG, Row, Table
 from holdfast.storage.migrating.labels import LABEL
-from holdfast.storage.migrating.ports import Facts
+from holdfast.storage.migrating.ports import NO_BOUND, Facts
 from holdfast.storage.migrating.sqlite_rows import listed
 from holdfast.storage.postgresql.connection import (
     Connection,
@@ -89,10 +89,11 @@ def by_column(values: Sequence[Row]) -> list[list[Any]]:
     return [list(column) for column in zip(*values, strict=True)]
 
 
-def has_any(rows: Sequence[Row], *signs: str) -> bool:
-    """Whether a text in them has one: looked for in all of a column at once."""
-    for column in zip(*rows, strict=True):
-        texts = "".join([value for value in column if type(value) is str])
+def has_any(rows: Sequence[Row], columns: Iterable[int], *signs: str) -> bool:
+    """Whether a text in those columns has one: looked for in all of a column at once."""
+    found = list(zip(*rows, strict=True))
+    for n in columns if found else ():
+        texts = "".join(filter(None, found[n]))
         if any(sign in texts for sign in signs):
             return True
     return False
@@ -120,8 +121,8 @@ class PostgresqlRows:
             f"SELECT {columns} FROM {table.name} WHERE daemon = %s {behind}"
             f" ORDER BY {order} LIMIT {limit}"
         )
-        if not long:
-            rows = self._rows(asked, (self._daemon, *(key or ())))
+        if not long or max_bytes >= NO_BOUND:
+            rows = self._rows_of(table, asked, (self._daemon, *(key or ())))
             return rows, len(rows) < limit
         sql = (
             f"SELECT {columns}, many FROM (SELECT *, count(*) OVER () AS many,"
@@ -129,13 +130,20 @@ class PostgresqlRows:
             f" 1 PRECEDING) AS taken FROM ({asked}) AS asked) AS measured"
             f" WHERE taken IS NULL OR taken <= {max_bytes} ORDER BY {order}"
         )
-        found = self._rows(sql, (self._daemon, *(key or ())))
+        found = self._rows_of(table, sql, (self._daemon, *(key or ())))
         is_last = not found or (found[-1][-1] == len(found) < limit)
         return [row[:-1] for row in found], is_last
 
     def having(self, table: Table, columns: Sequence[str], values: Sequence[Row]) -> list[Row]:
         """The rows with one of the values in those columns, which an index begins with."""
-        return self._having(table, table.name, tuple(table.columns), columns, values)
+        if not values:
+            return []
+        found = ", ".join(f'found."{column}"' for column in table.columns)
+        sql = (
+            f"SELECT {found} FROM {arrays(table, columns)} JOIN {table.name} AS found"
+            f" ON found.daemon = %s AND {matching(columns, 'found')}"
+        )
+        return self._rows_of(table, sql, (*by_column(values), self._daemon))
 
     def count(self, table: Table) -> int:
         """All of them: slow."""
@@ -176,23 +184,12 @@ class PostgresqlRows:
 
     def _rows(self, sql: str, values: Values = ()) -> list[Row]:
         with self._naming():
-            cursor = self._connection.cursor(binary=True, row_factory=tuple_row)
-            found = cursor.execute(sql, values or None).fetchall()
-        return [unescaped_row(row) for row in found] if has_any(found, MARK) else found
+            return self._connection.cursor(binary=True).execute(sql, values or None).fetchall()
 
-    def _having(
-        self,
-        table: Table,
-        name: str,
-        selected: Sequence[str],
-        columns: Sequence[str],
-        values: Sequence[Row],
-    ) -> list[Row]:
-        if not values:
-            return []
-        found = ", ".join(f'found."{column}"' for column in selected)
-        sql = (
-            f"SELECT {found} FROM {arrays(table, columns)} JOIN {name} AS found"
-            f" ON found.daemon = %s AND {matching(columns, 'found')}"
-        )
-        return self._rows(sql, (*by_column(values), self._daemon))
+    def _rows_of(self, table: Table, sql: str, values: Values) -> list[Row]:
+        with self._naming():
+            cursor = self._connection.cursor(binary=True, row_factory=tuple_row)
+            found = cursor.execute(sql, values).fetchall()
+        if has_any(found, table.texts, MARK):
+            return [unescaped_row(row) for row in found]
+        return found
