@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import apsw
 import pytest
@@ -13,6 +14,7 @@ from holdfast.errors import AlreadyRunningError, SchemaError, StorageError, Swap
 from holdfast.storage.migrating import old
 from holdfast.storage.migrating.migration import Migration
 from holdfast.storage.migrating.ports import Place
+from holdfast.storage.migrating.sqlite_rows import SqliteRows
 from holdfast.storage.ports import Database
 from holdfast.storage.sqlite import SqliteDatabase, SqliteReader
 from holdfast.storage.timelines import is_lost
@@ -332,3 +334,26 @@ def test_both_sides_are_the_same_when_read_by_others(
 ) -> None:
     moved(writer, source, target)
     assert len(contents(target)["events"]) == 10
+
+
+def test_the_end_reads_no_more_than_what_is_left_however_much_there_is(
+    writer: SqliteDatabase, moving: Migration, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    append(writer, events(3_000, first=10))
+    writer.begin_capture(SWAP)
+    copied(moving)
+    append(writer, events(7, first=3_010), origin(1))
+    writer.close()
+    read = []
+    for name in ("after", "having", "count"):
+        whole = getattr(SqliteRows, name)
+
+        def counted(*arguments: Any, whole: Any = whole) -> Any:
+            read.append(found := whole(*arguments))
+            return found
+
+        monkeypatch.setattr(SqliteRows, name, counted)
+    proof = moving.finish()
+    assert proof.last_seq == 3_017
+    assert proof.tail == 8  # and the mark of their sender
+    assert sum(len(found[0] if isinstance(found, tuple) else found) for found in read) < 50
