@@ -13,13 +13,9 @@ from functools import partial
 from typing import Final, TypeVar
 
 import apsw
-from loguru import logger
 
 from holdfast.clock import Clock
-from holdfast.errors import (
-    FencedError,
-    HoldfastError,
-)
+from holdfast.errors import DamagedError, FencedError, HoldfastError
 from holdfast.storage.commands import Command, Outcome
 from holdfast.storage.database_file import check_file
 from holdfast.storage.delivering import Deliveries, apply_singly
@@ -57,6 +53,10 @@ __all__ = ["SqliteDatabase", "SqliteReader"]
 T = TypeVar("T")
 
 _KEEP_ALL: Final = Retention()
+_EMPTIED: Final = (
+    "there was a database here, and all that it had is gone; a log that was damaged is kept beside "
+    "it as `*.cut-*`: `holdfast restore` a backup, or move the file away to begin with an empty one"
+)
 
 
 class SqliteDatabase:
@@ -88,6 +88,8 @@ class SqliteDatabase:
         try:
             if vfs is None:
                 check_file(self.path, newest=VERSION, is_made=self._lock.is_made)
+            if not os.path.exists(self.path):
+                self._lock.note_none()
             self._connection = open_writing(self.path, durability=durability, vfs=vfs)
         except BaseException:
             self._lock.release()
@@ -110,7 +112,8 @@ class SqliteDatabase:
             if isinstance(error, apsw.Error | UnicodeDecodeError):
                 raise storage_error(error, self.path) from error
             raise
-        self._lock.note_made()
+        if durability == "disk":
+            self._lock.note_made()
         self._last_seq = self._events.last_seq  # as committed; the table's own may be ahead
         self._is_unsynced = durability == "committed"  # a commit came after the last sync
 
@@ -195,6 +198,7 @@ class SqliteDatabase:
             finally:
                 self._connection.pragma("synchronous", "NORMAL")
         self._is_unsynced = False
+        self._lock.note_made()
 
     @property
     def retention(self) -> Retention:
@@ -243,6 +247,7 @@ class SqliteDatabase:
         try:
             with naming_errors(self.path):
                 self._wal.empty()
+            self._lock.note_made()
         finally:
             self._connection.close()
             self._lock.release()
@@ -254,7 +259,7 @@ class SqliteDatabase:
             "UPDATE meta SET value = value + 1 WHERE name = 'epoch' RETURNING value"
         ).get
         if epoch == 1 and self._lock.is_made:
-            logger.error("{}: there was a database here, and it was empty: a new one", self.path)
+            raise DamagedError(f"{self.path}: {_EMPTIED}")
         return epoch
 
     def _transact(self, work: Callable[[], T]) -> T:
