@@ -93,9 +93,6 @@ def _processes(start: ChildStart, zygote: Zygote, mailbox: Mailbox, life: str) -
 
 def run_child(payload: bytes, descriptors: dict[str, int]) -> int:
     """Become the actor that ``payload`` describes, until it stops; the exit code."""
-    # A zygote that came for one that died was forked from a supervisor at work: where that wrote
-    # its lines is a number that means something else here.
-    log_to(None)
     if CHECK in descriptors:
         return run_check(payload, descriptors)
     take_streams(descriptors)
