@@ -86,10 +86,7 @@ class SqliteDatabase:
         self._durability = durability
         self._lock = WriterLock(self.path)
         try:
-            if vfs is None:
-                check_file(self.path, newest=VERSION, is_made=self._lock.is_made)
-            if not os.path.exists(self.path):
-                self._lock.note_none()
+            self._check_place(vfs)
             self._connection = open_writing(self.path, durability=durability, vfs=vfs)
         except BaseException:
             self._lock.release()
@@ -112,10 +109,16 @@ class SqliteDatabase:
             if isinstance(error, apsw.Error | UnicodeDecodeError):
                 raise storage_error(error, self.path) from error
             raise
-        if durability == "disk":
-            self._lock.note_made()
         self._last_seq = self._events.last_seq  # as committed; the table's own may be ahead
         self._is_unsynced = durability == "committed"  # a commit came after the last sync
+        if not self._is_unsynced:
+            self._lock.note_made()
+
+    def _check_place(self, vfs: str | None) -> None:
+        if vfs is None:
+            check_file(self.path, newest=VERSION, is_made=self._lock.is_made)
+        if not os.path.exists(self.path):
+            self._lock.note_none()
 
     def _open_tables(self, daemon: str, *, max_senders: int, payload_bytes: int) -> None:
         connection = self._connection
