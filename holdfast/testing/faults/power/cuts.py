@@ -197,14 +197,11 @@ def cut_everywhere(
     platter, oracle, bench = Platter({}), Oracle(), _Bench(folder)
     cuts = Cuts()
     last: Entry | None = None
-    is_made = was_synced = False
     for index, entry in enumerate(entries):
         if index == skip:
             oracle.note_content(bench.content(platter.after("nothing", Random(0))))
         platter.take(entry)
         if isinstance(entry, Told):
-            is_made = True
-            was_synced |= entry.level == "disk"
             oracle.note_told(entry)
             cuts.told += index >= skip
         if index < skip or isinstance(entry, Told):
@@ -220,7 +217,7 @@ def cut_everywhere(
         for loss in chosen[:1] if platter.is_settled else chosen:
             cuts.disks["settled" if platter.is_settled else loss] += 1
             files = platter.after(loss, Random(f"{seed} {index} {loss}"))
-            if wrong := _wrong(bench, oracle, files, is_made=is_made, was_synced=was_synced):
+            if wrong := _wrong(bench, oracle, files):
                 cuts.violations.append(Violation(index, loss, wrong))
         if len(cuts.violations) >= ENOUGH:
             break
@@ -228,16 +225,9 @@ def cut_everywhere(
     return cuts
 
 
-def _wrong(
-    bench: _Bench,
-    oracle: Oracle,
-    files: dict[str, bytearray],
-    *,
-    is_made: bool,
-    was_synced: bool,
-) -> list[str]:
+def _wrong(bench: _Bench, oracle: Oracle, files: dict[str, bytearray]) -> list[str]:
     try:
-        found, wrong = bench.open(files, is_made=is_made, was_synced=was_synced)
+        found, wrong = bench.open(files, is_made=oracle.is_made, was_synced=oracle.was_synced)
     except (HoldfastError, apsw.Error) as error:
         return [f"cannot be opened: {type(error).__name__}: {error}"]
     return oracle.judge(found) + wrong
