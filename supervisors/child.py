@@ -27,8 +27,11 @@ from holdfast.actors.messages.lifeline import (
     Failed,
     FromParent,
     GetStatus,
+    Hold,
+    Preload,
     Ready,
     Reconfigure,
+    Release,
     Settle,
     StatusReply,
     Stop,
@@ -185,7 +188,7 @@ def _leaf(
                     mailbox.deliver(Errand(partial(reconfigure, message)))
                 case Stop():
                     mailbox.stop()
-                case Settle():
+                case Settle() | Preload() | Hold() | Release():
                     pass  # of supervisors
         return []
 

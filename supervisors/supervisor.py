@@ -19,8 +19,11 @@ from holdfast.actors.host import LATER, HostedActor
 from holdfast.actors.mailbox import Answered
 from holdfast.actors.messages.lifeline import (
     GetStatus,
+    Hold,
+    Preload,
     Reconfigure,
     Reconfigured,
+    Release,
     Settle,
     StatusReply,
     Stop,
@@ -54,6 +57,7 @@ from holdfast.supervisors.changing import Changing
 from holdfast.supervisors.children import ChildSaid, Overdue
 from holdfast.supervisors.ending import StopOverdue
 from holdfast.supervisors.farewell import Farewell
+from holdfast.supervisors.holding import Holding, decode_environment
 from holdfast.supervisors.linux import process_stat
 from holdfast.supervisors.new_terms import decode_terms
 from holdfast.supervisors.operations import Operations
@@ -82,6 +86,7 @@ class SupervisorActor(HostedActor):
         self.supervision = supervision
         self._operations = Operations(supervision)
         self._changing = Changing(supervision, mailbox=self.mailbox)
+        self._holding = Holding(supervision, mailbox=self.mailbox)
         self._reply = reply
 
     def on_start(self) -> None:
@@ -101,6 +106,13 @@ class SupervisorActor(HostedActor):
                 self._changing.begin(decode_terms(terms), done, is_back=is_back)
             case Settle(id=ident, names=names):
                 self._changing.settle(names, partial(self._reconfigured, ident))
+            case Preload(modules=modules):
+                self._holding.preload(modules)
+            case Hold(id=ident, names=names, environment=held):
+                done = partial(self._reconfigured, ident)
+                self._holding.hold(names, decode_environment(held), done)
+            case Release(id=ident, environment=free):
+                self._holding.release(decode_environment(free), partial(self._reconfigured, ident))
             case Stop(within=within):
                 self.supervision.stop(EXIT_STOPPED, within)
             case StopOverdue():
