@@ -41,6 +41,7 @@ from holdfast.actors.pulse import Pulse
 from holdfast.clock import Clock, SystemClock
 from holdfast.errors import ConfigError, StorageError
 from holdfast.supervisors.checking import CHECK, run_check
+from holdfast.supervisors.copier_words import COPIER
 from holdfast.supervisors.launcher import LIFELINE
 from holdfast.supervisors.lifeline import Lifeline, child_end
 from holdfast.supervisors.limits import Reserve, apply_limits, is_out_of_memory, widen_descriptors
@@ -98,6 +99,10 @@ def run_child(payload: bytes, descriptors: dict[str, int]) -> int:
     """Become the actor that ``payload`` describes, until it stops; the exit code."""
     if CHECK in descriptors:
         return run_check(payload, descriptors)
+    if COPIER in descriptors:
+        from holdfast.supervisors.copier import run_copier
+
+        return run_copier(payload, descriptors)
     take_streams(descriptors)
     start = _decode_start(payload)
     is_supervisor = isinstance(start.run, SupervisorSpec)
