@@ -5,6 +5,7 @@ HoldfastError
 |- InvalidInputError      a value that holdfast refuses; nothing was changed
 |  |- CursorError         a stored position is of another database, or of one that was restored
 |- ReloadError            the config file is not reloaded; all is as it was
+|- SwapError              the data is not moved to the other backend; the old one has it all
 |- AlreadyRunningError    another daemon owns the data or the run directory
 |- DaemonNotFoundError    no daemon answers at the run directory
 |- StartError             a child did not become ready while the tree was starting
@@ -71,6 +72,7 @@ __all__ = [
     "SchemaError",
     "StartError",
     "StorageError",
+    "SwapError",
     "UnacknowledgedError",
     "UnknownActorError",
     "UnknownError",
@@ -150,6 +152,18 @@ class ReloadError(HoldfastError):
     def __init__(self, text: str, *, reason: str) -> None:
         super().__init__(text)
         self.reason = reason
+
+
+class SwapError(HoldfastError):
+    """The data is not moved to the other backend; the old one has all of it, and goes on.
+
+    ``table`` and ``key`` name the row that was in the way, where it was one.
+    """
+
+    def __init__(self, text: str, *, table: str = "", key: tuple[object, ...] = ()) -> None:
+        super().__init__(text)
+        self.table = table
+        self.key = key
 
 
 class StorageError(HoldfastError):

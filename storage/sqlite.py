@@ -24,6 +24,8 @@ from holdfast.storage.commands import Command, Outcome
 from holdfast.storage.database_file import check_file
 from holdfast.storage.delivering import Deliveries, apply_singly
 from holdfast.storage.marks import MAX_SENDERS, Marks
+from holdfast.storage.migrating.labels import settle_label
+from holdfast.storage.migrating.sqlite_capture import begin_capture, end_capture
 from holdfast.storage.once import HalfDone, OnceOnly
 from holdfast.storage.payloads import PAYLOAD_BYTES
 from holdfast.storage.ports import Durability, Wal
@@ -235,6 +237,16 @@ class SqliteDatabase:
         except apsw.Error as error:
             raise storage_error(error, self.path) from error
 
+    def begin_capture(self, swap: str) -> None:
+        """Keep a log of what changes from now on, for a migration; again does nothing."""
+        with naming_errors(self.path):
+            self._transact(lambda: begin_capture(self._connection, swap))
+
+    def end_capture(self) -> None:
+        """Keep no log any more."""
+        with naming_errors(self.path):
+            self._transact(lambda: end_capture(self._connection))
+
     def close(self) -> None:
         """Leave one file that needs no recovery; give up the lock.  Again does nothing."""
         if self._is_closed:
@@ -253,6 +265,7 @@ class SqliteDatabase:
         epoch: int = self._connection.execute(
             "UPDATE meta SET value = value + 1 WHERE name = 'epoch' RETURNING value"
         ).get
+        settle_label(self._connection, self.path)
         if epoch == 1 and self._lock.is_made:
             logger.error("{}: there was a database here, and it was empty: a new one", self.path)
         return epoch
