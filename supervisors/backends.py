@@ -133,6 +133,4 @@ def place_of(environment: Environment) -> Place:
             dsn=dsn_of(environment),
             home=_home(environment),
         )
-    return Place(
-        backend=environment.backend, daemon=environment.daemon, path=environment.database
-    )
+    return Place(backend=environment.backend, daemon=environment.daemon, path=environment.database)

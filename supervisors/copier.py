@@ -185,7 +185,7 @@ class _Copier:
         if not ready:
             return None
         data = self._line.recv(LONGEST)
-        message = decode_to(data) if data else Abandon()
+        message: ToCopier = decode_to(data) if data else Abandon()
         if isinstance(message, Abandon):
             raise _Ended
         return message

@@ -75,7 +75,9 @@ class Copier:
             with suppress(OSError):
                 self._line.send(encode(message))
 
-    def wait(self, wanted: type[FromCopier], *, until: Callable[[Far], bool] | None = None) -> Begin:
+    def wait(
+        self, wanted: type[FromCopier], *, until: Callable[[Far], bool] | None = None
+    ) -> Begin:
         """For such a message, or, of Far, the first that is so; the outcome is its error."""
 
         def ends(message: FromCopier) -> bool:

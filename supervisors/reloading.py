@@ -83,7 +83,7 @@ class Reloading:
         self._watch.turn(self._now.settings.daemon.watch)
         self._is_busy = True
 
-        def free(error: None | HoldfastError) -> None:
+        def free(error: HoldfastError | None) -> None:
             self._is_busy = False
             if error is not None:
                 logger.error("{}", error)
@@ -167,13 +167,13 @@ class Reloading:
         if error := (yield from check_all(checks, mailbox=self._mailbox, launcher=launcher)):
             raise ConfigError(f"{self._file.path}: {error}")
         if not is_dry:
-            yield from self._apply(read, plan, trigger)
+            yield from self._apply(read, plan, trigger, began)
         seconds = self._mailbox.monotonic() - began
         return Reloaded(
             str(self._file.path), plan.lines, plan.refusals, not is_dry, round(seconds, 3)
         )
 
-    def _apply(self, read: Read, plan: Plan, trigger: Trigger) -> Steps[None]:
+    def _apply(self, read: Read, plan: Plan, trigger: Trigger, began: float) -> Steps[None]:
         for name in set(self._supervision.roster.added_below) & set(read.spec.descendants()):
             raise ReloadError(
                 f"{name}: a message has added a child of that name: delete that first, or give "
@@ -184,11 +184,11 @@ class Reloading:
             yield from self._change_and_move(read, trigger)
         elif read.spec != self._now.spec or read.environment != self._now.environment:
             yield from self._change(read.spec, read.environment)
-        self._note_sessions(plan, read, trigger)
+        yield partial(self._changing.settle, [*read.spec.descendants()])
+        self._note_sessions(plan, read, trigger, self._mailbox.monotonic() - began)
         self._now = read
         self.adopted(read.environment)
         self._watch.turn(read.settings.daemon.watch)
-        yield partial(self._changing.settle, [*read.spec.descendants()])
 
     def _change_and_move(self, read: Read, trigger: Trigger) -> Steps[None]:
         """All else first: what fails there is undone without a swap, and no swap ever is."""
@@ -204,12 +204,12 @@ class Reloading:
         if error := (yield partial(self._changing.begin, Terms(environment, spec))):
             raise ReloadError(f"{UNDONE}: {error}", reason="failed")
 
-    def _note_sessions(self, plan: Plan, read: Read, trigger: Trigger) -> None:
-        """Of the other backend that may be swapped; how long all of the reload took so far."""
+    def _note_sessions(self, plan: Plan, read: Read, trigger: Trigger, seconds: float) -> None:
+        """Of the other backend that may be swapped; how long all of the reload took."""
         tables = (each.settings.actors["sessions"] for each in (self._now, read))
         before, after = (str(getattr(table, "backend", "")) for table in tables)
         if "sessions" in plan.names("actor", "swap") and before != after:
-            self._swapping.note_sessions(before, after, trigger, self._mailbox.monotonic())
+            self._swapping.note_sessions(before, after, trigger, seconds)
 
     def _tell(self, outcome: Reloaded | HoldfastError, trigger: Trigger, seconds: float) -> None:
         data: dict[str, Any] = {

@@ -9,7 +9,6 @@ life finds which it was, and finishes or reports it (``recover``).
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -24,7 +23,6 @@ from holdfast.actors.messages.swap import (
     SwapPhase,
     SwapRecord,
     SwapStatus,
-    SwapSum,
 )
 from holdfast.actors.messages.writer import BeginCapture, EndCapture
 from holdfast.clock import Clock
@@ -33,7 +31,6 @@ from holdfast.supervisors.asking import asked
 from holdfast.supervisors.backends import modules_of
 from holdfast.supervisors.commit_point import (
     CommitPoint,
-    in_words,
     iso,
     read_point,
     write_point,
@@ -47,7 +44,6 @@ from holdfast.supervisors.copier_words import (
     Finished,
     Forget,
     Forgotten,
-    FromCopier,
     Job,
     Move,
     Prepared,
@@ -63,6 +59,7 @@ from holdfast.supervisors.spec import Environment
 from holdfast.supervisors.steps import Begin, Steps, within
 from holdfast.supervisors.supervision import Supervision
 from holdfast.supervisors.swap_files import Entry, SwapFiles, UnderWay
+from holdfast.supervisors.swap_state import Swap, bare, record_in_words
 
 __all__ = ["Swapping"]
 
@@ -84,7 +81,7 @@ class Swapping:
         self._clock = clock
         self._data_dir = Path(supervision.terms.environment.data_dir)
         self.files = SwapFiles(self._data_dir)
-        self._swap: _Swap | None = None
+        self._swap: Swap | None = None
 
     @property
     def status(self) -> SwapStatus | None:
@@ -93,7 +90,7 @@ class Swapping:
 
     def move(self, storage: StorageSettings, target: Environment, trigger: str) -> Steps[None]:
         """To the database of ``target``.  Raises ReloadError: it is where it was."""
-        swap = self._swap = _Swap(
+        swap = self._swap = Swap(
             self._new_id(),
             source=self._supervision.terms.environment,
             target=target,
@@ -109,7 +106,7 @@ class Swapping:
 
     # -- before the commit point ----------------------------------------------------------------
 
-    def _move(self, swap: _Swap, storage: StorageSettings) -> Steps[None]:
+    def _move(self, swap: Swap, storage: StorageSettings) -> Steps[None]:
         copier = self._copier(Move(swap.id, swap.source, swap.target, storage.migrate), swap.far)
         try:
             yield from self._bring(swap, copier)
@@ -122,7 +119,7 @@ class Swapping:
         finally:
             copier.close()
 
-    def _bring(self, swap: _Swap, copier: Copier) -> Steps[None]:
+    def _bring(self, swap: Swap, copier: Copier) -> Steps[None]:
         """All of it but what changes now."""
         self._enter(swap, "preparing")
         if swap.is_copied:
@@ -137,7 +134,7 @@ class Swapping:
         self._enter(swap, "following")
         yield from _done(copier.wait(Far, until=_is_near))
 
-    def _cut_over(self, swap: _Swap, copier: Copier, storage: StorageSettings) -> Steps[None]:
+    def _cut_over(self, swap: Swap, copier: Copier, storage: StorageSettings) -> Steps[None]:
         """Everybody who has it open stops; from the commit point on it is the other one."""
         if self._supervision.phase != "running":
             raise ReloadError("the daemon is being stopped", reason="stopping")
@@ -159,11 +156,11 @@ class Swapping:
     def _hold(self, names: list[str], held: Environment, done: Callable[[str], None]) -> None:
         self._holding.hold(names, held, done)
 
-    def _within(self, swap: _Swap, limit: float, begin: Begin, late: str) -> Begin:
+    def _within(self, swap: Swap, limit: float, begin: Begin, late: str) -> Begin:
         left = max(0.0, swap.held_at + limit - self._mailbox.monotonic())
         return within(left, begin, later=self._mailbox.later, late=late)
 
-    def _commit(self, swap: _Swap, storage: StorageSettings) -> None:
+    def _commit(self, swap: Swap, storage: StorageSettings) -> None:
         """Raises StorageError, when it is not written."""
         swap.phase = "committing"
         point = CommitPoint.of(storage, clock=self._clock, swap=swap.id)
@@ -174,7 +171,7 @@ class Swapping:
                 raise
             logger.error("{}: it may not be on the disk", error)  # but every start finds it
 
-    def _undo(self, swap: _Swap, copier: Copier, error: HoldfastError) -> Steps[None]:
+    def _undo(self, swap: Swap, copier: Copier, error: HoldfastError) -> Steps[None]:
         """All that had it open has it open again; what the copier made says what it is."""
         phase, swap.phase = swap.phase, "undoing"
         yield copier.end(LETS_GO)
@@ -189,7 +186,7 @@ class Swapping:
 
     # -- after it -------------------------------------------------------------------------------
 
-    def _finish(self, swap: _Swap, copier: Copier) -> Steps[None]:
+    def _finish(self, swap: Swap, copier: Copier) -> Steps[None]:
         """Nothing goes back from here."""
         swap.phase = "releasing"
         yield partial(self._holding.release, swap.target)
@@ -279,116 +276,30 @@ class Swapping:
     def _writer(self, message: BeginCapture | EndCapture) -> Begin:
         return asked("writer", message, timeout=WRITER_ANSWERS, mailbox=self._mailbox)
 
-    def _enter(self, swap: _Swap, phase: SwapPhase) -> None:
+    def _enter(self, swap: Swap, phase: SwapPhase) -> None:
         """On record before anything of it happens.  Raises StorageError."""
         swap.phase = phase
         self._note(swap)
 
-    def _note(self, swap: _Swap) -> None:
+    def _note(self, swap: Swap) -> None:
         record = swap.record(self._seconds(swap), swap.phase)
         self.files.begin(UnderWay(record, swap.phase, swap.source, swap.target))
 
-    def _seconds(self, swap: _Swap) -> float:
+    def _seconds(self, swap: Swap) -> float:
         return self._mailbox.monotonic() - swap.start
 
-    def _tell(self, swap: _Swap, record: SwapRecord) -> None:
+    def _tell(self, swap: Swap, record: SwapRecord) -> None:
         self._keep(record, [swap.source, swap.target])
 
     def _keep(self, record: SwapRecord, places: list[Environment]) -> None:
-        places = [_bare(place) for place in places]
+        places = [bare(place) for place in places]
         try:
             self.files.add(Entry(record, places))
         except StorageError as error:
             logger.error("the swap is not in the history: {}", error)
         data: dict[str, Any] = msgspec.to_builtins(record)
-        self._supervision.reports.swapped(_in_words(record), data, is_error=bool(record.error))
-
-
-class _Swap:
-    """The one under way: what is known of it so far."""
-
-    def __init__(
-        self,
-        id: str,
-        *,
-        source: Environment,
-        target: Environment,
-        mode: str,
-        trigger: str,
-        began: str,
-        start: float,
-    ) -> None:
-        self.id, self.source, self.target = id, source, target
-        self.mode, self.trigger, self.began = mode, trigger, began
-        self.start = start  # monotonic, as held_at
-        self.held_at = 0.0  # 0: nobody is, or was
-        self.phase: SwapPhase = "preparing"
-        self.pause = 0.0
-        self.old = ""
-        self.is_verified = False
-        self._far: Far | None = None
-        self._finished: Finished | None = None
-
-    @property
-    def is_copied(self) -> bool:
-        """Whether there is a log of changes to be followed."""
-        return self.mode == "copy"
-
-    def far(self, report: Far) -> None:
-        """So far it has come."""
-        self._far = report
-
-    def proven(self, finished: Finished) -> None:
-        """All of it is there."""
-        self._finished = finished
-
-    def status(self, now: float) -> SwapStatus:
-        """For whoever asks."""
-        seconds = now - self.start
-        words = in_words(self.source), in_words(self.target)
-        status = SwapStatus(self.id, *words, self.phase, round(seconds, 3))
-        if self._far is None:
-            return status
-        far = self._far.progress
-        rate = far.rows / seconds if seconds > 0 else 0.0
-        return msgspec.structs.replace(
-            status,
-            table=far.table,
-            rows=far.rows,
-            total=far.total,
-            bytes=far.bytes,
-            behind=far.behind,
-            rate=round(rate, 1),
-            remaining=round(max(0, far.total - far.rows) / rate, 1) if rate else None,
-        )
-
-    def record(
-        self, seconds: float, phase: SwapPhase, *, error: str = "", ok: bool = False
-    ) -> SwapRecord:
-        """What is kept of it."""
-        proof = None if self._finished is None else self._finished.proof
-        far = None if self._far is None else self._far.progress
-        sums = () if proof is None else proof.tables
-        return SwapRecord(
-            swap=self.id,
-            part="database",
-            source=in_words(self.source),
-            target=in_words(self.target),
-            began=self.began,
-            seconds=round(seconds, 3),
-            ok=ok,
-            phase=phase,
-            trigger=self.trigger,
-            mode=self.mode,
-            rows=sum(each.rows for each in sums) or (0 if far is None else far.rows),
-            bytes=0 if far is None else far.bytes,
-            tail=0 if proof is None else proof.tail,
-            pause=round(self.pause, 4),
-            last_seq=0 if proof is None else proof.last_seq,
-            tables=[SwapSum(each.name, each.rows, each.checksum) for each in sums],
-            old=self.old,
-            verified=self.is_verified,
-            error=error,
+        self._supervision.reports.swapped(
+            record_in_words(record), data, is_error=bool(record.error)
         )
 
 
@@ -400,24 +311,3 @@ def _done(begin: Begin) -> Steps[None]:
 
 def _is_near(far: Far) -> bool:
     return far.is_copied and far.progress.phase == "following" and far.progress.behind <= NEAR
-
-
-def _bare(place: Environment) -> Environment:
-    """What is enough to find the data again."""
-    return Environment(
-        daemon=place.daemon,
-        data_dir=place.data_dir,
-        run_dir="",
-        database=place.database,
-        backend=place.backend,
-        dsn=place.dsn,
-    )
-
-
-def _in_words(record: SwapRecord) -> str:
-    what = f"swap {record.swap} of the {record.part}, {record.source} to {record.target}"
-    if not record.ok:
-        return f"{what}, has failed while {record.phase}: {record.error}"
-    seconds = f"{record.rows} rows in {record.seconds:.3f} s, held for {record.pause * 1000:.0f} ms"
-    verified = ", verified" if record.verified else ""
-    return f"{what}: {seconds}{verified}{': ' if record.error else ''}{record.error}"

@@ -29,6 +29,7 @@ from holdfast.supervisors.commit_point import Obeyed, obey, settle
 from holdfast.supervisors.config_file import ConfigFile
 from holdfast.supervisors.directories import prepare_data_dir, prepare_run_dir
 from holdfast.supervisors.guardian import Guardian
+from holdfast.supervisors.holding import Holding
 from holdfast.supervisors.limits import leave_no_core, widen_descriptors
 from holdfast.supervisors.linux import adopt_orphans, children_of_this_process
 from holdfast.supervisors.listeners import Listeners
@@ -54,6 +55,7 @@ from holdfast.supervisors.spec import (
 )
 from holdfast.supervisors.supervision import Given, Supervision, Upward
 from holdfast.supervisors.supervisor import RootActor
+from holdfast.supervisors.swapping import Swapping
 from holdfast.supervisors.zygote import Zygote
 
 __all__ = ["run_root", "run_tree"]
@@ -137,7 +139,7 @@ def run_root(
         if failure is not None:
             logger.opt(exception=failure).critical("the root failed")
             raise failure
-    return _left(environment, _exit_code(actor, failures))
+    return _left(actor.supervision.terms.environment, _exit_code(actor, failures))
 
 
 def _left(environment: Environment, code: int) -> int:
@@ -297,21 +299,30 @@ def _root_actor(
         farewell=environment.farewell,
         describe=partial(_describe, environment, clock, clock.monotonic()),
         signs=recorder.signs,
-        reloading=_reloading(config, mailbox, supervision, notifier),
+        reloading=_reloading(config, mailbox, supervision, notifier, clock),
     )
 
 
 def _reloading(
-    config: Config | None, mailbox: Mailbox, supervision: Supervision, notifier: Notifier
+    config: Config | None,
+    mailbox: Mailbox,
+    supervision: Supervision,
+    notifier: Notifier,
+    clock: Clock,
 ) -> Reloading | None:
     if config is None:
         return None
+    if notice := config.obeyed.notice:
+        data = {"backend": supervision.terms.environment.backend}
+        supervision.reports.swapped(notice, {"ok": True, "phase": "obeyed"} | data)
+    holding = Holding(supervision, mailbox=mailbox)
     return Reloading(
         config.file,
         read=config.obeyed.read,
         mailbox=mailbox,
         supervision=supervision,
         notifier=notifier,
+        swapping=Swapping(supervision, holding, mailbox=mailbox, clock=clock),
     )
 
 

@@ -329,6 +329,9 @@ Reply = (
     | Forgotten
     | ReportsAre
     | Reloaded
+    | SwapIs
+    | SwapsAre
+    | SwappedForgotten
 )
 
 decode_request: Callable[[bytes], Request] = msgspec.msgpack.Decoder(Request).decode

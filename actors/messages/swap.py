@@ -89,8 +89,8 @@ class SwapRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One swap that is over.
 
     ``phase`` it came to, and what is wrong where it failed; ``pause`` seconds from the first actor
-    that was stopped to the last one that was ready; ``tail`` rows moved in it.  ``old`` is where the
-    old data is.  ``verified``: the old data was read once more, all of it, and is what was moved.
+    that was stopped to the last one that was ready; ``tail`` rows moved in it.  ``old`` is where
+    the old data is.  ``verified``: it was read once more, all of it, and is what was moved.
     """
 
     swap: str
