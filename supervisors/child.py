@@ -100,9 +100,7 @@ def run_child(payload: bytes, descriptors: dict[str, int]) -> int:
     if CHECK in descriptors:
         return run_check(payload, descriptors)
     if COPIER in descriptors:
-        from holdfast.supervisors.copier import run_copier
-
-        return run_copier(payload, descriptors)
+        return _copy(payload, descriptors)
     take_streams(descriptors)
     start = _decode_start(payload)
     is_supervisor = isinstance(start.run, SupervisorSpec)
@@ -144,6 +142,13 @@ def run_child(payload: bytes, descriptors: dict[str, int]) -> int:
         if actor is not None and actor.mailbox.on_first_get is None:  # it was ready
             logger.opt(exception=failure).error("{} failed", start.name)
         return EXIT_CONFIG if isinstance(failure, ConfigError) else EXIT_FAILED
+
+
+def _copy(payload: bytes, descriptors: dict[str, int]) -> int:
+    """It imports what no other child needs."""
+    from holdfast.supervisors.copier import run_copier
+
+    return run_copier(payload, descriptors)
 
 
 def _told(start: ChildStart, failure: BaseException) -> str:

@@ -18,6 +18,7 @@ from typing import Final, assert_never
 from holdfast.clock import Clock, SystemClock
 from holdfast.errors import HoldfastError
 from holdfast.storage.migrating.migration import Migration
+from holdfast.storage.migrating.old import forget, old_data, retire
 from holdfast.supervisors.backends import place_of
 from holdfast.supervisors.copier_words import (
     COPIER,
@@ -153,18 +154,15 @@ class _Copier:
     # -- other jobs -----------------------------------------------------------------------------
 
     def _retire(self, job: Retire) -> None:
-        from holdfast.storage.migrating.remains import retire
-
-        target = place_of(job.target).where
-        self._tell(Retired(retire(place_of(job.source), job.swap, target, self._clock)))
+        other = place_of(job.target).where
+        where = retire(place_of(job.source), swap=job.swap, other=other, clock=self._clock)
+        self._tell(Retired(where))
 
     def _forget(self, job: Forget) -> None:
-        from holdfast.storage.migrating.remains import forget, remains
-
         what = []
         for environment in job.places:
             place = place_of(environment)
-            found = remains(place)
+            found = old_data(place)
             what += found
             while found and not job.dry_run and not forget(place, FORGET_SLICE):
                 self._heard(0.0)
