@@ -11,7 +11,7 @@ import pytest
 from holdfast.actors.sessions import SessionLimits
 from holdfast.actors.tracker import TrackerLimits
 from holdfast.supervisors.config import parse_settings
-from holdfast.supervisors.in_place import ALWAYS, IN_PLACE, MOVING, ON_DATABASE, STORAGE
+from holdfast.supervisors.in_place import ALWAYS, IN_PLACE, ON_DATABASE, STORAGE
 from holdfast.supervisors.plan import environment_of
 from holdfast.supervisors.reload_plan import Plan, plan_of
 from holdfast.supervisors.settings import ACTORS, AgentSettings, Settings, StorageSettings
