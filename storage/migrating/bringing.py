@@ -61,6 +61,9 @@ class Bringing:
         for table in _DEPENDENTS_LAST:
             if keys := self._keys.get(table.name):
                 self._look(table, list(keys))
+        for table in TABLES:
+            for name, columns in table.parents if self._new.get(table.name) else ():
+                self._leave_orphans(table, BY_NAME[name], columns)
         for table in reversed(TABLES):
             if gone := self._gone(table):
                 self._target.delete(table, gone)
@@ -79,6 +82,15 @@ class Bringing:
             dependent = BY_NAME[name]
             rows = self._having(dependent, there, table.values(columns, going))
             self._keys.setdefault(name, set()).update(dependent.key_of(row) for row in rows)
+
+    def _leave_orphans(self, table: Table, parent: Table, columns: tuple[str, ...]) -> None:
+        """Leave out rows whose parent comes with a later part of the log: they come behind it."""
+        rows, named = self._new[table.name], table.pick(columns)
+        gone = set(self._gone(parent))
+        old = self._having(parent, parent.key, table.values(columns, [*rows.values()]))
+        there = {key for row in old if (key := parent.key_of(row)) not in gone}
+        there |= self._new.get(parent.name, {}).keys()
+        self._new[table.name] = {key: row for key, row in rows.items() if named(row) in there}
 
     def _having(self, table: Table, columns: tuple[str, ...], values: list[Row]) -> list[Row]:
         return self._target.having(table, columns, values) if values else []

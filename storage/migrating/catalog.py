@@ -24,12 +24,12 @@ __all__ = [
     "COUNTERS",
     "EVENTS",
     "FACTS",
+    "LONG",
     "NOT_MOVED",
     "TABLES",
     "Row",
     "Table",
     "shown",
-    "size_of",
 ]
 
 Value = int | float | str | bytes | None
@@ -59,6 +59,16 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
     def key(self) -> tuple[str, ...]:
         """The columns of the key."""
         return tuple(self.columns)[: self.width]
+
+    @property
+    def texts(self) -> list[int]:
+        """Which columns are texts."""
+        return [n for n, kind in enumerate(self.columns.values()) if kind == "text"]
+
+    def size_of(self, rows: Iterable[Row]) -> int:
+        """Characters and bytes in what may be long."""
+        long = [n for n, column in enumerate(self.columns) if column in LONG]
+        return sum(len(row[n] or "") for row in rows for n in long)
 
     def key_of(self, row: Row) -> Row:
         """The key of a row."""
@@ -171,12 +181,23 @@ NOT_MOVED: Final = ("properties", "meta", "session_totals", "daemons", "schema_v
 COUNTERS: Final = ("deleted_seq", "restored_turn", "lost_events", "last_dead_letter")
 FACTS: Final = (*COUNTERS, "forks")
 
+# Columns whose values may be long; names are not.
+LONG: Final = frozenset(
+    (
+        "body",
+        "data",
+        "holders",
+        "message",
+        "metadata",
+        "pieces",
+        "properties",
+        "result",
+        "state",
+        "value",
+    )
+)
+
 _SHOWN: Final = 60  # characters of a part of a key
-
-
-def size_of(rows: Iterable[Row]) -> int:
-    """Characters and bytes in them."""
-    return sum(len(value) for row in rows for value in row if type(value) in (str, bytes))
 
 
 def shown(key: Row) -> str:

@@ -16,7 +16,7 @@ from typing import Final
 from holdfast.clock import Clock
 from holdfast.errors import SwapError
 from holdfast.storage.migrating.backends import open_source, open_target
-from holdfast.storage.migrating.catalog import EVENTS, TABLES, Row, Table, size_of
+from holdfast.storage.migrating.catalog import EVENTS, TABLES, Row, Table
 from holdfast.storage.migrating.labels import Label
 from holdfast.storage.migrating.ports import (
     Facts,
@@ -101,7 +101,7 @@ class Migration:
                 if not self._tables:
                     target.analyse()
             target.keep_short()
-            if self._clock.monotonic() > end:
+            if self._clock.monotonic() >= end:
                 break
         return self._progress("copying", is_done=not self._tables)
 
@@ -110,9 +110,11 @@ class Migration:
         source, target, _ = self._opened()
         end = self._clock.monotonic() + seconds
         is_done = self._mode != "copy"
-        while not is_done and self._clock.monotonic() < end:
+        while not is_done:
             is_done = self._step(source)
             target.keep_short()
+            if self._clock.monotonic() >= end:
+                break
         return self._progress("following", behind=self._behind(source), is_done=is_done)
 
     def finish(self) -> Proof:
@@ -190,7 +192,7 @@ class Migration:
         if rows:
             writing.append(table, after, rows)
             self._after[table.name] = table.key_of(rows[-1])
-            self._bytes += size_of(rows)
+            self._bytes += table.size_of(rows)
 
     def _step(self, source: Source) -> bool:
         """Some events that were added, and when there are no more some rows of the log; whether

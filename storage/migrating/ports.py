@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from typing import Literal, Protocol
+from typing import Final, Literal, Protocol
 
 import msgspec
 
 from holdfast.storage.migrating.catalog import Row, Table
 
 __all__ = [
+    "NO_BOUND",
     "ClashError",
     "Facts",
     "Logged",
@@ -32,6 +33,7 @@ __all__ = [
 # empty: nothing is copied, and the target begins with nothing.  require-empty: refuse unless the
 # source holds nothing that anybody would miss.
 Mode = Literal["copy", "empty", "require-empty"]
+NO_BOUND: Final = 2**62  # bytes
 Phase = Literal["emptying", "copying", "following", "complete"]
 
 

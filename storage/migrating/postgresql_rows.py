@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
 import psycopg
+from psycopg.rows import tuple_row
 
 from holdfast.errors import StorageError
-from holdfast.storage.migrating.catalog import COUNTERS, FACTS, Row, Table
+from holdfast.storage.migrating.catalog import COUNTERS, FACTS, LONG, Row, Table
 from holdfast.storage.migrating.labels import LABEL
-from holdfast.storage.migrating.ports import Facts
+from holdfast.storage.migrating.ports import NO_BOUND, Facts
 from holdfast.storage.migrating.sqlite_rows import listed
 from holdfast.storage.postgresql.connection import (
     Connection,
@@ -24,12 +25,14 @@ from holdfast.storage.postgresql.connection import (
 )
 from holdfast.storage.postgresql.events import LAST_SEQ
 from holdfast.storage.postgresql.schema import check_version
+from holdfast.storage.postgresql.text import MARK, unescaped_row
 
 __all__ = [
     "SETTINGS",
     "PostgresqlRows",
     "arrays",
     "by_column",
+    "has_any",
     "matching",
     "named_error",
     "open_rows",
@@ -43,21 +46,6 @@ SET enable_mergejoin = off; SET enable_bitmapscan = off; SET work_mem = '64MB';
 SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0
 """
 _TYPES: Final = {"int": "bigint", "real": "float8", "text": "text", "bytes": "bytea"}
-# What may be long; the names are counted with it.
-_LONG: Final = frozenset(
-    [
-        "data",
-        "body",
-        "properties",
-        "result",
-        "message",
-        "state",
-        "pieces",
-        "value",
-        "metadata",
-        "holders",
-    ]
-)
 
 
 def named_error(error: psycopg.Error, connection: Connection, where: str) -> StorageError:
@@ -101,6 +89,16 @@ def by_column(values: Sequence[Row]) -> list[list[Any]]:
     return [list(column) for column in zip(*values, strict=True)]
 
 
+def has_any(rows: Sequence[Row], columns: Iterable[int], *signs: str) -> bool:
+    """Whether a text in those columns has one: looked for in all of a column at once."""
+    found = list(zip(*rows, strict=True))
+    for n in columns if found else ():
+        texts = "".join(filter(None, found[n]))
+        if any(sign in texts for sign in signs):
+            return True
+    return False
+
+
 class PostgresqlRows:
     """Implements ``ports.Rows``."""
 
@@ -118,13 +116,13 @@ class PostgresqlRows:
         """
         columns, order = listed(tuple(table.columns)), listed(table.key)
         behind = "" if key is None else f"AND ({order}) > ({', '.join(['%s'] * len(key))})"
-        long = [f'coalesce(octet_length("{each}"), 0)' for each in table.columns if each in _LONG]
+        long = [f'coalesce(octet_length("{each}"), 0)' for each in table.columns if each in LONG]
         asked = (
             f"SELECT {columns} FROM {table.name} WHERE daemon = %s {behind}"
             f" ORDER BY {order} LIMIT {limit}"
         )
-        if not long:
-            rows = self._rows(asked, (self._daemon, *(key or ())))
+        if not long or max_bytes >= NO_BOUND:
+            rows = self._rows_of(table, asked, (self._daemon, *(key or ())))
             return rows, len(rows) < limit
         sql = (
             f"SELECT {columns}, many FROM (SELECT *, count(*) OVER () AS many,"
@@ -132,13 +130,20 @@ class PostgresqlRows:
             f" 1 PRECEDING) AS taken FROM ({asked}) AS asked) AS measured"
             f" WHERE taken IS NULL OR taken <= {max_bytes} ORDER BY {order}"
         )
-        found = self._rows(sql, (self._daemon, *(key or ())))
+        found = self._rows_of(table, sql, (self._daemon, *(key or ())))
         is_last = not found or (found[-1][-1] == len(found) < limit)
         return [row[:-1] for row in found], is_last
 
     def having(self, table: Table, columns: Sequence[str], values: Sequence[Row]) -> list[Row]:
         """The rows with one of the values in those columns, which an index begins with."""
-        return self._having(table, table.name, tuple(table.columns), columns, values)
+        if not values:
+            return []
+        found = ", ".join(f'found."{column}"' for column in table.columns)
+        sql = (
+            f"SELECT {found} FROM {arrays(table, columns)} JOIN {table.name} AS found"
+            f" ON found.daemon = %s AND {matching(columns, 'found')}"
+        )
+        return self._rows_of(table, sql, (*by_column(values), self._daemon))
 
     def count(self, table: Table) -> int:
         """All of them: slow."""
@@ -181,19 +186,10 @@ class PostgresqlRows:
         with self._naming():
             return self._connection.cursor(binary=True).execute(sql, values or None).fetchall()
 
-    def _having(
-        self,
-        table: Table,
-        name: str,
-        selected: Sequence[str],
-        columns: Sequence[str],
-        values: Sequence[Row],
-    ) -> list[Row]:
-        if not values:
-            return []
-        found = ", ".join(f'found."{column}"' for column in selected)
-        sql = (
-            f"SELECT {found} FROM {arrays(table, columns)} JOIN {name} AS found"
-            f" ON found.daemon = %s AND {matching(columns, 'found')}"
-        )
-        return self._rows(sql, (*by_column(values), self._daemon))
+    def _rows_of(self, table: Table, sql: str, values: Values) -> list[Row]:
+        with self._naming():
+            cursor = self._connection.cursor(binary=True, row_factory=tuple_row)
+            found = cursor.execute(sql, values).fetchall()
+        if has_any(found, table.texts, MARK):
+            return [unescaped_row(row) for row in found]
+        return found

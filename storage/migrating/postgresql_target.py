@@ -20,6 +20,7 @@ from holdfast.storage.migrating.postgresql_rows import (
     PostgresqlRows,
     arrays,
     by_column,
+    has_any,
     matching,
     named_error,
     open_rows,
@@ -29,12 +30,13 @@ from holdfast.storage.ports import NoDatabaseError
 from holdfast.storage.postgresql.connection import REFUSALS, named
 from holdfast.storage.postgresql.keys import check_indexed, key_of
 from holdfast.storage.postgresql.session import Session, open_session
-from holdfast.storage.postgresql.text import escaped_values
+from holdfast.storage.postgresql.text import MARK, escaped, escaped_values
 from holdfast.storage.state_values import KEY_LENGTH, comparable, parsed
 
 __all__ = ["PostgresqlTarget", "forget_rows"]
 
 _PROPERTIES: Final = ("entity", "name", "type", "kind", "key_number", "key_text", "rest", "whole")
+_TEXTS: Final = (1, 2, 5, 6, 7)  # of these
 _SET: Final = """
 INSERT INTO meta (daemon, name, value) VALUES (%s, %s, %s)
 ON CONFLICT (daemon, name) DO UPDATE SET value = excluded.value
@@ -109,9 +111,9 @@ class PostgresqlTarget(PostgresqlRows):
             self._require_own(rows)
         columns = tuple(table.columns)
         with self._refusing():
-            self._copy(table.name, columns, rows)
+            self._copy(table.name, columns, rows, table.texts)
             if table is _ENTITIES:
-                self._copy("properties", _PROPERTIES, list(_properties_of(rows)))
+                self._copy("properties", _PROPERTIES, list(_properties_of(rows)), _TEXTS)
 
     def replace(self, table: Table, rows: Sequence[Row]) -> None:
         """Insert, or change the row of the same key.  Raises as ``insert``."""
@@ -131,7 +133,7 @@ class PostgresqlTarget(PostgresqlRows):
             )
             if table is _ENTITIES:
                 self._drop_properties(rows)
-                self._copy("properties", _PROPERTIES, list(_properties_of(rows)))
+                self._copy("properties", _PROPERTIES, list(_properties_of(rows)), _TEXTS)
 
     def delete(self, table: Table, keys: Sequence[Row]) -> None:
         """Those that there are."""
@@ -197,13 +199,17 @@ class PostgresqlTarget(PostgresqlRows):
             for table in ("meta", "session_totals", "daemons"):
                 self._connection.run(f"DELETE FROM {table} WHERE daemon = %s", (self._daemon,))
 
-    def _copy(self, table: str, columns: Sequence[str], rows: Sequence[Row]) -> None:
-        head, key = ("", ()) if "daemon" in columns else ("daemon, ", (self._daemon,))
+    def _copy(
+        self, table: str, columns: Sequence[str], rows: Sequence[Row], texts: Sequence[int]
+    ) -> None:
+        head, key = ("", ()) if "daemon" in columns else ("daemon, ", (escaped(self._daemon),))
         statement = f"COPY {table} ({head}{listed(columns)}) FROM STDIN"
         with self._connection.cursor().copy(statement) as copy:
             write = copy.write_row
+            if has_any(rows, texts, "\0", MARK):
+                rows = [escaped_values(row) for row in rows]
             for row in rows:
-                write((*key, *escaped_values(row)))
+                write((*key, *row))
 
     def _drop_properties(self, rows: Sequence[Row]) -> None:
         sql = "DELETE FROM properties WHERE daemon = %s AND entity = ANY(%s::bigint[])"

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from typing import Any, Final
 
 import apsw
 
-from holdfast.storage.migrating.catalog import FACTS, Row, Table, size_of
+from holdfast.storage.migrating.catalog import FACTS, Row, Table
 from holdfast.storage.migrating.labels import LABEL
 from holdfast.storage.migrating.ports import Facts
 from holdfast.storage.sqlite_connection import storage_error
@@ -43,6 +44,19 @@ def naming(path: str) -> Iterator[None]:
         raise storage_error(error, path) from error
 
 
+_SOME: Final = 50  # rows, each of which may have megabytes
+
+
+def _cut(table: Table, rows: list[Row], max_bytes: int) -> list[Row]:
+    """As many as fit, at least one."""
+    size = 0
+    for n, row in enumerate(rows):
+        size += table.size_of((row,))
+        if size > max_bytes and n:
+            return rows[:n]
+    return rows
+
+
 class SqliteRows:
     """Implements ``ports.Rows``."""
 
@@ -63,12 +77,12 @@ class SqliteRows:
         size = 0
         with naming(self.path):
             cursor = self._connection.execute(sql, key or ())
-            for row in cursor:
-                rows.append(row)
-                size += size_of((row,))
+            while some := list(islice(cursor, _SOME)):
+                rows += some
+                size += table.size_of(some)
                 if size > max_bytes:
                     cursor.close()
-                    return rows, False
+                    return _cut(table, rows, max_bytes), False
         return rows, len(rows) < limit
 
     def having(self, table: Table, columns: Sequence[str], values: Sequence[Row]) -> list[Row]:

@@ -6,12 +6,12 @@ Owns the sums of what is at the target; they are lost with the process, and so i
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Final
 
 from holdfast.storage.migrating.bringing import Bringing
 from holdfast.storage.migrating.canonical import Sum
 from holdfast.storage.migrating.catalog import BY_NAME, TABLES, Row, Table
 from holdfast.storage.migrating.ports import (
+    NO_BOUND,
     ClashError,
     RefusedRowError,
     Source,
@@ -21,8 +21,6 @@ from holdfast.storage.migrating.ports import (
 from holdfast.storage.migrating.proving import proven, refusal, require_properties
 
 __all__ = ["Writing"]
-
-_NO_BOUND: Final = 2**62
 
 
 class Writing:
@@ -54,7 +52,7 @@ class Writing:
             return
         except RefusedRowError as error:
             raise refusal(self._target, table, rows, self._target.insert, error) from error
-        found, _ = self._target.after(table, after, len(rows) + 1, _NO_BOUND)
+        found, _ = self._target.after(table, after, len(rows) + 1, NO_BOUND)
         require_properties(self._target, table, rows)
         self._sums[table.name].add(proven(table, rows, found))
 
