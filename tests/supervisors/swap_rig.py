@@ -30,7 +30,7 @@ VERSIONS: Final = "SELECT id, version FROM entities WHERE type = 'counter'"
 class Senders:
     """Emits numbered events and updates entities until it is left; notes what was acknowledged."""
 
-    def __init__(self, run_dir: Path, *, events: int = 500, updates: int = 50) -> None:
+    def __init__(self, run_dir: Path, *, events: int = 200, updates: int = 50) -> None:
         """So many a second, at most."""
         self._run_dir = run_dir
         self._batch, self._pause = max(1, events // 100), 1 / updates
@@ -50,7 +50,7 @@ class Senders:
         with holdfast.connect(self._run_dir) as hub:
             if hub.state.get("counter") is None:
                 hub.state.create("counter", {"n": 1}, id="counter")
-            self.version = 1
+                self.version = 1
         for thread in self._threads:
             thread.start()
         return self
@@ -89,21 +89,17 @@ class Senders:
                     )
                     self.version = done.version
                 except Conflict as error:
-                    if not self._was_ours(hub, error):
-                        return
+                    self.errors.append(f"{error!r}: a change was lost or doubled")
+                    return
                 except HoldfastError as error:
                     self.errors.append(repr(error))
                     return
                 self.slowest = max(self.slowest, time.monotonic() - began)
 
-    def _was_ours(self, hub: holdfast.Hub, error: Conflict) -> bool:
-        self.errors.append(f"{error!r}: a change was lost or doubled")
-        return False
-
     def _read(self) -> None:
         """Nobody answers from a database that is not the one any more."""
         with holdfast.connect(self._run_dir) as hub:
-            while not self._enough.wait(0.005):
+            while not self._enough.wait(0.02):
                 told = self.version
                 try:
                     found = hub.state.get("counter", timeout=PATIENCE)
