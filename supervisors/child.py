@@ -97,10 +97,8 @@ def _processes(start: ChildStart, zygote: Zygote, mailbox: Mailbox, life: str) -
 
 def run_child(payload: bytes, descriptors: dict[str, int]) -> int:
     """Become the actor that ``payload`` describes, until it stops; the exit code."""
-    if CHECK in descriptors:
-        return run_check(payload, descriptors)
-    if COPIER in descriptors:
-        return _copy(payload, descriptors)
+    if CHECK in descriptors or COPIER in descriptors:
+        return _run_errand(payload, descriptors)
     take_streams(descriptors)
     start = _decode_start(payload)
     is_supervisor = isinstance(start.run, SupervisorSpec)
@@ -144,8 +142,10 @@ def run_child(payload: bytes, descriptors: dict[str, int]) -> int:
         return EXIT_CONFIG if isinstance(failure, ConfigError) else EXIT_FAILED
 
 
-def _copy(payload: bytes, descriptors: dict[str, int]) -> int:
-    """It imports what no other child needs."""
+def _run_errand(payload: bytes, descriptors: dict[str, int]) -> int:
+    """No child, but something that ends by itself; a copier imports what nobody else needs."""
+    if CHECK in descriptors:
+        return run_check(payload, descriptors)
     from holdfast.supervisors.copier import run_copier
 
     return run_copier(payload, descriptors)
