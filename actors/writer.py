@@ -15,12 +15,15 @@ from loguru import logger
 
 from holdfast.actors.answers import origin_of, refuse
 from holdfast.actors.burial import poison_error
+from holdfast.actors.capturing import capture
 from holdfast.actors.delivery import Delivery, Departed, Joined
 from holdfast.actors.expiry import EXPIRE, Expiry, ItemsDue
 from holdfast.actors.host import HostedActor
 from holdfast.actors.mailbox import Answered, Batch
 from holdfast.actors.messages import log
 from holdfast.actors.messages.writer import (
+    BeginCapture,
+    EndCapture,
     Forget,
     Forgotten,
     GetMark,
@@ -28,6 +31,7 @@ from holdfast.actors.messages.writer import (
     MarkIs,
     PositionIs,
     Prune,
+    Question,
     Stats,
     Sync,
     Synced,
@@ -348,8 +352,7 @@ class WriterActor(HostedActor):
             delivery.set_exception((type(error), error, None))
 
     def _answer_at_once(self, delivery: Delivery) -> None:
-        message: GetMark | GetPosition | Sync | Forget | Prune | Stats | Joined | Departed
-        message = delivery.message
+        message: Question | Joined | Departed = delivery.message
         match message:
             case GetMark(sender=sender, incarnation=incarnation, stream=stream):
                 delivery.set(MarkIs(self._database.mark(sender, incarnation, stream)))
@@ -372,6 +375,8 @@ class WriterActor(HostedActor):
                 wal, rules = self._database.wal, len(self._database.retention.rules)
                 counts = (self._groups, self._commands, wal.frames, wal.stuck)
                 delivery.set(WriterStats(*counts, rules))
+            case BeginCapture() | EndCapture():
+                delivery.set(capture(self._database, message))
             case _:
                 assert_never(message)
 

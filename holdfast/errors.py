@@ -133,6 +133,7 @@ class ChildError(HoldfastError):
         "name_taken": "is the name of another actor: choose another one",
         "too_many": "is one too many: delete some, or add it to another supervisor",
         "stopping": "cannot be started: its supervisor is stopping",
+        "held": "is down while the database moves, for less than a second: try again",
     }
 
     def __init__(self, child: str, reason: str) -> None:

@@ -17,9 +17,8 @@ import msgspec
 from holdfast.actors.mailbox import Mailbox
 from holdfast.actors.messages.lifeline import (
     FromChild,
+    FromParent,
     GetStatus,
-    Reconfigure,
-    Settle,
     Stop,
 )
 from holdfast.actors.messages.supervisor import (
@@ -181,7 +180,7 @@ class Child:
         self._lifeline.send(GetStatus(ident))
         return True
 
-    def tell(self, message: Reconfigure | Settle) -> None:
+    def tell(self, message: FromParent) -> None:
         """Say it to the process that runs."""
         if self._lifeline is not None:
             self._lifeline.send(message)

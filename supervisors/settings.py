@@ -67,6 +67,8 @@ ShutdownValue = Annotated[
 ]
 Durability = Literal["committed", "disk"]
 Backend = Literal["sqlite", "memory", "postgresql"]
+# What moves to another database: all; nothing; nothing, and there has to be nothing.
+Migrate = Literal["copy", "empty", "require-empty"]
 OutboxPolicy = Literal["block", "fail", "ring_only"]
 LogLevel = Literal["TRACE", "DEBUG", "INFO", "SUCCESS", "WARNING", "ERROR", "CRITICAL"]
 
@@ -96,6 +98,8 @@ class StorageSettings(msgspec.Struct, frozen=True, kw_only=True):
     ``outage_timeout`` seconds.
     ``payload_bytes`` of JSON text: more of it in an event is stored apart; 0 is never.
     ``full_text``: an index of the words in the data of events.
+    ``migrate``: what becomes of the data when a reload finds another database here.  It is all
+    kept back for ``hold_timeout`` seconds at most, then the move is given up.
     """
 
     backend: Backend = "sqlite"
@@ -109,6 +113,8 @@ class StorageSettings(msgspec.Struct, frozen=True, kw_only=True):
     sync_interval: Period = 1.0
     payload_bytes: Count = 8_192
     full_text: Flag = False
+    migrate: Annotated[Migrate, Meta(description='"copy", "empty" or "require-empty"')] = "copy"
+    hold_timeout: Annotated[float, Meta(gt=0, le=60, description="seconds > 0, at most 60")] = 10.0
 
 
 class RetentionBounds(msgspec.Struct, frozen=True, kw_only=True):
