@@ -90,6 +90,32 @@ def test_without_a_log_nothing_is_copied(
     assert not os.path.exists(target.path)
 
 
+def test_what_nobody_knows_is_refused_before_anything(
+    writer: SqliteDatabase, moving: Migration, target: Place
+) -> None:
+    writer.begin_capture(SWAP)
+    connection = apsw.Connection(writer.path)
+    connection.execute("INSERT INTO meta VALUES ('a_new_fact', 1)")
+    connection.close()
+    with pytest.raises(SwapError, match="row 'a_new_fact'"):
+        moving.prepare()
+    assert not os.path.exists(target.path)
+
+
+def test_what_a_repair_could_not_save_is_known_at_the_target(
+    writer: SqliteDatabase, source: Place, target: Place
+) -> None:
+    facts = [("forks", "[[3,1,5]]"), ("lost_events", 2), ("lost_payloads", 1), ("restored_turn", 4)]
+    connection = apsw.Connection(writer.path)
+    connection.executemany("INSERT INTO meta VALUES (?, ?)", facts)
+    connection.close()
+    moved(writer, source, target)
+    connection = apsw.Connection(target.path, flags=apsw.SQLITE_OPEN_READONLY)
+    rows = {name: value for name, value in connection.execute("SELECT name, value FROM meta")}
+    connection.close()
+    assert rows.items() >= dict(facts).items()
+
+
 def test_the_log_goes_on_when_the_writer_is_started_again(
     writer: SqliteDatabase, moving: Migration, source: Place, opens: Opens
 ) -> None:
