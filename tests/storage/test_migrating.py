@@ -12,11 +12,14 @@ import pytest
 
 from holdfast.errors import AlreadyRunningError, SchemaError, StorageError, SwapError
 from holdfast.storage.migrating import old
+from holdfast.storage.migrating.catalog import Row, Table
 from holdfast.storage.migrating.migration import Migration
 from holdfast.storage.migrating.ports import Place
 from holdfast.storage.migrating.sqlite_rows import SqliteRows
+from holdfast.storage.migrating.sqlite_target import SqliteTarget
 from holdfast.storage.ports import Database
 from holdfast.storage.sqlite import SqliteDatabase, SqliteReader
+from holdfast.storage.state_records import ChangeState, CreateEntity
 from holdfast.storage.timelines import is_lost
 from tests.clock import ManualClock
 from tests.conformance.moving import SWAP, contents, migration, moved, opened, sqlite_place
@@ -383,3 +386,33 @@ def test_the_end_reads_no_more_than_what_is_left_however_much_there_is(
     assert proof.last_seq == 3_017
     assert proof.tail == 8  # and the mark of their sender
     assert sum(len(found[0] if isinstance(found, tuple) else found) for found in read) < 50
+
+
+@pytest.mark.parametrize("table", ["events", "entities"])
+def test_a_target_that_does_not_keep_what_it_is_given_is_found_out(
+    writer: SqliteDatabase, moving: Migration, monkeypatch: pytest.MonkeyPatch, table: str
+) -> None:
+    writer.apply([ChangeState(None, [CreateEntity(f"e{n}", "t", '{"n": 1}') for n in range(3)])])
+    writer.begin_capture(SWAP)
+    whole = SqliteTarget.insert
+
+    def spoiling(self: SqliteTarget, into: Table, rows: list[Row]) -> None:
+        if into.name == table:  # the last but one
+            rows = [*rows[:-2], (*rows[-2][:3], 7, *rows[-2][4:]), rows[-1]]
+        whole(self, into, rows)
+
+    monkeypatch.setattr(SqliteTarget, "insert", spoiling)
+    with pytest.raises(SwapError, match="does not keep what it is given") as found:
+        copied(moving)
+    assert found.value.table == table
+    assert found.value.key
+
+
+def test_what_entities_are_found_by_is_read_back_too(
+    writer: SqliteDatabase, moving: Migration, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer.apply([ChangeState(None, [CreateEntity("e", "t", '{"n": 1}')])])
+    writer.begin_capture(SWAP)
+    monkeypatch.setattr(SqliteTarget, "_add_properties", lambda *_: None)
+    with pytest.raises(SwapError, match="table properties: what entity 'e' is found by"):
+        copied(moving)
