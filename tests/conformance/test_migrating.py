@@ -72,7 +72,7 @@ def round_trip(dsn: str, folder: Path, seed: int) -> None:
             path.unlink()
 
 
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", [1, 2])
 def test_whatever_is_written_while_it_moves_there_and_back_is_there(
     postgresql_dsn: str, small_steps: None, tmp_path: Path, seed: int
 ) -> None:
@@ -83,14 +83,14 @@ def test_whatever_is_written_while_it_moves_there_and_back_is_there(
 def test_what_a_backend_deletes_along_with_a_row_is_counted_once(
     postgresql_dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_back: bool
 ) -> None:
-    """Payloads and streams with their events, items with their session; each row by itself."""
+    """Payloads with their events, items with their session; each row by itself."""
     monkeypatch.setattr(module, "BROUGHT", 1)
     daemon = f"d{secrets.token_hex(4)}"
     places = [sqlite_place(tmp_path, daemon), postgresql_place(postgresql_dsn, daemon)]
     source, target = reversed(places) if is_back else places
     writer = opened(source, ManualClock(), retention=KEPT, payload_bytes=10)
     for n in range(4):
-        writer.apply([AppendStream(None, "s", None, [event(n, type="t", data=f'"{n:020}"')])])
+        writer.apply([AppendEvents(None, [event(n, type="t", data=f'"{n:020}"')])])
         writer.apply([_stored(f"s{n}")])
     gone = StoreSessions(None, [], ["s1", "s2"], [])
     left = [[event(9, type="t"), event(9, type="t")]]
@@ -98,7 +98,7 @@ def test_what_a_backend_deletes_along_with_a_row_is_counted_once(
     def meanwhile() -> None:
         if left:
             writer.apply([AppendEvents(None, left.pop()), gone])
-            writer.retain(1.0)
+            assert writer.retain(1.0).deletions
 
     writer.begin_capture("swap-0")
     moving = migration(source, target, swap="swap-0")
@@ -140,7 +140,7 @@ def _stored(id: str) -> StoreSessions:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(2, 100))
+@pytest.mark.parametrize("seed", range(3, 100))
 def test_whatever_is_written_while_it_moves_is_there_for_many_seeds(
     postgresql_dsn: str, small_steps: None, tmp_path: Path, seed: int
 ) -> None:
