@@ -23,6 +23,7 @@ from holdfast.errors import (
     StorageError,
     UnreachableError,
 )
+from holdfast.storage.postgresql.error_texts import said_of, without_values
 from holdfast.storage.postgresql.text import escaped_values, unescaped_row
 
 __all__ = [
@@ -79,13 +80,22 @@ class Cursor(psycopg.Cursor[TupleRow]):
     def execute(self, query: Any, params: Any = None, **options: Any) -> Cursor:
         """One statement."""
         self.connection.count(query)  # type: ignore[attr-defined]  # it is a Connection
-        super().execute(query, escaped_values(params), **options)
+        with without_values():
+            super().execute(query, escaped_values(params), **options)
         return self
 
     def executemany(self, query: Any, params_seq: Iterable[Any], **options: Any) -> None:
         """One statement with many rows of parameters, all sent before the first answer."""
         self.connection.count(query)  # type: ignore[attr-defined]  # it is a Connection
-        super().executemany(query, map(escaped_values, params_seq), **options)
+        with without_values():
+            super().executemany(query, map(escaped_values, params_seq), **options)
+
+    @contextmanager
+    def copy(self, statement: Any, params: Any = None, **options: Any) -> Iterator[psycopg.Copy]:
+        """COPY, in either direction."""
+        self.connection.count(statement)  # type: ignore[attr-defined]  # it is a Connection
+        with without_values(), super().copy(statement, params, **options) as copy:
+            yield copy
 
 
 def _exact_rows(cursor: object) -> Callable[[Sequence[Any]], TupleRow]:
@@ -251,7 +261,7 @@ _UNREACHABLE: Final = (
 
 def storage_error(error: psycopg.Error, where: str) -> StorageError:
     """The same error in our words: what happened, to which database, what to do."""
-    said = " ".join(str(error).split())
+    said = said_of(error)
     match error:
         case errors.DiskFull():
             hint = "the server's disk is full; free some space, nothing acknowledged is lost"

@@ -105,7 +105,7 @@ class EventTable:
             except REFUSALS as error:
                 self._connection.run("ROLLBACK TO SAVEPOINT event; RELEASE SAVEPOINT event")
                 self.last_seq = last_seq
-                refused.append((index, _reason(error)))
+                refused.append((index, str(error)))
                 continue
             self._connection.run("RELEASE SAVEPOINT event")
             repeated += ((index, seq) for _, seq in stored.repeated)
@@ -130,7 +130,6 @@ class EventTable:
             write = copy.write_row
             for seq, row in enumerate(kept, first):
                 write((daemon, seq, *escaped_values(row), *_NO_PAYLOAD[len(row) :]))
-        self._connection.writes += 1
         self.last_seq = seq
         return Stored(first, seq + 1 - first, repeated, payloads=apart)
 
@@ -185,8 +184,3 @@ def _raw(events: Sequence[RawEvent] | Sequence[Event]) -> Sequence[RawEvent]:
     if events and isinstance(events[0], Event):
         return [cast(RawEvent, astuple(event)) for event in cast(Sequence[Event], events)]
     return cast(Sequence[RawEvent], events)
-
-
-def _reason(error: Exception) -> str:
-    """The first line: what follows says which line of the COPY it was."""
-    return str(error).partition("\n")[0]
