@@ -311,7 +311,7 @@ class BroadcastEvent(Parameters, frozen=True, kw_only=True):
 
     EVENT = "monitor:broadcast_event"
     event_name: Name
-    event_data: Any = {}
+    event_data: Any
 
 
 # -- checkpoints, and the daemon --------------------------------------------------------------
