@@ -24,6 +24,7 @@ from benchmarks import (
     committed,
     emit,
     fan_in,
+    gateway,
     load,
     memory,
     peers,
@@ -65,6 +66,7 @@ BENCHMARKS: Final[dict[str, Callable[[Budget], list[Figure]]]] = {
     "queries": queries.run,
     "subscribers": subscribers.run,
     "retention": retention.run,
+    "gateway": gateway.run,
 }
 ASKED_FOR: Final = {"peers", "postgresql"}  # need an extra, which ./run installs, or a server
 FULL: Final = Budget(seconds=20.0, kills=40, restarts=1_000, load_seconds=60.0, database=1_000_000)
