@@ -24,6 +24,7 @@ from benchmarks import (
     committed,
     emit,
     fan_in,
+    gateway,
     load,
     memory,
     peers,
@@ -69,6 +70,7 @@ BENCHMARKS: Final[dict[str, Callable[[Budget], list[Figure]]]] = {
     "subscribers": subscribers.run,
     "retention": retention.run,
     "swap-copy": swap_copy.run,
+    "gateway": gateway.run,
 }
 ASKED_FOR: Final = {
     "peers",
