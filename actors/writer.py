@@ -371,7 +371,7 @@ class WriterActor(HostedActor):
             case Stats():
                 wal, rules = self._database.wal, len(self._database.retention.rules)
                 counts = (self._groups, self._commands, wal.frames, wal.stuck)
-                delivery.set(WriterStats(*counts, rules))
+                delivery.set(WriterStats(*counts, rules, self._outage.seconds))
             case _:
                 assert_never(message)
 

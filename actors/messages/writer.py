@@ -182,13 +182,15 @@ class Forgotten(msgspec.Struct, frozen=True, array_like=True, tag="forgotten"):
 
 class WriterStats(msgspec.Struct, frozen=True, array_like=True, tag="writer_stats"):
     """Groups committed and commands in them since the start; pages in the write-ahead log, and
-    attempts in a row to empty it that a reader blocked; rules of retention."""
+    attempts in a row to empty it that a reader blocked; rules of retention.  ``outage``: seconds
+    that the database's server has not answered, 0.0 when it does."""
 
     groups: int
     commands: int
     wal_frames: int
     wal_stuck: int
     rules: int = 0
+    outage: float = 0.0
 
 
 Request = (
