@@ -390,11 +390,12 @@ class WriterActor(HostedActor):
                 assert_never(message)
 
     def _stats(self) -> WriterStats:
-        counts = (self._groups, self._commands)
-        if not self._is_open:
-            return WriterStats(*counts, 0, 0, outage=self._outage.reason)
-        wal, rules = self._database.wal, len(self._database.retention.rules)
-        return WriterStats(*counts, wal.frames, wal.stuck, rules, self._outage.reason)
+        frames = stuck = rules = 0
+        if self._is_open:
+            wal, rules = self._database.wal, len(self._database.retention.rules)
+            frames, stuck = wal.frames, wal.stuck
+        away = (self._outage.reason, self._outage.seconds)
+        return WriterStats(self._groups, self._commands, frames, stuck, rules, *away)
 
 
 def _reply(delivery: Delivery, outcome: Outcome | HoldfastError) -> None:

@@ -19,6 +19,7 @@ import msgspec
 from msgspec import Meta
 
 from holdfast.errors import ConfigError
+from holdfast.supervisors.metrics import with_metrics
 from holdfast.supervisors.modules import is_importable
 from holdfast.supervisors.secrets import check_references, masked
 from holdfast.supervisors.session_backends import check_session_backend
@@ -31,6 +32,7 @@ from holdfast.supervisors.settings import (
     AgentSettings,
     DaemonSettings,
     LogSettings,
+    MetricsSettings,
     RetentionBounds,
     RetentionSettings,
     SessionsSettings,
@@ -42,7 +44,7 @@ from holdfast.supervisors.spec import SupervisorSpec
 
 __all__ = ["load_settings", "parse_agent", "parse_settings", "parse_supervisor"]
 
-TABLES: Final = ("daemon", "storage", "retention", "supervisors", "actors", "agents")
+TABLES: Final = ("daemon", "storage", "retention", "metrics", "supervisors", "actors", "agents")
 SUPERVISORS: Final = ("root", "state", "agents")  # always there, in start order
 MOST: Final = 1024 * 1024  # bytes of a config; TOML's reader takes its time
 LOG_LEAST: Final = 64 * 1024  # bytes; two of the longest lines
@@ -77,7 +79,7 @@ def parse_settings(text: str, *, file: str) -> Settings:
         raise ConfigError(f"{file}: nested too deep") from error
     except ValueError as error:  # an integer of more digits than Python reads
         raise ConfigError(f"{file}: {error}") from error
-    return _Document(document, file).settings()
+    return with_metrics(_Document(document, file).settings())
 
 
 def parse_agent(name: str, table: dict[str, Any], *, file: str) -> AgentSettings:
@@ -114,6 +116,7 @@ class _Document:
             supervisors=self.supervisors(),
             actors=self._actors(),
             agents=self.agents(),
+            metrics=self._decode("metrics", self._document.get("metrics", {}), MetricsSettings),
         )
         self._check_tree(settings)
         return settings

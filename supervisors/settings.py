@@ -26,6 +26,7 @@ __all__ = [
     "GatewaySettings",
     "LogLevel",
     "LogSettings",
+    "MetricsSettings",
     "OutboxPolicy",
     "QuerySettings",
     "Restart",
@@ -141,6 +142,16 @@ class RetentionSettings(RetentionBounds, frozen=True, kw_only=True):
     types: Annotated[
         dict[str, RetentionBounds], Meta(description='a table of tables, [retention.types."GLOB"]')
     ] = {}
+
+
+class MetricsSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """``[metrics]``; who can reach ``address`` may read all of it, and nothing else."""
+
+    enabled: Flag = False
+    address: Annotated[
+        str, Meta(pattern=r"\A[0-9A-Fa-f:.]+\Z", description='an IP address, as "127.0.0.1"')
+    ] = "127.0.0.1"
+    port: Annotated[int, Meta(ge=1, le=65_535, description="a port, 1 to 65535")] = 9464
 
 
 class SupervisorSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -391,3 +402,4 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     supervisors: dict[str, SupervisorSettings]
     actors: dict[str, ActorSettings]
     agents: dict[str, AgentSettings]
+    metrics: MetricsSettings = MetricsSettings()

@@ -18,6 +18,7 @@ from holdfast.supervisors.settings import (
     OPTIONAL_ACTORS,
     AgentSettings,
     DaemonSettings,
+    MetricsSettings,
     Settings,
     StorageSettings,
     SupervisorSettings,
@@ -32,7 +33,7 @@ BAD = [
     ("[dameon]", "[dameon]: unknown table; did you mean daemon?"),
     (
         "[zoo]",
-        "[zoo]: unknown table; expected daemon, storage, retention, supervisors",
+        "[zoo]: unknown table; expected daemon, storage, retention, metrics, supervisors",
     ),
     ("daemon = 1", "daemon = 1: expected a table, [daemon]"),
     ("[actors]\nlog = 1", "[actors] log = 1: expected a table, [actors.NAME]"),
@@ -152,6 +153,7 @@ def tables() -> dict[str, type[msgspec.Struct]]:
     found: dict[str, type[msgspec.Struct]] = {
         "daemon": DaemonSettings,
         "storage": StorageSettings,
+        "metrics": MetricsSettings,
         "agents.NAME": AgentSettings,
     }
     found |= {f"supervisors.{name}": SupervisorSettings for name in ("root", "state", "agents")}
