@@ -35,10 +35,10 @@ from holdfast.actors.messages.writer import (
     Stats,
     Sync,
     Synced,
-    WriterStats,
 )
 from holdfast.actors.outage import Outage, TryAgain
 from holdfast.actors.retaining import RetainDue, Retaining
+from holdfast.actors.writer_figures import figures
 from holdfast.clock import Clock
 from holdfast.errors import DiskFullError, HoldfastError, StorageError, UnreachableError
 from holdfast.storage.commands import Command, Outcome, tells_of_events
@@ -383,19 +383,12 @@ class WriterActor(HostedActor):
             case Departed(sender=sender, incarnation=incarnation):
                 self._database.forget(sender, incarnation)
             case Stats():
-                delivery.set(self._stats())
+                database = self._database if self._is_open else None
+                delivery.set(figures(database, self._groups, self._commands, self._outage))
             case BeginCapture() | EndCapture():
                 delivery.set(capture(self._database, message))
             case _:
                 assert_never(message)
-
-    def _stats(self) -> WriterStats:
-        frames = stuck = rules = 0
-        if self._is_open:
-            wal, rules = self._database.wal, len(self._database.retention.rules)
-            frames, stuck = wal.frames, wal.stuck
-        away = (self._outage.reason, self._outage.seconds)
-        return WriterStats(self._groups, self._commands, frames, stuck, rules, *away)
 
 
 def _reply(delivery: Delivery, outcome: Outcome | HoldfastError) -> None:
