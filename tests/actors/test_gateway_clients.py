@@ -50,13 +50,13 @@ def test_only_its_user_may_come_in(daemon: Daemon) -> None:
 
 def test_requests_of_a_connection_are_answered_in_their_order(daemon: Daemon) -> None:
     with Client(daemon) as client:
-        for n in range(50):  # each sees what the one before it has done
-            client.say("async_state:push", {"namespace": "o", "key": "k", "data": n})
-            client.say("async_state:pop", {"namespace": "o", "key": "k"}, correlation_id=n)
-        for n in range(50):
-            assert client.hear()["data"]["queue_size"] == 1
-            popped = client.hear()
-            assert (popped["data"]["items"], popped["correlation_id"]) == ([n], n)
+        for n in range(30):  # each sees what the one before it has done, at another actor too
+            client.say("state:entity:create", {"id": f"o{n}", "type": "ordered"})
+            client.say("state:entity:get", {"id": f"o{n}"}, correlation_id=n)
+        for n in range(30):
+            made, got = client.hear(), client.hear()
+            assert made["data"]["id"] == got["data"]["id"] == f"o{n}"
+            assert got["correlation_id"] == n
 
 
 def test_who_says_no_more_is_answered_and_then_sees_the_end(daemon: Daemon) -> None:
