@@ -15,12 +15,15 @@ from loguru import logger
 
 from holdfast.actors.answers import numbered, origin_of, refuse
 from holdfast.actors.burial import poison_error
+from holdfast.actors.capturing import capture
 from holdfast.actors.delivery import Delivery, Departed, Joined
 from holdfast.actors.expiry import EXPIRE, Expiry, ItemsDue
 from holdfast.actors.host import HostedActor
 from holdfast.actors.mailbox import Answered, Batch
 from holdfast.actors.messages import log
 from holdfast.actors.messages.writer import (
+    BeginCapture,
+    EndCapture,
     Forget,
     Forgotten,
     GetMark,
@@ -28,13 +31,14 @@ from holdfast.actors.messages.writer import (
     MarkIs,
     PositionIs,
     Prune,
+    Question,
     Stats,
     Sync,
     Synced,
-    WriterStats,
 )
 from holdfast.actors.outage import Outage, TryAgain
 from holdfast.actors.retaining import RetainDue, Retaining
+from holdfast.actors.writer_figures import figures
 from holdfast.clock import Clock
 from holdfast.errors import DiskFullError, HoldfastError, StorageError, UnreachableError
 from holdfast.storage.commands import Command, Outcome, tells_of_events
@@ -359,8 +363,7 @@ class WriterActor(HostedActor):
             delivery.set_exception((type(error), error, None))
 
     def _answer_at_once(self, delivery: Delivery) -> None:
-        message: GetMark | GetPosition | Sync | Forget | Prune | Stats | Joined | Departed
-        message = delivery.message
+        message: Question | Joined | Departed = delivery.message
         match message:
             case GetMark(sender=sender, incarnation=incarnation, stream=stream):
                 delivery.set(MarkIs(self._database.mark(sender, incarnation, stream)))
@@ -380,16 +383,12 @@ class WriterActor(HostedActor):
             case Departed(sender=sender, incarnation=incarnation):
                 self._database.forget(sender, incarnation)
             case Stats():
-                delivery.set(self._stats())
+                database = self._database if self._is_open else None
+                delivery.set(figures(database, self._groups, self._commands, self._outage))
+            case BeginCapture() | EndCapture():
+                delivery.set(capture(self._database, message))
             case _:
                 assert_never(message)
-
-    def _stats(self) -> WriterStats:
-        counts = (self._groups, self._commands)
-        if not self._is_open:
-            return WriterStats(*counts, 0, 0, outage=self._outage.reason)
-        wal, rules = self._database.wal, len(self._database.retention.rules)
-        return WriterStats(*counts, wal.frames, wal.stuck, rules, self._outage.reason)
 
 
 def _reply(delivery: Delivery, outcome: Outcome | HoldfastError) -> None:

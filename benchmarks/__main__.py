@@ -24,6 +24,7 @@ from benchmarks import (
     committed,
     emit,
     fan_in,
+    gateway,
     load,
     memory,
     peers,
@@ -39,6 +40,7 @@ from benchmarks import (
     state,
     subscribers,
     supervision,
+    swap_copy,
     tell,
 )
 from benchmarks.measure import Budget, Figure, Spread
@@ -67,10 +69,13 @@ BENCHMARKS: Final[dict[str, Callable[[Budget], list[Figure]]]] = {
     "queries": queries.run,
     "subscribers": subscribers.run,
     "retention": retention.run,
+    "swap-copy": swap_copy.run,
+    "gateway": gateway.run,
 }
 ASKED_FOR: Final = {
     "peers",
     "postgresql",
+    "swap-copy",
     "postgresql-state",
 }  # need an extra, which ./run installs, or a server
 FULL: Final = Budget(seconds=20.0, kills=40, restarts=1_000, load_seconds=60.0, database=1_000_000)
@@ -85,7 +90,7 @@ def main() -> int:
         "names",
         nargs="*",
         metavar="NAME",
-        help=f"{names}; all but peers and postgresql by default",
+        help=f"{names}; all but {', '.join(sorted(ASKED_FOR))} by default",
     )
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
     parser.add_argument("--quick", action="store_true", help="a few seconds each")

@@ -16,12 +16,13 @@ from loguru import logger
 from holdfast.clock import Clock
 from holdfast.errors import ConfigError, UnreachableError
 from holdfast.storage.database_file import check_file
+from holdfast.storage.migrating.ports import Place
 from holdfast.storage.ports import Database, Reader
 from holdfast.supervisors.secrets import resolved
 from holdfast.supervisors.settings import Backend
 from holdfast.supervisors.spec import Environment
 
-__all__ = ["check_backend", "database_opener", "dsn_of", "modules_of", "reader_opener"]
+__all__ = ["check_backend", "database_opener", "dsn_of", "modules_of", "place_of", "reader_opener"]
 
 _MISSING: Final = (
     '[storage] backend = "postgresql": psycopg cannot be imported: pip install '
@@ -128,3 +129,16 @@ def _require_psycopg() -> None:
         import psycopg  # noqa: F401 - it is asked whether it can be
     except ImportError as error:  # itself, or the library of PostgreSQL that it needs
         raise ConfigError(f"{_MISSING} ({error})") from error
+
+
+def place_of(environment: Environment) -> Place:
+    """Where the data is, for who moves it; a reference is resolved.  Raises ConfigError."""
+    if environment.backend == "postgresql":
+        _require_psycopg()
+        return Place(
+            backend="postgresql",
+            daemon=environment.daemon,
+            dsn=dsn_of(environment),
+            home=_home(environment),
+        )
+    return Place(backend=environment.backend, daemon=environment.daemon, path=environment.database)

@@ -19,6 +19,7 @@ import msgspec
 from msgspec import Meta
 
 from holdfast.errors import ConfigError
+from holdfast.supervisors.metrics import with_metrics
 from holdfast.supervisors.modules import is_importable
 from holdfast.supervisors.secrets import check_references, masked
 from holdfast.supervisors.session_backends import check_session_backend
@@ -26,10 +27,12 @@ from holdfast.supervisors.settings import (
     ACTORS,
     NAME,
     NAME_IN_WORDS,
+    OPTIONAL_ACTORS,
     ActorSettings,
     AgentSettings,
     DaemonSettings,
     LogSettings,
+    MetricsSettings,
     RetentionBounds,
     RetentionSettings,
     SessionsSettings,
@@ -41,7 +44,7 @@ from holdfast.supervisors.spec import SupervisorSpec
 
 __all__ = ["load_settings", "parse_agent", "parse_settings", "parse_supervisor"]
 
-TABLES: Final = ("daemon", "storage", "retention", "supervisors", "actors", "agents")
+TABLES: Final = ("daemon", "storage", "retention", "metrics", "supervisors", "actors", "agents")
 SUPERVISORS: Final = ("root", "state", "agents")  # always there, in start order
 MOST: Final = 1024 * 1024  # bytes of a config; TOML's reader takes its time
 LOG_LEAST: Final = 64 * 1024  # bytes; two of the longest lines
@@ -76,7 +79,7 @@ def parse_settings(text: str, *, file: str) -> Settings:
         raise ConfigError(f"{file}: nested too deep") from error
     except ValueError as error:  # an integer of more digits than Python reads
         raise ConfigError(f"{file}: {error}") from error
-    return _Document(document, file).settings()
+    return with_metrics(_Document(document, file).settings())
 
 
 def parse_agent(name: str, table: dict[str, Any], *, file: str) -> AgentSettings:
@@ -113,6 +116,7 @@ class _Document:
             supervisors=self.supervisors(),
             actors=self._actors(),
             agents=self.agents(),
+            metrics=self._decode("metrics", self._document.get("metrics", {}), MetricsSettings),
         )
         self._check_tree(settings)
         return settings
@@ -164,7 +168,7 @@ class _Document:
         """The supervisors of the file, and those that are always there."""
         tables = self._tables("supervisors")
         for name in tables:
-            if name in ACTORS:
+            if name in self._actor_names:
                 raise self._error(f"[supervisors.{name}]", f"another name: {name!r} is an actor's")
         decoded = {}
         for name in dict.fromkeys((*SUPERVISORS, *tables)):
@@ -183,12 +187,13 @@ class _Document:
 
     def _actors(self) -> dict[str, ActorSettings]:
         tables = self._tables("actors")
+        known: dict[str, type[ActorSettings]] = {**ACTORS, **OPTIONAL_ACTORS}
         for name in tables:
-            if name not in ACTORS:
-                raise self._unknown(f"[actors.{name}]", "actor", name, ACTORS)
+            if name not in known:
+                raise self._unknown(f"[actors.{name}]", "actor", name, known)
         decoded = {
             name: self._decode(f"actors.{name}", tables.get(name, {}), type_)
-            for name, type_ in ACTORS.items()
+            for name, type_ in known.items()
         }
         for name, actor in decoded.items():
             if actor.restart != "permanent":
@@ -203,7 +208,16 @@ class _Document:
         sessions = decoded["sessions"]
         assert isinstance(sessions, SessionsSettings)
         check_session_backend(sessions, f"{self._file}: [actors.sessions]")
-        return decoded
+        return {name: actor for name, actor in decoded.items() if name in self._actor_names}
+
+    @property
+    def _actor_names(self) -> set[str]:
+        """Of those that there are: a name that no actor has is free."""
+        tables = self._tables("actors")
+        return {
+            *ACTORS,
+            *(name for name in OPTIONAL_ACTORS if tables.get(name, {}).get("enabled") is True),
+        }
 
     def _check_thresholds(self, log: LogSettings) -> None:
         """Those that are not 0, in their order; each one within what may wait at all."""
@@ -231,7 +245,7 @@ class _Document:
         decoded = {}
         for name, content in self._tables("agents").items():
             where = f"agents.{name}"
-            if name in ACTORS:
+            if name in self._actor_names:
                 raise self._error(f"[{where}]", f"another name: {name!r} is an actor's")
             if name in SUPERVISORS or name in self._document.get("supervisors", {}):
                 raise self._error(f"[{where}]", f"another name: {name!r} is a supervisor's")

@@ -30,6 +30,7 @@ from holdfast.errors import (
 from holdfast.storage.commands import Command, Outcome
 from holdfast.storage.delivering import Deliveries, apply_singly
 from holdfast.storage.marks import MAX_SENDERS, Marks
+from holdfast.storage.migrating.postgresql_capture import begin_steps, captured, end_steps
 from holdfast.storage.once import HalfDone, OnceOnly
 from holdfast.storage.payloads import PAYLOAD_BYTES
 from holdfast.storage.ports import Durability, Wal
@@ -306,6 +307,23 @@ class PostgresqlDatabase:
     def checkpoint(self, *, is_hurried: bool = False, is_pressed: bool = False) -> Wal:
         """The server maintains its log."""
         return self.wal
+
+    def begin_capture(self, swap: str) -> None:
+        """Keep a log of what changes from now on, for a migration; again does nothing."""
+        if self._do(lambda: captured(self._connected().connection, self._daemon)) != swap:
+            self.end_capture()
+            self._run_steps(begin_steps(self._daemon, swap))
+
+    def end_capture(self) -> None:
+        """Keep no log any more."""
+        self._run_steps(end_steps(self._daemon))
+
+    def _run_steps(self, steps: Sequence[str]) -> None:
+        for step in steps:
+            self._do(partial(self._run_step, step))
+
+    def _run_step(self, step: str) -> None:
+        self._connected().connection.run(step)
 
     def close(self) -> None:
         """End the session.  Again does nothing."""

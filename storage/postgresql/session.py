@@ -16,6 +16,7 @@ import msgspec
 import psycopg
 
 from holdfast.errors import AlreadyRunningError, FencedError, StorageError
+from holdfast.storage.migrating.labels import LABEL, require_whole
 from holdfast.storage.postgresql.connection import Connection, Cursor, connect
 from holdfast.storage.postgresql.schema import migrate
 
@@ -114,11 +115,18 @@ class Session(msgspec.Struct):
 
 
 def open_session(
-    dsn: str, *, daemon: str, home: str, where: str, epoch: int | None = None
+    dsn: str,
+    *,
+    daemon: str,
+    home: str,
+    where: str,
+    epoch: int | None = None,
+    is_filling: bool = False,
 ) -> Session:
     """Make the tables where there are none, and become the daemon's only writer.
 
-    ``epoch``: the writer's until now, whose connection was lost.  Raises FencedError when it is
+    ``epoch``: the writer's until now, whose connection was lost.  ``is_filling``: it may be half
+    filled by a swap, and is not looked at.  Raises FencedError when it is
     not the daemon's any more; AlreadyRunningError, UnreachableError, SchemaError, StorageError,
     psycopg.Error.
     """
@@ -135,12 +143,23 @@ def open_session(
             connection.run(_FIRST_ROWS, {"daemon": daemon})
             values = {"daemon": daemon, "home": home}
             taken, commits = connection.rows(_TAKE, values)[0]
+            if not is_filling:
+                _settle_label(connection, daemon, where)
             if epoch is not None and taken != epoch + 1:
                 raise _fenced(daemon, where, epoch, taken)
     except BaseException:
         connection.close()
         raise
     return Session(connection, daemon, where, taken, commits)
+
+
+def _settle_label(connection: Connection, daemon: str, where: str) -> None:
+    """Refuse what a swap has half filled, or left; the first writer of what it filled says so."""
+    values = (daemon, LABEL)
+    text = connection.value("SELECT value FROM meta WHERE daemon = %s AND name = %s", values)
+    if text is not None:
+        require_whole(text, where)
+        connection.run("DELETE FROM meta WHERE daemon = %s AND name = %s", values)
 
 
 def _check_epoch(connection: Connection, daemon: str, epoch: int, where: str) -> None:

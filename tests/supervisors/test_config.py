@@ -15,8 +15,10 @@ from holdfast.supervisors.config import _accepted, load_settings, parse_settings
 from holdfast.supervisors.modules import is_importable
 from holdfast.supervisors.settings import (
     ACTORS,
+    OPTIONAL_ACTORS,
     AgentSettings,
     DaemonSettings,
+    MetricsSettings,
     Settings,
     StorageSettings,
     SupervisorSettings,
@@ -31,7 +33,7 @@ BAD = [
     ("[dameon]", "[dameon]: unknown table; did you mean daemon?"),
     (
         "[zoo]",
-        "[zoo]: unknown table; expected daemon, storage, retention, supervisors",
+        "[zoo]: unknown table; expected daemon, storage, retention, metrics, supervisors",
     ),
     ("daemon = 1", "daemon = 1: expected a table, [daemon]"),
     ("[actors]\nlog = 1", "[actors] log = 1: expected a table, [actors.NAME]"),
@@ -151,10 +153,12 @@ def tables() -> dict[str, type[msgspec.Struct]]:
     found: dict[str, type[msgspec.Struct]] = {
         "daemon": DaemonSettings,
         "storage": StorageSettings,
+        "metrics": MetricsSettings,
         "agents.NAME": AgentSettings,
     }
     found |= {f"supervisors.{name}": SupervisorSettings for name in ("root", "state", "agents")}
-    return found | {f"actors.{name}": type_ for name, type_ in ACTORS.items()}
+    actors: dict[str, type[msgspec.Struct]] = {**ACTORS, **OPTIONAL_ACTORS}
+    return found | {f"actors.{name}": type_ for name, type_ in actors.items()}
 
 
 def uncommented_agent(text: str) -> str:
