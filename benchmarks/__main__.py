@@ -39,6 +39,7 @@ from benchmarks import (
     subscribers,
     supervision,
     tell,
+    top,
 )
 from benchmarks.measure import Budget, Figure, Spread
 
@@ -51,6 +52,7 @@ BENCHMARKS: Final[dict[str, Callable[[Budget], list[Figure]]]] = {
     "committed": committed.run,
     "disk": committed.run_disk,
     "postgresql": postgresql.run,
+    "top": top.run,
     "restart": restart.run,
     "supervision": supervision.run,
     "peers": peers.run,

@@ -36,6 +36,7 @@ _COMMANDS: Final = {
     "state": "holdfast.cli.state:state",
     "status": "holdfast.cli.status:status",
     "stop": "holdfast.cli.stop:stop",
+    "top": "holdfast.cli.top:top",
     "tracker": "holdfast.cli.tracker:tracker",
     "verify": "holdfast.cli.verify:verify",
 }
