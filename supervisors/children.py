@@ -18,9 +18,8 @@ from holdfast.actors.handling import quantile
 from holdfast.actors.mailbox import Mailbox
 from holdfast.actors.messages.lifeline import (
     FromChild,
+    FromParent,
     GetStatus,
-    Reconfigure,
-    Settle,
     StatusReply,
     Stop,
 )
@@ -173,7 +172,7 @@ class Child:
         self._lifeline.send(GetStatus(ident))
         return True
 
-    def tell(self, message: Reconfigure | Settle) -> None:
+    def tell(self, message: FromParent) -> None:
         """Say it to the process that runs."""
         if self._lifeline is not None:
             self._lifeline.send(message)

@@ -8,6 +8,14 @@ from typing import Any, Literal
 import msgspec
 
 from holdfast.actors.messages.reload import Reload, Reloaded
+from holdfast.actors.messages.swap import (
+    ForgetSwapped,
+    GetSwap,
+    GetSwaps,
+    SwapIs,
+    SwappedForgotten,
+    SwapsAre,
+)
 
 __all__ = [
     "AwaitEnd",
@@ -317,6 +325,9 @@ Request = (
     | Forget
     | GetReports
     | Reload
+    | GetSwap
+    | GetSwaps
+    | ForgetSwapped
     | Order
 )
 Reply = (
@@ -330,6 +341,9 @@ Reply = (
     | Forgotten
     | ReportsAre
     | Reloaded
+    | SwapIs
+    | SwapsAre
+    | SwappedForgotten
 )
 
 decode_request: Callable[[bytes], Request] = msgspec.msgpack.Decoder(Request).decode

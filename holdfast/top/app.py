@@ -106,6 +106,8 @@ class TopApp(App[None]):
     # -- drawing ------------------------------------------------------------------------------
 
     def _show(self, shot: Shot, about: list[str] | None) -> None:
+        if not self.query("#status"):  # the application ends
+            return
         if shot.tree is None:  # what was there stays, and says that it is old
             self.query_one("#status", Static).update(f"no daemon: {shot.problem}")
             return
@@ -253,5 +255,6 @@ class TopApp(App[None]):
             self.call_from_thread(call, *arguments)
 
     def _say(self, text: str) -> None:
-        # On the main screen, whatever lies above it.
-        self.screen_stack[0].query_one("#said", Static).update(text)
+        # On the main screen, whatever lies above it; there is none when the application ends.
+        for line in self.query("#said").results(Static):
+            line.update(text)

@@ -67,4 +67,5 @@ class About(Screen[None]):
             for text in texts
             for at in range(0, max(1, len(text)), width)
         ]
-        self.query_one(Lines).show("", wrapped)
+        for lines in self.query(Lines):  # there are none yet, or none any more
+            lines.show("", wrapped)

@@ -39,7 +39,7 @@ class Stage:
         deadline = time.monotonic() + TIMEOUT
         while not condition():
             assert time.monotonic() < deadline, self.screen
-            await self.pilot.pause(0.02)
+            await self.pilot.pause(0.1)
 
     async def shows(self, *texts: str) -> None:
         await self.until(lambda: all(text in self.screen for text in texts))
@@ -74,7 +74,7 @@ def test_the_tree_is_there_with_its_figures(daemon: Daemon) -> None:
     play(daemon.run_dir, what)
 
 
-@pytest.mark.parametrize("width", [40, 60, 80, 200])
+@pytest.mark.parametrize("width", [40, 200])
 def test_the_tree_fits_a_screen_of_any_width(daemon: Daemon, width: int) -> None:
     async def what(stage: Stage) -> None:
         await stage.shows("checkpoints", "running", "msg/s")
@@ -143,19 +143,15 @@ def test_an_actor_is_stopped_and_started_by_the_same_key(daemon: Daemon) -> None
     play(daemon.run_dir, what)
 
 
-def test_the_config_is_reloaded_after_a_question(daemon: Daemon) -> None:
+def test_the_config_is_reloaded_after_a_question_and_the_root_not_stopped(
+    daemon: Daemon,
+) -> None:
     async def what(stage: Stage) -> None:
         await stage.shows("writer")
         await stage.pilot.press("R")
         await stage.shows("Reload the config file?")
         await stage.pilot.press("y")
         await stage.shows("reloaded: ")
-
-    play(daemon.run_dir, what)
-
-
-def test_the_root_cannot_be_stopped_from_here(daemon: Daemon) -> None:
-    async def what(stage: Stage) -> None:
         await stage.choose("root")
         await stage.pilot.press("s")
         await stage.shows("holdfast stop ends the daemon")
@@ -209,30 +205,32 @@ def test_sessions_are_listed(daemon: Daemon) -> None:
     play(daemon.run_dir, what)
 
 
-def test_what_an_actor_logged_and_the_error_it_died_of_are_shown(tmp_path: Path) -> None:
+def test_what_an_actor_logged_and_the_error_it_died_of_are_shown(
+    daemon: Daemon, tmp_path: Path
+) -> None:
     moon = tmp_path / "moon"
     table = {
         "class": "tests.supervisors.agents_for_tests:FailsToStart",
         "python_path": [str(ROOT)],
         "options": {"when": str(moon)},
     }
-    with Daemon(tmp_path) as daemon:
-        daemon.hub.supervision.start_child("moody", table)
-        moon.touch()
-        daemon.kill("moody")
+    daemon.hub.supervision.start_child("moody", table)
+    moon.touch()
+    daemon.kill("moody")
 
-        async def what(stage: Stage) -> None:
-            await stage.choose("moody")
-            await stage.pilot.press("enter")
-            await stage.until(lambda: isinstance(stage.app.screen, About))
-            await stage.until(
-                lambda: any(
-                    "the moon is wrong" in text
-                    for text, _ in stage.app.screen.query_one(Lines)._texts
-                )
-            )
+    def is_told(stage: Stage) -> bool:
+        texts = stage.app.screen.query_one(Lines)._texts
+        return any("the moon is wrong" in text for text, _ in texts)
 
-        play(daemon.run_dir, what)
+    async def what(stage: Stage) -> None:
+        await stage.choose("moody")
+        await stage.pilot.press("enter")
+        await stage.until(lambda: isinstance(stage.app.screen, About))
+        await stage.until(lambda: is_told(stage))
+
+    play(daemon.run_dir, what)
+    daemon.hub.supervision.terminate_child("moody")
+    daemon.hub.supervision.delete_child("moody")
 
 
 def test_it_goes_on_when_the_daemon_is_killed_and_started_again(tmp_path: Path) -> None:
