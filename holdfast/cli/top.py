@@ -25,7 +25,7 @@ _MISSING: Final = 69
     show_default=True,
     help="Seconds between two looks at the daemon.",
 )
-def top(run_dir: Path, interval: float) -> None:
+def top(run_dir: Path, interval: float) -> int:
     """Show the tree live: every process, events as they come, sessions.
 
     Enter shows all about one actor; r restarts it, s stops or starts it, R reloads the config,
@@ -41,4 +41,6 @@ def top(run_dir: Path, interval: float) -> None:
         raise Failure(missing, code=_MISSING) from None
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise Failure("top needs a terminal; holdfast status --json is for programs")
-    TopApp(run_dir, interval=interval).run()
+    app = TopApp(run_dir, interval=interval)
+    app.run()
+    return app.return_code or 0

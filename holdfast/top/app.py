@@ -5,9 +5,12 @@ Kept in this process only: the newest shot, and the newest thousand events that 
 
 from __future__ import annotations
 
+import asyncio
+import signal
 import threading
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
@@ -30,6 +33,7 @@ __all__ = ["TopApp"]
 
 KEPT: Final = 1_000  # events
 LOG_LINES: Final = 20
+TERMINATED: Final = 143
 VIEWS: Final[tuple[View, ...]] = ("tree", "events", "sessions")
 
 
@@ -39,6 +43,7 @@ class TopApp(App[None]):
     ENABLE_COMMAND_PALETTE = False
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("q", "quit", "Quit"),
+        Binding("ctrl+c", "quit", "Quit", show=False, priority=True),
         Binding("r", "order('restart')", "Restart"),
         Binding("s", "order('stop')", "Stop"),
         Binding("R", "order('reload')", "Reload"),
@@ -82,7 +87,9 @@ class TopApp(App[None]):
         yield Footer(compact=True)
 
     def on_mount(self) -> None:
-        """Begin to look."""
+        """Begin to look; SIGTERM ends it as q does, and gives the terminal back."""
+        end = partial(self.exit, return_code=TERMINATED)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, end)
         self.query_one("#tree").focus()
         self._look()
 
