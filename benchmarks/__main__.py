@@ -42,6 +42,7 @@ from benchmarks import (
     supervision,
     swap_copy,
     tell,
+    top,
 )
 from benchmarks.measure import Budget, Figure, Spread
 
@@ -54,6 +55,7 @@ BENCHMARKS: Final[dict[str, Callable[[Budget], list[Figure]]]] = {
     "committed": committed.run,
     "disk": committed.run_disk,
     "postgresql": postgresql.run,
+    "top": top.run,
     "postgresql-state": postgresql_state.run,
     "restart": restart.run,
     "supervision": supervision.run,

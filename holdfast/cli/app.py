@@ -41,6 +41,7 @@ _COMMANDS: Final = {
     "status": "holdfast.cli.status:status",
     "stop": "holdfast.cli.stop:stop",
     "swap": "holdfast.cli.swap:swap",
+    "top": "holdfast.cli.top:top",
     "tracker": "holdfast.cli.tracker:tracker",
     "verify": "holdfast.cli.verify:verify",
 }

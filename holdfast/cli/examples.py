@@ -63,6 +63,7 @@ EXAMPLES: Final = {
     "state traverse": "holdfast state traverse task-1 --depth 2",
     "status": "holdfast status",
     "stop": "holdfast stop\nholdfast stop planner",
+    "top": "holdfast top --run-dir var/run",
     "tracker limits": "holdfast tracker limits",
     "tracker list": "holdfast tracker list --kind completion",
     "tracker show": "holdfast tracker show r1",
