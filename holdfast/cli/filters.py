@@ -94,7 +94,13 @@ def filter_options(command: Callable[..., None]) -> Callable[..., None]:
         click.option("--correlation", help="Only of this correlation."),
         click.option("--since", type=TIME, help="ISO 8601, seconds since 1970, or 10m, 2h, 1d."),
         click.option("--until", type=TIME, help="As --since; events before it."),
-        click.option("--after", type=CURSOR, help="Later ones only: a number, or a cursor."),
+        click.option(
+            "--after",
+            "--cursor",
+            "after",
+            type=CURSOR,
+            help="Those behind it only: a number, or a cursor.",
+        ),
     )
     decorated: Callable[..., None] = with_filters
     for option in reversed(options):
