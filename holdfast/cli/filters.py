@@ -60,6 +60,16 @@ class Filters:
         )
 
 
+_TYPE: Final = click.option(
+    "--type",
+    "types",
+    multiple=True,
+    metavar="GLOB",
+    shell_complete=complete_types,
+    help="Type; repeatable.",
+)
+
+
 def filter_options(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command the options that make up its ``filters``."""
 
@@ -80,14 +90,7 @@ def filter_options(command: Callable[..., None]) -> Callable[..., None]:
         command(filters=filters, **others)
 
     options = (
-        click.option(
-            "--type",
-            "types",
-            multiple=True,
-            metavar="GLOB",
-            shell_complete=complete_types,
-            help="Type; repeatable.",
-        ),
+        _TYPE,
         click.option("--session", help="Only of this session."),
         click.option("--source", help="Only from this source."),
         click.option("--subject", help="Only about this subject."),
