@@ -108,6 +108,9 @@ class HubSupervision(Blocking):
     delete_child = blocking(supervision_calls.delete_child)
     reports = blocking(supervision_calls.reports)
     reload = blocking(supervision_calls.reload)
+    swap = blocking(supervision_calls.swap)
+    swaps = blocking(supervision_calls.swaps)
+    forget_swapped = blocking(supervision_calls.forget_swapped)
 
 
 class HubFiles(Blocking):

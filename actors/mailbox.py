@@ -21,6 +21,7 @@ from holdfast.actors.connections import Connections
 from holdfast.actors.counters import Counters, counters_of, traffic_of
 from holdfast.actors.delivery import Delivery
 from holdfast.actors.eager import Eager
+from holdfast.actors.handling import Handling
 from holdfast.actors.mailbox_link import Answered, MailboxLink
 from holdfast.actors.messages.supervisor import Traffic
 from holdfast.actors.outbox import OutboxLimits
@@ -82,8 +83,8 @@ class Mailbox:
         self.on_first_get: Callable[[], None] | None = None
         self.current: Delivery | None = None  # what the handler has in hand, if it came by socket
         self._batch_limit, self._burst = batch_limit, 0 if batch_limit else BURST
-        self._clock, self._reactor, self._now = clock, Reactor(clock=clock), clock.monotonic
-        self._eager = Eager(select=self._reactor.select, clock=clock)
+        self._clock, self.reactor, self._now = clock, Reactor(clock=clock), clock.monotonic
+        self._eager = Eager(select=self.reactor.select, clock=clock)
         self.receiver = Receiver(
             actor=name,
             incarnation=incarnation,
@@ -94,17 +95,17 @@ class Mailbox:
             recorder=recorder,
             last_life=last_life,
         )
-        self._recorder = recorder
         # What a dead life may have had in hand comes again singly: the next death tells which it
         # was, or that it was the same.
         self._singly = last_life is not None and last_life.died_at_work
         self._ready: deque[Envelope[Any] | Delivery] = deque()
-        self._is_ending, self._since_poll = False, 0
+        self._recorder, self._is_ending, self._since_poll = recorder, False, 0
+        self.handling = Handling(self._now(), batches=batch_limit > 0)
         self._looked = self._began = 0.0  # at the sockets; to handle what is in hand (monotonic)
         self._served: list[Connections] = []  # at the actor's own address, and at others
         self._connections = self.serve(listener, self.receiver, self._ready.extend)
         self.outgoing = Outgoing(
-            self, address=address, limits=limits, reactor=self._reactor, clock=clock
+            self, address=address, limits=limits, reactor=self.reactor, clock=clock
         )
 
     # -- pykka's inbox ------------------------------------------------------------------------
@@ -132,6 +133,7 @@ class Mailbox:
             self._since_poll += 1
             item = ready.popleft()
             if not isinstance(item, Delivery):
+                self._began, self.handling.own = now, self.handling.own + 1
                 if self._recorder is not None:
                     self._recorder.begin_own(now)  # what was in hand before is not to blame
                 return item
@@ -189,8 +191,7 @@ class Mailbox:
         ``failed``: so is what is in hand, and it stays on record.
         """
         if failed:
-            self.current = None
-            self._recorder = None
+            self.current = self._recorder = None
         self._finish_current()
         self._is_ending = True
         self.receiver.recorder = None  # the record says how this life ended, not its clearing up
@@ -201,7 +202,7 @@ class Mailbox:
 
     def after(self, delay: float, message: object) -> Timer:
         """Deliver ``message`` in ``delay`` seconds."""
-        return self._reactor.later(delay, lambda: self.deliver(message))
+        return self.reactor.later(delay, lambda: self.deliver(message))
 
     def watch(self, fd: int, read: Callable[[], Iterable[object]]) -> None:
         """Call ``read`` whenever ``fd`` is readable; deliver what it returns."""
@@ -210,11 +211,11 @@ class Mailbox:
             for message in read():
                 self.deliver(message)
 
-        self._reactor.add(fd, READ, on_ready)
+        self.reactor.add(fd, READ, on_ready)
 
     def unwatch(self, fd: int) -> None:
         """Stop watching; before the descriptor is closed."""
-        self._reactor.remove(fd)
+        self.reactor.remove(fd)
 
     def link(self, to: str) -> MailboxLink:
         """The outgoing link to another actor; the same one for the same name."""
@@ -227,7 +228,7 @@ class Mailbox:
         deliver: Callable[[Sequence[Delivery]], None],
     ) -> Connections:
         """Accept at an address; who adds another actor's also unwatches and closes it."""
-        served = Connections(listener, reactor=self._reactor, receiver=receiver, deliver=deliver)
+        served = Connections(listener, reactor=self.reactor, receiver=receiver, deliver=deliver)
         self._served.append(served)
         return served
 
@@ -245,7 +246,7 @@ class Mailbox:
 
     def later(self, delay: float, callback: Callable[[], None]) -> Timer:
         """Call back from inside ``get``; for timeouts that are not the actor's business."""
-        return self._reactor.later(delay, callback)
+        return self.reactor.later(delay, callback)
 
     def pump(self, is_done: Callable[[], bool], timeout: float | None) -> bool:
         """Run input and output, but no handler, until ``is_done`` or ``timeout`` seconds.
@@ -291,15 +292,14 @@ class Mailbox:
         with self.outgoing.guard:
             self.outgoing.is_driven = True  # from here on for good: nobody else sends
         self._connections.read_rest()
-        unhandled = (item for item in self._ready if isinstance(item, Delivery))
-        for delivery in unhandled:
-            if delivery.kind in ("ask", "command"):
-                delivery.set_exception((None, ActorDeadError(f"{self.name} stopped"), None))
+        for item in self._ready:
+            if isinstance(item, Delivery) and item.kind in ("ask", "command"):
+                item.set_exception((None, ActorDeadError(f"{self.name} stopped"), None))
         self._ready.clear()
         self._flush()
         self._connections.close()
         self.outgoing.close()
-        self._reactor.close()
+        self.reactor.close()
 
     def let_go(self) -> None:
         """In a fork of this process: close its copies of all sockets, and nothing else.
@@ -308,7 +308,7 @@ class Mailbox:
         """
         self._connections.let_go()
         self.outgoing.let_go()
-        self._reactor.close()
+        self.reactor.close()
 
     # -- inside -------------------------------------------------------------------------------
 
@@ -334,6 +334,7 @@ class Mailbox:
         """Send and receive, wait until there is something to handle; when that was."""
         if self._recorder is not None:
             self._recorder.idle()
+        self.handling.add(self.handled, self._looked, self._began, self._now())
         self._poll(0 if ready else None)
         while not ready:
             self._poll(None)
@@ -342,7 +343,7 @@ class Mailbox:
 
     def _poll(self, timeout: float | None) -> None:
         self._since_poll = 0
-        reactor, outgoing = self._reactor, self.outgoing
+        reactor, outgoing = self.reactor, self.outgoing
         with outgoing.guard:
             outgoing.is_driven = True
             self._flush()
@@ -376,8 +377,7 @@ class Mailbox:
     def _batch(self, first: Delivery) -> Envelope[Any]:
         if first.poison is not None or isinstance(first.message, _ActorStop):
             return self._single(first)
-        items = [first]
-        size = first.count
+        items, size = [first], first.count
         while self._ready and size < self._batch_limit and self._may_join(first):
             item = self._ready[0]
             if not (isinstance(item, Delivery) and self._may_join(item)):

@@ -30,18 +30,30 @@ from holdfast.actors.messages.supervisor import (
     WhichChildren,
     reply_of,
 )
+from holdfast.actors.messages.swap import (
+    ForgetSwapped,
+    GetSwap,
+    GetSwaps,
+    SwapIs,
+    SwappedForgotten,
+    SwapRecord,
+    SwapsAre,
+)
 from holdfast.errors import DeliveryError, InvalidInputError
 
 __all__ = [
     "ROOT",
     "count_children",
     "delete_child",
+    "forget_swapped",
     "read_reply",
     "reload",
     "reports",
     "restart_child",
     "start_child",
     "supervisor_of",
+    "swap",
+    "swaps",
     "terminate_child",
     "which_children",
 ]
@@ -125,6 +137,25 @@ def reload(*, dry_run: bool = False, timeout: float = 300.0) -> Steps[Reloaded]:
     """
     ask = Ask(ROOT, Reload(dry_run), timeout, idempotent=False)
     return read_reply((yield ask), Reloaded)
+
+
+def swap(*, timeout: float = 30.0) -> Steps[SwapIs]:
+    """Where the data is, and how far the swap is that is under way, if there is one."""
+    return read_reply((yield Ask(ROOT, GetSwap(), timeout)), SwapIs)
+
+
+def swaps(*, limit: int = 100, timeout: float = 30.0) -> Steps[list[SwapRecord]]:
+    """The newest swaps that are over, the oldest of them first."""
+    return read_reply((yield Ask(ROOT, GetSwaps(limit), timeout)), SwapsAre).swaps
+
+
+def forget_swapped(*, dry_run: bool = False, timeout: float = 300.0) -> Steps[list[str]]:
+    """Delete what swaps have left, old data and half-filled targets; the names of all that.
+
+    With ``dry_run`` nothing is deleted.  Raises ReloadError.  After AskTimeout it goes on.
+    """
+    ask = Ask(ROOT, ForgetSwapped(dry_run), timeout, idempotent=False)
+    return read_reply((yield ask), SwappedForgotten).what
 
 
 def supervisor_of(name: str, timeout: float) -> Steps[str]:

@@ -24,10 +24,12 @@ from benchmarks import (
     committed,
     emit,
     fan_in,
+    gateway,
     load,
     memory,
     peers,
     postgresql,
+    postgresql_state,
     queries,
     restart,
     retention,
@@ -38,6 +40,7 @@ from benchmarks import (
     state,
     subscribers,
     supervision,
+    swap_copy,
     tell,
 )
 from benchmarks.measure import Budget, Figure, Spread
@@ -51,6 +54,7 @@ BENCHMARKS: Final[dict[str, Callable[[Budget], list[Figure]]]] = {
     "committed": committed.run,
     "disk": committed.run_disk,
     "postgresql": postgresql.run,
+    "postgresql-state": postgresql_state.run,
     "restart": restart.run,
     "supervision": supervision.run,
     "peers": peers.run,
@@ -65,8 +69,15 @@ BENCHMARKS: Final[dict[str, Callable[[Budget], list[Figure]]]] = {
     "queries": queries.run,
     "subscribers": subscribers.run,
     "retention": retention.run,
+    "swap-copy": swap_copy.run,
+    "gateway": gateway.run,
 }
-ASKED_FOR: Final = {"peers", "postgresql"}  # need an extra, which ./run installs, or a server
+ASKED_FOR: Final = {
+    "peers",
+    "postgresql",
+    "swap-copy",
+    "postgresql-state",
+}  # need an extra, which ./run installs, or a server
 FULL: Final = Budget(seconds=20.0, kills=40, restarts=1_000, load_seconds=60.0, database=1_000_000)
 QUICK: Final = Budget(seconds=3.0, kills=6, restarts=100, load_seconds=5.0, database=100_000)
 
@@ -76,7 +87,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="./run bench", description="Figures beside their floors.")
     names = ", ".join(BENCHMARKS)
     parser.add_argument(
-        "names", nargs="*", metavar="NAME", help=f"{names}; all but peers and postgresql by default"
+        "names",
+        nargs="*",
+        metavar="NAME",
+        help=f"{names}; all but {', '.join(sorted(ASKED_FOR))} by default",
     )
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
     parser.add_argument("--quick", action="store_true", help="a few seconds each")

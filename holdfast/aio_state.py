@@ -105,6 +105,9 @@ class Supervision(Awaited):
     delete_child = awaited(supervision_calls.delete_child)
     reports = awaited(supervision_calls.reports)
     reload = awaited(supervision_calls.reload)
+    swap = awaited(supervision_calls.swap)
+    swaps = awaited(supervision_calls.swaps)
+    forget_swapped = awaited(supervision_calls.forget_swapped)
 
 
 class Files(Awaited):

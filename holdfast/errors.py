@@ -5,6 +5,7 @@ HoldfastError
 |- InvalidInputError      a value that holdfast refuses; nothing was changed
 |  |- CursorError         a stored position is of another database, or of one that was restored
 |- ReloadError            the config file is not reloaded; all is as it was
+|- SwapError              the data is not moved to the other backend; the old one has it all
 |- AlreadyRunningError    another daemon owns the data or the run directory
 |- DaemonNotFoundError    no daemon answers at the run directory
 |- StartError             a child did not become ready while the tree was starting
@@ -71,6 +72,7 @@ __all__ = [
     "SchemaError",
     "StartError",
     "StorageError",
+    "SwapError",
     "UnacknowledgedError",
     "UnknownActorError",
     "UnknownError",
@@ -131,6 +133,7 @@ class ChildError(HoldfastError):
         "name_taken": "is the name of another actor: choose another one",
         "too_many": "is one too many: delete some, or add it to another supervisor",
         "stopping": "cannot be started: its supervisor is stopping",
+        "held": "is down while the database moves, for less than a second: try again",
     }
 
     def __init__(self, child: str, reason: str) -> None:
@@ -149,6 +152,18 @@ class ReloadError(HoldfastError):
     def __init__(self, text: str, *, reason: str) -> None:
         super().__init__(text)
         self.reason = reason
+
+
+class SwapError(HoldfastError):
+    """The data is not moved to the other backend; the old one has all of it, and goes on.
+
+    ``table`` and ``key`` name the row that was in the way, where it was one.
+    """
+
+    def __init__(self, text: str, *, table: str = "", key: tuple[object, ...] = ()) -> None:
+        super().__init__(text)
+        self.table = table
+        self.key = key
 
 
 class StorageError(HoldfastError):

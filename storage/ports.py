@@ -121,6 +121,16 @@ class Database(Protocol):
         Raises DiskFullError: the log goes on growing where there is room; try again.
         """
 
+    def begin_capture(self, swap: str) -> None:
+        """Keep a log of what changes from now on, for a migration; again does nothing.
+
+        It is on when this returns, in every transaction, and after a restart of the writer too.
+        One for another swap is ended.  Raises StorageError.
+        """
+
+    def end_capture(self) -> None:
+        """Keep no log any more, and forget what there is of it.  Raises StorageError."""
+
     def close(self) -> None:
         """Leave one file that needs no recovery; give up the lock."""
 

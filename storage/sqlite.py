@@ -20,6 +20,8 @@ from holdfast.storage.commands import Command, Outcome
 from holdfast.storage.database_file import check_file
 from holdfast.storage.delivering import Deliveries, apply_singly
 from holdfast.storage.marks import MAX_SENDERS, Marks
+from holdfast.storage.migrating.labels import settle_label
+from holdfast.storage.migrating.sqlite_capture import begin_capture, end_capture
 from holdfast.storage.once import HalfDone, OnceOnly
 from holdfast.storage.payloads import PAYLOAD_BYTES
 from holdfast.storage.ports import Durability, Wal
@@ -86,10 +88,7 @@ class SqliteDatabase:
         self._durability = durability
         self._lock = WriterLock(self.path)
         try:
-            if vfs is None:
-                check_file(self.path, newest=VERSION, is_made=self._lock.is_made)
-            if not os.path.exists(self.path):
-                self._lock.note_none()
+            self._check_place(vfs)
             self._connection = open_writing(self.path, durability=durability, vfs=vfs)
         except BaseException:
             self._lock.release()
@@ -112,10 +111,16 @@ class SqliteDatabase:
             if isinstance(error, apsw.Error | UnicodeDecodeError):
                 raise storage_error(error, self.path) from error
             raise
-        if durability == "disk":
-            self._lock.note_made()
         self._last_seq = self._events.last_seq  # as committed; the table's own may be ahead
         self._is_unsynced = durability == "committed"  # a commit came after the last sync
+        if not self._is_unsynced:
+            self._lock.note_made()
+
+    def _check_place(self, vfs: str | None) -> None:
+        if vfs is None:
+            check_file(self.path, newest=VERSION, is_made=self._lock.is_made)
+        if not os.path.exists(self.path):
+            self._lock.note_none()
 
     def _open_tables(self, daemon: str, *, max_senders: int, payload_bytes: int) -> None:
         connection = self._connection
@@ -239,6 +244,16 @@ class SqliteDatabase:
         except apsw.Error as error:
             raise storage_error(error, self.path) from error
 
+    def begin_capture(self, swap: str) -> None:
+        """Keep a log of what changes from now on, for a migration; again does nothing."""
+        with naming_errors(self.path):
+            self._transact(lambda: begin_capture(self._connection, swap))
+
+    def end_capture(self) -> None:
+        """Keep no log any more."""
+        with naming_errors(self.path):
+            self._transact(lambda: end_capture(self._connection))
+
     def close(self) -> None:
         """Leave one file that needs no recovery; give up the lock.  Again does nothing."""
         if self._is_closed:
@@ -258,6 +273,7 @@ class SqliteDatabase:
         epoch: int = self._connection.execute(
             "UPDATE meta SET value = value + 1 WHERE name = 'epoch' RETURNING value"
         ).get
+        settle_label(self._connection, self.path)
         if epoch == 1 and self._lock.is_made:
             raise DamagedError(f"{self.path}: {_EMPTIED}")
         return epoch

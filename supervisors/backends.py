@@ -11,15 +11,18 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final
 
+from loguru import logger
+
 from holdfast.clock import Clock
-from holdfast.errors import ConfigError
+from holdfast.errors import ConfigError, UnreachableError
 from holdfast.storage.database_file import check_file
+from holdfast.storage.migrating.ports import Place
 from holdfast.storage.ports import Database, Reader
 from holdfast.supervisors.secrets import resolved
 from holdfast.supervisors.settings import Backend
 from holdfast.supervisors.spec import Environment
 
-__all__ = ["check_backend", "database_opener", "dsn_of", "modules_of", "reader_opener"]
+__all__ = ["check_backend", "database_opener", "dsn_of", "modules_of", "place_of", "reader_opener"]
 
 _MISSING: Final = (
     '[storage] backend = "postgresql": psycopg cannot be imported: pip install '
@@ -70,7 +73,8 @@ def reader_opener(
 def check_backend(environment: Environment) -> None:
     """Raise ConfigError, SchemaError, StorageError when the database could not be opened.
 
-    Nothing of it is touched, and nothing is made.
+    Nothing of it is touched, and nothing is made.  A server that does not answer is waited for
+    where ``outage`` says so: whatever is wrong with it, the writer finds out.
     """
     if environment.backend != "postgresql":
         check_file(os.path.realpath(environment.database))
@@ -78,7 +82,12 @@ def check_backend(environment: Environment) -> None:
     _require_psycopg()
     from holdfast.storage.postgresql.probing import check
 
-    check(dsn_of(environment), daemon=environment.daemon, home=_home(environment))
+    try:
+        check(dsn_of(environment), daemon=environment.daemon, home=_home(environment))
+    except UnreachableError as error:
+        if not environment.outage_timeout:
+            raise
+        logger.warning("{}; starting without it, as [storage] outage says", error)
 
 
 def dsn_of(environment: Environment) -> str:
@@ -120,3 +129,16 @@ def _require_psycopg() -> None:
         import psycopg  # noqa: F401 - it is asked whether it can be
     except ImportError as error:  # itself, or the library of PostgreSQL that it needs
         raise ConfigError(f"{_MISSING} ({error})") from error
+
+
+def place_of(environment: Environment) -> Place:
+    """Where the data is, for who moves it; a reference is resolved.  Raises ConfigError."""
+    if environment.backend == "postgresql":
+        _require_psycopg()
+        return Place(
+            backend="postgresql",
+            daemon=environment.daemon,
+            dsn=dsn_of(environment),
+            home=_home(environment),
+        )
+    return Place(backend=environment.backend, daemon=environment.daemon, path=environment.database)

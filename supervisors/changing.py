@@ -28,7 +28,7 @@ from holdfast.supervisors.spec import ChildSpec, Environment, SupervisorSpec, Te
 from holdfast.supervisors.steps import Steps, take
 from holdfast.supervisors.supervision import Supervision
 
-__all__ = ["Changing"]
+__all__ = ["Awaited", "Changing"]
 
 ANSWER: Final = 10.0  # seconds for a state actor to take other settings: it answers in milliseconds
 LOOK: Final = 0.02  # seconds between two looks at a child that starts
@@ -248,11 +248,11 @@ class Changing:
     def _start(self, child: Child, done: Callable[[str], None], *, is_new: bool = False) -> None:
         supervision = self._supervision
         supervision.undertaker.release(child.spec)
-        supervision.orders.start(child, _Awaited(self._later(done)), is_new=is_new)
+        supervision.orders.start(child, Awaited(self._later(done)), is_new=is_new)
         supervision.launcher.launch(child)
 
     def _stop(self, child: Child, done: Callable[[str], None]) -> None:
-        self._supervision.orders.stop(child, _Awaited(self._later(done)))
+        self._supervision.orders.stop(child, Awaited(self._later(done)))
         if child.state != "stopping":
             child.stop()
 
@@ -291,7 +291,7 @@ class _Step(msgspec.Struct, frozen=True):
         return Terms(self.after, new.run, self.spec.pulse)
 
 
-class _Awaited:
+class Awaited:
     """In the place of a delivery, for who gives an order from within."""
 
     def __init__(self, done: Callable[[str], None]) -> None:

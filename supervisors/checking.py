@@ -16,10 +16,12 @@ import msgspec
 
 from holdfast.errors import HoldfastError
 from holdfast.storage.probes import probe
+from holdfast.supervisors.backends import check_backend
 from holdfast.supervisors.linux import set_process_name
 from holdfast.supervisors.roles import imported
 from holdfast.supervisors.secrets import resolved, resolved_variables
 from holdfast.supervisors.settings import AgentSettings
+from holdfast.supervisors.spec import Environment
 
 __all__ = ["CHECK", "Check", "run_check"]
 
@@ -30,13 +32,15 @@ LONGEST: Final = 8 * 1024  # bytes of what is told
 class Check(msgspec.Struct, frozen=True, array_like=True):
     """One thing to look at; errors call it ``where``.
 
-    ``agent``: can its class be imported?  Else: does ``backend`` work at ``address``?
+    ``agent``: can its class be imported?  ``environment``: could its database be opened?  Else:
+    does ``backend`` work at ``address``?
     """
 
     where: str
     agent: AgentSettings | None = None
     backend: str = ""
     address: str = ""
+    environment: Environment | None = None
 
 
 _decode = msgspec.msgpack.Decoder(Check).decode
@@ -56,7 +60,9 @@ def run_check(payload: bytes, descriptors: dict[str, int]) -> int:
 
 def _told(check: Check) -> str:
     try:
-        if check.agent is None:
+        if check.environment is not None:
+            check_backend(check.environment)
+        elif check.agent is None:
             probe(check.backend, str(resolved(check.address, check.where)))
         else:
             os.environ.update(resolved_variables(check.agent.env, f"{check.where} env"))

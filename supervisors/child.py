@@ -27,10 +27,12 @@ from holdfast.actors.messages.lifeline import (
     Failed,
     FromParent,
     GetStatus,
+    Hold,
+    Preload,
     Ready,
     Reconfigure,
+    Release,
     Settle,
-    StatusReply,
     Stop,
 )
 from holdfast.actors.messages.supervisor import decode_request
@@ -38,6 +40,7 @@ from holdfast.actors.pulse import Pulse
 from holdfast.clock import Clock, SystemClock
 from holdfast.errors import ConfigError, StorageError
 from holdfast.supervisors.checking import CHECK, run_check
+from holdfast.supervisors.copier_words import COPIER
 from holdfast.supervisors.launcher import LIFELINE
 from holdfast.supervisors.lifeline import Lifeline, child_end
 from holdfast.supervisors.limits import Reserve, apply_limits, is_out_of_memory, widen_descriptors
@@ -63,7 +66,7 @@ from holdfast.supervisors.spec import (
 )
 from holdfast.supervisors.supervision import Given, Supervision, Upward
 from holdfast.supervisors.supervisor import SupervisorActor
-from holdfast.supervisors.vitals import open_record
+from holdfast.supervisors.vitals import open_record, status_of
 from holdfast.supervisors.zygote import Zygote
 
 __all__ = ["fork_zygote", "run_child"]
@@ -93,11 +96,8 @@ def _processes(start: ChildStart, zygote: Zygote, mailbox: Mailbox, life: str) -
 
 def run_child(payload: bytes, descriptors: dict[str, int]) -> int:
     """Become the actor that ``payload`` describes, until it stops; the exit code."""
-    # A zygote that came for one that died was forked from a supervisor at work: where that wrote
-    # its lines is a number that means something else here.
-    log_to(None)
-    if CHECK in descriptors:
-        return run_check(payload, descriptors)
+    if CHECK in descriptors or COPIER in descriptors:
+        return _run_errand(payload, descriptors)
     take_streams(descriptors)
     start = _decode_start(payload)
     is_supervisor = isinstance(start.run, SupervisorSpec)
@@ -141,6 +141,15 @@ def run_child(payload: bytes, descriptors: dict[str, int]) -> int:
         return EXIT_CONFIG if isinstance(failure, ConfigError) else EXIT_FAILED
 
 
+def _run_errand(payload: bytes, descriptors: dict[str, int]) -> int:
+    """No child, but something that ends by itself; a copier imports what nobody else needs."""
+    if CHECK in descriptors:
+        return run_check(payload, descriptors)
+    from holdfast.supervisors.copier import run_copier
+
+    return run_copier(payload, descriptors)
+
+
 def _told(start: ChildStart, failure: BaseException) -> str:
     """What its supervisor shows: all there is, but what a refused database needs no more."""
     if isinstance(failure, StorageError) and not isinstance(start.run, AgentSettings):
@@ -182,13 +191,12 @@ def _leaf(
         for message in _heard(lifeline):
             match message:
                 case GetStatus(id=ident):
-                    state = mailbox.length, mailbox.handled
-                    lifeline.send(StatusReply(ident, *state, traffic=mailbox.traffic))
+                    lifeline.send(status_of(mailbox, ident))
                 case Reconfigure():
                     mailbox.deliver(Errand(partial(reconfigure, message)))
                 case Stop():
                     mailbox.stop()
-                case Settle():
+                case Settle() | Preload() | Hold() | Release():
                     pass  # of supervisors
         return []
 

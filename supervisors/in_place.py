@@ -14,13 +14,17 @@ from holdfast.supervisors.settings import (
     ChildSettings,
     FilesSettings,
     SessionsSettings,
+    StorageSettings,
     WriterSettings,
 )
 from holdfast.supervisors.spec import Environment, SupervisorSpec
 
 __all__ = [
+    "MOVING",
+    "ON_DATABASE",
     "STORAGE",
     "changed_keys",
+    "is_moved",
     "is_swap",
     "needs_another_life",
     "takes_in_place",
@@ -62,6 +66,7 @@ IN_PLACE: Final[dict[str, frozenset[str]]] = {
             "limits",
         }
     ),
+    "gateway": frozenset({"max_clients", "max_line", "max_answer", "timeout", "grace"}),
     "agent": frozenset(),
 }
 # What of [storage] and [retention] concerns whom; a key that stands in none is the database itself.
@@ -70,9 +75,15 @@ STORAGE: Final[dict[str, tuple[str, ...]]] = {
     "sync_interval": ("writer", "files"),
     "payload_bytes": ("writer",),
     "full_text": ("writer",),
+    "outage": ("writer",),
+    "outage_timeout": ("writer",),
 }
+# Of [storage], too: what the root alone goes by.
+MOVING: Final = ("migrate", "hold_timeout")
+# Who has the database open.
+ON_DATABASE: Final = ("writer", "query", "log", "sessions", "checkpoints")
 # Of the environment: what the writer, and the files, learn when they begin.
-_WRITERS: Final = ("database", "daemon", "durability", "full_text")
+_WRITERS: Final = ("database", "daemon", "durability", "full_text", "outage_timeout")
 _FILES: Final = ("data_dir", "durability")
 
 
@@ -108,6 +119,17 @@ def needs_another_life(
     elif isinstance(new, FilesSettings):
         learned = _FILES
     return any(getattr(before, name) != getattr(after, name) for name in learned)
+
+
+def is_moved(old: StorageSettings, new: StorageSettings) -> bool:
+    """Whether they name two databases."""
+    if old.backend != new.backend:
+        return True
+    return {
+        "sqlite": old.path != new.path,
+        "memory": False,
+        "postgresql": old.dsn != new.dsn,
+    }[old.backend]
 
 
 def is_swap(table: ActorSettings, key: str) -> bool:

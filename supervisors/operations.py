@@ -54,6 +54,8 @@ class Operations:
 
     def _restart(self, child: Child, delivery: Delivery) -> Later:
         self._refuse_while_stopping(child.spec.id)
+        if child.spec.id in self._supervision.roster.held:
+            raise ChildError(child.spec.id, "held")
         self._refuse_unless_down(child)
         self._supervision.undertaker.release(child.spec)
         self._supervision.orders.start(child, delivery)

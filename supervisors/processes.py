@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Final, Literal
 
 import msgspec
@@ -80,6 +81,7 @@ class Processes:
         self._leftovers = Leftovers()
         self._state: Literal["forking", "lost", "finishing", "gone"] = "forking"
         self._has_forked = False  # the zygote has, at least once
+        self._modules: list[str] = []  # what it imported besides what it was forked to import
         self._due: dict[int, Timer] = {}  # the answers of the zygote, by id
         mailbox.watch(signals.fileno(), self._read_signals)
         mailbox.watch(zygote.fileno(), self._read_zygote)
@@ -109,6 +111,13 @@ class Processes:
 
         self._due[ident] = self._mailbox.later(timeout, overdue)
 
+    def preload(self, modules: Sequence[str]) -> None:
+        """Have the zygote, and every later one, import them before it forks somebody."""
+        self._modules += [module for module in modules if module not in self._modules]
+        if self._zygote is not None and self._modules:
+            with suppress(OSError):  # it does not read: then the child imports them
+                self._zygote.preload(self._modules)
+
     def kill_zygote(self) -> None:
         """It does not do its work; ZygoteLost follows."""
         if self._zygote is not None:
@@ -123,6 +132,7 @@ class Processes:
         if self._guardian is not None:
             self._guardian.watch(self._session)
         self._mailbox.watch(self._zygote.fileno(), self._read_zygote)
+        self.preload(())
 
     def finish(self) -> None:
         """Let the zygote end, and kill what no supervisor knows; Gone follows."""

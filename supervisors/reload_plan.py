@@ -14,7 +14,14 @@ import msgspec
 
 from holdfast.actors.messages.reload import Action, KeyChange, PlanLine
 from holdfast.supervisors.config import SUPERVISORS
-from holdfast.supervisors.in_place import STORAGE, changed_keys, is_swap, takes_in_place
+from holdfast.supervisors.in_place import (
+    ON_DATABASE,
+    STORAGE,
+    changed_keys,
+    is_moved,
+    is_swap,
+    takes_in_place,
+)
 from holdfast.supervisors.secrets import masked
 from holdfast.supervisors.settings import ActorSettings, AgentSettings, Settings
 from holdfast.supervisors.spec import Environment
@@ -22,6 +29,7 @@ from holdfast.supervisors.spec import Environment
 __all__ = ["Plan", "plan_of"]
 
 STOP_FIRST: Final = "stop the daemon, and start it with the changed file"
+_NEED_LIFE: Final = {"durability", "full_text", "outage", "outage_timeout"}  # of [storage]
 ALWAYS_THERE: Final = tuple(f"supervisors.{name}" for name in SUPERVISORS)
 # By table and key: what a reload cannot change, and what to do instead.
 _FIXED: Final[dict[tuple[str, str], str]] = {
@@ -29,13 +37,8 @@ _FIXED: Final[dict[tuple[str, str], str]] = {
     ("daemon", "data_dir"): "stop the daemon, move the directory, and start it again",
     ("daemon", "run_dir"): f"every client looks for the daemon there: {STOP_FIRST}",
     ("daemon", "log_dir"): f"the files that are there are open: {STOP_FIRST}",
-    ("storage", "path"): "stop the daemon, move the file, and start it again",
     ("actors.files", "path"): "stop the daemon, move the folder, and start it again",
 }
-_DATABASE: Final = (
-    "the database itself cannot be changed by a reload: stop the daemon, make a backup of the old "
-    "one with `holdfast backup`, and start it with the changed file"
-)
 _MOVE: Final = "nobody moves as it runs: reload without it, and then with it in its new place"
 _STAY: Final = "it cannot be taken out: " + STOP_FIRST
 # Between the scheme and the host of a URL, and in a connection string.
@@ -56,6 +59,11 @@ class Plan(msgspec.Struct, frozen=True):
         """Whether nothing is to be done."""
         return all(line.action == "unchanged" for line in self.lines)
 
+    @property
+    def is_moved(self) -> bool:
+        """Whether the data moves to another database."""
+        return bool(self.names("database", "swap"))
+
     def names(self, kind: Kind, *actions: Action) -> list[str]:
         """Of which the plan says that."""
         return [line.name for line in self.lines if line.kind == kind and line.action in actions]
@@ -72,6 +80,7 @@ class _Planning:
     ) -> None:
         self._old, self._new = old, new
         self._before, self._after = before, after
+        self._is_moved = is_moved(old.storage, new.storage)
         self._lines: list[PlanLine] = []
         self._refusals: list[str] = []
 
@@ -96,15 +105,10 @@ class _Planning:
 
     def _plan_database(self) -> None:
         """The keys that make another database of it; the others are those of who takes them."""
-        keys = [
-            key for key in changed_keys(self._old.storage, self._new.storage) if key not in STORAGE
-        ]
-        changes = list(_changes(self._old.storage, self._new.storage, keys))
-        self._refuse_fixed("storage", changes)
-        if swapped := [change.key for change in changes if ("storage", change.key) not in _FIXED]:
-            shown = ", ".join(swapped)
-            self._refusals.append(f"{self._new.file}: [storage] {shown}: {_DATABASE}")
-        self._add("database", "database", changes, "swap")
+        old, new = self._old.storage, self._new.storage
+        keys = [key for key in changed_keys(old, new) if key not in STORAGE]
+        changes = list(_changes(old, new, keys))
+        self._add("database", "database", changes, "swap" if self._is_moved else "in place")
 
     def _plan_tables(
         self,
@@ -123,7 +127,10 @@ class _Planning:
             if isinstance(table, ActorSettings):
                 action = _action(table, [change.key for change in changes])
                 action = self._with_storage(name, changes, action)
-            self._add(kind, name, changes, action)
+            if self._is_moved and name in ON_DATABASE:  # whatever its own table says
+                self._lines.append(PlanLine(kind, name, action, changes))
+            else:
+                self._add(kind, name, changes, action)
         self._lines += [PlanLine(kind, name, "remove") for name in old if name not in new]
 
     def _with_storage(self, name: str, changes: list[KeyChange], action: Action) -> Action:
@@ -137,7 +144,7 @@ class _Planning:
             if old.types == new.types and list(old.types) != list(new.types):  # the first decides
                 orders = (_shown(list(each.types)) for each in (old, new))
                 changes.append(KeyChange("retention.types", *orders))
-        needs_life = {"durability", "full_text"} & set(taken)
+        needs_life = _NEED_LIFE & set(taken) or (self._is_moved and name in ON_DATABASE)
         return "restart" if needs_life and action == "in place" else action
 
     def _refuse_fixed(self, table: str, changes: list[KeyChange]) -> None:

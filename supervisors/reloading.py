@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Final, Literal
+from pathlib import Path
+from typing import Any, Final, Literal, TypeVar
 
 import msgspec
 from loguru import logger
@@ -17,17 +18,26 @@ from loguru import logger
 from holdfast.actors.delivery import LATER, Delivery, Later
 from holdfast.actors.mailbox import Mailbox
 from holdfast.actors.messages.reload import Reload, Reloaded
+from holdfast.actors.messages.swap import (
+    ForgetSwapped,
+    GetSwap,
+    GetSwaps,
+    SwapIs,
+    SwappedForgotten,
+    SwapsAre,
+)
 from holdfast.errors import ConfigError, HoldfastError, ReloadError
 from holdfast.supervisors.changing import Changing
 from holdfast.supervisors.checking import Check
 from holdfast.supervisors.checkup import PROBE_TIMEOUT, check_all
+from holdfast.supervisors.commit_point import in_words, read_point
 from holdfast.supervisors.config_file import ConfigFile, Read
 from holdfast.supervisors.notify import Notifier
 from holdfast.supervisors.reload_plan import Plan, plan_of
-from holdfast.supervisors.settings import Settings
-from holdfast.supervisors.spec import Environment, Terms
+from holdfast.supervisors.spec import Environment, SupervisorSpec, Terms
 from holdfast.supervisors.steps import Steps, take
 from holdfast.supervisors.supervision import Supervision
+from holdfast.supervisors.swapping import Swapping
 from holdfast.supervisors.watching import FileWatch
 
 __all__ = ["Reloading"]
@@ -35,6 +45,8 @@ __all__ = ["Reloading"]
 Trigger = Literal["command", "signal", "watch"]
 
 SHOWN: Final = 4_000  # characters of an error in an event; all of it is in the log
+# What of an environment says where the data is, and how it is opened.
+DATABASE: Final = ("backend", "database", "dsn", "outage_timeout", "full_text")
 UNDONE: Final = "the reload failed, and all is as it was before"
 
 
@@ -49,10 +61,12 @@ class Reloading:
         mailbox: Mailbox,
         supervision: Supervision,
         notifier: Notifier,
+        swapping: Swapping,
     ) -> None:
         """``read`` is what the tree was started with."""
         self._file = file
         self._now = read
+        self._swapping = swapping
         self._mailbox = mailbox
         self._supervision = supervision
         self._changing = Changing(supervision, mailbox=mailbox)
@@ -65,21 +79,45 @@ class Reloading:
         )
 
     def start(self) -> None:
-        """Watch the file, if it says so."""
+        """Watch the file, if it says so; end what another root was in the middle of."""
         self._watch.turn(self._now.settings.daemon.watch)
+        self._is_busy = True
+
+        def free(error: HoldfastError | None) -> None:
+            self._is_busy = False
+            if error is not None:
+                logger.error("{}", error)
+
+        take(_caught(self._swapping.recover()), free)
 
     def asked(self, request: Reload, delivery: Delivery) -> Later:
         """Answer when it is done.  Raises ReloadError while another one is under way."""
         self._refuse_when_busy()
         delivery.set_aside()
 
-        def done(outcome: Reloaded | HoldfastError) -> None:
-            if isinstance(outcome, HoldfastError):
-                delivery.set_exception((type(outcome), outcome, None))
-            else:
-                delivery.set(outcome)
+        self._take(request.dry_run, "command", partial(_answer, delivery))
+        return LATER
 
-        self._take(request.dry_run, "command", done)
+    def asked_of_swaps(
+        self, request: GetSwap | GetSwaps | ForgetSwapped, delivery: Delivery
+    ) -> SwapIs | SwapsAre | Later:
+        """Raises ReloadError, StorageError."""
+        if isinstance(request, GetSwap):
+            point = read_point(Path(self._now.environment.data_dir))
+            where = in_words(self._supervision.terms.environment)
+            return SwapIs(self._swapping.status, where, "" if point is None else point.since)
+        if isinstance(request, GetSwaps):
+            newest = self._swapping.files.history()[-request.limit :] if request.limit > 0 else []
+            return SwapsAre([entry.record for entry in newest])
+        self._refuse_when_busy()
+        delivery.set_aside()
+        self._is_busy = True
+
+        def done(outcome: SwappedForgotten | HoldfastError) -> None:
+            self._is_busy = False
+            _answer(delivery, outcome)
+
+        take(_caught(self._swapping.forget(dry_run=request.dry_run)), done)
         return LATER
 
     def begin(self, trigger: Trigger) -> None:
@@ -114,52 +152,64 @@ class Reloading:
 
         if not is_dry:
             self._notifier.reloading()  # also where nothing changes: who sent the signal waits
-        take(self._guarded(is_dry, began), end)
-
-    def _guarded(self, is_dry: bool, began: float) -> Steps[Reloaded | HoldfastError]:
-        try:
-            return (yield from self._reload(is_dry, began))
-        except HoldfastError as error:
-            return error
+        take(_caught(self._reload(is_dry, trigger, began)), end)
 
     # -- the steps ----------------------------------------------------------------------------
 
-    def _reload(self, is_dry: bool, began: float) -> Steps[Reloaded]:
+    def _reload(self, is_dry: bool, trigger: Trigger, began: float) -> Steps[Reloaded]:
         read = self._file.read_again()
         self._watch.know(read.look)
         plan = plan_of(self._now.settings, read.settings, self._now.environment, read.environment)
         if plan.refusals and not is_dry:
             raise ReloadError("\n".join(plan.refusals), reason="refused")
-        checks = _checks(read.settings, plan)
+        checks = _checks(read, plan)
         launcher = self._supervision.launcher
         if error := (yield from check_all(checks, mailbox=self._mailbox, launcher=launcher)):
             raise ConfigError(f"{self._file.path}: {error}")
         if not is_dry:
-            yield from self._apply(read)
+            yield from self._apply(read, plan, trigger, began)
         seconds = self._mailbox.monotonic() - began
         return Reloaded(
             str(self._file.path), plan.lines, plan.refusals, not is_dry, round(seconds, 3)
         )
 
-    def _apply(self, read: Read) -> Steps[None]:
-        now = self._now
+    def _apply(self, read: Read, plan: Plan, trigger: Trigger, began: float) -> Steps[None]:
         for name in set(self._supervision.roster.added_below) & set(read.spec.descendants()):
             raise ReloadError(
                 f"{name}: a message has added a child of that name: delete that first, or give "
                 "one of them another name",
                 reason="refused",
             )
-        if read.spec != now.spec or read.environment != now.environment:
-            yield from self._change(read)
+        if plan.is_moved:
+            yield from self._change_and_move(read, trigger)
+        elif read.spec != self._now.spec or read.environment != self._now.environment:
+            yield from self._change(read.spec, read.environment)
+        yield partial(self._changing.settle, [*read.spec.descendants()])
+        self._note_sessions(plan, read, trigger, self._mailbox.monotonic() - began)
         self._now = read
         self.adopted(read.environment)
         self._watch.turn(read.settings.daemon.watch)
 
-    def _change(self, read: Read) -> Steps[None]:
-        terms = Terms(read.environment, read.spec)
-        if error := (yield partial(self._changing.begin, terms)):
+    def _change_and_move(self, read: Read, trigger: Trigger) -> Steps[None]:
+        """All else first: what fails there is undone without a swap, and no swap ever is."""
+        before = self._supervision.terms
+        yield from self._change(read.spec, _with_database_of(read.environment, before.environment))
+        try:
+            yield from self._swapping.move(read.settings.storage, read.environment, trigger)
+        except HoldfastError:
+            yield partial(self._changing.begin, before, is_back=True)
+            raise
+
+    def _change(self, spec: SupervisorSpec, environment: Environment) -> Steps[None]:
+        if error := (yield partial(self._changing.begin, Terms(environment, spec))):
             raise ReloadError(f"{UNDONE}: {error}", reason="failed")
-        yield partial(self._changing.settle, [*read.spec.descendants()])
+
+    def _note_sessions(self, plan: Plan, read: Read, trigger: Trigger, seconds: float) -> None:
+        """Of the other backend that may be swapped; how long all of the reload took."""
+        tables = (each.settings.actors["sessions"] for each in (self._now, read))
+        before, after = (str(getattr(table, "backend", "")) for table in tables)
+        if "sessions" in plan.names("actor", "swap") and before != after:
+            self._swapping.note_sessions(before, after, trigger, seconds)
 
     def _tell(self, outcome: Reloaded | HoldfastError, trigger: Trigger, seconds: float) -> None:
         data: dict[str, Any] = {
@@ -179,9 +229,35 @@ class Reloading:
             self._supervision.reports.reloaded(text, data, is_error=True)
 
 
-def _checks(settings: Settings, plan: Plan) -> list[tuple[Check, float]]:
+R = TypeVar("R")
+
+
+def _caught(steps: Steps[R]) -> Steps[R | HoldfastError]:
+    """With what goes wrong as the outcome."""
+    try:
+        return (yield from steps)
+    except HoldfastError as error:
+        return error
+
+
+def _answer(delivery: Delivery, outcome: Reloaded | SwappedForgotten | HoldfastError) -> None:
+    if isinstance(outcome, HoldfastError):
+        delivery.set_exception((type(outcome), outcome, None))
+    else:
+        delivery.set(outcome)
+
+
+def _with_database_of(after: Environment, before: Environment) -> Environment:
+    """As it is to be, but where the data is."""
+    kept = {name: getattr(before, name) for name in DATABASE}
+    return msgspec.structs.replace(after, **kept)
+
+
+def _checks(read: Read, plan: Plan) -> list[tuple[Check, float]]:
     """What is to be looked at before, and in how many seconds: all that another life needs."""
-    checks = []
+    settings, checks = read.settings, []
+    if plan.is_moved:
+        checks.append((Check("[storage]", environment=read.environment), PROBE_TIMEOUT))
     for name in plan.names("agent", "add", "restart"):
         agent = settings.agents[name]
         checks.append((Check(f"[agents.{name}]", agent=agent), agent.start_timeout))

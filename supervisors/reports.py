@@ -136,6 +136,10 @@ class Reports:
         """The config file was read again; what came of it."""
         self._report("ERROR" if is_error else "INFO", "reload", None, text, data, of="holdfast")
 
+    def swapped(self, text: str, data: Mapping[str, object], *, is_error: bool = False) -> None:
+        """The data moved to another backend, or did not."""
+        self._report("ERROR" if is_error else "INFO", "swap", None, text, data, of="holdfast")
+
     def _report(
         self,
         level: str,

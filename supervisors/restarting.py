@@ -133,6 +133,7 @@ class Restarting:
             return
         children = list(self._roster.children.values())
         down = affected(self._spec.strategy, children, child)
+        down = [one for one in down if one.spec.id not in self._roster.held]
         # Who was on the way up still is, and those before this one do not go down for it.
         others = [] if self._course is None else self._course.unfinished
         under_way = [one for one in others if one.state == "starting" and one not in down]

@@ -45,10 +45,11 @@ class Roster:
         output: Output,
         undertaker: Undertaker,
         tell_below: Callable[[dict[str, str], Shutdown], None],
+        held: Collection[str] = (),
     ) -> None:
         """``tell_below`` takes the supervisors of all children that were added, here and below.
 
-        And what the children may take to stop.
+        And what the children may take to stop.  ``held`` are not to be started now.
         """
         self._name = name
         self._spec = spec
@@ -58,13 +59,19 @@ class Roster:
         self._output = output
         self._undertaker = undertaker
         self._tell_below = tell_below
+        self.held = frozenset(held)
         self.children: dict[str, Child] = {}
         for child in spec.children:
             self.children[child.id] = self._child(child, is_added=False)
 
-    def adopt(self, spec: SupervisorSpec) -> None:
+    def adopt(self, spec: SupervisorSpec, held: Collection[str]) -> None:
         """Whose children are the supervisor's own; the list itself does not change by that."""
-        self._spec = spec
+        self._spec, self.held = spec, frozenset(held)
+
+    @property
+    def startable(self) -> list[Child]:
+        """All but those that are held."""
+        return [child for child in self.children.values() if child.spec.id not in self.held]
 
     def add(self, spec: ChildSpec) -> Child:
         """Another child, without a process yet, for this life.  Raises ChildError."""

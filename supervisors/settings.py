@@ -12,9 +12,22 @@ import msgspec
 from msgspec import Meta
 
 from holdfast.actors.messages.tracker import RateLimit
+from holdfast.supervisors.value_kinds import (
+    Count,
+    Flag,
+    Fraction,
+    Limit,
+    Most,
+    Name,
+    Period,
+    Seconds,
+    ShutdownValue,
+    Text,
+)
 
 __all__ = [
     "ACTORS",
+    "OPTIONAL_ACTORS",
     "ActorSettings",
     "AgentSettings",
     "CheckpointsSettings",
@@ -22,8 +35,10 @@ __all__ = [
     "DaemonSettings",
     "Durability",
     "FilesSettings",
+    "GatewaySettings",
     "LogLevel",
     "LogSettings",
+    "MetricsSettings",
     "OutboxPolicy",
     "QuerySettings",
     "Restart",
@@ -41,32 +56,16 @@ __all__ = [
 
 FAREWELL: Final = 3_600.0  # seconds; where nothing else bounds the end of an agent
 
-NAME: Final = r"\A[a-z][a-z0-9_-]{0,47}\Z"
-NAME_IN_WORDS: Final = "a name of 1 to 48 characters a-z 0-9 _ -, the first a letter"
-
-Name = Annotated[str, Meta(pattern=NAME, description=NAME_IN_WORDS)]
-Text = Annotated[str, Meta(pattern=r"\A[^\0]+\Z", description="a text that is not empty")]
-Seconds = Annotated[float, Meta(ge=0, description="seconds >= 0")]
-Period = Annotated[float, Meta(gt=0, description="seconds > 0")]
-Count = Annotated[int, Meta(ge=0, le=2**53, description="a whole number >= 0")]
-Flag = Annotated[bool, Meta(description="a boolean")]
-Fraction = Annotated[float, Meta(ge=0, lt=1, description="a fraction, 0 to less than 1")]
-Limit = Annotated[int, Meta(ge=1, le=2**53, description="a whole number >= 1")]
-
-Most = Annotated[int, Meta(ge=1, le=100_000, description="a number, 1 to 100000")]
-
 Restart = Literal["permanent", "transient", "temporary"]
 Strategy = Literal["one_for_one", "one_for_all", "rest_for_one"]
 AutoShutdown = Literal["never", "any_significant", "all_significant"]
 Start = Literal["sequential", "parallel"]
 # Seconds to stop in; however long it takes; SIGKILL at once.
 Shutdown = float | Literal["infinity", "brutal_kill"]
-ShutdownValue = Annotated[
-    Annotated[float, Meta(ge=0)] | Literal["infinity", "brutal_kill"],
-    Meta(description='seconds >= 0, "infinity" or "brutal_kill"'),
-]
 Durability = Literal["committed", "disk"]
 Backend = Literal["sqlite", "memory", "postgresql"]
+# What moves to another database: all; nothing; nothing, and there has to be nothing.
+Migrate = Literal["copy", "empty", "require-empty"]
 OutboxPolicy = Literal["block", "fail", "ring_only"]
 LogLevel = Literal["TRACE", "DEBUG", "INFO", "SUCCESS", "WARNING", "ERROR", "CRITICAL"]
 
@@ -96,6 +95,8 @@ class StorageSettings(msgspec.Struct, frozen=True, kw_only=True):
     ``outage_timeout`` seconds.
     ``payload_bytes`` of JSON text: more of it in an event is stored apart; 0 is never.
     ``full_text``: an index of the words in the data of events.
+    ``migrate``: what becomes of the data when a reload finds another database here.  It is all
+    kept back for ``hold_timeout`` seconds at most, then the move is given up.
     """
 
     backend: Backend = "sqlite"
@@ -109,6 +110,8 @@ class StorageSettings(msgspec.Struct, frozen=True, kw_only=True):
     sync_interval: Period = 1.0
     payload_bytes: Count = 8_192
     full_text: Flag = False
+    migrate: Annotated[Migrate, Meta(description='"copy", "empty" or "require-empty"')] = "copy"
+    hold_timeout: Annotated[float, Meta(gt=0, le=60, description="seconds > 0, at most 60")] = 10.0
 
 
 class RetentionBounds(msgspec.Struct, frozen=True, kw_only=True):
@@ -133,6 +136,16 @@ class RetentionSettings(RetentionBounds, frozen=True, kw_only=True):
     types: Annotated[
         dict[str, RetentionBounds], Meta(description='a table of tables, [retention.types."GLOB"]')
     ] = {}
+
+
+class MetricsSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """``[metrics]``; who can reach ``address`` may read all of it, and nothing else."""
+
+    enabled: Flag = False
+    address: Annotated[
+        str, Meta(pattern=r"\A[0-9A-Fa-f:.]+\Z", description='an IP address, as "127.0.0.1"')
+    ] = "127.0.0.1"
+    port: Annotated[int, Meta(ge=1, le=65_535, description="a port, 1 to 65535")] = 9464
 
 
 class SupervisorSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -292,6 +305,26 @@ class TrackerSettings(ActorSettings, frozen=True, kw_only=True, tag="tracker"):
     ] = {}
 
 
+class GatewaySettings(ActorSettings, frozen=True, kw_only=True, tag="gateway"):
+    """``[actors.gateway]``; there is one when ``enabled`` says so.
+
+    ``max_line`` and ``max_answer`` are in bytes; ``timeout`` in seconds for who names none, and
+    ``grace`` for a client that does not read.
+    """
+
+    enabled: Flag = False
+    parent: Name = "agents"
+    max_clients: Annotated[int, Meta(ge=1, le=10_000, description="a number, 1 to 10000")] = 256
+    max_line: Annotated[
+        int, Meta(ge=1024, le=6 * 1024 * 1024, description="a number, 1024 to 6291456")
+    ] = 2 * 1024 * 1024
+    max_answer: Annotated[
+        int, Meta(ge=65_536, le=2**30, description="a number, 65536 to 1073741824")
+    ] = 32 * 1024 * 1024
+    timeout: Period = 30.0
+    grace: Period = 10.0
+
+
 class AgentSettings(ActorSettings, frozen=True, kw_only=True, tag="agent"):
     """``[agents.NAME]``; ``options`` are the keyword arguments of the class.
 
@@ -330,6 +363,7 @@ ChildSettings = (
     | CheckpointsSettings
     | FilesSettings
     | TrackerSettings
+    | GatewaySettings
     | AgentSettings
 )
 
@@ -343,12 +377,15 @@ ACTORS: Final[dict[str, type[ActorSettings]]] = {
     "files": FilesSettings,
     "tracker": TrackerSettings,
 }
+# There where the config says ``enabled``.
+OPTIONAL_ACTORS: Final[dict[str, type[GatewaySettings]]] = {"gateway": GatewaySettings}
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """A whole config file, checked; ``file`` is what its errors call it.
 
-    Actors and supervisors that the file does not name are there with their defaults.  The order
+    Actors and supervisors that the file does not name are there with their defaults, and of the
+    optional ones those that are enabled.  The order
     of ``supervisors``, ``actors`` and ``agents`` is the start order among siblings.
     """
 
@@ -359,3 +396,4 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     supervisors: dict[str, SupervisorSettings]
     actors: dict[str, ActorSettings]
     agents: dict[str, AgentSettings]
+    metrics: MetricsSettings = MetricsSettings()

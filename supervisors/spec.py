@@ -85,6 +85,7 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
     log_backups: int = 3
     farewell: float = 0.0  # seconds for a checkpoint before the stop; 0 = none is made
     report_to: str | None = None  # the actor that gets the supervisors' reports as events
+    held: tuple[str, ...] = ()  # children that are down and stay so until the database has moved
 
     @property
     def log_folder(self) -> str:

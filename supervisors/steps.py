@@ -5,10 +5,10 @@ A generator yields what begins a wait, and is sent its outcome.  Nothing is kept
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from typing import Any, TypeVar
 
-__all__ = ["Begin", "Steps", "take"]
+__all__ = ["Begin", "Steps", "take", "together", "within"]
 
 R = TypeVar("R")
 
@@ -31,3 +31,41 @@ def take(steps: Steps[R], done: Callable[[R], None]) -> None:
         begin(go_on)
 
     go_on(None)
+
+
+def together(begins: Sequence[Begin]) -> Begin:
+    """All of the waits at once; the outcome is what went wrong first, once all have ended."""
+
+    def begin(done: Callable[[str], None]) -> None:
+        left, first = len(begins), ""
+
+        def ended(outcome: str) -> None:
+            nonlocal left, first
+            left, first = left - 1, first or outcome
+            if not left:
+                done(first)
+
+        for each in begins:
+            each(ended)
+
+    return begin if begins else lambda done: done("")
+
+
+def within(
+    seconds: float, begin: Begin, *, later: Callable[[float, Callable[[], None]], Any], late: str
+) -> Begin:
+    """The wait, or ``late`` when it has not ended by then; ``later`` calls back."""
+
+    def begin_both(done: Callable[[str], None]) -> None:
+        is_over = False
+
+        def end(outcome: str) -> None:
+            nonlocal is_over
+            if not is_over:
+                is_over = True
+                done(outcome)
+
+        later(seconds, lambda: end(late))
+        begin(end)
+
+    return begin_both

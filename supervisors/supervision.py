@@ -88,10 +88,9 @@ class Supervision:
     """The children of one supervisor; its phases follow each other in the order below."""
 
     def __init__(self, given: Given) -> None:
-        spec, mailbox, clock = given.spec, given.mailbox, given.clock
+        spec, mailbox, clock, life = given.spec, given.mailbox, given.clock, given.incarnation
         self.phase: Literal["starting", "running", "stopping", "stopped"] = "starting"
-        self.exit_code = EXIT_STOPPED
-        self.was_ready = False
+        self.exit_code, self.was_ready = EXIT_STOPPED, False
         self.is_complete = False  # its significant children have ended: that is why it stops
         given.output.attach(mailbox)
         self.orders = Orders()
@@ -100,6 +99,7 @@ class Supervision:
         self.terms = Terms(given.environment, spec, given.heartbeat)
         self._take_on = given.take_on
         self._mailbox, self._processes = mailbox, given.processes
+        self.preload = given.processes.preload  # into what forks the children
         self.reports, self._upward = given.reports, given.upward
         self._limits = RestartLimits(spec, clock=clock, random=given.random)
         self.roster = Roster(
@@ -111,11 +111,11 @@ class Supervision:
             output=given.output,
             undertaker=self.undertaker,
             tell_below=given.upward.below,
+            held=given.environment.held,
         )
         self._children = children = self.roster.children
-        deadline = STATUS_WAIT * spec.height
-        self.rounds = Rounds(mailbox=mailbox, children=children, deadline=deadline)
-        life = given.incarnation
+        wait = STATUS_WAIT * spec.height
+        self.rounds = Rounds(mailbox=mailbox, children=children, deadline=wait)
         self.watches = Watches(name=given.name, life=life, children=children, clock=clock)
         self.launcher = Launcher(
             environment=given.environment,
@@ -150,7 +150,7 @@ class Supervision:
         assert isinstance(terms.run, SupervisorSpec)
         self.terms, self._spec = terms, terms.run
         self._limits.adopt(terms.run, self._children.values())
-        self.roster.adopt(terms.run)
+        self.roster.adopt(terms.run, terms.environment.held)
         self.restarting.adopt(terms.run)
         self._watchdog.adopt(terms.run)
         self.rounds.deadline = STATUS_WAIT * terms.run.height
@@ -167,7 +167,7 @@ class Supervision:
 
     def start(self) -> None:
         """Start all children; ready when they are."""
-        self.restarting.start_all(self._children.values())
+        self.restarting.start_all(self.roster.startable)
 
     def _all_up(self) -> None:
         if self.phase == "starting":

@@ -15,12 +15,16 @@ from typing import Protocol
 
 from loguru import logger
 
+from holdfast.actors.handling import quantile
 from holdfast.actors.host import LATER, HostedActor
 from holdfast.actors.mailbox import Answered
 from holdfast.actors.messages.lifeline import (
     GetStatus,
+    Hold,
+    Preload,
     Reconfigure,
     Reconfigured,
+    Release,
     Settle,
     StatusReply,
     Stop,
@@ -48,12 +52,15 @@ from holdfast.actors.messages.supervisor import (
     Tree,
     WhichChildren,
 )
+from holdfast.actors.messages.swap import ForgetSwapped, GetSwap, GetSwaps
 from holdfast.actors.recorder import Signs
 from holdfast.errors import InvalidInputError
+from holdfast.supervisors.asking import Question
 from holdfast.supervisors.changing import Changing
 from holdfast.supervisors.children import ChildSaid, Overdue
 from holdfast.supervisors.ending import StopOverdue
 from holdfast.supervisors.farewell import Farewell
+from holdfast.supervisors.holding import Holding, decode_environment
 from holdfast.supervisors.linux import process_stat
 from holdfast.supervisors.new_terms import decode_terms
 from holdfast.supervisors.operations import Operations
@@ -64,6 +71,7 @@ from holdfast.supervisors.spec import EXIT_STOPPED, Environment
 from holdfast.supervisors.status import RoundOverdue
 from holdfast.supervisors.supervision import Supervision
 from holdfast.supervisors.undertaker import Funeral
+from holdfast.supervisors.vitals import status_of
 from holdfast.supervisors.zygote import Exited, Forked, ForkFailed, ZygoteLost
 
 __all__ = ["RootActor", "SupervisorActor"]
@@ -82,6 +90,7 @@ class SupervisorActor(HostedActor):
         self.supervision = supervision
         self._operations = Operations(supervision)
         self._changing = Changing(supervision, mailbox=self.mailbox)
+        self._holding = Holding(supervision, mailbox=self.mailbox)
         self._reply = reply
 
     def on_start(self) -> None:
@@ -96,11 +105,10 @@ class SupervisorActor(HostedActor):
                 self.supervision.on_process(message)
             case ChildSaid() | Overdue():
                 self.supervision.on_child(message)
-            case Reconfigure(id=ident, terms=terms, is_back=is_back):
-                done = partial(self._reconfigured, ident)
-                self._changing.begin(decode_terms(terms), done, is_back=is_back)
-            case Settle(id=ident, names=names):
-                self._changing.settle(names, partial(self._reconfigured, ident))
+            case Preload(modules=modules):
+                self._holding.preload(modules)
+            case Reconfigure() | Settle() | Hold() | Release():
+                self._become(message)
             case Stop(within=within):
                 self.supervision.stop(EXIT_STOPPED, within)
             case StopOverdue():
@@ -129,6 +137,18 @@ class SupervisorActor(HostedActor):
                 )
         return None
 
+    def _become(self, message: Reconfigure | Settle | Hold | Release) -> None:
+        done = partial(self._reconfigured, message.id)
+        match message:
+            case Reconfigure(terms=terms, is_back=is_back):
+                self._changing.begin(decode_terms(terms), done, is_back=is_back)
+            case Settle(names=names):
+                self._changing.settle(names, done)
+            case Hold(names=names, environment=environment):
+                self._holding.hold(names, decode_environment(environment), done)
+            case Release(environment=environment):
+                self._holding.release(decode_environment(environment), done)
+
     def _monitored(self, message: GetChild | AwaitEnd | Forget | GetReports) -> object:
         watches = self.supervision.watches
         if isinstance(message, GetChild):
@@ -152,9 +172,7 @@ class SupervisorActor(HostedActor):
         self._reply(Reconfigured(ident, error))
 
     def _reply_status(self, ident: int, children: list[ChildStatus]) -> None:
-        state = self.mailbox.length, self.mailbox.handled
-        gone, traffic = self.supervision.undertaker.gone, self.mailbox.traffic
-        self._reply(StatusReply(ident, *state, children, gone, traffic))
+        self._reply(status_of(self.mailbox, ident, children, self.supervision.undertaker.gone))
 
 
 class Describe(Protocol):
@@ -226,6 +244,13 @@ class RootActor(SupervisorActor):
                     raise InvalidInputError("this daemon was started without a config file")
                 assert self.mailbox.current is not None  # it came by socket
                 return self._reloading.asked(message, self.mailbox.current)
+            case GetSwap() | GetSwaps() | ForgetSwapped():
+                if self._reloading is None:
+                    raise InvalidInputError("this daemon was started without a config file")
+                assert self.mailbox.current is not None  # it came by socket
+                return self._reloading.asked_of_swaps(message, self.mailbox.current)
+            case Answered(context=Question() as question, outcome=outcome):
+                question.answered(outcome)
             case Locate(name=name):
                 return Located(self.supervision.roster.supervisor_of(name))
             case GetChild(child=self.mailbox.name):
@@ -276,20 +301,26 @@ class RootActor(SupervisorActor):
         stat, signs = process_stat(os.getpid()), self._signs()
         assert stat is not None
         now = self.mailbox.monotonic()
+        said = status_of(self.mailbox, 0, children, self.supervision.undertaker.gone)
         return ChildStatus(
             id=self.mailbox.name,
             pid=os.getpid(),
             state=state,
             incarnation=self._boot,
             restarts=0,
-            mailbox=self.mailbox.length,
-            handled=self.mailbox.handled,
+            mailbox=said.mailbox,
+            handled=said.handled,
             rss=stat.rss,
-            children=children,
-            gone=self.supervision.undertaker.gone,
-            traffic=self.mailbox.traffic,
+            children=said.children,
+            gone=said.gone,
+            traffic=said.traffic,
             uptime=now - self._began,
             cpu=stat.cpu,
             last_message=signs.last_message,
             busy=now - signs.since if signs.since else 0.0,
+            rate=said.rate,
+            p50=quantile(said.handling, 0.5),
+            p99=quantile(said.handling, 0.99),
+            handling=said.handling,
+            handling_seconds=said.handling_seconds,
         )

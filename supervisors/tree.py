@@ -25,9 +25,11 @@ from holdfast.clock import Clock, SystemClock
 from holdfast.errors import ConfigError, StartError
 from holdfast.supervisors.backends import check_backend
 from holdfast.supervisors.child import fork_zygote
-from holdfast.supervisors.config_file import ConfigFile, Read
+from holdfast.supervisors.commit_point import Obeyed, obey, settle
+from holdfast.supervisors.config_file import ConfigFile
 from holdfast.supervisors.directories import prepare_data_dir, prepare_run_dir
 from holdfast.supervisors.guardian import Guardian
+from holdfast.supervisors.holding import Holding
 from holdfast.supervisors.limits import leave_no_core, widen_descriptors
 from holdfast.supervisors.linux import adopt_orphans, children_of_this_process
 from holdfast.supervisors.listeners import Listeners
@@ -53,6 +55,7 @@ from holdfast.supervisors.spec import (
 )
 from holdfast.supervisors.supervision import Given, Supervision, Upward
 from holdfast.supervisors.supervisor import RootActor
+from holdfast.supervisors.swapping import Swapping
 from holdfast.supervisors.zygote import Zygote
 
 __all__ = ["run_root", "run_tree"]
@@ -74,8 +77,8 @@ def run_tree(
     AlreadyRunningError, StorageError, StartError; then nothing of the daemon is left.
     """
     file = ConfigFile(config, data_dir=data_dir, run_dir=run_dir)
-    read = file.read()
-    environment = read.environment
+    obeyed = obey(file.read())
+    read, environment = obeyed.read, obeyed.read.environment
 
     def announce() -> None:
         where = environment.run_dir
@@ -83,14 +86,14 @@ def run_tree(
         if on_ready is not None:
             on_ready()
 
-    return run_root(read.spec, environment, on_ready=announce, config=Config(file, read))
+    return run_root(read.spec, environment, on_ready=announce, config=Config(file, obeyed))
 
 
 class Config(msgspec.Struct, frozen=True):
-    """The file of a daemon, and what it said at the start."""
+    """The file of a daemon, and what it was at the start."""
 
     file: ConfigFile
-    read: Read
+    obeyed: Obeyed
 
 
 def run_root(
@@ -114,7 +117,7 @@ def run_root(
         kin = _fork_first(stack)
         signals = SignalPipe(_signals())
         stack.callback(signals.close)
-        _own(stack, environment)
+        _own(stack, environment, config)
         output = _begin_output(stack, environment)
         boot = next_boot(Path(environment.data_dir))
         listeners = _listeners(stack, Path(environment.run_dir), [ROOT, *spec.descendants()])
@@ -136,7 +139,7 @@ def run_root(
         if failure is not None:
             logger.opt(exception=failure).critical("the root failed")
             raise failure
-    return _left(environment, _exit_code(actor, failures))
+    return _left(actor.supervision.terms.environment, _exit_code(actor, failures))
 
 
 def _left(environment: Environment, code: int) -> int:
@@ -221,7 +224,7 @@ def _listeners(stack: ExitStack, run_dir: Path, names: list[str]) -> Listeners:
     return listeners
 
 
-def _own(stack: ExitStack, environment: Environment) -> None:
+def _own(stack: ExitStack, environment: Environment, config: Config | None) -> None:
     """Lock the directories, and leave this pid in the run directory."""
     data_dir, run_dir = Path(environment.data_dir), Path(environment.run_dir)
     log_dir = Path(environment.log_folder)
@@ -229,6 +232,8 @@ def _own(stack: ExitStack, environment: Environment) -> None:
     prepare_data_dir(data_dir)
     stack.callback(DirectoryLock(data_dir).release)
     check_backend(environment)  # before anything is made beside it
+    if config is not None:
+        settle(config.obeyed, clock=SystemClock())
     if environment.backend == "memory":
         make_memory_folder(Path(environment.database).parent)
     prepare_run_dir(run_dir)
@@ -294,21 +299,30 @@ def _root_actor(
         farewell=environment.farewell,
         describe=partial(_describe, environment, clock, clock.monotonic()),
         signs=recorder.signs,
-        reloading=_reloading(config, mailbox, supervision, notifier),
+        reloading=_reloading(config, mailbox, supervision, notifier, clock),
     )
 
 
 def _reloading(
-    config: Config | None, mailbox: Mailbox, supervision: Supervision, notifier: Notifier
+    config: Config | None,
+    mailbox: Mailbox,
+    supervision: Supervision,
+    notifier: Notifier,
+    clock: Clock,
 ) -> Reloading | None:
     if config is None:
         return None
+    if notice := config.obeyed.notice:
+        data = {"backend": supervision.terms.environment.backend}
+        supervision.reports.swapped(notice, {"ok": True, "phase": "obeyed"} | data)
+    holding = Holding(supervision, mailbox=mailbox)
     return Reloading(
         config.file,
-        read=config.read,
+        read=config.obeyed.read,
         mailbox=mailbox,
         supervision=supervision,
         notifier=notifier,
+        swapping=Swapping(supervision, holding, mailbox=mailbox, clock=clock),
     )
 
 

@@ -25,6 +25,7 @@ from typing import Final, NoReturn
 import msgspec
 
 from holdfast.supervisors.linux import die_with_parent, set_process_name
+from holdfast.supervisors.logs import log_to
 from holdfast.supervisors.signals import SignalPipe
 
 __all__ = ["Exited", "ForkFailed", "Forked", "FromZygote", "Main", "Zygote", "ZygoteLost"]
@@ -40,12 +41,18 @@ MAX_DESCRIPTORS: Final = 253  # SCM_MAX_FD of the kernel
 NOT_OURS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-class Fork(msgspec.Struct, frozen=True, array_like=True):
+class Fork(msgspec.Struct, frozen=True, array_like=True, tag="fork"):
     """Fork a child; its descriptors come along in the order of ``names``."""
 
     id: int
     payload: bytes
     names: list[str]
+
+
+class Import(msgspec.Struct, frozen=True, array_like=True, tag="import"):
+    """Have these modules, so that what is forked from now on has them; no answer."""
+
+    modules: list[str]
 
 
 class Forked(msgspec.Struct, frozen=True, array_like=True, tag="forked"):
@@ -79,7 +86,7 @@ class ZygoteLost(msgspec.Struct, frozen=True, array_like=True, tag="lost"):
 FromZygote = Forked | ForkFailed | Exited | ZygoteLost
 
 _encode = msgspec.msgpack.Encoder().encode
-_decode_fork = msgspec.msgpack.Decoder(Fork).decode
+_decode_request = msgspec.msgpack.Decoder(Fork | Import).decode
 _decode_reply = msgspec.msgpack.Decoder(FromZygote).decode
 
 
@@ -123,6 +130,10 @@ class Zygote:
         """
         request = _encode(Fork(ident, payload, list(descriptors)))
         socket.send_fds(self._channel, [request], list(descriptors.values()))
+
+    def preload(self, modules: Sequence[str]) -> None:
+        """Have it import them; it forks nobody meanwhile.  Raises OSError."""
+        self._channel.send(_encode(Import(list(modules))))
 
     def read(self) -> list[FromZygote]:
         """What came since; a ZygoteLost is the last there will be."""
@@ -174,10 +185,12 @@ def _become_zygote(
     """The rest of the zygote's life.
 
     It never returns, so the objects of the process it was forked from are never collected; their
-    descriptors are closed here and the numbers used again.
+    descriptors are closed here and the numbers used again.  A supervisor that forks another zygote
+    is at work: whatever of it would write to one of these has to be told here not to.
     """
     try:
         die_with_parent(parent)
+        log_to(None)
         if own_session:
             os.setsid()
         signal.set_wakeup_fd(-1)
@@ -190,10 +203,7 @@ def _become_zygote(
         os.dup2(null, 0)
         os.close(null)
         set_process_name(name)
-        for module in preload:
-            import_module(module)
-        gc.collect()
-        gc.freeze()  # the collector of a child would touch, and so copy, every page of this
+        _import(preload)
         _serve(socket.socket(fileno=channel), main)
     except BaseException:
         lost = _encode(ZygoteLost(traceback.format_exc()))
@@ -201,6 +211,13 @@ def _become_zygote(
             line.send(lost)
     finally:
         os._exit(1)
+
+
+def _import(modules: Sequence[str]) -> None:
+    for module in modules:
+        import_module(module)
+    gc.collect()
+    gc.freeze()  # the collector of a child would touch, and so copy, every page of this
 
 
 def _serve(channel: socket.socket, main: Main) -> NoReturn:
@@ -217,7 +234,12 @@ def _serve(channel: socket.socket, main: Main) -> NoReturn:
             data, fds, _, _ = socket.recv_fds(channel, RECORD_BYTES, MAX_DESCRIPTORS)
             if not data:
                 os._exit(0)
-            _take(channel, signals, main, _decode_fork(data), fds)
+            request = _decode_request(data)
+            if isinstance(request, Fork):
+                _take(channel, signals, main, request, fds)
+            else:
+                with suppress(Exception):  # who needs it imports it again, and says why it cannot
+                    _import(request.modules)
 
 
 def _reap(channel: socket.socket) -> None:

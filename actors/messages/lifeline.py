@@ -18,9 +18,12 @@ __all__ = [
     "FromChild",
     "FromParent",
     "GetStatus",
+    "Hold",
+    "Preload",
     "Ready",
     "Reconfigure",
     "Reconfigured",
+    "Release",
     "Settle",
     "StatusReply",
     "Stop",
@@ -42,7 +45,10 @@ class Failed(msgspec.Struct, frozen=True, array_like=True, tag="failed"):
 
 
 class StatusReply(msgspec.Struct, frozen=True, array_like=True, tag="status"):
-    """Answer to ``GetStatus`` of the same ``id``; ``children`` and ``gone`` of a supervisor."""
+    """Answer to ``GetStatus`` of the same ``id``; ``children`` and ``gone`` of a supervisor.
+
+    ``rate``, ``handling`` and ``handling_seconds`` as in ChildStatus.
+    """
 
     id: int
     mailbox: int
@@ -50,6 +56,9 @@ class StatusReply(msgspec.Struct, frozen=True, array_like=True, tag="status"):
     children: list[ChildStatus] = []
     gone: list[GoneActor] = []
     traffic: Traffic = Traffic()
+    rate: float = 0.0
+    handling: list[int] = []
+    handling_seconds: float = 0.0
 
 
 class Below(msgspec.Struct, frozen=True, array_like=True, tag="below"):
@@ -99,15 +108,46 @@ class Settle(msgspec.Struct, frozen=True, array_like=True, tag="settle"):
     names: list[str]
 
 
+class Preload(msgspec.Struct, frozen=True, array_like=True, tag="preload"):
+    """Of a supervisor: have the zygotes, here and below, import these modules.  No reply."""
+
+    modules: list[str]
+
+
+class Hold(msgspec.Struct, frozen=True, array_like=True, tag="hold"):
+    """Of a supervisor: stop these children, here and below, and start none of them until Release.
+
+    ``environment`` is an encoded ``holdfast.supervisors.spec.Environment``, which names all that
+    are held.  Reply: Reconfigured, when they are down.
+    """
+
+    id: int
+    names: list[str]
+    environment: bytes
+
+
+class Release(msgspec.Struct, frozen=True, array_like=True, tag="release"):
+    """Of a supervisor: start those that were held, with this ``environment``, all at once.
+
+    Reply: Reconfigured, when each is ready, or has failed to become so and is tried again.
+    """
+
+    id: int
+    environment: bytes
+
+
 class Reconfigured(msgspec.Struct, frozen=True, array_like=True, tag="reconfigured"):
-    """Answer to ``Reconfigure`` or ``Settle`` of the same ``id``; ``error`` is "" if it is done."""
+    """Answer to ``Reconfigure``, ``Settle``, ``Hold`` or ``Release`` of the same ``id``.
+
+    ``error`` is "" if it is done.
+    """
 
     id: int
     error: str = ""
 
 
 FromChild = Ready | Failed | StatusReply | Below | Reconfigured
-FromParent = Stop | GetStatus | Reconfigure | Settle
+FromParent = Stop | GetStatus | Reconfigure | Settle | Preload | Hold | Release
 
 encode: Final = msgspec.msgpack.Encoder().encode
 decode_from_child: Final = msgspec.msgpack.Decoder(FromChild).decode

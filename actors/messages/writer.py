@@ -56,8 +56,11 @@ from holdfast.storage.subscriber_records import (
 )
 
 __all__ = [
+    "BeginCapture",
+    "Captured",
     "DiscardDeadLetter",
     "Discarded",
+    "EndCapture",
     "Forget",
     "Forgotten",
     "GetMark",
@@ -68,6 +71,7 @@ __all__ = [
     "PositionIs",
     "Prune",
     "Pruned",
+    "Question",
     "Relay",
     "Reply",
     "Request",
@@ -153,6 +157,23 @@ class Prune(msgspec.Struct, frozen=True, array_like=True, tag="prune"):
     is_plan: bool
 
 
+class BeginCapture(msgspec.Struct, frozen=True, array_like=True, tag="begin_capture"):
+    """Log from now on which rows change, for the swap of that name.  Reply: Captured.
+
+    It goes on in the writer's next lives.  Again, for the same swap, does nothing.
+    """
+
+    swap: str
+
+
+class EndCapture(msgspec.Struct, frozen=True, array_like=True, tag="end_capture"):
+    """Log it no more, and drop the log; nothing where there is none.  Reply: Captured."""
+
+
+class Captured(msgspec.Struct, frozen=True, array_like=True, tag="captured"):
+    """It is, or is not any more, in every transaction that follows."""
+
+
 class MarkIs(msgspec.Struct, frozen=True, array_like=True, tag="mark"):
     """Everything up to ``mark.number`` is committed."""
 
@@ -182,15 +203,20 @@ class Forgotten(msgspec.Struct, frozen=True, array_like=True, tag="forgotten"):
 
 class WriterStats(msgspec.Struct, frozen=True, array_like=True, tag="writer_stats"):
     """Groups committed and commands in them since the start; pages in the write-ahead log, and
-    attempts in a row to empty it that a reader blocked; rules of retention."""
+    attempts in a row to empty it that a reader blocked; rules of retention; why the database does
+    not answer, "" when it does; for how many seconds it has not."""
 
     groups: int
     commands: int
     wal_frames: int
     wal_stuck: int
     rules: int = 0
+    outage: str = ""
+    outage_seconds: float = 0.0
 
 
+# What is no command.
+Question = GetMark | GetPosition | Sync | Forget | Prune | Stats | BeginCapture | EndCapture
 Request = (
     Relay
     | Skip
@@ -211,12 +237,7 @@ Request = (
     | AcknowledgeEvents
     | RemoveSubscriber
     | KeepAnswer
-    | GetMark
-    | GetPosition
-    | Sync
-    | Forget
-    | Prune
-    | Stats
+    | Question
 )
 Reply = (
     Appended
@@ -244,6 +265,7 @@ Reply = (
     | Synced
     | Forgotten
     | WriterStats
+    | Captured
 )
 
 _decode_request: Callable[[bytes], Request] = msgspec.msgpack.Decoder(Request).decode
@@ -253,9 +275,7 @@ _decode_events: Callable[[msgspec.Raw], list[RawEvent]] = msgspec.msgpack.Decode
 decode_reply: Callable[[bytes], Reply] = msgspec.msgpack.Decoder(Reply).decode
 
 
-def decode_request(
-    body: bytes,
-) -> Command | GetMark | GetPosition | Sync | Forget | Prune | Stats:
+def decode_request(body: bytes) -> Command | Question:
     """Raises msgspec's errors; what is to be stored comes out as the command it stands for."""
     message = _decode_request(body)
     match message:

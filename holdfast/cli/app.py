@@ -43,6 +43,7 @@ _COMMANDS: Final = {
     "state": "holdfast.cli.state:state",
     "status": "holdfast.cli.status:status",
     "stop": "holdfast.cli.stop:stop",
+    "swap": "holdfast.cli.swap:swap",
     "trace": "holdfast.cli.event_trees:trace",
     "tracker": "holdfast.cli.tracker:tracker",
     "verify": "holdfast.cli.verify:verify",

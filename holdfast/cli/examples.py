@@ -71,6 +71,8 @@ EXAMPLES: Final = {
     "state traverse": "holdfast state traverse task-1 --depth 2",
     "status": "holdfast status",
     "stop": "holdfast stop\nholdfast stop planner",
+    "swap history": "holdfast swap history --limit 5",
+    "swap status": "holdfast swap status",
     "trace": "holdfast trace request-17",
     "tracker limits": "holdfast tracker limits",
     "tracker list": "holdfast tracker list --kind completion",

@@ -47,26 +47,40 @@ def place_of(run_dir: Path | None, config: Path | None, data_dir: Path | None) -
     Raises ConfigError, Failure.
     """
     if config is not None:
+        from holdfast.supervisors.commit_point import obey
         from holdfast.supervisors.config import load_settings
-        from holdfast.supervisors.plan import environment_of
+        from holdfast.supervisors.config_file import Read
+        from holdfast.supervisors.plan import environment_of, root_spec
 
         settings = load_settings(config)
         where = (data_dir or Path(settings.daemon.data_dir)).absolute()
         environment = environment_of(settings, data_dir=where, run_dir=where)
+        environment = obey(Read(settings, root_spec(settings), environment, None)).read.environment
         if environment.backend == "postgresql":
             raise _elsewhere(str(config))
         return Place(Path(environment.database), where)
     if data_dir is None and run_dir is not None and (asked := _asked(run_dir)) is not None:
         return Place(asked, asked.parent)
     where = (data_dir or DATA_DIR).absolute()
-    if data_dir is None and not (where / DATABASE).exists():
+    database = _pointed(where) or where / DATABASE
+    if data_dir is None and not database.exists():
         tried = "" if run_dir is None else f"no daemon answers at {run_dir}, and "
         raise Failure(
             f"{tried}there is no {DATA_DIR / DATABASE}: name the daemon with --run-dir, or what is "
             "stopped with --config or --data-dir",
             code=4,
         )
-    return Place(where / DATABASE, where)
+    return Place(database, where)
+
+
+def _pointed(data_dir: Path) -> Path | None:
+    """What the commit point says; None where there is none, or nothing that is a file."""
+    from holdfast.supervisors.commit_point import read_point
+
+    point = read_point(data_dir)
+    if point is not None and point.backend == "postgresql":
+        raise _elsewhere(str(data_dir))
+    return data_dir / point.path if point is not None and point.path else None
 
 
 def _asked(run_dir: Path) -> Path | None:

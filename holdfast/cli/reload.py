@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from holdfast.cli.daemon import connected
+from holdfast.cli.following import reload_and_follow
 from holdfast.cli.options import json_option, run_dir_option
 from holdfast.cli.output import Failure, console, printable, write_line
 from holdfast.errors import AskTimeoutError
@@ -29,7 +30,7 @@ __all__ = ["reload"]
     type=click.FloatRange(min=0.0),
     default=300.0,
     show_default=True,
-    help="Seconds to wait; the reload goes on after that.",
+    help="Seconds to wait without a sign of progress; the reload goes on after that.",
 )
 @json_option
 def reload(run_dir: Path, dry_run: bool, timeout: float, as_json: bool) -> None:
@@ -37,21 +38,24 @@ def reload(run_dir: Path, dry_run: bool, timeout: float, as_json: bool) -> None:
 
     Everything is checked before anything is touched; what fails later is undone.  Policy and
     limits change in place; agents whose class or options have changed begin another life; those
-    that are new start, and then those that are gone stop.
+    that are new start, and then those that are gone stop.  Where another database is named, the
+    data moves there while all go on; how far it is, is told on standard error.
     """
-    with connected(run_dir) as hub:
-        try:
-            done = hub.supervision.reload(dry_run=dry_run, timeout=timeout)
-        except AskTimeoutError:
-            raise Failure(
-                f"not reloaded within {timeout:g} s; it goes on: look at `holdfast logs root`"
-            ) from None
+    done = _planned(run_dir, timeout) if dry_run else reload_and_follow(run_dir, timeout)
     if as_json:
         write_line(json.dumps(_plain(done, dry_run)))
     else:
         _show(done, dry_run)
     if done.refusals:
         raise Failure("\n".join(done.refusals))
+
+
+def _planned(run_dir: Path, timeout: float) -> Reloaded:
+    with connected(run_dir) as hub:
+        try:
+            return hub.supervision.reload(dry_run=True, timeout=timeout)
+        except AskTimeoutError:
+            raise Failure(f"not planned within {timeout:g} s") from None
 
 
 def _plain(done: Reloaded, dry_run: bool) -> dict[str, object]:

@@ -9,12 +9,15 @@ it was killed are given again.)
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Final
 
 import msgspec
+import psycopg
 
 from holdfast.errors import AlreadyRunningError, FencedError, StorageError
-from holdfast.storage.postgresql.connection import Connection, connect
+from holdfast.storage.migrating.labels import LABEL, require_whole
+from holdfast.storage.postgresql.connection import Connection, Cursor, connect
 from holdfast.storage.postgresql.schema import migrate
 
 __all__ = ["Session", "open_session", "require_fsync"]
@@ -61,37 +64,69 @@ class Session(msgspec.Struct):
     where: str
     epoch: int
     commits: int
+    _taken: Cursor | None = None  # the answer to who holds the row, until it is looked at
 
-    def begin(self) -> None:
-        """A transaction that only the owner of the epoch can have.
+    def begin(self, *, is_pipelined: bool = False) -> None:
+        """A transaction that only the owner of the epoch can commit.
+
+        Pipelined, it is not known before ``hold`` whether this is the owner.
+        Raises FencedError, psycopg.Error.
+        """
+        if is_pipelined:
+            self.connection.begin_pipeline()
+        self.connection.run("BEGIN")
+        self._taken = self.connection.run(_NEXT, (self.daemon, self.epoch))
+        if not is_pipelined:
+            self.hold()
+
+    def hold(self) -> None:
+        """Make sure of the epoch; before COMMIT is sent, which cannot be called back.
 
         Raises FencedError, psycopg.Error.
         """
-        self.connection.run("BEGIN")
-        commits = self.connection.value(_NEXT, (self.daemon, self.epoch))
-        if commits is None:
+        if self._taken is None:
+            return
+        taken, self._taken = self._taken, None
+        with self.connection.telling():
+            row = taken.fetchone()
+        if row is None:
             sql = "SELECT epoch FROM daemons WHERE daemon = %s"
             stored = self.connection.value(sql, (self.daemon,))
             raise _fenced(self.daemon, self.where, self.epoch, stored)
-        self.commits = commits
+        self.commits = row[0]
 
     def commit(self) -> None:
-        """Raises psycopg.Error; StorageError when the server has taken it back without one."""
-        done = self.connection.run("COMMIT").statusmessage
+        """After ``hold``.
+
+        Raises psycopg.Error; StorageError when the server has taken it back without one.
+        """
+        cursor = self.connection.run("COMMIT")
+        self.connection.settle()
+        done = cursor.statusmessage
         if done != "COMMIT":
             raise StorageError(f"{self.where}: COMMIT was answered by {done}: nothing is stored")
 
     def rollback(self) -> None:
         """Raises psycopg.Error."""
+        self._taken = None
+        with suppress(psycopg.Error):  # what it is taken back for
+            self.connection.settle()
         self.connection.run("ROLLBACK")
 
 
 def open_session(
-    dsn: str, *, daemon: str, home: str, where: str, epoch: int | None = None
+    dsn: str,
+    *,
+    daemon: str,
+    home: str,
+    where: str,
+    epoch: int | None = None,
+    is_filling: bool = False,
 ) -> Session:
     """Make the tables where there are none, and become the daemon's only writer.
 
-    ``epoch``: the writer's until now, whose connection was lost.  Raises FencedError when it is
+    ``epoch``: the writer's until now, whose connection was lost.  ``is_filling``: it may be half
+    filled by a swap, and is not looked at.  Raises FencedError when it is
     not the daemon's any more; AlreadyRunningError, UnreachableError, SchemaError, StorageError,
     psycopg.Error.
     """
@@ -108,12 +143,23 @@ def open_session(
             connection.run(_FIRST_ROWS, {"daemon": daemon})
             values = {"daemon": daemon, "home": home}
             taken, commits = connection.rows(_TAKE, values)[0]
+            if not is_filling:
+                _settle_label(connection, daemon, where)
             if epoch is not None and taken != epoch + 1:
                 raise _fenced(daemon, where, epoch, taken)
     except BaseException:
         connection.close()
         raise
     return Session(connection, daemon, where, taken, commits)
+
+
+def _settle_label(connection: Connection, daemon: str, where: str) -> None:
+    """Refuse what a swap has half filled, or left; the first writer of what it filled says so."""
+    values = (daemon, LABEL)
+    text = connection.value("SELECT value FROM meta WHERE daemon = %s AND name = %s", values)
+    if text is not None:
+        require_whole(text, where)
+        connection.run("DELETE FROM meta WHERE daemon = %s AND name = %s", values)
 
 
 def _check_epoch(connection: Connection, daemon: str, epoch: int, where: str) -> None:

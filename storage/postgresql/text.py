@@ -11,22 +11,22 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-__all__ = ["escaped", "escaped_values", "unescaped", "unescaped_row"]
+__all__ = ["MARK", "escaped", "escaped_values", "unescaped", "unescaped_row"]
 
-_MARK: Final = "\1"
+MARK: Final = "\1"
 
 
 def escaped(text: str) -> str:
     """As it is stored."""
-    if "\0" in text or _MARK in text:
-        return text.replace(_MARK, "\1\2").replace("\0", "\1\1")
+    if "\0" in text or MARK in text:
+        return text.replace(MARK, "\1\2").replace("\0", "\1\1")
     return text
 
 
 def unescaped(text: str) -> str:
     """As it was."""
     # In this order: a pair begins with the mark and never ends inside of another one.
-    return text.replace("\1\1", "\0").replace("\1\2", _MARK) if _MARK in text else text
+    return text.replace("\1\1", "\0").replace("\1\2", MARK) if MARK in text else text
 
 
 def escaped_values(values: Any) -> Any:
@@ -36,7 +36,7 @@ def escaped_values(values: Any) -> Any:
     if isinstance(values, Mapping):
         return {name: _escaped(value) for name, value in values.items()}
     for value in values:
-        if (type(value) is str and ("\0" in value or _MARK in value)) or type(value) is list:
+        if (type(value) is str and ("\0" in value or MARK in value)) or type(value) is list:
             return [_escaped(value) for value in values]
     return values
 
@@ -52,6 +52,6 @@ def _escaped(value: Any) -> Any:
 def unescaped_row(values: Sequence[Any]) -> tuple[Any, ...]:
     """A row as it was."""
     for value in values:
-        if type(value) is str and _MARK in value:
+        if type(value) is str and MARK in value:
             return tuple(unescaped(each) if type(each) is str else each for each in values)
     return values if isinstance(values, tuple) else tuple(values)

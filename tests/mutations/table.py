@@ -253,9 +253,9 @@ MUTATIONS: Final = (
     Mutation(
         "log-by-an-inherited-number",
         "the children of a zygote that came later log to a number of their supervisor's",
-        "supervisors/child.py",
-        "    log_to(None)\n    if CHECK",
-        "    if CHECK",
+        "supervisors/zygote.py",
+        "        log_to(None)\n",
+        "",
         (
             "tests/supervisors/test_new_zygote.py::"
             "test_what_the_child_of_another_zygote_logs_is_in_none_of_its_files",

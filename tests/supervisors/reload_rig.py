@@ -20,7 +20,7 @@ from holdfast.errors import (
     ReloadError,
 )
 from holdfast.testing.events import Events
-from tests.daemon import Daemon
+from tests.daemon import Daemon, ForkedDaemon
 
 HERE: Final = Path(__file__).parent
 BASE: Final = f"""
@@ -65,7 +65,7 @@ def refused(daemon: Daemon, text: str) -> str:
     return str(caught.value)
 
 
-def pids(daemon: Daemon) -> dict[str, int]:
+def pids(daemon: ForkedDaemon) -> dict[str, int]:
     """Of all that is below the root, and the root."""
     found: dict[str, int] = {}
     waiting = [daemon.tree().root]

@@ -175,7 +175,6 @@ def test_what_fails_leaves_everything_as_it_was(daemon: Daemon, table: str, caus
         (BASE + "\noptions = { key = 'env:HOLDFAST_NOT_SET' }\n", "HOLDFAST_NOT_SET"),
         (BASE.replace('"test"', '"other"'), "stop the daemon"),
         (BASE + "\nparent = 'root'\n", "reload without it"),
-        (BASE + "\n[storage]\npath = 'other.db'\n", "stop the daemon, move the file"),
         (BASE + "\n[actors.files]\npath = 'other'\n", "stop the daemon, move the folder"),
     ],
 )

@@ -11,10 +11,16 @@ import pytest
 from holdfast.actors.sessions import SessionLimits
 from holdfast.actors.tracker import TrackerLimits
 from holdfast.supervisors.config import parse_settings
-from holdfast.supervisors.in_place import ALWAYS, IN_PLACE, STORAGE
+from holdfast.supervisors.in_place import ALWAYS, IN_PLACE, ON_DATABASE, STORAGE
 from holdfast.supervisors.plan import environment_of
 from holdfast.supervisors.reload_plan import Plan, plan_of
-from holdfast.supervisors.settings import ACTORS, AgentSettings, Settings, StorageSettings
+from holdfast.supervisors.settings import (
+    ACTORS,
+    OPTIONAL_ACTORS,
+    AgentSettings,
+    Settings,
+    StorageSettings,
+)
 
 AGENT: Final = '[agents.planner]\nclass = "json:Planner"\n'
 
@@ -152,7 +158,6 @@ def test_the_class_of_an_agent_is_called_as_in_the_file() -> None:
         ("[daemon]\ndata_dir = 'other'", "move the directory"),
         ("[daemon]\nrun_dir = 'other'", "every client looks for the daemon there"),
         ("[daemon]\nlog_dir = 'other'", "[daemon] log_dir"),
-        ("[storage]\npath = 'other.db'", "move the file"),
         ("[actors.files]\npath = 'other'", "move the folder"),
         ("[actors.log]\nparent = 'root'", "[actors.log] parent"),
         ("[supervisors.state]\nparent = 'agents'", "[supervisors.state] parent"),
@@ -171,21 +176,37 @@ def test_a_directory_that_an_option_has_set_may_be_named_otherwise() -> None:
     assert (plan.refusals, plan.is_empty) == ([], True)
 
 
-def test_another_database_is_a_swap_that_is_refused() -> None:
+def test_another_database_is_a_swap_and_shows_no_secret() -> None:
     before = settings("")
     after = msgspec.structs.replace(
-        before, storage=StorageSettings(dsn="postgres://me:secret@host/db password=no")
+        before,
+        storage=StorageSettings(
+            backend="postgresql", dsn="postgres://me:secret@host/db password=no"
+        ),
     )
     environment = environment_of(before, data_dir=Path("/d"), run_dir=Path("/r"))
     plan = plan_of(before, after, environment, environment)
     shown = '"postgres://...@host/db password=..."'
-    assert changed(plan)["database"] == ("swap", [("dsn", '""', shown)])
-    assert "the database itself cannot be changed" in plan.refusals[0]
+    changes = [("backend", '"sqlite"', '"postgresql"'), ("dsn", '""', shown)]
+    assert changed(plan)["database"] == ("swap", changes)
+    assert {name for name, (action, _) in changed(plan).items() if action == "restart"} == {
+        *ON_DATABASE
+    }
+    assert plan.refusals == []
 
 
-@pytest.mark.parametrize("name", [*ACTORS, "agent"])
+def test_another_path_is_a_swap_and_other_keys_of_storage_are_none() -> None:
+    assert changed(planned("", "[storage]\npath = 'b.db'"))["database"][0] == "swap"
+    plan = planned("", "[storage]\nmigrate = 'empty'\nhold_timeout = 1.0")
+    assert changed(plan)["database"][0] == "in place"
+    assert list(changed(plan)) == ["database"]
+    plan = planned("", "[storage]\noutage_timeout = 1.0")
+    assert changed(plan) == {"writer": ("restart", [("storage.outage_timeout", "60.0", "1.0")])}
+
+
+@pytest.mark.parametrize("name", [*ACTORS, *OPTIONAL_ACTORS, "agent"])
 def test_every_key_that_is_taken_in_place_is_there(name: str) -> None:
-    type_: Any = ACTORS.get(name, AgentSettings)
+    type_: Any = {**ACTORS, **OPTIONAL_ACTORS}.get(name, AgentSettings)
     assert set(type_.__struct_fields__) >= IN_PLACE[name] | ALWAYS
 
 

@@ -37,6 +37,10 @@ def passed(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
         daemon.ref("clerk").ask(["mark", None], timeout=daemon.timeout)
         daemon.wait_until_running("log", after=daemon.kill("log"))
         work.check()
+        daemon.config_file.write_text(
+            f'{daemon.config_file.read_text()}\n[storage]\npath = "b.db"\n'
+        )
+        daemon.hub.supervision.reload(timeout=daemon.timeout)
     return {hit.point for hit in daemon.faults.hits()}
 
 

@@ -45,6 +45,8 @@ _AGENT: Final = _ACTORS + "agent:Agent."
 _MAILBOX: Final = _ACTORS + "mailbox:Mailbox."
 _LAUNCHER: Final = _SUPERVISORS + "launcher:Launcher."
 _RESTARTING: Final = _SUPERVISORS + "restarting:Restarting."
+_SWAPPING: Final = _SUPERVISORS + "swapping:"
+_MIGRATION: Final = _STORAGE + "migrating.migration:Migration."
 _ZYGOTE: Final = _SUPERVISORS + "zygote:"
 
 POINTS: Final = (
@@ -125,6 +127,24 @@ POINTS: Final = (
     Point("supervisor.between_stops", _SUPERVISORS + "ending:Ending.proceed", "before"),
     Point("root.before_boot", _SUPERVISORS + "tree:next_boot", "before"),
     Point("root.after_boot", _SUPERVISORS + "tree:next_boot", "after"),
+    # -- a swap of the database: the root's side, and that of the copier (process "/copier")
+    Point("swap.before_phase", _SWAPPING + "Swapping._enter", "before"),
+    Point("swap.after_phase", _SWAPPING + "Swapping._enter", "after"),
+    Point("swap.before_commit_point", _SWAPPING + "write_point", "before"),
+    Point("swap.after_commit_point", _SWAPPING + "write_point", "after"),
+    Point("swap.before_hold", _SUPERVISORS + "holding:Holding.hold", "before"),
+    Point("swap.before_release", _SUPERVISORS + "holding:Holding.release", "before"),
+    Point("swap.before_history", _SWAPPING + "Swapping._tell", "before"),
+    Point("swap.after_history", _SWAPPING + "Swapping._tell", "after"),
+    Point("copier.before_preparing", _MIGRATION + "prepare", "before"),
+    Point("copier.after_preparing", _MIGRATION + "prepare", "after"),
+    Point("copier.after_copying", _MIGRATION + "copy", "after"),
+    Point("copier.after_following", _MIGRATION + "follow", "after"),
+    Point("copier.before_finishing", _MIGRATION + "finish", "before"),
+    Point("copier.after_finishing", _MIGRATION + "finish", "after"),
+    Point("copier.before_retiring", _MIGRATION + "commit", "before"),
+    Point("copier.after_retiring", _MIGRATION + "commit", "after"),
+    Point("copier.before_verifying", _MIGRATION + "verify_old", "before"),
     # -- zygotes, and what they fork
     Point("zygote.before_fork", _ZYGOTE + "_take", "before"),
     Point("zygote.after_fork", _ZYGOTE + "_lead_a_group", "before"),  # in the child as well

@@ -100,10 +100,20 @@ class _FaultyFile(apsw.VFSFile):
         is_creating = bool(flags[0] & apsw.SQLITE_OPEN_CREATE)
         # So that its first sync takes the folder along.
         self._has_new_entry = is_creating and bool(flags[0] & _NEW)
+        self._is_read_only = bool(flags[0] & apsw.SQLITE_OPEN_READONLY)
         disk.before("open", self._file, 0)
         if self._recorder is not None and is_creating and not os.path.exists(path):
             self._recorder.add(Made(self._file))
         super().__init__(BASE, name, flags)
+
+    def xLock(self, level: int) -> None:
+        """Refused where the file is only read: SQLite minds neither, apsw minds the error."""
+        try:
+            super().xLock(level)
+        except apsw.IOError:
+            if not self._is_read_only:
+                raise
+            raise apsw.BusyError from None
 
     def xRead(self, amount: int, offset: int) -> bytes:
         self._disk.before("read", self._file, offset + amount)

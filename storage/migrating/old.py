@@ -1,0 +1,101 @@
+"""What swaps leave behind: old data, kept until somebody forgets it, and what is half filled.
+
+Files ``<path>.swapped-<when>`` of SQLite, and a file whose label says so; in PostgreSQL the rows of
+a daemon whose label says so.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from holdfast.clock import Clock
+from holdfast.storage.atomic_files import disk_errors, sync_folder
+from holdfast.storage.migrating.backends import open_source
+from holdfast.storage.migrating.labels import decode
+from holdfast.storage.migrating.ports import Place
+from holdfast.storage.migrating.sqlite_source import move_aside, old_files
+from holdfast.storage.migrating.sqlite_target import is_half_filled
+from holdfast.storage.ports import NoDatabaseError
+from holdfast.storage.sqlite_lock import WriterLock
+
+__all__ = ["forget", "old_data", "retire"]
+
+_FILES = ("-wal", "-shm", "-journal", "")  # the database itself last
+
+
+def retire(place: Place, *, swap: str, other: str, clock: Clock) -> str:
+    """What ``Migration.commit`` does, for one whose copier ended after the commit point.
+
+    Where the old data is now; "" where there is none.  Again does nothing.
+    Raises AlreadyRunningError, StorageError.
+    """
+    if place.backend != "postgresql":
+        path = os.path.realpath(place.path)
+        lock = WriterLock(path)
+        try:
+            where = move_aside(path)
+            lock.is_made = False
+            return where
+        finally:
+            lock.release()
+    if found := old_data(place):
+        return found[0]
+    try:
+        source = open_source(place)
+    except NoDatabaseError:
+        return ""
+    return source.retire(swap, other, clock.time_us())
+
+
+def old_data(place: Place) -> list[str]:
+    """What is left there, for people.  Raises StorageError."""
+    if place.backend != "postgresql":
+        path = os.path.realpath(place.path)
+        return [*old_files(path), *([path] if is_half_filled(path) else [])]
+    from holdfast.storage.migrating.postgresql_rows import PostgresqlRows, open_rows
+
+    try:
+        connection = open_rows(place.dsn, place.daemon, "checking")
+    except NoDatabaseError:
+        return []
+    rows = PostgresqlRows(connection, place.daemon, place.where)
+    try:
+        label = decode(rows.label())
+    finally:
+        rows.close()
+    if label is None or label.state == "complete":
+        return []
+    return [f"{place.where}, daemon {place.daemon!r} ({label.state}, swap {label.swap})"]
+
+
+def forget(place: Place, seconds: float) -> bool:
+    """Delete for about so long what is left there, and nothing else; whether it is all gone.
+
+    Raises AlreadyRunningError, StorageError.
+    """
+    if place.backend != "postgresql":
+        _forget_files(os.path.realpath(place.path))
+        return True
+    if not old_data(place):
+        return True
+    from holdfast.storage.migrating.postgresql_target import forget_rows
+
+    return forget_rows(place, seconds)
+
+
+def _forget_files(path: str) -> None:
+    lock = WriterLock(path) if is_half_filled(path) else None  # nobody is filling it
+    try:
+        names = [*old_files(path), *([path] if lock is not None else [])]
+        with disk_errors(path):
+            for name in names:
+                for suffix in _FILES:
+                    with suppress(FileNotFoundError):
+                        os.unlink(name + suffix)
+            if names:
+                sync_folder(Path(path).parent)
+    finally:
+        if lock is not None:
+            lock.release()

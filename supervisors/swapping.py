@@ -1,0 +1,313 @@
+"""A swap of the database: the data moves to another one while the tree works with the old one.
+
+The steps of the root: a copier is forked, copies, and follows what changes; when little is left,
+the actors that have the database open are held, the rest is moved and proven, and the commit point
+is written.  Before that anything that fails is undone; after it nothing is, and ordinary
+supervision brings up what does not start.  Lost when the root dies: what is not committed; its next
+life finds which it was, and finishes or reports it (``recover``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+from loguru import logger
+
+from holdfast.actors.mailbox import Mailbox
+from holdfast.actors.messages.swap import (
+    SwappedForgotten,
+    SwapPhase,
+    SwapRecord,
+    SwapStatus,
+)
+from holdfast.actors.messages.writer import BeginCapture, EndCapture
+from holdfast.clock import Clock
+from holdfast.errors import HoldfastError, ReloadError, StorageError
+from holdfast.supervisors.asking import asked
+from holdfast.supervisors.backends import modules_of
+from holdfast.supervisors.commit_point import (
+    CommitPoint,
+    iso,
+    read_point,
+    write_point,
+)
+from holdfast.supervisors.copier_line import Copier
+from holdfast.supervisors.copier_words import (
+    Commit,
+    Copy,
+    Far,
+    Finish,
+    Finished,
+    Forget,
+    Forgotten,
+    Job,
+    Move,
+    Prepared,
+    Retire,
+    Retired,
+    Verified,
+    Verify,
+)
+from holdfast.supervisors.holding import Holding
+from holdfast.supervisors.in_place import ON_DATABASE
+from holdfast.supervisors.settings import StorageSettings
+from holdfast.supervisors.spec import Environment
+from holdfast.supervisors.steps import Begin, Steps, within
+from holdfast.supervisors.supervision import Supervision
+from holdfast.supervisors.swap_files import Entry, SwapFiles, UnderWay
+from holdfast.supervisors.swap_state import Swap, bare, record_in_words
+
+__all__ = ["Swapping"]
+
+NEAR: Final = 1_000  # rows behind; the copier moves some 20,000 a second
+WRITER_ANSWERS: Final = 60.0  # seconds; it may be on its way up again
+LETS_GO: Final = 1.0  # seconds for a copier that is not wanted any more
+UNDONE: Final = "the database stays where it was"
+
+
+class Swapping:
+    """The root's; one swap at a time, which its caller sees to."""
+
+    def __init__(
+        self, supervision: Supervision, holding: Holding, *, mailbox: Mailbox, clock: Clock
+    ) -> None:
+        self._supervision = supervision
+        self._holding = holding
+        self._mailbox = mailbox
+        self._clock = clock
+        self._data_dir = Path(supervision.terms.environment.data_dir)
+        self.files = SwapFiles(self._data_dir)
+        self._swap: Swap | None = None
+
+    @property
+    def status(self) -> SwapStatus | None:
+        """Of the one under way."""
+        return None if self._swap is None else self._swap.status(self._mailbox.monotonic())
+
+    def move(self, storage: StorageSettings, target: Environment, trigger: str) -> Steps[None]:
+        """To the database of ``target``.  Raises ReloadError: it is where it was."""
+        swap = self._swap = Swap(
+            self._new_id(),
+            source=self._supervision.terms.environment,
+            target=target,
+            mode=storage.migrate,
+            trigger=trigger,
+            began=iso(self._clock),
+            start=self._mailbox.monotonic(),
+        )
+        try:
+            yield from self._move(swap, storage)
+        finally:
+            self._swap = None
+
+    # -- before the commit point ----------------------------------------------------------------
+
+    def _move(self, swap: Swap, storage: StorageSettings) -> Steps[None]:
+        copier = self._copier(Move(swap.id, swap.source, swap.target, storage.migrate), swap.far)
+        try:
+            yield from self._bring(swap, copier)
+            yield from self._cut_over(swap, copier, storage)
+        except HoldfastError as error:
+            yield from self._undo(swap, copier, error)
+            raise ReloadError(f"{UNDONE}: {error}", reason="failed") from error
+        try:
+            yield from self._finish(swap, copier)
+        finally:
+            copier.close()
+
+    def _bring(self, swap: Swap, copier: Copier) -> Steps[None]:
+        """All of it but what changes now."""
+        self._enter(swap, "preparing")
+        if swap.is_copied:
+            question = BeginCapture(swap.id)
+            yield from _done(self._writer(question))
+        copier.start()
+        yield from _done(copier.wait(Prepared))
+        self._enter(swap, "copying")
+        self._holding.preload([*modules_of(swap.target.backend)])
+        copier.tell(Copy())
+        yield from _done(copier.wait(Far, until=lambda far: far.is_copied))
+        self._enter(swap, "following")
+        yield from _done(copier.wait(Far, until=_is_near))
+
+    def _cut_over(self, swap: Swap, copier: Copier, storage: StorageSettings) -> Steps[None]:
+        """Everybody who has it open stops; from the commit point on it is the other one."""
+        if self._supervision.phase != "running":
+            raise ReloadError("the daemon is being stopped", reason="stopping")
+        self._enter(swap, "holding")
+        swap.held_at = self._mailbox.monotonic()
+        held = msgspec.structs.replace(swap.source, held=ON_DATABASE)
+        limit = storage.hold_timeout
+        late = f"not held within [storage] hold_timeout = {limit:g} s"
+        readers = [name for name in ON_DATABASE if name != "writer"]
+        for names in (readers, ["writer"]):  # sessions, and the log, have something for it
+            yield from _done(self._within(swap, limit, partial(self._hold, names, held), late))
+        swap.phase = "finishing"
+        copier.tell(Finish())
+        late = f"not moved within [storage] hold_timeout = {limit:g} s"
+        yield from _done(self._within(swap, limit, copier.wait(Finished), late))
+        swap.proven(copier.answer(Finished))
+        self._commit(swap, storage)
+
+    def _hold(self, names: list[str], held: Environment, done: Callable[[str], None]) -> None:
+        self._holding.hold(names, held, done)
+
+    def _within(self, swap: Swap, limit: float, begin: Begin, late: str) -> Begin:
+        left = max(0.0, swap.held_at + limit - self._mailbox.monotonic())
+        return within(left, begin, later=self._mailbox.later, late=late)
+
+    def _commit(self, swap: Swap, storage: StorageSettings) -> None:
+        """Raises StorageError, when it is not written."""
+        swap.phase = "committing"
+        point = CommitPoint.of(storage, clock=self._clock, swap=swap.id)
+        try:
+            write_point(self._data_dir, point)
+        except StorageError as error:
+            if read_point(self._data_dir) != point:
+                raise
+            logger.error("{}: it may not be on the disk", error)  # but every start finds it
+
+    def _undo(self, swap: Swap, copier: Copier, error: HoldfastError) -> Steps[None]:
+        """All that had it open has it open again; what the copier made says what it is."""
+        phase, swap.phase = swap.phase, "undoing"
+        yield copier.end(LETS_GO)
+        copier.close()
+        if swap.held_at:
+            yield partial(self._holding.release, swap.source)
+            swap.pause = self._mailbox.monotonic() - swap.held_at
+        is_ended = not swap.is_copied or not (yield self._writer(EndCapture()))
+        if is_ended:  # else the next start does it
+            self.files.end()
+        self._tell(swap, swap.record(self._seconds(swap), phase, error=str(error)))
+
+    # -- after it -------------------------------------------------------------------------------
+
+    def _finish(self, swap: Swap, copier: Copier) -> Steps[None]:
+        """Nothing goes back from here."""
+        swap.phase = "releasing"
+        yield partial(self._holding.release, swap.target)
+        swap.pause = self._mailbox.monotonic() - swap.held_at
+        self._note(swap)
+        copier.tell(Commit())
+        error = yield copier.wait(Retired)
+        if error:
+            error = f"the old data is not labelled as such, which the next start does: {error}"
+        else:
+            swap.old = copier.answer(Retired).where
+            self.files.end()
+        if not error and swap.is_copied:
+            swap.phase = "verifying"
+            copier.tell(Verify())
+            error = yield copier.wait(Verified)
+            swap.is_verified = not error
+        self._tell(swap, swap.record(self._seconds(swap), "done", error=error, ok=True))
+
+    # -- of an earlier root ---------------------------------------------------------------------
+
+    def recover(self) -> Steps[None]:
+        """Finish or report what a root was in the middle of when it died."""
+        left = self.files.under_way()
+        if left is None:
+            return
+        point = read_point(self._data_dir)
+        record = msgspec.structs.replace(left.record, phase=left.phase)
+        if point is not None and point.swap == left.record.swap:
+            copier = self._copier(Retire(record.swap, left.source, left.target), lambda _: None)
+            copier.start()
+            error = yield copier.wait(Retired)
+            old = "" if error else copier.answer(Retired).where
+            copier.close()
+            record = msgspec.structs.replace(record, ok=True, old=old, error=error)
+        else:
+            error = "" if record.mode != "copy" else (yield self._writer(EndCapture()))
+            text = f"cut off: the daemon ended while it was {left.phase}; {UNDONE}"
+            record = msgspec.structs.replace(record, ok=False, error=text)
+        if not error:
+            self.files.end()
+        self._keep(record, [left.source, left.target])
+
+    # -- what it leaves -------------------------------------------------------------------------
+
+    def forget(self, *, dry_run: bool) -> Steps[SwappedForgotten]:
+        """Delete what swaps have left.  Raises ReloadError."""
+        places = {
+            (each.backend, each.database, each.dsn): each
+            for entry in self.files.history()
+            for each in entry.places
+        }
+        copier = self._copier(Forget([*places.values()], dry_run), lambda _: None)
+        copier.start()
+        error = yield copier.wait(Forgotten)
+        copier.close()
+        if error:
+            raise ReloadError(f"not all of the old data is deleted: {error}", reason="failed")
+        return SwappedForgotten(copier.answer(Forgotten).what)
+
+    def note_sessions(self, source: str, target: str, trigger: str, seconds: float) -> None:
+        """The backend of sessions was swapped, by a reload that took so long so far."""
+        record = SwapRecord(
+            swap=self._new_id(),
+            part="sessions",
+            source=source,
+            target=target,
+            began=iso(self._clock),
+            seconds=round(seconds, 3),
+            ok=True,
+            phase="done",
+            trigger=trigger,
+            mode="copy",
+        )
+        self._keep(record, [])
+
+    # -- inside ---------------------------------------------------------------------------------
+
+    def _new_id(self) -> str:
+        """Never used before: with the boot counter in it."""
+        return f"{self._mailbox.incarnation}-{self._clock.time_us() // 1000:x}"
+
+    def _copier(self, job: Job, told: Callable[[Far], None]) -> Copier:
+        launcher = self._supervision.launcher
+        return Copier(job, mailbox=self._mailbox, launcher=launcher, told=told)
+
+    def _writer(self, message: BeginCapture | EndCapture) -> Begin:
+        return asked("writer", message, timeout=WRITER_ANSWERS, mailbox=self._mailbox)
+
+    def _enter(self, swap: Swap, phase: SwapPhase) -> None:
+        """On record before anything of it happens.  Raises StorageError."""
+        swap.phase = phase
+        self._note(swap)
+
+    def _note(self, swap: Swap) -> None:
+        record = swap.record(self._seconds(swap), swap.phase)
+        self.files.begin(UnderWay(record, swap.phase, swap.source, swap.target))
+
+    def _seconds(self, swap: Swap) -> float:
+        return self._mailbox.monotonic() - swap.start
+
+    def _tell(self, swap: Swap, record: SwapRecord) -> None:
+        self._keep(record, [swap.source, swap.target])
+
+    def _keep(self, record: SwapRecord, places: list[Environment]) -> None:
+        places = [bare(place) for place in places]
+        try:
+            self.files.add(Entry(record, places))
+        except StorageError as error:
+            logger.error("the swap is not in the history: {}", error)
+        data: dict[str, Any] = msgspec.to_builtins(record)
+        self._supervision.reports.swapped(
+            record_in_words(record), data, is_error=bool(record.error)
+        )
+
+
+def _done(begin: Begin) -> Steps[None]:
+    """Raises ReloadError when it goes wrong."""
+    if error := (yield begin):
+        raise ReloadError(error, reason="failed")
+
+
+def _is_near(far: Far) -> bool:
+    return far.is_copied and far.progress.phase == "following" and far.progress.behind <= NEAR

@@ -1,0 +1,163 @@
+"""The data of a daemon moves to PostgreSQL and back while it is used: B2 to B4."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+import holdfast
+from holdfast.errors import ConfigError, HoldfastError, ReloadError
+from holdfast.testing.faults import AtPoint, Delay, Kill
+from tests.conformance.servers import PostgresqlServer, running_postgresql
+from tests.daemon import CONFIG, ForkedDaemon
+from tests.supervisors.swap_rig import (
+    PATIENCE,
+    Senders,
+    check,
+    commit_point,
+    configured,
+    last_swap,
+    move,
+)
+
+MANY: Final = 1_000_000  # events that are there before
+
+
+@pytest.fixture
+def daemon(tmp_path: Path) -> Iterator[ForkedDaemon]:
+    with ForkedDaemon(tmp_path, CONFIG, profile={}, faults=[]) as daemon:
+        yield daemon
+
+
+def postgresql(dsn: str) -> str:
+    return configured(CONFIG, f'backend = "postgresql"\ndsn = "{dsn}"')
+
+
+def there_and_back(daemon: ForkedDaemon, dsn: str, senders: Senders) -> list[float]:
+    """The pauses."""
+    pauses = []
+    for text in (postgresql(dsn), CONFIG):
+        senders.wait_for(20)
+        move(daemon, text)
+        record = last_swap(daemon)
+        assert (record.error, record.ok, record.verified) == ("", True, True)
+        pauses.append(record.pause)
+    senders.wait_for(20)
+    return pauses
+
+
+def test_to_postgresql_and_back_under_load_nothing_is_lost_doubled_or_out_of_order(
+    daemon: ForkedDaemon, postgresql_server: PostgresqlServer
+) -> None:
+    """B2, small.  Old data in the way is refused by name until it is forgotten."""
+    dsn = postgresql_server.new_database()
+    with Senders(daemon.run_dir) as senders:
+        pauses = there_and_back(daemon, dsn, senders)
+    print("held for", pauses, "s; the slowest update took", round(senders.slowest, 3), "s")
+    check(daemon.database, senders)
+    with pytest.raises(ReloadError, match="swap forget"):
+        move(daemon, postgresql(dsn))
+    daemon.hub.supervision.forget_swapped()
+    with Senders(daemon.run_dir) as more:
+        more.emitted = senders.emitted
+        more.version = senders.version
+        move(daemon, postgresql(dsn))
+        more.wait_for(5)
+    assert commit_point(daemon)["backend"] == "postgresql"
+    check(dsn, more)
+
+
+def test_a_target_that_cannot_be_used_is_refused_and_nothing_stops(
+    daemon: ForkedDaemon, postgresql_server: PostgresqlServer
+) -> None:
+    """B3: before anything is touched."""
+    dsn = postgresql_server.new_database()
+    pid = daemon.pid("writer")
+    postgresql_server.execute("CREATE ROLE nobody LOGIN", "postgres")
+    for text, words in (
+        (dsn.replace("user=holdfast", "user=nobody"), "may not make schema holdfast"),
+        (dsn.replace("dbname=", "dbname=no"), "there is no such database"),
+        ("postgresql://me:secret@127.0.0.1:1/x", "127.0.0.1"),
+    ):
+        with pytest.raises((ConfigError, ReloadError), match=words) as caught:
+            move(daemon, postgresql(text))
+        assert "secret" not in str(caught.value)
+    assert daemon.pid("writer") == pid
+    assert daemon.hub.supervision.swaps() == []
+
+
+@pytest.fixture
+def server() -> Iterator[PostgresqlServer]:
+    """One that the test may kill."""
+    with running_postgresql() as server:
+        yield server
+
+
+def test_a_server_that_is_killed_in_the_middle_is_given_up_and_the_second_try_succeeds(
+    server: PostgresqlServer, daemon: ForkedDaemon
+) -> None:
+    dsn = server.new_database()
+    with Senders(daemon.run_dir) as senders, holdfast.connect(daemon.run_dir) as hub:
+        daemon.faults.arm(
+            AtPoint(point="copier.before_finishing", process="/copier", action=Delay(1.0))
+        )
+        daemon.config_file.write_text(postgresql(dsn))
+        asked = hub.ref("root").ask(
+            holdfast.actors.messages.reload.Reload(), timeout=PATIENCE, block=False
+        )
+        daemon.until(lambda: daemon.faults.injected() or None)  # all are held
+        server.kill()
+        with pytest.raises(HoldfastError, match="stays where it was"):
+            asked.get(timeout=PATIENCE)
+        senders.wait_for(5)
+        assert commit_point(daemon)["backend"] == "sqlite"
+        server.start()
+        move(daemon, postgresql(dsn))
+        senders.wait_for(5)
+    assert [record.ok for record in daemon.hub.supervision.swaps()] == [False, True]
+    check(dsn, senders)
+
+
+def test_a_root_that_is_killed_when_it_is_committed_goes_on_with_postgresql(
+    daemon: ForkedDaemon, postgresql_server: PostgresqlServer
+) -> None:
+    """B4: though the config is put back, too."""
+    dsn = postgresql_server.new_database()
+    with Senders(daemon.run_dir) as senders:
+        senders.wait_for(5)
+        daemon.faults.arm(AtPoint(point="swap.after_commit_point", process="root", action=Kill()))
+        with pytest.raises(HoldfastError):
+            move(daemon, postgresql(dsn))
+        daemon.process.wait(PATIENCE)
+        daemon.faults.disarm()
+        daemon.config_file.write_text(CONFIG)
+        daemon.restart()
+        assert "the data is in postgresql since" in daemon.log
+        senders.wait_for(5)
+        daemon.until(lambda: daemon.hub.supervision.swaps() or None)
+        assert last_swap(daemon).ok
+    check(dsn, senders)
+
+
+@pytest.mark.slow
+def test_a_million_events_move_there_and_back_and_the_pause_is_no_longer(
+    daemon: ForkedDaemon, postgresql_server: PostgresqlServer
+) -> None:
+    """B2.  Slow: minutes."""
+    dsn = postgresql_server.new_database()
+    for at in range(0, MANY, 10_000):
+        for n in range(at, at + 10_000):
+            daemon.hub.events.emit("before", {"n": n}, session="before")
+        daemon.hub.flush(timeout=PATIENCE)
+    with Senders(daemon.run_dir, events=2_000, updates=200) as senders:
+        pauses = there_and_back(daemon, dsn, senders)
+    print("held for", pauses, "s; the slowest update took", round(senders.slowest, 3), "s")
+    check(daemon.database, senders)
+    connection = sqlite3.connect(daemon.database)
+    count = "SELECT count(*), count(DISTINCT data) FROM events WHERE session = 'before'"
+    assert connection.execute(count).fetchone() == (MANY, MANY)
+    connection.close()

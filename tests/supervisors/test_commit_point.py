@@ -1,0 +1,111 @@
+"""Which database a start is with: what the commit point says, and what becomes of a broken one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from holdfast.clock import SystemClock
+from holdfast.errors import ConfigError
+from holdfast.supervisors.commit_point import (
+    COMMIT_POINT,
+    CommitPoint,
+    Obeyed,
+    obey,
+    read_point,
+    settle,
+    write_point,
+)
+from holdfast.supervisors.config import parse_settings
+from holdfast.supervisors.config_file import Read
+from holdfast.supervisors.plan import environment_of, root_spec
+from tests.commandline import command_line
+
+POSTGRESQL = '[storage]\nbackend = "postgresql"\ndsn = "env:HOME"\n'
+
+
+def read(folder: Path, text: str) -> Read:
+    settings = parse_settings(text, file="x.toml")
+    environment = environment_of(settings, data_dir=folder, run_dir=folder)
+    return Read(settings, root_spec(settings), environment, None)
+
+
+def obeyed(folder: Path, text: str) -> Obeyed:
+    return obey(read(folder, text))
+
+
+def test_a_first_start_writes_what_the_config_names(tmp_path: Path) -> None:
+    settle(obeyed(tmp_path, "[storage]\npath = 'a.db'"), clock=SystemClock())
+    point = read_point(tmp_path)
+    assert point is not None
+    assert (point.backend, point.path, point.dsn, point.swap) == ("sqlite", "a.db", "", "")
+    assert (tmp_path / COMMIT_POINT).stat().st_mode & 0o777 == 0o600
+
+
+def test_it_wins_over_the_config_and_is_told(tmp_path: Path) -> None:
+    write_point(tmp_path, CommitPoint("postgresql", "2026-01-01T00:00:00Z", dsn="env:HOME"))
+    found = obeyed(tmp_path, "[storage]\nfull_text = true")
+    assert (found.read.environment.backend, found.read.environment.dsn) == (
+        "postgresql",
+        "env:HOME",  # and no process but those that need it reads more
+    )
+    assert not found.read.settings.storage.full_text
+    assert "the data is in postgresql since 2026-01-01T00:00:00Z" in found.notice
+    assert not obeyed(tmp_path, POSTGRESQL).notice
+
+
+def test_where_nothing_is_any_more_the_config_counts(tmp_path: Path) -> None:
+    """A file that was moved by hand."""
+    write_point(tmp_path, CommitPoint("sqlite", "2026-01-01T00:00:00Z", path="a.db"))
+    found = obeyed(tmp_path, "[storage]\npath = 'b.db'")
+    assert found.read.environment.database == str(tmp_path / "b.db")
+    settle(found, clock=SystemClock())
+    point = read_point(tmp_path)
+    assert point is not None
+    assert point.path == "b.db"
+
+
+def test_one_that_changes_under_a_start_ends_it(tmp_path: Path) -> None:
+    found = obeyed(tmp_path, "")
+    write_point(tmp_path, CommitPoint("memory", "2026-01-01T00:00:00Z"))
+    with pytest.raises(ConfigError, match="start again"):
+        settle(found, clock=SystemClock())
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"\0\0\0",
+        b'{"backend": "sql',
+        b'{"backend": "mysql", "since": "x"}',
+        b'{"backend": "sqlite", "since": "x"}',
+        b'{"backend": "postgresql", "since": "x"}',
+        b'{"backend": "sqlite"}',
+        b"\xff\xfe",
+    ],
+)
+def test_a_torn_one_or_garbage_is_refused_by_name(tmp_path: Path, data: bytes) -> None:
+    (tmp_path / COMMIT_POINT).write_bytes(data)
+    with pytest.raises(ConfigError, match=str(tmp_path / COMMIT_POINT)):
+        obeyed(tmp_path, "")
+
+
+def test_a_daemon_with_a_broken_one_does_not_start(tmp_path: Path) -> None:
+    (tmp_path / "x.toml").write_text("")
+    folder = tmp_path / "var/lib"
+    folder.mkdir(parents=True)
+    (folder / COMMIT_POINT).write_text("{")
+    run = command_line(tmp_path, "start", "x.toml")
+    assert run.returncode == 3
+    assert f"{COMMIT_POINT}: it says where the data is" in run.stderr
+    assert [each.name for each in folder.iterdir()] == [COMMIT_POINT]
+
+
+def test_any_of_its_words_survives_writing(tmp_path: Path) -> None:
+    point = CommitPoint("postgresql", "s", dsn="host='a b' \"x\"", swap="1-a")
+    write_point(tmp_path, point)
+    assert read_point(tmp_path) == point
+    assert msgspec.json.decode((tmp_path / COMMIT_POINT).read_bytes())["swap"] == "1-a"
