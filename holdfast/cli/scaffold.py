@@ -59,7 +59,8 @@ def new_agent(name: str, config: Path) -> None:
     name exists, or the config is not one that starts.
     """
     from holdfast.supervisors.config import load_settings, parse_settings
-    from holdfast.supervisors.settings import ACTORS, NAME, NAME_IN_WORDS
+    from holdfast.supervisors.settings import ACTORS
+    from holdfast.supervisors.value_kinds import NAME, NAME_IN_WORDS
 
     if re.fullmatch(NAME, name) is None:
         raise InvalidInputError(f"{name!r}: expected {NAME_IN_WORDS}")
