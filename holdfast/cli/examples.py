@@ -71,6 +71,7 @@ EXAMPLES: Final = {
     "state traverse": "holdfast state traverse task-1 --depth 2",
     "status": "holdfast status",
     "stop": "holdfast stop\nholdfast stop planner",
+    "swap forget": "holdfast swap forget --dry-run",
     "swap history": "holdfast swap history --limit 5",
     "swap status": "holdfast swap status",
     "trace": "holdfast trace request-17",

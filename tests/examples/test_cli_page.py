@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from tests.daemon import TIMEOUT, ForkedDaemon
 from tests.examples.test_operations_page import BLOCK, run
 from tests.holdfast.conftest import ROOT
 
 
+@pytest.mark.slow  # each command is a process of its own: 25 s of the processor
 def test_the_commands_of_the_page_do_what_it_says(tmp_path: Path) -> None:
     page = (ROOT / "docs" / "CLI.md").read_text(encoding="utf-8")
     blocks = dict(BLOCK.findall(page))
