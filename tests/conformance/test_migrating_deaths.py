@@ -42,7 +42,10 @@ BEFORE: Final = (
     ("complete", 0, "before"),
     ("complete", 0, "after"),  # and the commit point is not written
 )
-DIRECTIONS: Final = ("sqlite to postgresql", "postgresql to sqlite")
+DIRECTIONS: Final = (
+    "sqlite to postgresql",
+    pytest.param("postgresql to sqlite", marks=pytest.mark.slow),
+)
 
 
 @pytest.fixture(params=DIRECTIONS)

@@ -89,7 +89,14 @@ def test_a_server_that_is_not_there_touches_nothing(
     append(writer, events(1, first=3))
 
 
-@pytest.mark.parametrize("share", [0.1, 0.5, 0.99])
+@pytest.mark.parametrize(
+    "share",
+    [
+        pytest.param(0.1, marks=pytest.mark.slow),
+        0.5,
+        pytest.param(0.99, marks=pytest.mark.slow),
+    ],
+)
 def test_a_server_that_ends_the_session_in_the_middle_is_told_and_a_second_try_succeeds(
     opens: Opens,
     moves: Moves,
