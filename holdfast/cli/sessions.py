@@ -170,7 +170,8 @@ def stats(run_dir: Path, as_json: bool) -> None:
     with connected(run_dir) as hub:
         found = hub.sessions.stats(timeout=ask_timeout)
     if as_json:
-        write_line(json.dumps(msgspec.structs.asdict(found)))
+        reads = msgspec.structs.asdict(found.reads)
+        write_line(json.dumps(msgspec.structs.asdict(found) | {"reads": reads}))
         return
     lines = [
         f"{found.stored:,} in the database, {found.stored_bytes:,} bytes",
