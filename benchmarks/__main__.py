@@ -38,6 +38,7 @@ from benchmarks import (
     state,
     subscribers,
     supervision,
+    swap,
     swap_copy,
     tell,
 )
@@ -66,11 +67,13 @@ BENCHMARKS: Final[dict[str, Callable[[Budget], list[Figure]]]] = {
     "queries": queries.run,
     "subscribers": subscribers.run,
     "retention": retention.run,
+    "swap": swap.run,
     "swap-copy": swap_copy.run,
 }
 ASKED_FOR: Final = {
     "peers",
     "postgresql",
+    "swap",
     "swap-copy",
 }  # need an extra, which ./run installs, or a server
 FULL: Final = Budget(seconds=20.0, kills=40, restarts=1_000, load_seconds=60.0, database=1_000_000)
