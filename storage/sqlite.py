@@ -13,13 +13,9 @@ from functools import partial
 from typing import Final, TypeVar
 
 import apsw
-from loguru import logger
 
 from holdfast.clock import Clock
-from holdfast.errors import (
-    FencedError,
-    HoldfastError,
-)
+from holdfast.errors import DamagedError, FencedError, HoldfastError
 from holdfast.storage.commands import Command, Outcome
 from holdfast.storage.database_file import check_file
 from holdfast.storage.delivering import Deliveries, apply_singly
@@ -59,6 +55,10 @@ __all__ = ["SqliteDatabase", "SqliteReader"]
 T = TypeVar("T")
 
 _KEEP_ALL: Final = Retention()
+_EMPTIED: Final = (
+    "there was a database here, and all that it had is gone; a log that was damaged is kept beside "
+    "it as `*.cut-*`: `holdfast restore` a backup, or move the file away to begin with an empty one"
+)
 
 
 class SqliteDatabase:
@@ -88,8 +88,7 @@ class SqliteDatabase:
         self._durability = durability
         self._lock = WriterLock(self.path)
         try:
-            if vfs is None:
-                check_file(self.path, newest=VERSION, is_made=self._lock.is_made)
+            self._check_place(vfs)
             self._connection = open_writing(self.path, durability=durability, vfs=vfs)
         except BaseException:
             self._lock.release()
@@ -112,9 +111,16 @@ class SqliteDatabase:
             if isinstance(error, apsw.Error | UnicodeDecodeError):
                 raise storage_error(error, self.path) from error
             raise
-        self._lock.note_made()
         self._last_seq = self._events.last_seq  # as committed; the table's own may be ahead
         self._is_unsynced = durability == "committed"  # a commit came after the last sync
+        if not self._is_unsynced:
+            self._lock.note_made()
+
+    def _check_place(self, vfs: str | None) -> None:
+        if vfs is None:
+            check_file(self.path, newest=VERSION, is_made=self._lock.is_made)
+        if not os.path.exists(self.path):
+            self._lock.note_none()
 
     def _open_tables(self, daemon: str, *, max_senders: int, payload_bytes: int) -> None:
         connection = self._connection
@@ -197,6 +203,7 @@ class SqliteDatabase:
             finally:
                 self._connection.pragma("synchronous", "NORMAL")
         self._is_unsynced = False
+        self._lock.note_made()
 
     @property
     def retention(self) -> Retention:
@@ -255,6 +262,7 @@ class SqliteDatabase:
         try:
             with naming_errors(self.path):
                 self._wal.empty()
+            self._lock.note_made()
         finally:
             self._connection.close()
             self._lock.release()
@@ -267,7 +275,7 @@ class SqliteDatabase:
         ).get
         settle_label(self._connection, self.path)
         if epoch == 1 and self._lock.is_made:
-            logger.error("{}: there was a database here, and it was empty: a new one", self.path)
+            raise DamagedError(f"{self.path}: {_EMPTIED}")
         return epoch
 
     def _transact(self, work: Callable[[], T]) -> T:

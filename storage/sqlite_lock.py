@@ -2,7 +2,7 @@
 
 The lock is a flock on ``<database>.lock`` and ends with its process, however that ends.  The file
 itself stays: to remove it would let two processes lock two files of one name.  It says ``made``
-once there has been a database, so that an empty file in its place is known to be damage.
+once a database has been on the disk, so that an empty one in its place is known to be damage.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class WriterLock:
 
     def __init__(self, path: str) -> None:
         self._path = path
-        self.is_made = False  # there has been a database
+        self.is_made = False  # a database has been on the disk
         name = f"{path}.lock"
         try:
             # Close-on-exec: a program started by the writer must not keep the lock alive.
@@ -52,9 +52,15 @@ class WriterLock:
         self._write(str(os.getpid()))
 
     def note_made(self) -> None:
-        """There is a database."""
+        """There is a database, and a power cut does not change that."""
         if not self.is_made:
             self.is_made = True
+            self._write(str(os.getpid()))
+
+    def note_none(self) -> None:
+        """Somebody has taken it away: whatever comes is new."""
+        if self.is_made:
+            self.is_made = False
             self._write(str(os.getpid()))
 
     def release(self) -> None:

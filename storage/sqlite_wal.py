@@ -51,7 +51,7 @@ class WalKeeper:
         with contextlib.suppress(apsw.BusyError):
             frames, _ = self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_NOOP)
             log = f"{self._path}-wal"
-            if lost := cut_off_in(log, frames):
+            if lost := cut_off_in(log, frames, self._page_size):
                 kept = f"{log}.cut-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}"
                 with contextlib.suppress(OSError):  # a full disk: it is told all the same
                     shutil.copyfile(log, kept)

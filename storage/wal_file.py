@@ -74,30 +74,34 @@ def read_log(path: str) -> WalPages:
     return WalPages(path, committed, pages, size_of_page)
 
 
-def cut_off_in(path: str, frames: int) -> int:
+def cut_off_in(path: str, frames: int, page_size: int) -> int:
     """How many frames are behind the ``frames`` that SQLite knows of, if a commit is among them.
 
     0 where the log ends as it should: what a transaction has left that was never committed follows
     right behind, or has no commit in it, and what stands there from before the log was begun anew
-    has other salts.
+    has other salts.  Where the head of the log is gone, so that SQLite knows of none, any commit
+    counts, in a database of ``page_size``.
     """
     try:
         with open(path, "rb") as file:
             head = file.read(HEAD)
             order, size = _order(head)
-            return _behind(file.fileno(), head, order, size, frames) if order else 0
+            if order:
+                return _behind(file.fileno(), head[16:24], order, size, frames)
+            guesses = (_behind(file.fileno(), None, each, page_size, 0) for each in "<>")
+            return max(guesses) if frames == 0 else 0
     except FileNotFoundError:
         return 0
 
 
-def _behind(descriptor: int, head: bytes, order: str, size: int, first: int) -> int:
+def _behind(descriptor: int, salts: bytes | None, order: str, size: int, first: int) -> int:
     length = FRAME_HEAD + size
     count = (os.fstat(descriptor).st_size - HEAD) // length
 
     def is_whole(n: int, *, ends_a_transaction: bool) -> bool:
         at = HEAD + n * length
         frame = os.pread(descriptor, FRAME_HEAD, at)
-        if len(frame) < FRAME_HEAD or frame[8:16] != head[16:24]:
+        if len(frame) < FRAME_HEAD or salts not in (None, frame[8:16]):
             return False
         if ends_a_transaction and frame[4:8] == bytes(4):
             return False

@@ -25,6 +25,7 @@ from typing import Final, NoReturn
 import msgspec
 
 from holdfast.supervisors.linux import die_with_parent, set_process_name
+from holdfast.supervisors.logs import log_to
 from holdfast.supervisors.signals import SignalPipe
 
 __all__ = ["Exited", "ForkFailed", "Forked", "FromZygote", "Main", "Zygote", "ZygoteLost"]
@@ -184,10 +185,12 @@ def _become_zygote(
     """The rest of the zygote's life.
 
     It never returns, so the objects of the process it was forked from are never collected; their
-    descriptors are closed here and the numbers used again.
+    descriptors are closed here and the numbers used again.  A supervisor that forks another zygote
+    is at work: whatever of it would write to one of these has to be told here not to.
     """
     try:
         die_with_parent(parent)
+        log_to(None)
         if own_session:
             os.setsid()
         signal.set_wakeup_fd(-1)

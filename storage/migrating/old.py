@@ -1,6 +1,7 @@
-"""What a swap leaves behind: the old data, kept until somebody forgets it.
+"""What swaps leave behind: old data, kept until somebody forgets it, and what is half filled.
 
-Files ``<path>.swapped-<when>`` of SQLite; in PostgreSQL the rows of a daemon whose label says so.
+Files ``<path>.swapped-<when>`` of SQLite, and a file whose label says so; in PostgreSQL the rows of
+a daemon whose label says so.
 """
 
 from __future__ import annotations
@@ -10,12 +11,12 @@ from contextlib import suppress
 from pathlib import Path
 
 from holdfast.clock import Clock
-from holdfast.errors import SwapError
 from holdfast.storage.atomic_files import disk_errors, sync_folder
 from holdfast.storage.migrating.backends import open_source
 from holdfast.storage.migrating.labels import decode
 from holdfast.storage.migrating.ports import Place
 from holdfast.storage.migrating.sqlite_source import move_aside, old_files
+from holdfast.storage.migrating.sqlite_target import is_half_filled
 from holdfast.storage.ports import NoDatabaseError
 from holdfast.storage.sqlite_lock import WriterLock
 
@@ -51,7 +52,8 @@ def retire(place: Place, *, swap: str, other: str, clock: Clock) -> str:
 def old_data(place: Place) -> list[str]:
     """What is left there, for people.  Raises StorageError."""
     if place.backend != "postgresql":
-        return old_files(os.path.realpath(place.path))
+        path = os.path.realpath(place.path)
+        return [*old_files(path), *([path] if is_half_filled(path) else [])]
     from holdfast.storage.migrating.postgresql_rows import PostgresqlRows, open_rows
 
     try:
@@ -69,20 +71,31 @@ def old_data(place: Place) -> list[str]:
 
 
 def forget(place: Place, seconds: float) -> bool:
-    """Delete for about so long what is left there; whether it is all gone.
+    """Delete for about so long what is left there, and nothing else; whether it is all gone.
 
-    Raises SwapError when that is not old data; AlreadyRunningError, StorageError.
+    Raises AlreadyRunningError, StorageError.
     """
     if place.backend != "postgresql":
-        with disk_errors(place.path):
-            for name in old_files(path := os.path.realpath(place.path)):
-                for suffix in _FILES:
-                    with suppress(FileNotFoundError):
-                        os.unlink(name + suffix)
-            sync_folder(Path(path).parent)
+        _forget_files(os.path.realpath(place.path))
         return True
     if not old_data(place):
-        raise SwapError(f"{place.where}: holds no old data of daemon {place.daemon!r}")
+        return True
     from holdfast.storage.migrating.postgresql_target import forget_rows
 
     return forget_rows(place, seconds)
+
+
+def _forget_files(path: str) -> None:
+    lock = WriterLock(path) if is_half_filled(path) else None  # nobody is filling it
+    try:
+        names = [*old_files(path), *([path] if lock is not None else [])]
+        with disk_errors(path):
+            for name in names:
+                for suffix in _FILES:
+                    with suppress(FileNotFoundError):
+                        os.unlink(name + suffix)
+            if names:
+                sync_folder(Path(path).parent)
+    finally:
+        if lock is not None:
+            lock.release()

@@ -80,7 +80,7 @@ class PostgresqlTarget(PostgresqlRows):
     def empty(self, seconds: float) -> bool:
         """Delete for about so long what an earlier try has left; whether it is all gone."""
         end = time.monotonic() + seconds
-        while self._left and time.monotonic() < end:
+        while self._left:
             name = self._left[0]
             some = f"SELECT ctid FROM {name} WHERE daemon = %s LIMIT {_SLICE}"
             with self._naming(), self.transaction():
@@ -89,6 +89,8 @@ class PostgresqlTarget(PostgresqlRows):
                 )
             if done.rowcount < _SLICE and not self._has_any(name):
                 self._left.pop(0)
+            if time.monotonic() >= end:
+                break
         return not self._left
 
     @contextmanager

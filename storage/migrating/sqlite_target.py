@@ -23,7 +23,7 @@ from holdfast.storage.sqlite_lock import WriterLock
 from holdfast.storage.sqlite_schema import VERSION
 from holdfast.storage.state_values import comparable, parsed
 
-__all__ = ["SqliteTarget"]
+__all__ = ["SqliteTarget", "is_half_filled"]
 
 _CLASHES: Final = (apsw.SQLITE_CONSTRAINT_UNIQUE, apsw.SQLITE_CONSTRAINT_PRIMARYKEY)
 _PROPERTIES: Final = ("entity", "name", "type", "kind", "key", "rest")
@@ -199,6 +199,19 @@ def _clear(path: str) -> None:
         for suffix in _FILES:
             with suppress(FileNotFoundError):
                 os.unlink(path + suffix)
+
+
+def is_half_filled(path: str) -> bool:
+    """Whether a database is there whose label says so.  Raises StorageError."""
+    try:
+        rows = SqliteRows(open_reading(path), path)
+    except NoDatabaseError:
+        return False
+    try:
+        label = decode(rows.label())
+        return label is not None and label.state == "filling"
+    finally:
+        rows.close()
 
 
 def _require_leftover(path: str) -> None:

@@ -242,4 +242,31 @@ MUTATIONS: Final = (
             "::test_parts_that_neither_came_nor_are_there_are_asked_for",
         ),
     ),
+    Mutation(
+        "believe-a-copy",
+        "whoever sends the bytes of another connection is taken for its sender",
+        "actors/intake.py",
+        "if frame.connection != self._number:",
+        "if frame.connection < 0:",
+        ("tests/actors/test_copies.py",),
+    ),
+    Mutation(
+        "log-by-an-inherited-number",
+        "the children of a zygote that came later log to a number of their supervisor's",
+        "supervisors/zygote.py",
+        "        log_to(None)\n",
+        "",
+        (
+            "tests/supervisors/test_new_zygote.py::"
+            "test_what_the_child_of_another_zygote_logs_is_in_none_of_its_files",
+        ),
+    ),
+    Mutation(
+        "begin-anew-where-all-is-lost",
+        "a database that was on the disk, and is empty now, is made anew",
+        "storage/sqlite.py",
+        "if epoch == 1 and self._lock.is_made:",
+        "if epoch < 1:",
+        ("tests/storage/test_lost_logs.py",),
+    ),
 )

@@ -76,7 +76,7 @@ class Stranger:
                 heard.append(message)
         self.close()
         assert heard, "the connection ended without a word"
-        assert isinstance(heard[-1], Refused), heard[-1]
+        assert isinstance(heard[-1], Refused), heard
         return heard
 
     def failures(self, body: bytes, kind: str) -> list[str]:

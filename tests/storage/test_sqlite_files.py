@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 
 import apsw
@@ -374,27 +373,8 @@ def test_a_commit_that_readers_were_not_told_of_is_no_hole_in_the_log(
     known = (os.stat(log).st_size - HEAD) // (FRAME_HEAD + PAGE_SIZE)
     append(database, events(1, first=1))
     append(database, events(1, first=2))
-    assert cut_off_in(log, known) == 0
+    assert cut_off_in(log, known, PAGE_SIZE) == 0
     with open(log, "r+b") as file:  # the same, but that its first frame did not reach the disk
         file.seek(HEAD + known * (FRAME_HEAD + PAGE_SIZE) + FRAME_HEAD)
         file.write(bytes(PAGE_SIZE))
-    assert cut_off_in(log, known) > 0
-
-
-def test_a_database_that_is_made_anew_where_one_was_is_told(
-    open_database: Opener, path: Path
-) -> None:
-    open_database().close()
-    path.unlink()
-    with closing(apsw.Connection(str(path))) as other:
-        other.pragma("page_size", PAGE_SIZE)
-        other.pragma("journal_mode", "WAL")
-    lines: list[str] = []
-    sink = logger.add(lines.append, level="ERROR", format="{message}")
-    try:
-        assert open_database().position().epoch == 1
-    finally:
-        logger.remove(sink)
-    assert [line.partition(": ")[2].strip() for line in lines] == [
-        "there was a database here, and it was empty: a new one"
-    ]
+    assert cut_off_in(log, known, PAGE_SIZE) > 0

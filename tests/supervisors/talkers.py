@@ -42,6 +42,13 @@ class Talker(HostedActor):
     def say_by_logging(self, what: str) -> None:
         logging.getLogger("talker").warning(what)
 
+    def say_by_logging_among_files(self, folder: str) -> None:
+        """With a file behind each of the next hundred numbers."""
+        numbers = [os.open(f"{folder}/open-{n}", os.O_RDWR | os.O_CREAT) for n in range(100)]
+        self.say_by_logging("among files")
+        for number in numbers:
+            os.close(number)
+
     def say_by_dying(self, what: str) -> None:
         os.write(1, what.encode())
         os.kill(os.getpid(), signal.SIGKILL)

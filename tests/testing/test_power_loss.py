@@ -84,7 +84,7 @@ class Unchanging(SqliteDatabase):
         (Unchanging, "committed", "told to be on the disk"),
         (Hasty, "committed", "told to be on the disk"),
         (Reckless, "disk", "told to be on the disk"),
-        (Reckless, "committed", "no commit left this content"),
+        (Reckless, "committed", "all that it had is gone"),
     ],
 )
 def test_a_writer_that_does_not_sync_is_caught(

@@ -108,16 +108,17 @@ class _Bench:
         finally:
             connection.close()
 
-    def open(self, files: dict[str, bytearray], *, is_made: bool) -> tuple[Found, list[str]]:
+    def open(
+        self, files: dict[str, bytearray], *, is_made: bool, was_synced: bool
+    ) -> tuple[Found, list[str]]:
         """What is found, and what is wrong with going on from there.
 
-        Until the database ``is_made`` an open goes on with making it, and so changes it.
+        Until the database ``is_made`` an open goes on with making it, and so changes it.  Once it
+        ``was_synced``, its lock says so.
         """
         self._count += 1
-        found = None
-        if not is_made:
-            (self._folder / f"{DATABASE}.lock").unlink(missing_ok=True)
-            found = self.content(files)
+        (self._folder / f"{DATABASE}.lock").write_text("\nmade\n" if was_synced else "")
+        found = None if is_made else self.content(files)
         self.lay_out(files)
         database = Reopened(self._path, looks=self._looks, clock=self._clock)
         is_closing = self._count % CLOSED_IN_ORDER == 0
@@ -196,13 +197,11 @@ def cut_everywhere(
     platter, oracle, bench = Platter({}), Oracle(), _Bench(folder)
     cuts = Cuts()
     last: Entry | None = None
-    is_made = False
     for index, entry in enumerate(entries):
         if index == skip:
             oracle.note_content(bench.content(platter.after("nothing", Random(0))))
         platter.take(entry)
         if isinstance(entry, Told):
-            is_made = True
             oracle.note_told(entry)
             cuts.told += index >= skip
         if index < skip or isinstance(entry, Told):
@@ -218,7 +217,7 @@ def cut_everywhere(
         for loss in chosen[:1] if platter.is_settled else chosen:
             cuts.disks["settled" if platter.is_settled else loss] += 1
             files = platter.after(loss, Random(f"{seed} {index} {loss}"))
-            if wrong := _wrong(bench, oracle, files, is_made=is_made):
+            if wrong := _wrong(bench, oracle, files):
                 cuts.violations.append(Violation(index, loss, wrong))
         if len(cuts.violations) >= ENOUGH:
             break
@@ -226,11 +225,9 @@ def cut_everywhere(
     return cuts
 
 
-def _wrong(
-    bench: _Bench, oracle: Oracle, files: dict[str, bytearray], *, is_made: bool
-) -> list[str]:
+def _wrong(bench: _Bench, oracle: Oracle, files: dict[str, bytearray]) -> list[str]:
     try:
-        found, wrong = bench.open(files, is_made=is_made)
+        found, wrong = bench.open(files, is_made=oracle.is_made, was_synced=oracle.was_synced)
     except (HoldfastError, apsw.Error) as error:
         return [f"cannot be opened: {type(error).__name__}: {error}"]
     return oracle.judge(found) + wrong

@@ -118,6 +118,8 @@ class Oracle:
         self._commits: dict[bytes, int] = {}  # the newest commit that has this content
         self.commits = 0
         self._surely = 0  # commits that are on the disk, as somebody was told
+        self.is_made = False  # somebody was told anything, so the database is there
+        self.was_synced = False  # and it was on the disk
         self._told: dict[tuple[str, str], int] = {}
         self._on_disk: dict[tuple[str, str], int] = {}
         self.deepest = 0  # commits that one loss took at most
@@ -130,6 +132,8 @@ class Oracle:
 
     def note_told(self, told: Told) -> None:
         """Somebody was told so."""
+        self.is_made = True
+        self.was_synced |= told.level == "disk"
         _raise(self._told, told.facts)
         if told.level == "disk":
             _raise(self._on_disk, told.facts)
