@@ -6,8 +6,12 @@ checkpoint.  Its next life finds the last checkpoint in ``self.restored``.
 
 from __future__ import annotations
 
+from threading import Event
 from typing import Any, Final, TypeVar
 
+from loguru import logger
+
+from holdfast.actors.checkpoint_calls import Checkpoint
 from holdfast.actors.courier import Courier
 from holdfast.actors.host import HostedActor, construct
 from holdfast.actors.hub import Hub
@@ -19,11 +23,13 @@ from holdfast.actors.proxy import serve
 from holdfast.actors.reactor import Timer
 from holdfast.actors.ref import RemoteRef
 from holdfast.actors.taking_part import enrol, take_part
+from holdfast.errors import UnreachableError
 
 __all__ = ["Agent", "construct_agent"]
 
 A = TypeVar("A", bound="Agent")
 
+ASK_AGAIN: Final = 0.2  # seconds, while the database does not answer
 PLAIN: Final = frozenset((dict, list, str, int, float, bytes, bool, type(None)))
 
 
@@ -100,16 +106,29 @@ def construct_agent(
 ) -> A:
     """Make an agent with what its constructor may use already: hub, name, restored.
 
-    ``options`` are its constructor's arguments.  Waits for the ``checkpoints`` actor.
+    ``options`` are its constructor's arguments.  Waits for the ``checkpoints`` actor, and for a
+    database whose server does not answer, as long as the agent's supervisor does.
     """
     mailbox.hub_counters = hub.counters
     outgoing = mailbox.outgoing
     outgoing.nudge = lambda delay: hub._later(delay, lambda: outgoing.push(delay))
     courier = Courier(mailbox)
     mailbox.decode_with(decoder(courier), decoder(courier, many=True))
-    last = hub.checkpoints.get(name)
+    last = _last_checkpoint(hub, name)
     given = {"hub": hub, "name": name, "restored": None if last is None else last.state}
     agent = construct(cls, mailbox=mailbox, given=given, **options)
     if cls.on_collect is not Agent.on_collect:
         enrol(agent)
     return agent
+
+
+def _last_checkpoint(hub: Hub, name: str) -> Checkpoint | None:
+    pause, is_told = Event(), False
+    while True:
+        try:
+            return hub.checkpoints.get(name)
+        except UnreachableError as error:
+            if not is_told:
+                logger.warning("{} waits for its last checkpoint: {}", name, error)
+                is_told = True
+            pause.wait(ASK_AGAIN)

@@ -10,9 +10,10 @@ import msgspec
 from holdfast.actors.delivery import Delivery
 from holdfast.actors.failures import exception_from, failure_of
 from holdfast.errors import HoldfastError
+from holdfast.storage.commands import Command
 from holdfast.storage.records import KeepAnswer, Origin
 
-__all__ = ["Refusal", "origin_of", "recall", "refuse", "reopen_refusal"]
+__all__ = ["Refusal", "numbered", "origin_of", "recall", "refuse", "reopen_refusal"]
 
 
 class Refusal(msgspec.Struct, frozen=True, array_like=True, tag_field="kept", tag="refusal"):
@@ -30,6 +31,13 @@ def origin_of(delivery: Delivery, stream: str) -> Origin | None:
     fresh = not delivery.redelivered
     sender, incarnation = delivery.sender, delivery.incarnation
     return Origin(sender, incarnation, stream, delivery.number, delivery.acked, fresh)
+
+
+def numbered(delivery: Delivery, stream: str) -> Command:
+    """What a sender numbered towards this actor is told apart from what others pass on."""
+    command: Command = delivery.message
+    origin = origin_of(delivery, stream)
+    return command if origin is None else msgspec.structs.replace(command, origin=origin)
 
 
 def recall(origin: Origin) -> KeepAnswer:

@@ -82,8 +82,8 @@ class Mailbox:
         self.on_first_get: Callable[[], None] | None = None
         self.current: Delivery | None = None  # what the handler has in hand, if it came by socket
         self._batch_limit, self._burst = batch_limit, 0 if batch_limit else BURST
-        self._clock, self._reactor, self._now = clock, Reactor(clock=clock), clock.monotonic
-        self._eager = Eager(select=self._reactor.select, clock=clock)
+        self._clock, self.reactor, self._now = clock, Reactor(clock=clock), clock.monotonic
+        self._eager = Eager(select=self.reactor.select, clock=clock)
         self.receiver = Receiver(
             actor=name,
             incarnation=incarnation,
@@ -104,7 +104,7 @@ class Mailbox:
         self._served: list[Connections] = []  # at the actor's own address, and at others
         self._connections = self.serve(listener, self.receiver, self._ready.extend)
         self.outgoing = Outgoing(
-            self, address=address, limits=limits, reactor=self._reactor, clock=clock
+            self, address=address, limits=limits, reactor=self.reactor, clock=clock
         )
 
     # -- pykka's inbox ------------------------------------------------------------------------
@@ -201,7 +201,7 @@ class Mailbox:
 
     def after(self, delay: float, message: object) -> Timer:
         """Deliver ``message`` in ``delay`` seconds."""
-        return self._reactor.later(delay, lambda: self.deliver(message))
+        return self.reactor.later(delay, lambda: self.deliver(message))
 
     def watch(self, fd: int, read: Callable[[], Iterable[object]]) -> None:
         """Call ``read`` whenever ``fd`` is readable; deliver what it returns."""
@@ -210,11 +210,11 @@ class Mailbox:
             for message in read():
                 self.deliver(message)
 
-        self._reactor.add(fd, READ, on_ready)
+        self.reactor.add(fd, READ, on_ready)
 
     def unwatch(self, fd: int) -> None:
         """Stop watching; before the descriptor is closed."""
-        self._reactor.remove(fd)
+        self.reactor.remove(fd)
 
     def link(self, to: str) -> MailboxLink:
         """The outgoing link to another actor; the same one for the same name."""
@@ -227,7 +227,7 @@ class Mailbox:
         deliver: Callable[[Sequence[Delivery]], None],
     ) -> Connections:
         """Accept at an address; who adds another actor's also unwatches and closes it."""
-        served = Connections(listener, reactor=self._reactor, receiver=receiver, deliver=deliver)
+        served = Connections(listener, reactor=self.reactor, receiver=receiver, deliver=deliver)
         self._served.append(served)
         return served
 
@@ -245,7 +245,7 @@ class Mailbox:
 
     def later(self, delay: float, callback: Callable[[], None]) -> Timer:
         """Call back from inside ``get``; for timeouts that are not the actor's business."""
-        return self._reactor.later(delay, callback)
+        return self.reactor.later(delay, callback)
 
     def pump(self, is_done: Callable[[], bool], timeout: float | None) -> bool:
         """Run input and output, but no handler, until ``is_done`` or ``timeout`` seconds.
@@ -299,7 +299,7 @@ class Mailbox:
         self._flush()
         self._connections.close()
         self.outgoing.close()
-        self._reactor.close()
+        self.reactor.close()
 
     def let_go(self) -> None:
         """In a fork of this process: close its copies of all sockets, and nothing else.
@@ -308,7 +308,7 @@ class Mailbox:
         """
         self._connections.let_go()
         self.outgoing.let_go()
-        self._reactor.close()
+        self.reactor.close()
 
     # -- inside -------------------------------------------------------------------------------
 
@@ -342,7 +342,7 @@ class Mailbox:
 
     def _poll(self, timeout: float | None) -> None:
         self._since_poll = 0
-        reactor, outgoing = self._reactor, self.outgoing
+        reactor, outgoing = self.reactor, self.outgoing
         with outgoing.guard:
             outgoing.is_driven = True
             self._flush()

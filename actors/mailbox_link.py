@@ -12,6 +12,7 @@ from holdfast.actors.failures import AskTimeout
 from holdfast.actors.link import Link
 from holdfast.actors.link_socket import LinkSocket
 from holdfast.actors.reactor import Timer
+from holdfast.errors import HoldfastError
 
 __all__ = ["Answered", "Home", "MailboxLink"]
 
@@ -84,6 +85,33 @@ class MailboxLink:
             self.link.command(
                 message, lambda outcome: self._home.deliver(Answered(context, outcome))
             )
+
+    def question(
+        self,
+        message: object,
+        on_reply: Callable[[Any], None],
+        *,
+        idempotent: bool,
+        deadline: float,
+    ) -> int:
+        """As ``ask``, for who calls back from inside the mailbox; its id, for ``abandon``."""
+        with self._guard:
+            return self.link.ask(message, on_reply, idempotent=idempotent, deadline=deadline)
+
+    def order(self, message: object, on_reply: Callable[[Any], None]) -> None:
+        """As ``command``, likewise."""
+        with self._guard:
+            self.link.command(message, on_reply)
+
+    def abandon(self, ident: int) -> None:
+        """Nobody waits for the answer to that question any more."""
+        with self._guard:
+            self.link.abandon(ident)
+
+    @property
+    def refused(self) -> HoldfastError | None:
+        """Why the other side takes nothing of this life any more; None as long as it does."""
+        return self.link.refused
 
     def flush(self) -> None:
         """Send what can be sent now."""

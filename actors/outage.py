@@ -47,6 +47,7 @@ class Outage:
         self._began = 0.0
         self._pause = FIRST_PAUSE
         self.is_on = False
+        self.reason = ""  # why it is on
 
     def hold(self, items: list[Delivery]) -> None:
         """They come after what is held; what has no time left fails."""
@@ -65,6 +66,7 @@ class Outage:
             self._began = self._clock.monotonic()
             self._pause = FIRST_PAUSE
             logger.warning("{}; events wait, trying again and again", error)
+        self.reason = str(error)
         if isinstance(error, UnknownError):
             self._unknown |= {id(delivery) for delivery in group}
         self.hold([*group, *rest])
@@ -73,9 +75,10 @@ class Outage:
 
     def over(self) -> tuple[list[Delivery], list[object]]:
         """The server has answered: what was held, and the timers' messages."""
-        lasted = self._clock.monotonic() - self._began
-        logger.info("the database answers again, after {:.1f} s", lasted)
-        self.is_on = False
+        if self.is_on:
+            lasted = self._clock.monotonic() - self._began
+            logger.info("the database answers again, after {:.1f} s", lasted)
+        self.is_on, self.reason = False, ""
         self._unknown.clear()
         held, self._held = self._held, []
         late, self._late = self._late, []

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
-from holdfast.actors.link import Link
+from holdfast.actors.link import Link, lane
 from holdfast.actors.link_socket import LinkSocket
 from holdfast.actors.mailbox_link import Home, MailboxLink
 from holdfast.actors.outbox import OutboxLimits
@@ -61,15 +61,16 @@ class Outgoing:
         return (link.link for link in self._links.values())
 
     def link(self, to: str) -> MailboxLink:
-        """The link to another actor; the same one for the same name."""
+        """The link to another actor, or another lane to it; the same one for the same name."""
         known = self._links.get(to)
         if known is None:
-            address = self._address(to)
+            actor, sender = lane(to, self._home.name)
+            address = self._address(actor)
             link = Link(
-                to=to,
-                sender=self._home.name,
+                to=actor,
+                sender=sender,
                 incarnation=self._home.incarnation,
-                decode_reply=decode_reply_of(to) or self.decode_plain,
+                decode_reply=decode_reply_of(actor) or self.decode_plain,
                 limits=self._limits,
             )
             wire = LinkSocket(link, address=address, reactor=self._reactor)

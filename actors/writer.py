@@ -13,7 +13,7 @@ from typing import Any, Final, assert_never
 import msgspec
 from loguru import logger
 
-from holdfast.actors.answers import origin_of, refuse
+from holdfast.actors.answers import numbered, origin_of, refuse
 from holdfast.actors.burial import poison_error
 from holdfast.actors.capturing import capture
 from holdfast.actors.delivery import Delivery, Departed, Joined
@@ -133,12 +133,16 @@ class WriterActor(HostedActor):
         self._open()
 
     def _open(self) -> None:
-        """Open it, or wait until the disk has room: what is sent meanwhile is not answered."""
+        """Open it, or wait until the disk has room, unanswered, or until the server is there."""
         try:
             self._database = self._open_database()
-        except (DiskFullError, UnreachableError) as error:
+        except DiskFullError as error:
             self._warn_of_full_disk(error)
             self.mailbox.after(OPEN_AGAIN, _OpenDue())
+            return
+        except UnreachableError as error:
+            held, self._held = self._held, []
+            self._outage.begin(error, [], held)
             return
         self._warned_full = False
         self._is_open = True
@@ -154,7 +158,7 @@ class WriterActor(HostedActor):
         self._expiry = Expiry(after=self.mailbox.after, clock=self._clock)
         self._expiry.look_in(0.0)
         held, self._held = self._held, []
-        self._work_through(held)
+        self._go_on(held)
 
     def on_stop(self) -> None:
         """Leave one file that needs no recovery."""
@@ -164,7 +168,7 @@ class WriterActor(HostedActor):
     def unburden(self, delivery: Delivery) -> None:
         """A command takes its number all the same, or the next one would leave a gap."""
         origin = origin_of(delivery, STREAM)
-        if origin is not None and not self._outage.is_on:
+        if origin is not None and self._is_open and not self._outage.is_on:
             with suppress(UnreachableError):  # then the next one leaves a gap, as after a full disk
                 self._database.apply([refuse(origin, poison_error(self.mailbox, delivery))])
         super().unburden(delivery)
@@ -172,10 +176,10 @@ class WriterActor(HostedActor):
     def on_receive(self, message: Any) -> Any:
         """A Batch of deliveries, or the timer's message."""
         match message:
-            case Batch(items=items) if not self._is_open:
-                self._held += items
             case Batch(items=items) if self._outage.is_on:
                 self._wait(items)
+            case Batch(items=items) if not self._is_open:
+                self._held += items
             case Batch(items=items):
                 self._work_through(items)
             case _OpenDue():
@@ -217,13 +221,20 @@ class WriterActor(HostedActor):
             self._answer(delivery)
 
     def _try_again(self) -> None:
+        if not self._is_open:
+            self._open()
+            return
         try:
             self._database.position()
         except UnreachableError as error:
             self._outage.begin(error, [], [])
             return
-        held, late = self._outage.over()
-        self._work_through(held)
+        self._go_on([])
+
+    def _go_on(self, held: list[Delivery]) -> None:
+        """The database is there: with what came before it was, and during an outage."""
+        waited, late = self._outage.over()
+        self._work_through(held + waited)
         for message in late:
             self.on_receive(message)
 
@@ -250,7 +261,7 @@ class WriterActor(HostedActor):
         """Raises UnreachableError; none of them is answered then."""
         if not group:
             return
-        outcomes = self._database.apply([_command(delivery) for delivery in group])
+        outcomes = self._database.apply([numbered(each, STREAM) for each in group])
         if is_last:  # killed before the answers, it is not by one of these
             self.mailbox.absolve()
         for delivery, outcome in zip(group, outcomes, strict=True):
@@ -372,20 +383,18 @@ class WriterActor(HostedActor):
             case Departed(sender=sender, incarnation=incarnation):
                 self._database.forget(sender, incarnation)
             case Stats():
-                wal, rules = self._database.wal, len(self._database.retention.rules)
-                counts = (self._groups, self._commands, wal.frames, wal.stuck)
-                delivery.set(WriterStats(*counts, rules))
+                delivery.set(self._stats())
             case BeginCapture() | EndCapture():
                 delivery.set(capture(self._database, message))
             case _:
                 assert_never(message)
 
-
-def _command(delivery: Delivery) -> Command:
-    """What a sender numbered towards this actor is told apart from what others pass on."""
-    command: Command = delivery.message
-    origin = origin_of(delivery, STREAM)
-    return command if origin is None else msgspec.structs.replace(command, origin=origin)
+    def _stats(self) -> WriterStats:
+        counts = (self._groups, self._commands)
+        if not self._is_open:
+            return WriterStats(*counts, 0, 0, outage=self._outage.reason)
+        wal, rules = self._database.wal, len(self._database.retention.rules)
+        return WriterStats(*counts, wal.frames, wal.stuck, rules, self._outage.reason)
 
 
 def _reply(delivery: Delivery, outcome: Outcome | HoldfastError) -> None:

@@ -24,10 +24,12 @@ from benchmarks import (
     committed,
     emit,
     fan_in,
+    gateway,
     load,
     memory,
     peers,
     postgresql,
+    postgresql_state,
     queries,
     restart,
     retention,
@@ -53,6 +55,7 @@ BENCHMARKS: Final[dict[str, Callable[[Budget], list[Figure]]]] = {
     "committed": committed.run,
     "disk": committed.run_disk,
     "postgresql": postgresql.run,
+    "postgresql-state": postgresql_state.run,
     "restart": restart.run,
     "supervision": supervision.run,
     "peers": peers.run,
@@ -69,12 +72,14 @@ BENCHMARKS: Final[dict[str, Callable[[Budget], list[Figure]]]] = {
     "retention": retention.run,
     "swap": swap.run,
     "swap-copy": swap_copy.run,
+    "gateway": gateway.run,
 }
 ASKED_FOR: Final = {
     "peers",
     "postgresql",
     "swap",
     "swap-copy",
+    "postgresql-state",
 }  # need an extra, which ./run installs, or a server
 FULL: Final = Budget(seconds=20.0, kills=40, restarts=1_000, load_seconds=60.0, database=1_000_000)
 QUICK: Final = Budget(seconds=3.0, kills=6, restarts=100, load_seconds=5.0, database=100_000)

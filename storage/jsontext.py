@@ -69,15 +69,15 @@ def encode(value: object, field: str = "data") -> str:
     return encode_utf8(value, field).decode()
 
 
-def encode_utf8(value: object, field: str = "data") -> bytes:
-    """As ``encode``, the text as UTF-8."""
+def encode_utf8(value: object, field: str = "data", *, depth: int = MAX_DEPTH) -> bytes:
+    """As ``encode``, the text as UTF-8; of what holds decoded values, at a greater ``depth``."""
     try:
-        if _is_plain(value, MAX_DEPTH):
+        if _is_plain(value, depth):
             return _to_json(value)
     except (ValueError, RecursionError):
         pass  # a lone surrogate, a giant integer, no stack left: found again below, with its place
     try:
-        return _to_json(_portable(value, field, MAX_DEPTH))
+        return _to_json(_portable(value, field, depth))
     except RecursionError:
         raise InvalidInputError(f"{field}: nested deeper than the caller's stack allows") from None
 

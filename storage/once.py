@@ -104,6 +104,11 @@ class OnceOnly:
             raise reopened(outcome)
         return outcome
 
+    @property
+    def is_cautious(self) -> bool:
+        """Whether the next command is in a savepoint."""
+        return self._cautious > 0
+
     def be_cautious(self, commands: int) -> None:
         """At least so many commands are in savepoints: none of them raises HalfDone."""
         self._cautious = max(CAUTIOUS, commands)

@@ -20,6 +20,9 @@ class Sizes(msgspec.Struct, frozen=True, array_like=True):
     ``bytes_per_day`` are those of the last day, of what is younger in proportion, before anything
     is deleted; 0 when nobody knows.  ``disk_free`` is what this user can still write there.
 
+    ``version`` is that of what holds it, SQLite's library or the server; ``cautions`` are what its
+    operator should know of, a sentence each.
+
     ``backend`` "postgresql" is a database on a server, of all daemons in it: ``path`` names it, and
     what is said of log, free room and disk is 0.
     """
@@ -35,3 +38,5 @@ class Sizes(msgspec.Struct, frozen=True, array_like=True):
     disk_free: int
     disk_size: int
     backend: str = "sqlite"
+    version: str = ""
+    cautions: list[str] = []

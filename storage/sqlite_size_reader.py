@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from typing import Final, cast
 
+import apsw
+
 from holdfast.storage.size_records import DAY_US, LEAST_US, Sizes
 from holdfast.storage.sqlite_events import LAST_SEQ
 from holdfast.storage.sqlite_reading import Reading
@@ -39,6 +41,7 @@ class SizeReading(Reading):
             bytes_per_day=daily * used // events if events > 0 else 0,
             disk_free=disk.f_bavail * disk.f_frsize,
             disk_size=disk.f_blocks * disk.f_frsize,
+            version=apsw.sqlite_lib_version(),
         )
 
     def tables(self) -> list[tuple[str, int, int]]:

@@ -11,8 +11,10 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final
 
+from loguru import logger
+
 from holdfast.clock import Clock
-from holdfast.errors import ConfigError
+from holdfast.errors import ConfigError, UnreachableError
 from holdfast.storage.database_file import check_file
 from holdfast.storage.migrating.ports import Place
 from holdfast.storage.ports import Database, Reader
@@ -71,7 +73,8 @@ def reader_opener(
 def check_backend(environment: Environment) -> None:
     """Raise ConfigError, SchemaError, StorageError when the database could not be opened.
 
-    Nothing of it is touched, and nothing is made.
+    Nothing of it is touched, and nothing is made.  A server that does not answer is waited for
+    where ``outage`` says so: whatever is wrong with it, the writer finds out.
     """
     if environment.backend != "postgresql":
         check_file(os.path.realpath(environment.database))
@@ -79,7 +82,12 @@ def check_backend(environment: Environment) -> None:
     _require_psycopg()
     from holdfast.storage.postgresql.probing import check
 
-    check(dsn_of(environment), daemon=environment.daemon, home=_home(environment))
+    try:
+        check(dsn_of(environment), daemon=environment.daemon, home=_home(environment))
+    except UnreachableError as error:
+        if not environment.outage_timeout:
+            raise
+        logger.warning("{}; starting without it, as [storage] outage says", error)
 
 
 def dsn_of(environment: Environment) -> str:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from holdfast.actors.doors import Limits
     from holdfast.actors.overload import Thresholds
     from holdfast.actors.sessions import SessionLimits
     from holdfast.actors.tracker import TrackerLimits
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from holdfast.storage.response_logs import Rotation
     from holdfast.supervisors.settings import (
         FilesSettings,
+        GatewaySettings,
         LogSettings,
         SessionsSettings,
         TrackerSettings,
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "catalog_opener",
+    "gateway_limits",
     "rotation",
     "session_limits",
     "thresholds",
@@ -67,3 +70,10 @@ def tracker_limits(run: TrackerSettings) -> TrackerLimits:
     from holdfast.actors.tracker import TrackerLimits
 
     return TrackerLimits(**{name: getattr(run, name) for name in TrackerLimits.__struct_fields__})
+
+
+def gateway_limits(run: GatewaySettings) -> Limits:
+    """Of the clients of the gateway."""
+    from holdfast.actors.doors import Limits
+
+    return Limits(**{name: getattr(run, name) for name in Limits.__struct_fields__})

@@ -26,6 +26,7 @@ from holdfast.supervisors.settings import (
     ACTORS,
     NAME,
     NAME_IN_WORDS,
+    OPTIONAL_ACTORS,
     ActorSettings,
     AgentSettings,
     DaemonSettings,
@@ -164,7 +165,7 @@ class _Document:
         """The supervisors of the file, and those that are always there."""
         tables = self._tables("supervisors")
         for name in tables:
-            if name in ACTORS:
+            if name in self._actor_names:
                 raise self._error(f"[supervisors.{name}]", f"another name: {name!r} is an actor's")
         decoded = {}
         for name in dict.fromkeys((*SUPERVISORS, *tables)):
@@ -183,12 +184,13 @@ class _Document:
 
     def _actors(self) -> dict[str, ActorSettings]:
         tables = self._tables("actors")
+        known: dict[str, type[ActorSettings]] = {**ACTORS, **OPTIONAL_ACTORS}
         for name in tables:
-            if name not in ACTORS:
-                raise self._unknown(f"[actors.{name}]", "actor", name, ACTORS)
+            if name not in known:
+                raise self._unknown(f"[actors.{name}]", "actor", name, known)
         decoded = {
             name: self._decode(f"actors.{name}", tables.get(name, {}), type_)
-            for name, type_ in ACTORS.items()
+            for name, type_ in known.items()
         }
         for name, actor in decoded.items():
             if actor.restart != "permanent":
@@ -203,7 +205,16 @@ class _Document:
         sessions = decoded["sessions"]
         assert isinstance(sessions, SessionsSettings)
         check_session_backend(sessions, f"{self._file}: [actors.sessions]")
-        return decoded
+        return {name: actor for name, actor in decoded.items() if name in self._actor_names}
+
+    @property
+    def _actor_names(self) -> set[str]:
+        """Of those that there are: a name that no actor has is free."""
+        tables = self._tables("actors")
+        return {
+            *ACTORS,
+            *(name for name in OPTIONAL_ACTORS if tables.get(name, {}).get("enabled") is True),
+        }
 
     def _check_thresholds(self, log: LogSettings) -> None:
         """Those that are not 0, in their order; each one within what may wait at all."""
@@ -231,7 +242,7 @@ class _Document:
         decoded = {}
         for name, content in self._tables("agents").items():
             where = f"agents.{name}"
-            if name in ACTORS:
+            if name in self._actor_names:
                 raise self._error(f"[{where}]", f"another name: {name!r} is an actor's")
             if name in SUPERVISORS or name in self._document.get("supervisors", {}):
                 raise self._error(f"[{where}]", f"another name: {name!r} is a supervisor's")

@@ -66,6 +66,7 @@ IN_PLACE: Final[dict[str, frozenset[str]]] = {
             "limits",
         }
     ),
+    "gateway": frozenset({"max_clients", "max_line", "max_answer", "timeout", "grace"}),
     "agent": frozenset(),
 }
 # What of [storage] and [retention] concerns whom; a key that stands in none is the database itself.

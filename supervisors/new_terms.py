@@ -23,6 +23,7 @@ from holdfast.supervisors.settings import (
     AgentSettings,
     CheckpointsSettings,
     FilesSettings,
+    GatewaySettings,
     LogSettings,
     QuerySettings,
     SessionsSettings,
@@ -34,6 +35,7 @@ from holdfast.supervisors.spec import SupervisorSpec, Terms
 if TYPE_CHECKING:
     from holdfast.actors.checkpoints import CheckpointsActor
     from holdfast.actors.files import FilesActor
+    from holdfast.actors.gateway import GatewayActor
     from holdfast.actors.log import LogActor
     from holdfast.actors.query import QueryActor
     from holdfast.actors.sessions import SessionsActor
@@ -85,6 +87,8 @@ def _take_on(actor: HostedActor, terms: Terms, clock: Clock) -> None:
             _files(cast("FilesActor", actor), environment, run)
         case TrackerSettings() as run:
             cast("TrackerActor", actor).reconfigure(bounds.tracker_limits(run))
+        case GatewaySettings() as run:
+            cast("GatewayActor", actor).reconfigure(bounds.gateway_limits(run))
         case AgentSettings() | SupervisorSpec():
             pass
         case _:

@@ -38,6 +38,7 @@ from holdfast.supervisors.settings import (
     CheckpointsSettings,
     ChildSettings,
     FilesSettings,
+    GatewaySettings,
     LogSettings,
     QuerySettings,
     SessionsSettings,
@@ -85,11 +86,12 @@ def preload_of(start: ChildStart) -> tuple[str, ...]:
     """That, and what a backend of the supervisor's children needs: nobody else imports it."""
     children = start.run.children if isinstance(start.run, SupervisorSpec) else ()
     modules = PRELOAD + modules_of(start.environment.backend)
-    return modules + tuple(
-        "redis"
-        for child in children
-        if isinstance(child.run, SessionsSettings) and child.run.backend == "redis"
-    )
+    for child in children:
+        if isinstance(child.run, SessionsSettings) and child.run.backend == "redis":
+            modules += ("redis",)
+        if isinstance(child.run, GatewaySettings):
+            modules += ("holdfast.actors.gateway",)
+    return modules
 
 
 class Records(msgspec.Struct, frozen=True):
@@ -139,6 +141,8 @@ def make_actor(
             actor = _files(start, run, mailbox, clock)
         case TrackerSettings():
             actor = _tracker(run, mailbox, clock)
+        case GatewaySettings():
+            actor = _gateway(run, mailbox, listener, clock)
         case AgentSettings():
             return _agent(start, run, mailbox, records, clock, stack)
         case _:
@@ -279,6 +283,21 @@ def _tracker(run: TrackerSettings, mailbox: Callable[..., Mailbox], clock: Clock
 
     box = mailbox(decode=tracker.decode_request)
     return construct(TrackerActor, mailbox=box, limits=bounds.tracker_limits(run), clock=clock)
+
+
+def _gateway(
+    run: GatewaySettings, mailbox: Callable[..., Mailbox], listener: socket.socket, clock: Clock
+) -> HostedActor:
+    """At its address it speaks to clients, so that its mailbox has none."""
+    from holdfast.actors.gateway import GatewayActor
+
+    return construct(
+        GatewayActor,
+        mailbox=mailbox(listener=None),
+        listener=listener,
+        limits=bounds.gateway_limits(run),
+        clock=clock,
+    )
 
 
 def _agent(

@@ -15,6 +15,7 @@ from holdfast.actors.messages.tracker import RateLimit
 
 __all__ = [
     "ACTORS",
+    "OPTIONAL_ACTORS",
     "ActorSettings",
     "AgentSettings",
     "CheckpointsSettings",
@@ -22,6 +23,7 @@ __all__ = [
     "DaemonSettings",
     "Durability",
     "FilesSettings",
+    "GatewaySettings",
     "LogLevel",
     "LogSettings",
     "OutboxPolicy",
@@ -298,6 +300,26 @@ class TrackerSettings(ActorSettings, frozen=True, kw_only=True, tag="tracker"):
     ] = {}
 
 
+class GatewaySettings(ActorSettings, frozen=True, kw_only=True, tag="gateway"):
+    """``[actors.gateway]``; there is one when ``enabled`` says so.
+
+    ``max_line`` and ``max_answer`` are in bytes; ``timeout`` in seconds for who names none, and
+    ``grace`` for a client that does not read.
+    """
+
+    enabled: Flag = False
+    parent: Name = "agents"
+    max_clients: Annotated[int, Meta(ge=1, le=10_000, description="a number, 1 to 10000")] = 256
+    max_line: Annotated[
+        int, Meta(ge=1024, le=6 * 1024 * 1024, description="a number, 1024 to 6291456")
+    ] = 2 * 1024 * 1024
+    max_answer: Annotated[
+        int, Meta(ge=65_536, le=2**30, description="a number, 65536 to 1073741824")
+    ] = 32 * 1024 * 1024
+    timeout: Period = 30.0
+    grace: Period = 10.0
+
+
 class AgentSettings(ActorSettings, frozen=True, kw_only=True, tag="agent"):
     """``[agents.NAME]``; ``options`` are the keyword arguments of the class.
 
@@ -336,6 +358,7 @@ ChildSettings = (
     | CheckpointsSettings
     | FilesSettings
     | TrackerSettings
+    | GatewaySettings
     | AgentSettings
 )
 
@@ -349,12 +372,15 @@ ACTORS: Final[dict[str, type[ActorSettings]]] = {
     "files": FilesSettings,
     "tracker": TrackerSettings,
 }
+# There where the config says ``enabled``.
+OPTIONAL_ACTORS: Final[dict[str, type[GatewaySettings]]] = {"gateway": GatewaySettings}
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """A whole config file, checked; ``file`` is what its errors call it.
 
-    Actors and supervisors that the file does not name are there with their defaults.  The order
+    Actors and supervisors that the file does not name are there with their defaults, and of the
+    optional ones those that are enabled.  The order
     of ``supervisors``, ``actors`` and ``agents`` is the start order among siblings.
     """
 

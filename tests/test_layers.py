@@ -23,7 +23,7 @@ MAX_FUNCTION = 45
 LAYERS = ("foundation", "storage", "actors", "supervisors", "front", "testing")
 FOUNDATION = ("holdfast", "holdfast.errors", "holdfast.clock")
 # One file of actors/ per actor; all that they share is infrastructure.
-ACTORS = ("writer", "query", "log", "sessions", "checkpoints", "files", "tracker")
+ACTORS = ("writer", "query", "log", "sessions", "checkpoints", "files", "tracker", "gateway")
 
 
 @cache

@@ -203,13 +203,15 @@ class Forgotten(msgspec.Struct, frozen=True, array_like=True, tag="forgotten"):
 
 class WriterStats(msgspec.Struct, frozen=True, array_like=True, tag="writer_stats"):
     """Groups committed and commands in them since the start; pages in the write-ahead log, and
-    attempts in a row to empty it that a reader blocked; rules of retention."""
+    attempts in a row to empty it that a reader blocked; rules of retention; why the database does
+    not answer, "" when it does."""
 
     groups: int
     commands: int
     wal_frames: int
     wal_stuck: int
     rules: int = 0
+    outage: str = ""
 
 
 # What is no command.

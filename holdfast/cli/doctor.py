@@ -94,11 +94,17 @@ def _of_database(
     sizes: Sizes | None, writing: WriterStats | None
 ) -> tuple[list[Finding], list[tuple[str, int, int]]]:
     """And its tables, where they can be looked at from here."""
+    if writing is not None and writing.outage:
+        return [Finding("database", "error", f"does not answer: {writing.outage}")], []
     if sizes is None:
         return [Finding("database", "error", "query does not say how large it is")], []
     if sizes.backend != "sqlite":
         text = f"{line_of(sizes, writing)}; ask the server for its tables, its disk and its log"
-        return [Finding("database", "ok", text)], []
+        findings = [
+            Finding("server", "ok", f"PostgreSQL {sizes.version}"),
+            Finding("database", "ok", text),
+        ]
+        return findings + [Finding("server", "warning", each) for each in sizes.cautions], []
     findings = [*_of_file(sizes.path), *_of_sizes(sizes, writing)]
     try:
         return findings, _tables(sizes.path)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from holdfast.cli.daemon import walk
-from holdfast.errors import DeliveryError
+from holdfast.errors import DeliveryError, StorageError
 
 if TYPE_CHECKING:
     from holdfast.actors.hub import Hub
@@ -30,7 +30,7 @@ def sizes_of(hub: Hub, tree: Tree) -> Sizes | None:
         return None
     try:
         reply = hub.ask("query", GetSizes(), timeout=TIMEOUT)
-    except DeliveryError:
+    except (DeliveryError, StorageError):  # or the database does not answer
         return None
     return msgspec.convert(reply, SizesAre).sizes
 

@@ -38,14 +38,21 @@ def status(run_dir: Path, as_json: bool) -> None:
         tree = tree_of(hub)
         sizes, writing = sizes_of(hub, tree), writing_of(hub, tree)
     if as_json:
-        write_line(json.dumps({**_as_object(tree), "database": as_object(sizes, writing)}))
+        outage = (None if writing is None else writing.outage) or None
+        also = {"database": as_object(sizes, writing), "outage": outage}
+        write_line(json.dumps({**_as_object(tree), **also}))
         return
     uptime = timedelta(seconds=round(tree.uptime))
-    write_line(f"{tree.name}  holdfast {tree.version}  SQLite {tree.sqlite_version}  up {uptime}")
+    database = f"SQLite {tree.sqlite_version}"
+    if sizes is not None and sizes.backend == "postgresql":
+        database = f"PostgreSQL {sizes.version}"
+    write_line(f"{tree.name}  holdfast {tree.version}  {database}  up {uptime}")
     screen = console()
     screen.print(_table(tree, screen))
     if sizes is not None:
         write_line(line_of(sizes, writing))
+    if writing is not None and writing.outage:
+        write_line(f"the database does not answer, events wait: {writing.outage}")
     for line in _notes(tree):
         write_line(line)
 

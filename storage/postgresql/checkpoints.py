@@ -96,7 +96,7 @@ class CheckpointTable(CheckpointKeeping):
 
     def _unpin(self, agent: str, name: str) -> bool:
         where = self._daemon, agent, name
-        return self._connection.run(f"DELETE FROM {_PINNED}", where).rowcount > 0
+        return self._connection.did(f"DELETE FROM {_PINNED}", where)
 
     def _enrol(self, name: str, boot: int) -> None:
         self._connection.run(_ENROL, (self._daemon, name, boot))

@@ -35,10 +35,9 @@ __all__ = ["forget_sender", "handlers_of"]
 
 
 def handlers_of(
-    connection: Connection, daemon: str, *, events: EventTable, clock: Clock
+    connection: Connection, daemon: str, *, state: StateTables, events: EventTable, clock: Clock
 ) -> dict[type, Handler]:
     """By type of command.  ``clock`` dates what a command changes without saying when."""
-    state = StateTables(connection, daemon, events=events, clock=clock)
     streams = StreamTable(connection, daemon, events=events)
     sessions = SessionTable(connection, daemon, events=events)
     checkpoints = CheckpointTable(connection, daemon, clock=clock)

@@ -6,13 +6,12 @@ No password is ever in an error: what names a server is put together from what i
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any, Final, cast
 
 import psycopg
 from psycopg import errors
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
-from psycopg.pq import TransactionStatus
 from psycopg.rows import TupleRow
 from psycopg.types.numeric import Int8BinaryDumper, Int8Dumper
 
@@ -23,6 +22,7 @@ from holdfast.errors import (
     StorageError,
     UnreachableError,
 )
+from holdfast.storage.postgresql.error_texts import said_of, without_values
 from holdfast.storage.postgresql.text import escaped_values, unescaped_row
 
 __all__ = [
@@ -78,14 +78,26 @@ class Cursor(psycopg.Cursor[TupleRow]):
 
     def execute(self, query: Any, params: Any = None, **options: Any) -> Cursor:
         """One statement."""
-        self.connection.count(query)  # type: ignore[attr-defined]  # it is a Connection
-        super().execute(query, escaped_values(params), **options)
+        connection = cast(Connection, self.connection)
+        connection.count(query)
+        with connection.telling():
+            super().execute(query, escaped_values(params), **options)
         return self
 
     def executemany(self, query: Any, params_seq: Iterable[Any], **options: Any) -> None:
         """One statement with many rows of parameters, all sent before the first answer."""
-        self.connection.count(query)  # type: ignore[attr-defined]  # it is a Connection
-        super().executemany(query, map(escaped_values, params_seq), **options)
+        connection = cast(Connection, self.connection)
+        connection.count(query)
+        with connection.telling():
+            super().executemany(query, map(escaped_values, params_seq), **options)
+
+    @contextmanager
+    def copy(self, statement: Any, params: Any = None, **options: Any) -> Iterator[psycopg.Copy]:
+        """COPY, in either direction."""
+        connection = cast(Connection, self.connection)
+        connection.count(statement)
+        with connection.telling(), super().copy(statement, params, **options) as copy:
+            yield copy
 
 
 def _exact_rows(cursor: object) -> Callable[[Sequence[Any]], TupleRow]:
@@ -93,9 +105,50 @@ def _exact_rows(cursor: object) -> Callable[[Sequence[Any]], TupleRow]:
 
 
 class Connection(psycopg.Connection[TupleRow]):
-    """``writes`` counts the statements that may have changed something."""
+    """``writes`` counts the statements that may have changed something, and the errors.
+
+    In a pipeline statements are sent without waiting for their answers.  Whoever fetches waits
+    for all that were sent; so an error may come of an earlier statement, and what follows it is
+    not done.
+    """
 
     writes = 0
+    _pipe: psycopg.Pipeline | None = None  # where it is one
+    _left: ExitStack  # its end
+
+    @property
+    def is_pipelined(self) -> bool:
+        """Whether answers come later."""
+        return self._pipe is not None
+
+    def begin_pipeline(self) -> None:
+        """Until ``settle``; nothing where libpq knows no pipelines."""
+        if psycopg.Pipeline.is_supported():
+            self._left = ExitStack()
+            self._pipe = self._left.enter_context(self.pipeline())
+
+    def settle(self) -> None:
+        """Wait for all answers, and for each one's own from here on.  Raises the first error."""
+        if self._pipe is not None:
+            self._pipe = None
+            with self.telling():
+                self._left.close()
+
+    def close(self) -> None:
+        """And the pipeline first, which would speak up when it is forgotten."""
+        with suppress(psycopg.Error):
+            self.settle()
+        super().close()
+
+    @contextmanager
+    def telling(self) -> Iterator[None]:
+        """What psycopg raises in it has no stored values, and has spoiled what was sent."""
+        try:
+            with without_values():
+                yield
+        except psycopg.Error:
+            self.writes += 1
+            raise
 
     def count(self, query: object) -> None:
         """One more, unless it only asks."""
@@ -104,29 +157,32 @@ class Connection(psycopg.Connection[TupleRow]):
 
     def rows(self, sql: str, values: Values = ()) -> list[tuple[Any, ...]]:
         """All rows of one statement."""
-        return self.run(sql, values).fetchall()
+        cursor = self.run(sql, values)
+        with self.telling():
+            return cursor.fetchall()
 
     def value(self, sql: str, values: Values = ()) -> Any:
         """The first column of the first row; None where there is none."""
-        row = self.run(sql, values).fetchone()
+        cursor = self.run(sql, values)
+        with self.telling():
+            row = cursor.fetchone()
         return None if row is None else row[0]
 
     def run(self, sql: str, values: Values = ()) -> Cursor:
-        """One statement; its cursor knows ``rowcount``.
+        """One statement.
 
         Without values a per cent sign stands for itself, with them it is written twice.
         """
         return cast(Cursor, self.cursor()).execute(sql, values or None)
 
+    def did(self, sql: str, values: Values) -> bool:
+        """Whether an INSERT, UPDATE or DELETE met a row."""
+        return self.value(f"{sql} RETURNING true", values) is not None
+
     def many(self, sql: str, rows: Iterable[Sequence[object]]) -> None:
         """One statement with many rows of parameters; none does nothing."""
         if rows := list(rows):
             self.cursor().executemany(sql, rows)
-
-    @property
-    def is_failed(self) -> bool:
-        """Whether an error has spoiled the transaction: only a savepoint can be gone back to."""
-        return self.info.transaction_status == TransactionStatus.INERROR
 
 
 def connect(dsn: str, *, application: str) -> Connection:
@@ -251,7 +307,7 @@ _UNREACHABLE: Final = (
 
 def storage_error(error: psycopg.Error, where: str) -> StorageError:
     """The same error in our words: what happened, to which database, what to do."""
-    said = " ".join(str(error).split())
+    said = said_of(error)
     match error:
         case errors.DiskFull():
             hint = "the server's disk is full; free some space, nothing acknowledged is lost"

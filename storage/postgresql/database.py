@@ -35,7 +35,13 @@ from holdfast.storage.once import HalfDone, OnceOnly
 from holdfast.storage.payloads import PAYLOAD_BYTES
 from holdfast.storage.ports import Durability, Wal
 from holdfast.storage.postgresql.concerns import forget_sender, handlers_of
-from holdfast.storage.postgresql.connection import is_lost, named, storage_error, unreachable
+from holdfast.storage.postgresql.connection import (
+    REFUSALS,
+    is_lost,
+    named,
+    storage_error,
+    unreachable,
+)
 from holdfast.storage.postgresql.events import EventTable
 from holdfast.storage.postgresql.losses import LossTable
 from holdfast.storage.postgresql.marks import PostgresqlSenders
@@ -43,6 +49,7 @@ from holdfast.storage.postgresql.once import PostgresqlUndo
 from holdfast.storage.postgresql.payloads import PayloadTable
 from holdfast.storage.postgresql.retention import PostgresqlRetention
 from holdfast.storage.postgresql.session import Session, open_session, require_fsync
+from holdfast.storage.postgresql.state import StateTables
 from holdfast.storage.records import Mark, Position
 from holdfast.storage.retention import RetentionTable
 from holdfast.storage.retention_records import Deletions, Retention, Slice
@@ -150,6 +157,7 @@ class PostgresqlDatabase:
         connection, daemon = session.connection, self._daemon
         self._payloads = PayloadTable(connection, daemon, limit=self._payload_bytes)
         self._events = EventTable(connection, daemon, payloads=self._payloads)
+        self._state = StateTables(connection, daemon, events=self._events, clock=self._clock)
         losses = LossTable(connection, daemon)
         self._marks = Marks(
             PostgresqlSenders(connection, daemon),
@@ -160,7 +168,9 @@ class PostgresqlDatabase:
             PostgresqlUndo(connection),
             marks=self._marks,
             events=self._events,
-            handlers=handlers_of(connection, daemon, events=self._events, clock=self._clock),
+            handlers=handlers_of(
+                connection, daemon, state=self._state, events=self._events, clock=self._clock
+            ),
         )
         self._retention = RetentionTable(
             PostgresqlRetention(connection, daemon), retention=self._rules, clock=self._clock
@@ -252,6 +262,7 @@ class PostgresqlDatabase:
         raise unreachable(self.where)
 
     def _run_all(self, commands: Sequence[Command]) -> list[Outcome | HoldfastError]:
+        self._state.expect(commands if self._connected().connection.is_pipelined else [])
         return [self._deliveries.run(command) for command in commands]
 
     def forget(self, sender: str, incarnation: str) -> None:
@@ -334,19 +345,24 @@ class PostgresqlDatabase:
     def _transact(self, work: Callable[[], T], commands: Sequence[Command] = ()) -> T:
         """Do the work in one transaction of this epoch, or nothing of it.
 
-        Raises _LostError, psycopg.Error; ``_doubt`` is there when it may be committed.  The work
-        of ``commands`` results in their outcomes.
+        Raises HalfDone, _LostError, psycopg.Error; ``_doubt`` is there when it may be committed.
+        The work of ``commands`` results in their outcomes.
         """
         session, is_committing = self._connected(), False
+        is_pipelined = bool(commands) and not (self._once.is_cautious or self._events.is_wary)
         try:
-            session.begin()
+            session.begin(is_pipelined=is_pipelined)
             result = work()
             self._marks.flush()
+            self._events.flush()
+            session.hold()
             is_committing = True
             session.commit()
         except BaseException as error:
             if not is_lost(session.connection, error):
                 self._take_back(session)
+                if is_pipelined and isinstance(error, REFUSALS):
+                    raise HalfDone from error  # whose it is only asking one by one tells
                 raise
             session.connection.close()
             self._session = None

@@ -16,11 +16,12 @@ __all__ = ["EntityTables"]
 
 # One of both, or none: an entity that lives has no tombstone.
 _FIND: Final = """
-SELECT e.number, e.type, e.version, e.created_us, e.updated_us, e.properties, t.history, t.keep
+SELECT e.id, e.number, e.type, e.version, e.created_us, e.updated_us, e.properties, t.history,
+       t.keep
 FROM entities AS e JOIN entity_types AS t ON t.daemon = e.daemon AND t.name = e.type
-WHERE e.daemon = %(daemon)s AND e.id = %(id)s
-UNION ALL SELECT NULL, '', version, 0, deleted_us, '{}', 0, NULL
-FROM entity_tombstones WHERE daemon = %(daemon)s AND id = %(id)s
+WHERE e.daemon = %(daemon)s AND e.id = ANY(%(ids)s::text[])
+UNION ALL SELECT id, NULL, '', version, 0, deleted_us, '{}', 0, NULL
+FROM entity_tombstones WHERE daemon = %(daemon)s AND id = ANY(%(ids)s::text[])
 """
 _GIVEN: Final = """
 SELECT %(daemon)s, %(number)s, p.name, %(type)s, p.kind, p.number, p.text, p.rest, p.whole
@@ -94,11 +95,21 @@ class EntityTables:
     def __init__(self, connection: Connection, daemon: str) -> None:
         self._connection = connection
         self._daemon = daemon
+        self._found: dict[str, Found] = {}  # before anything of this transaction changed them
+
+    def expect(self, ids: list[str]) -> None:
+        """Find these, each for the first time that it is asked for in this transaction."""
+        self._found = self._find(ids) if ids else {}
 
     def find(self, id: str) -> Found:
         """Also where there is no entity: what is left of an earlier one."""
-        rows = self._connection.rows(_FIND, {"daemon": self._daemon, "id": id})
-        return Found(id, *rows[0]) if rows else Found(id, None, "", 0, 0, 0, "{}")
+        found = self._found.pop(id, None)  # what asks for it may change it
+        return found or self._find([id])[id]
+
+    def _find(self, ids: list[str]) -> dict[str, Found]:
+        rows = self._connection.rows(_FIND, {"daemon": self._daemon, "ids": ids})
+        found = {id: Found(id, None, "", 0, 0, 0, "{}") for id in ids}
+        return found | {row[0]: Found(*row) for row in rows}
 
     def insert(self, made: Found, properties: Properties) -> None:
         """A new one and its type; its tombstone goes."""

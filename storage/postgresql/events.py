@@ -3,10 +3,12 @@
 A number is given inside the transaction that stores the row, one after the other, and never
 again: a trigger keeps the newest number that was deleted.
 
-A frame is one COPY, three times as fast as an INSERT each.  It has no savepoint, and nobody asks
-beforehand which keys are there: that would cost answers of the server.  So a value that it refuses
-and a key that is repeated spoil the transaction, which is rare: all is done again then, in
-savepoints and asking, and so are the next frames, for where there is one there are more.
+In a pipeline the events of all commands are stored together, right before COMMIT: many by one COPY,
+three times as fast as an INSERT each, few by INSERT, whose answer nobody waits for.  There is no
+savepoint, and nobody asks beforehand which keys are there: that would cost answers of the server.
+So a value that it refuses and a key that is repeated spoil the transaction, which is rare: all is
+done again then, in savepoints and asking, and so are the next frames, for where there is one there
+are more.
 """
 
 from __future__ import annotations
@@ -34,6 +36,10 @@ COLUMNS: Final = (
     "daemon, seq, time_us, type, source, subject, session, correlation, cause, root, depth, key,"
     " data, payload"
 )
+_INSERT: Final = f"INSERT INTO events ({COLUMNS}) VALUES ({', '.join(['%s'] * 14)})"
+# Rows from which on a COPY and the two answers that it waits for take less time than so many
+# INSERTs (benchmarks/NOTES.md).
+COPY_FROM: Final = 8
 _COPY: Final = f"COPY events ({COLUMNS}) FROM STDIN"
 # One look into the index for each, whatever the planner thinks of the table.
 _KNOWN: Final = """
@@ -56,12 +62,28 @@ class EventTable:
         self._payloads = payloads
         self.is_cautious = False  # this transaction is done again, because of a refusal
         self._cautious = 0  # frames that are still to be in savepoints, after one
+        self._waiting: list[_Row] = []  # of the transaction in a pipeline, whole
         self.last_seq = 0
         self.load()
 
     def load(self) -> None:
         """Read again where the sequence stands."""
+        self._waiting.clear()
         self.last_seq = self._connection.value(LAST_SEQ, {"daemon": self._daemon})
+
+    @property
+    def is_wary(self) -> bool:
+        """Whether the next frame is in a savepoint."""
+        return self.is_cautious or self._cautious > 0
+
+    def flush(self) -> None:
+        """Store what waits for that; the last thing before COMMIT.  Raises psycopg.Error."""
+        rows, self._waiting = self._waiting, []
+        if len(rows) < COPY_FROM:
+            self._connection.many(_INSERT, rows)
+            return
+        self._connection.settle()  # there is no COPY in a pipeline
+        self._copy(map(escaped_values, rows))
 
     def append(self, events: Sequence[RawEvent] | Sequence[Event]) -> Stored:
         """Store in order; a repeated key or a refused event costs that event only.
@@ -71,7 +93,7 @@ class EventTable:
         rows = _raw(events)
         if not rows:
             return Stored(self.last_seq + 1, 0)
-        if self.is_cautious or self._cautious:
+        if self.is_wary:
             self._cautious = CAUTIOUS if self.is_cautious else self._cautious - 1
             return self._append_cautiously(rows)
         try:
@@ -105,7 +127,7 @@ class EventTable:
             except REFUSALS as error:
                 self._connection.run("ROLLBACK TO SAVEPOINT event; RELEASE SAVEPOINT event")
                 self.last_seq = last_seq
-                refused.append((index, _reason(error)))
+                refused.append((index, str(error)))
                 continue
             self._connection.run("RELEASE SAVEPOINT event")
             repeated += ((index, seq) for _, seq in stored.repeated)
@@ -119,20 +141,26 @@ class EventTable:
         """
         first, daemon = self.last_seq + 1, self._daemon
         repeated, kept = (
-            self._sorted(rows) if any(row[9] is not None for row in rows) else ([], rows)
+            self._sorted(rows) if asks and any(row[9] is not None for row in rows) else ([], rows)
         )
         apart: list[tuple[int, str]] = []
         if self._payloads.is_any_large(rows):
             indexes = {index for index, _ in repeated}
             kept, apart = self._taken_apart(rows, indexes)
-        seq = self.last_seq
+        whole = [
+            (daemon, seq, *row, *_NO_PAYLOAD[len(row) :]) for seq, row in enumerate(kept, first)
+        ]
+        if self._connection.is_pipelined:
+            self._waiting += whole
+        else:
+            self._copy(map(escaped_values, whole))
+        self.last_seq += len(whole)
+        return Stored(first, len(whole), repeated, payloads=apart)
+
+    def _copy(self, rows: Iterable[Sequence[object]]) -> None:
         with self._connection.cursor().copy(_COPY) as copy:
-            write = copy.write_row
-            for seq, row in enumerate(kept, first):
-                write((daemon, seq, *escaped_values(row), *_NO_PAYLOAD[len(row) :]))
-        self._connection.writes += 1
-        self.last_seq = seq
-        return Stored(first, seq + 1 - first, repeated, payloads=apart)
+            for row in rows:
+                copy.write_row(row)
 
     def _sorted(self, rows: Sequence[RawEvent]) -> tuple[list[tuple[int, int]], list[RawEvent]]:
         """The repeated ones, with the numbers of the first, and the others.
@@ -185,8 +213,3 @@ def _raw(events: Sequence[RawEvent] | Sequence[Event]) -> Sequence[RawEvent]:
     if events and isinstance(events[0], Event):
         return [cast(RawEvent, astuple(event)) for event in cast(Sequence[Event], events)]
     return cast(Sequence[RawEvent], events)
-
-
-def _reason(error: Exception) -> str:
-    """The first line: what follows says which line of the COPY it was."""
-    return str(error).partition("\n")[0]

@@ -91,4 +91,4 @@ class LossTable:
     def discard(self, id: int) -> Discarded:
         """Delete it."""
         sql = "DELETE FROM dead_letters WHERE daemon = %s AND id = %s"
-        return Discarded(self._connection.run(sql, (self._daemon, id)).rowcount > 0)
+        return Discarded(self._connection.did(sql, (self._daemon, id)))

@@ -12,8 +12,9 @@ __all__ = ["PostgresqlUndo"]
 class PostgresqlUndo:
     """Implements ``holdfast.storage.once.Undo``.
 
-    Any error of the server spoils the transaction, however little was changed: that counts as a
-    change, so what went before is done again, in savepoints.
+    Any error of the server spoils the transaction, however little was changed, and in a pipeline
+    it may be that of an earlier command: it counts as a change, so what went before is done again,
+    in savepoints and without a pipeline.
     """
 
     refusals: Final[tuple[type[Exception], ...]] = REFUSALS
@@ -22,8 +23,8 @@ class PostgresqlUndo:
         self._connection = connection
 
     def changes(self) -> int:
-        """Statements that may have changed something, and whether the transaction is spoiled."""
-        return self._connection.writes + self._connection.is_failed
+        """Statements that may have changed something, and errors."""
+        return self._connection.writes
 
     def is_lost(self) -> bool:
         """Only with the connection, and that is no refusal."""

@@ -9,13 +9,15 @@ it was killed are given again.)
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Final
 
 import msgspec
+import psycopg
 
 from holdfast.errors import AlreadyRunningError, FencedError, StorageError
 from holdfast.storage.migrating.labels import LABEL, require_whole
-from holdfast.storage.postgresql.connection import Connection, connect
+from holdfast.storage.postgresql.connection import Connection, Cursor, connect
 from holdfast.storage.postgresql.schema import migrate
 
 __all__ = ["Session", "open_session", "require_fsync"]
@@ -62,28 +64,53 @@ class Session(msgspec.Struct):
     where: str
     epoch: int
     commits: int
+    _taken: Cursor | None = None  # the answer to who holds the row, until it is looked at
 
-    def begin(self) -> None:
-        """A transaction that only the owner of the epoch can have.
+    def begin(self, *, is_pipelined: bool = False) -> None:
+        """A transaction that only the owner of the epoch can commit.
+
+        Pipelined, it is not known before ``hold`` whether this is the owner.
+        Raises FencedError, psycopg.Error.
+        """
+        if is_pipelined:
+            self.connection.begin_pipeline()
+        self.connection.run("BEGIN")
+        self._taken = self.connection.run(_NEXT, (self.daemon, self.epoch))
+        if not is_pipelined:
+            self.hold()
+
+    def hold(self) -> None:
+        """Make sure of the epoch; before COMMIT is sent, which cannot be called back.
 
         Raises FencedError, psycopg.Error.
         """
-        self.connection.run("BEGIN")
-        commits = self.connection.value(_NEXT, (self.daemon, self.epoch))
-        if commits is None:
+        if self._taken is None:
+            return
+        taken, self._taken = self._taken, None
+        with self.connection.telling():
+            row = taken.fetchone()
+        if row is None:
             sql = "SELECT epoch FROM daemons WHERE daemon = %s"
             stored = self.connection.value(sql, (self.daemon,))
             raise _fenced(self.daemon, self.where, self.epoch, stored)
-        self.commits = commits
+        self.commits = row[0]
 
     def commit(self) -> None:
-        """Raises psycopg.Error; StorageError when the server has taken it back without one."""
-        done = self.connection.run("COMMIT").statusmessage
+        """After ``hold``.
+
+        Raises psycopg.Error; StorageError when the server has taken it back without one.
+        """
+        cursor = self.connection.run("COMMIT")
+        self.connection.settle()
+        done = cursor.statusmessage
         if done != "COMMIT":
             raise StorageError(f"{self.where}: COMMIT was answered by {done}: nothing is stored")
 
     def rollback(self) -> None:
         """Raises psycopg.Error."""
+        self._taken = None
+        with suppress(psycopg.Error):  # what it is taken back for
+            self.connection.settle()
         self.connection.run("ROLLBACK")
 
 

@@ -24,6 +24,17 @@ SELECT count(*) FROM pg_attribute
 WHERE attrelid = ('holdfast.' || quote_ident(%s))::regclass AND attname = 'daemon'
 """
 
+_OFF: Final = {
+    "fsync": "fsync is off: power loss takes what was acknowledged, and may damage the database",
+    "full_page_writes": "full_page_writes is off: power loss may damage the database",
+    "autovacuum": "autovacuum is off: what is deleted never becomes free again",
+}
+_SETTINGS: Final = """
+SELECT name, setting FROM pg_settings
+WHERE name IN ('fsync', 'full_page_writes', 'autovacuum', 'max_connections')
+"""
+_CONNECTIONS: Final = "SELECT coalesce(sum(numbackends), 0)::bigint FROM pg_stat_database"
+
 
 class SizeReading(Reading):
     """Implements ``holdfast.storage.reader_ports.SizeReader``."""
@@ -48,7 +59,18 @@ class SizeReading(Reading):
             disk_free=0,
             disk_size=0,
             backend="postgresql",
+            version=self._connection.info.parameter_status("server_version") or "",
+            cautions=self._cautions(),
         )
+
+    def _cautions(self) -> list[str]:
+        """What the server's settings cost, and how near it is to letting nobody in."""
+        found = {name: value for name, value in self._read(_SETTINGS)}
+        told = [text for name, text in _OFF.items() if found[name] == "off"]
+        taken, most = self._number(_CONNECTIONS), int(found["max_connections"])
+        if taken * 10 > most * 9:
+            told.append(f"{taken} of the {most} connections that max_connections allows are taken")
+        return told
 
     def tables(self) -> list[tuple[str, int, int]]:
         """Name, this daemon's rows, and bytes with indexes of all daemons; reads it all."""

@@ -51,4 +51,4 @@ class SubscriberTable(SubscriberKeeping):
 
     def _remove(self, name: str) -> bool:
         sql = "DELETE FROM subscribers WHERE daemon = %s AND name = %s"
-        return self._connection.run(sql, (self._daemon, name)).rowcount > 0
+        return self._connection.did(sql, (self._daemon, name))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -106,6 +107,15 @@ def test_a_daemon_on_postgresql_has_every_concern_across_kills_and_restarts(
         code, said = told("doctor", *where)
         assert code == 0, said
         assert "database: database " in said
+        version = postgresql_server.execute("SHOW server_version")[0][0]
+        assert f"ok       server: PostgreSQL {version}\n" in said
+        assert "warning  server: fsync is off" in said  # tests' servers are quick
+        assert "warning  server: autovacuum is off" in said
+        code, said = told("status", *where)
+        assert f"  PostgreSQL {version}  up" in said
+        code, said = told("status", "--json", *where)
+        assert json.loads(said)["database"]["version"] == version
+        assert json.loads(said)["sqlite_version"]
         code, said = told("backup", str(tmp_path / "copy"), *where)
         assert code == 1
         assert "pg_dump" in said
@@ -180,7 +190,7 @@ def test_a_database_that_cannot_be_used_is_refused_by_name_and_no_secret_is_show
 ) -> None:
     for dsn, reason in refusals(postgresql_server):
         config = tmp_path / "c.toml"
-        config.write_text(config_of(dsn), encoding="utf-8")
+        config.write_text(config_of(dsn) + 'outage = "fail"\n', encoding="utf-8")
         code, said = told("start", "c.toml")
         assert code != 0
         assert reason in said, said

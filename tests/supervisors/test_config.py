@@ -15,6 +15,7 @@ from holdfast.supervisors.config import _accepted, load_settings, parse_settings
 from holdfast.supervisors.modules import is_importable
 from holdfast.supervisors.settings import (
     ACTORS,
+    OPTIONAL_ACTORS,
     AgentSettings,
     DaemonSettings,
     Settings,
@@ -154,7 +155,8 @@ def tables() -> dict[str, type[msgspec.Struct]]:
         "agents.NAME": AgentSettings,
     }
     found |= {f"supervisors.{name}": SupervisorSettings for name in ("root", "state", "agents")}
-    return found | {f"actors.{name}": type_ for name, type_ in ACTORS.items()}
+    actors: dict[str, type[msgspec.Struct]] = {**ACTORS, **OPTIONAL_ACTORS}
+    return found | {f"actors.{name}": type_ for name, type_ in actors.items()}
 
 
 def uncommented_agent(text: str) -> str:

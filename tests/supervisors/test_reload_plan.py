@@ -14,7 +14,13 @@ from holdfast.supervisors.config import parse_settings
 from holdfast.supervisors.in_place import ALWAYS, IN_PLACE, ON_DATABASE, STORAGE
 from holdfast.supervisors.plan import environment_of
 from holdfast.supervisors.reload_plan import Plan, plan_of
-from holdfast.supervisors.settings import ACTORS, AgentSettings, Settings, StorageSettings
+from holdfast.supervisors.settings import (
+    ACTORS,
+    OPTIONAL_ACTORS,
+    AgentSettings,
+    Settings,
+    StorageSettings,
+)
 
 AGENT: Final = '[agents.planner]\nclass = "json:Planner"\n'
 
@@ -198,9 +204,9 @@ def test_another_path_is_a_swap_and_other_keys_of_storage_are_none() -> None:
     assert changed(plan) == {"writer": ("restart", [("storage.outage_timeout", "60.0", "1.0")])}
 
 
-@pytest.mark.parametrize("name", [*ACTORS, "agent"])
+@pytest.mark.parametrize("name", [*ACTORS, *OPTIONAL_ACTORS, "agent"])
 def test_every_key_that_is_taken_in_place_is_there(name: str) -> None:
-    type_: Any = ACTORS.get(name, AgentSettings)
+    type_: Any = {**ACTORS, **OPTIONAL_ACTORS}.get(name, AgentSettings)
     assert set(type_.__struct_fields__) >= IN_PLACE[name] | ALWAYS
 
 
