@@ -21,6 +21,7 @@ from holdfast.actors.connections import Connections
 from holdfast.actors.counters import Counters, counters_of, traffic_of
 from holdfast.actors.delivery import Delivery
 from holdfast.actors.eager import Eager
+from holdfast.actors.handling import Handling
 from holdfast.actors.mailbox_link import Answered, MailboxLink
 from holdfast.actors.messages.supervisor import Traffic
 from holdfast.actors.outbox import OutboxLimits
@@ -94,12 +95,12 @@ class Mailbox:
             recorder=recorder,
             last_life=last_life,
         )
-        self._recorder = recorder
         # What a dead life may have had in hand comes again singly: the next death tells which it
         # was, or that it was the same.
         self._singly = last_life is not None and last_life.died_at_work
         self._ready: deque[Envelope[Any] | Delivery] = deque()
-        self._is_ending, self._since_poll = False, 0
+        self._recorder, self._is_ending, self._since_poll = recorder, False, 0
+        self.handling = Handling(self._now(), batches=batch_limit > 0)
         self._looked = self._began = 0.0  # at the sockets; to handle what is in hand (monotonic)
         self._served: list[Connections] = []  # at the actor's own address, and at others
         self._connections = self.serve(listener, self.receiver, self._ready.extend)
@@ -132,6 +133,7 @@ class Mailbox:
             self._since_poll += 1
             item = ready.popleft()
             if not isinstance(item, Delivery):
+                self._began, self.handling.own = now, self.handling.own + 1
                 if self._recorder is not None:
                     self._recorder.begin_own(now)  # what was in hand before is not to blame
                 return item
@@ -189,8 +191,7 @@ class Mailbox:
         ``failed``: so is what is in hand, and it stays on record.
         """
         if failed:
-            self.current = None
-            self._recorder = None
+            self.current = self._recorder = None
         self._finish_current()
         self._is_ending = True
         self.receiver.recorder = None  # the record says how this life ended, not its clearing up
@@ -291,10 +292,9 @@ class Mailbox:
         with self.outgoing.guard:
             self.outgoing.is_driven = True  # from here on for good: nobody else sends
         self._connections.read_rest()
-        unhandled = (item for item in self._ready if isinstance(item, Delivery))
-        for delivery in unhandled:
-            if delivery.kind in ("ask", "command"):
-                delivery.set_exception((None, ActorDeadError(f"{self.name} stopped"), None))
+        for item in self._ready:
+            if isinstance(item, Delivery) and item.kind in ("ask", "command"):
+                item.set_exception((None, ActorDeadError(f"{self.name} stopped"), None))
         self._ready.clear()
         self._flush()
         self._connections.close()
@@ -334,6 +334,7 @@ class Mailbox:
         """Send and receive, wait until there is something to handle; when that was."""
         if self._recorder is not None:
             self._recorder.idle()
+        self.handling.add(self.handled, self._looked, self._began, self._now())
         self._poll(0 if ready else None)
         while not ready:
             self._poll(None)
@@ -376,8 +377,7 @@ class Mailbox:
     def _batch(self, first: Delivery) -> Envelope[Any]:
         if first.poison is not None or isinstance(first.message, _ActorStop):
             return self._single(first)
-        items = [first]
-        size = first.count
+        items, size = [first], first.count
         while self._ready and size < self._batch_limit and self._may_join(first):
             item = self._ready[0]
             if not (isinstance(item, Delivery) and self._may_join(item)):

@@ -53,6 +53,7 @@ class MetadataCache:
         self._values: TLRUCache[str, Cached] = TLRUCache(
             max_bytes, ttu=_end, timer=now_us, getsizeof=_size_of
         )
+        self.hits = self.misses = 0  # of what was asked for
 
     def __len__(self) -> int:
         return len(self._values)
@@ -99,7 +100,10 @@ class MetadataCache:
 
     def get(self, key: str) -> Cached | None:
         """The value, if it is there and its time is not over."""
-        return self._values.get(key)
+        cached = self._values.get(key)
+        self.hits += cached is not None
+        self.misses += cached is None
+        return cached
 
     def delete(self, key: str) -> bool:
         """Forget it; whether it was there."""

@@ -55,6 +55,11 @@ class Outage:
         if self._clock.monotonic() - self._began >= self._patience:
             self._fail_commands()
 
+    @property
+    def seconds(self) -> float:
+        """How long it has lasted; 0.0 when the server answers."""
+        return self._clock.monotonic() - self._began if self.is_on else 0.0
+
     def put_off(self, message: object) -> None:
         """A timer's message, until it is over."""
         self._late.append(message)

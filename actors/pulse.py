@@ -35,18 +35,20 @@ class Pulse:
 
         def again() -> None:
             if self._interval > 0:
-                self._beat()
+                self._beat(mailbox)
                 mailbox.later(self._interval, again)
 
         self._start(when, again)
 
-    def beat_in_hub(self, hub: Hub) -> None:
+    def beat_in_hub(self, hub: Hub, mailbox: Mailbox) -> None:
         """From the hub's thread, however long a handler works; until the hub is closed."""
 
         def begin() -> None:
-            self._beat()
+            self._beat(mailbox)
             hub._every(
-                lambda: self._interval, self._beat, on_close=lambda: self.recorder.beats("never")
+                lambda: self._interval,
+                lambda: self._beat(mailbox),
+                on_close=lambda: self.recorder.beats("never"),
             )
 
         self._start("always", begin)
@@ -68,5 +70,7 @@ class Pulse:
         if self._interval > 0:
             start()
 
-    def _beat(self) -> None:
-        self.recorder.beat(self._now())
+    def _beat(self, mailbox: Mailbox) -> None:
+        now = self._now()
+        self.recorder.beat(now)
+        mailbox.handling.sample(now, mailbox.handled)

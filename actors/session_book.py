@@ -52,6 +52,7 @@ class SessionBook:
         self.remains = Remains()
         self.is_settled = False
         self.damaged = 0  # attempts to read what cannot be read
+        self.hits = self.misses = 0  # of what was asked for, in memory or not
 
     def __len__(self) -> int:
         return len(self._cache)
@@ -69,7 +70,9 @@ class SessionBook:
         """The session; None when its time is over, and then it ends here, if it has not yet."""
         session = self._cache.get(id)
         if session is not None:
+            self.hits += 1
             return session
+        self.misses += 1
         session = self._newest(id)
         if session is None:
             return None

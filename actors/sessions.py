@@ -95,8 +95,7 @@ class SessionsActor(WriterBackedActor):
         clock: Clock,
     ) -> None:
         super().__init__(open_reader=open_reader)
-        self._limits = limits
-        self._now_us = SteadyClock(clock)
+        self._limits, self._now_us = limits, SteadyClock(clock)
         self._book = SessionBook(
             maxsize=limits.maxsize,
             max_bytes=limits.max_bytes,
@@ -244,24 +243,25 @@ class SessionsActor(WriterBackedActor):
 
     def _stats(self) -> sessions.SessionsStats:
         stored = None if self.reader is None else self.reader.session_totals()
-        front = self._front.state
+        front, book, metadata = self._front.state, self._book, self._metadata
         return sessions.SessionsStats(
-            cached=len(self._book),
+            cached=len(book),
             maxsize=self._limits.maxsize,
-            unwritten=len(self._book.unwritten),
-            bytes=self._book.bytes,
+            unwritten=len(book.unwritten),
+            bytes=book.bytes,
             max_bytes=self._limits.max_bytes,
             stored=stored.count if stored else 0,
             stored_bytes=stored.bytes if stored else 0,
-            cache_entries=len(self._metadata),
-            cache_bytes=self._metadata.bytes,
+            cache_entries=len(metadata),
+            cache_bytes=metadata.bytes,
             loads=self._waiting.loads,
             waiting=self._waiting.waiting,
-            damaged=self._book.damaged,
+            damaged=book.damaged,
             front=front.kind,
             front_problem=front.problem,
             front_failures=front.failures,
             recovered=self._fronting.recovered,
+            reads=sessions.Reads(book.hits, book.misses, metadata.hits, metadata.misses),
         )
 
     # -- changes ------------------------------------------------------------------------------

@@ -35,10 +35,10 @@ from holdfast.actors.messages.writer import (
     Stats,
     Sync,
     Synced,
-    WriterStats,
 )
 from holdfast.actors.outage import Outage, TryAgain
 from holdfast.actors.retaining import RetainDue, Retaining
+from holdfast.actors.writer_figures import figures
 from holdfast.clock import Clock
 from holdfast.errors import DiskFullError, HoldfastError, StorageError, UnreachableError
 from holdfast.storage.commands import Command, Outcome, tells_of_events
@@ -383,18 +383,12 @@ class WriterActor(HostedActor):
             case Departed(sender=sender, incarnation=incarnation):
                 self._database.forget(sender, incarnation)
             case Stats():
-                delivery.set(self._stats())
+                database = self._database if self._is_open else None
+                delivery.set(figures(database, self._groups, self._commands, self._outage))
             case BeginCapture() | EndCapture():
                 delivery.set(capture(self._database, message))
             case _:
                 assert_never(message)
-
-    def _stats(self) -> WriterStats:
-        counts = (self._groups, self._commands)
-        if not self._is_open:
-            return WriterStats(*counts, 0, 0, outage=self._outage.reason)
-        wal, rules = self._database.wal, len(self._database.retention.rules)
-        return WriterStats(*counts, wal.frames, wal.stuck, rules, self._outage.reason)
 
 
 def _reply(delivery: Delivery, outcome: Outcome | HoldfastError) -> None:

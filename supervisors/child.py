@@ -33,7 +33,6 @@ from holdfast.actors.messages.lifeline import (
     Reconfigure,
     Release,
     Settle,
-    StatusReply,
     Stop,
 )
 from holdfast.actors.messages.supervisor import decode_request
@@ -67,7 +66,7 @@ from holdfast.supervisors.spec import (
 )
 from holdfast.supervisors.supervision import Given, Supervision, Upward
 from holdfast.supervisors.supervisor import SupervisorActor
-from holdfast.supervisors.vitals import open_record
+from holdfast.supervisors.vitals import open_record, status_of
 from holdfast.supervisors.zygote import Zygote
 
 __all__ = ["fork_zygote", "run_child"]
@@ -192,8 +191,7 @@ def _leaf(
         for message in _heard(lifeline):
             match message:
                 case GetStatus(id=ident):
-                    state = mailbox.length, mailbox.handled
-                    lifeline.send(StatusReply(ident, *state, traffic=mailbox.traffic))
+                    lifeline.send(status_of(mailbox, ident))
                 case Reconfigure():
                     mailbox.deliver(Errand(partial(reconfigure, message)))
                 case Stop():

@@ -14,20 +14,16 @@ from typing import Final, Literal
 
 import msgspec
 
+from holdfast.actors.handling import quantile
 from holdfast.actors.mailbox import Mailbox
 from holdfast.actors.messages.lifeline import (
     FromChild,
     FromParent,
     GetStatus,
+    StatusReply,
     Stop,
 )
-from holdfast.actors.messages.supervisor import (
-    ChildState,
-    ChildStatus,
-    GoneActor,
-    LastExit,
-    Traffic,
-)
+from holdfast.actors.messages.supervisor import ChildState, ChildStatus, LastExit
 from holdfast.actors.reactor import Timer
 from holdfast.supervisors.changes import Change
 from holdfast.supervisors.evidence import Evidence
@@ -41,6 +37,8 @@ from holdfast.supervisors.spec import EXIT_FAILED, EXIT_SHUTDOWN, EXIT_STOPPED, 
 __all__ = ["LATE", "Child", "ChildSaid", "Overdue", "Verdict", "exit_of", "is_restarted"]
 
 SLACK: Final = 0.5  # seconds; a supervisor below has killed what is left by then
+EXITS: Final = 3  # that are remembered of each child
+NOTHING: Final = StatusReply(0, 0, 0)
 REAP_GRACE: Final = 1.0  # seconds from a death to its reap, which follows in a millisecond
 LATE: Final = 0.5  # seconds; a deadline that is heard of so much later was not the child's alone
 
@@ -88,17 +86,14 @@ class Child:
         self.starts = 0  # the incarnation
         self.restarts = 0
         self.last_exit: LastExit | None = None
+        self.exits: list[LastExit] = []  # the newest ones, that in the end
         self.pid: int | None = None  # None while the zygote has not answered yet
         self.started_at = 0.0  # monotonic
         self.ready_at: float | None = None  # monotonic
         self.is_watched = False  # it runs, and the watchdog has not found it to hang
         self.failure = self.cause = ""  # what it said of its death
         self.exit_status: int | None = None  # reaped, but something that it left is still dying
-        self.mailbox = 0  # of its last status reply, as the four below
-        self.handled = 0
-        self.children: list[ChildStatus] = []
-        self.gone: list[GoneActor] = []
-        self.traffic = Traffic()
+        self.said = NOTHING  # its last status reply
         self.dynamic: dict[str, str] = {}  # of a supervisor: children added below, and whose
         self.childrens_shutdown: Shutdown | None = None  # and what those it has now may take
         self.unstable = 0  # lives in a row that ended by themselves and were not stable
@@ -135,10 +130,7 @@ class Child:
         self.failure = self.cause = ""
         self.exit_status = None
         self._heard = []
-        self.mailbox = self.handled = 0
-        self.children = []
-        self.gone = []
-        self.traffic = Traffic()
+        self.said = NOTHING
         self.dynamic = {}
         self.childrens_shutdown = None
         self._verdict, self._is_doomed = None, False
@@ -311,12 +303,14 @@ class Child:
         self.change.died()
         self.pid = None
         self.state, self.is_watched = "exited", False
-        self.children, self.gone = [], []  # those below a supervisor went with it
+        # Those below a supervisor went with it.
+        self.said = msgspec.structs.replace(self.said, children=[], gone=[], rate=0.0)
         if status is None:
-            self.last_exit = LastExit(self._verdict or "not_forked", None, None, at)
+            last = LastExit(self._verdict or "not_forked", None, None, at)
         else:
-            self.last_exit = exit_of(status, self._verdict, at, cause=self.cause)
-        return self.last_exit
+            last = exit_of(status, self._verdict, at, cause=self.cause)
+        self.last_exit, self.exits = last, [*self.exits, last][-EXITS:]
+        return last
 
     def lived(self, now: float) -> float:
         """Seconds since it was ready; 0 if it never was."""
@@ -325,7 +319,7 @@ class Child:
     def status(self) -> ChildStatus:
         """What the tree shows of it."""
         stat = None if self.pid is None else process_stat(self.pid)
-        signs, now = self.evidence.signs, self._home.monotonic()
+        signs, now, said = self.evidence.signs, self._home.monotonic(), self.said
         return ChildStatus(
             id=self.spec.id,
             pid=self.pid,
@@ -334,16 +328,22 @@ class Child:
             restarts=self.restarts + (self.state == "backoff"),  # the one that is due counts
             restart=self.spec.restart,
             last_exit=self.last_exit,
-            mailbox=self.mailbox,
-            handled=self.handled,
+            mailbox=said.mailbox,
+            handled=said.handled,
             rss=0 if stat is None else stat.rss,
-            children=self.children,
-            gone=self.gone,
-            traffic=self.traffic,
+            children=said.children,
+            gone=said.gone,
+            traffic=said.traffic,
             uptime=self.lived(now) if self.has_process else 0.0,
             cpu=0.0 if stat is None else stat.cpu,
             last_message=signs.last_message,
             busy=max(0.0, now - signs.since) if signs.since else 0.0,
+            rate=said.rate,
+            p50=quantile(said.handling, 0.5),
+            p99=quantile(said.handling, 0.99),
+            handling=said.handling,
+            handling_seconds=said.handling_seconds,
+            exits=self.exits,
         )
 
     def _listen(self) -> list[ChildSaid]:

@@ -5,32 +5,30 @@ An error names the file, the table, the key, the value and what is accepted.
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import re
 import tomllib
 from difflib import get_close_matches
-from functools import cache
 from pathlib import Path
-from typing import Any, Final, Literal, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, Final, TypeVar
 
 import msgspec
-from msgspec import Meta
 
 from holdfast.errors import ConfigError
+from holdfast.supervisors.accepting import as_toml, hints_of, in_words, is_plain
+from holdfast.supervisors.metrics import with_metrics
 from holdfast.supervisors.modules import is_importable
 from holdfast.supervisors.secrets import check_references, masked
 from holdfast.supervisors.session_backends import check_session_backend
 from holdfast.supervisors.settings import (
     ACTORS,
-    NAME,
-    NAME_IN_WORDS,
     OPTIONAL_ACTORS,
     ActorSettings,
     AgentSettings,
     DaemonSettings,
     LogSettings,
+    MetricsSettings,
     RetentionBounds,
     RetentionSettings,
     SessionsSettings,
@@ -39,10 +37,11 @@ from holdfast.supervisors.settings import (
     SupervisorSettings,
 )
 from holdfast.supervisors.spec import SupervisorSpec
+from holdfast.supervisors.value_kinds import NAME, NAME_IN_WORDS
 
 __all__ = ["load_settings", "parse_agent", "parse_settings", "parse_supervisor"]
 
-TABLES: Final = ("daemon", "storage", "retention", "supervisors", "actors", "agents")
+TABLES: Final = ("daemon", "storage", "retention", "metrics", "supervisors", "actors", "agents")
 SUPERVISORS: Final = ("root", "state", "agents")  # always there, in start order
 MOST: Final = 1024 * 1024  # bytes of a config; TOML's reader takes its time
 LOG_LEAST: Final = 64 * 1024  # bytes; two of the longest lines
@@ -77,7 +76,7 @@ def parse_settings(text: str, *, file: str) -> Settings:
         raise ConfigError(f"{file}: nested too deep") from error
     except ValueError as error:  # an integer of more digits than Python reads
         raise ConfigError(f"{file}: {error}") from error
-    return _Document(document, file).settings()
+    return with_metrics(_Document(document, file).settings())
 
 
 def parse_agent(name: str, table: dict[str, Any], *, file: str) -> AgentSettings:
@@ -105,7 +104,7 @@ class _Document:
             if table not in TABLES:
                 raise self._unknown(f"[{table}]", "table", table, TABLES)
             if not isinstance(content, dict):
-                raise self._error(f"{table} = {_shown(content)}", f"a table, [{table}]")
+                raise self._error(f"{table} = {as_toml(content)}", f"a table, [{table}]")
         settings = Settings(
             file=self._file,
             daemon=self._daemon(),
@@ -114,6 +113,7 @@ class _Document:
             supervisors=self.supervisors(),
             actors=self._actors(),
             agents=self.agents(),
+            metrics=self._decode("metrics", self._document.get("metrics", {}), MetricsSettings),
         )
         self._check_tree(settings)
         return settings
@@ -149,12 +149,12 @@ class _Document:
         table = dict(self._document.get("retention", {}))
         types = table.pop("types", {})
         if not isinstance(types, dict):
-            raise self._error(f"[retention] types = {_shown(types)}", '[retention.types."GLOB"]')
+            raise self._error(f"[retention] types = {as_toml(types)}", '[retention.types."GLOB"]')
         bounds = {}
         for glob, content in types.items():
-            where = f"retention.types.{_shown(glob)}"
+            where = f"retention.types.{as_toml(glob)}"
             if not isinstance(content, dict):
-                raise self._error(f"[{where}] = {_shown(content)}", "a table")
+                raise self._error(f"[{where}] = {as_toml(content)}", "a table")
             if not glob or glob == "*":
                 raise self._error(f"[{where}]", "a glob of some types; [retention] is for all")
             bounds[glob] = self._decode(where, content, RetentionBounds)
@@ -195,7 +195,7 @@ class _Document:
         for name, actor in decoded.items():
             if actor.restart != "permanent":
                 raise self._error(
-                    f"[actors.{name}] restart = {_shown(actor.restart)}",
+                    f"[actors.{name}] restart = {as_toml(actor.restart)}",
                     '"permanent": senders keep what it has not acknowledged, for as long as it is '
                     "down; only agents may end for good",
                 )
@@ -259,19 +259,19 @@ class _Document:
         for name, content in tables.items():
             if not isinstance(content, dict):
                 wanted = f"a table, [{kind}.NAME]"
-                raise self._error(f"[{kind}] {name} = {_shown(content)}", wanted)
+                raise self._error(f"[{kind}] {name} = {as_toml(content)}", wanted)
             if not re.search(NAME, name):
-                raise self._error(f"[{kind}.{_shown(name)}]", NAME_IN_WORDS)
+                raise self._error(f"[{kind}.{as_toml(name)}]", NAME_IN_WORDS)
         return tables
 
     def _decode(self, where: str, content: dict[str, Any], type_: type[_Table]) -> _Table:
         """One table, key by key: msgspec names a path, this names the key and its value."""
-        hints = _hints(type_)
+        hints = hints_of(type_)
         fields = {field.encode_name: field for field in msgspec.structs.fields(type_)}
         values: dict[str, object] = {}
         for key, value in content.items():
             # The texts of an agent's table may be secrets, and a URL or DSN may have one in it.
-            shown = _shown(masked(value) if _is_secret(where, key, value, fields) else value)
+            shown = as_toml(masked(value) if _is_secret(where, key, value, fields) else value)
             if key not in fields:
                 raise self._unknown(f"[{where}] {key} = {shown}", "key", key, fields)
             hint = hints[fields[key].name]
@@ -280,21 +280,21 @@ class _Document:
                     raise msgspec.ValidationError
                 values[fields[key].name] = msgspec.convert(value, hint)
             except msgspec.ValidationError:
-                raise self._error(f"[{where}] {key} = {shown}", _accepted(hint)) from None
+                raise self._error(f"[{where}] {key} = {shown}", in_words(hint)) from None
         for key, field in fields.items():
             if field.required and key not in content:
                 raise ConfigError(
                     f"{self._file}: [{where}] has no {key}: expected {key} = "
-                    f"{_accepted(hints[field.name])}"
+                    f"{in_words(hints[field.name])}"
                 )
         return type_(**values)
 
     def _check_options(self, where: str, agent: AgentSettings) -> None:
         for key, value in agent.options.items():
-            shown = f"[{where}] options.{key} = {_shown(masked(value))}"
+            shown = f"[{where}] options.{key} = {as_toml(masked(value))}"
             if not key.isidentifier():
                 raise self._error(shown, "the name of a keyword argument")
-            if not _is_plain(value):
+            if not is_plain(value):
                 raise self._error(
                     shown,
                     "texts, finite numbers (integers of 64 bits), booleans, lists and tables; "
@@ -305,7 +305,7 @@ class _Document:
         for key, value in env.items():
             if not key or "=" in key or "\0" in key + value:
                 raise self._error(
-                    f"[{where}] env.{_shown(key)} = {_shown(masked(value))}",
+                    f"[{where}] env.{as_toml(key)} = {as_toml(masked(value))}",
                     "a name without '=', and no NUL",
                 )
 
@@ -315,7 +315,7 @@ class _Document:
         if not is_importable(module, path):
             searched = ", ".join([*path, "the installed packages"])
             raise self._error(
-                f"[{where}] class = {_shown(agent.target)}",
+                f"[{where}] class = {as_toml(agent.target)}",
                 f"a module that can be found: there is no {module!r} in {searched}; "
                 "set python_path, or start in the directory of the module",
             )
@@ -328,7 +328,7 @@ class _Document:
         for where, parent in parents.items():
             if parent not in supervisors:
                 accepted = f"a supervisor: {', '.join(supervisors)}"
-                raise self._error(f"[{where}] parent = {_shown(parent)}", accepted)
+                raise self._error(f"[{where}] parent = {as_toml(parent)}", accepted)
         for name in supervisors:
             seen = {name}
             at = name
@@ -336,7 +336,7 @@ class _Document:
                 at = supervisors[at].parent
                 if at in seen:
                     raise self._error(
-                        f"[supervisors.{name}] parent = {_shown(supervisors[name].parent)}",
+                        f"[supervisors.{name}] parent = {as_toml(supervisors[name].parent)}",
                         "a supervisor that is not below it; this is a circle",
                     )
                 seen.add(at)
@@ -354,45 +354,3 @@ def _is_secret(where: str, key: str, value: object, fields: dict[str, Any]) -> b
     if where.startswith("agents."):
         return key not in fields or isinstance(value, dict)
     return key in ("url", "dsn")
-
-
-def _shown(value: object) -> str:
-    """A value about as TOML writes it, on one line and short."""
-    try:
-        text = json.dumps(value, ensure_ascii=False, default=str)
-    except (ValueError, RecursionError):
-        text = repr(value)
-    return text if len(text) <= 80 else f"{text[:77]}..."
-
-
-@cache
-def _hints(type_: type[msgspec.Struct]) -> dict[str, Any]:
-    return get_type_hints(type_, include_extras=True)
-
-
-def _accepted(hint: Any) -> str:
-    """What a field's type accepts, in words."""
-    if metas := [meta for meta in getattr(hint, "__metadata__", ()) if isinstance(meta, Meta)]:
-        if words := metas[-1].description:
-            return words
-        hint = get_args(hint)[0]
-    if get_origin(hint) is Literal:
-        return f"one of {', '.join(map(_shown, get_args(hint)))}"
-    return str(hint)  # no field is so bare; a test looks at every one
-
-
-def _is_plain(value: object) -> bool:
-    """Whether a value reaches the child's constructor as it is."""
-    match value:
-        case bool() | str():
-            return True
-        case int():
-            return -(2**63) <= value < 2**64
-        case float():
-            return math.isfinite(value)
-        case list():
-            return all(map(_is_plain, value))
-        case dict():
-            return all(map(_is_plain, value.values()))
-        case _:
-            return False

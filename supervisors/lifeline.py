@@ -15,7 +15,9 @@ from holdfast.actors.messages.lifeline import FromChild, FromParent
 
 __all__ = ["Lifeline", "child_end", "lifeline_pair"]
 
-DATAGRAM = 256 * 1024  # bytes; above what the kernel lets through (wmem_max, 208 KiB)
+# Bytes; above what the kernel lets through: twice wmem_max, which is 208 KiB, less its own share.
+# A child in a supervisor's answer takes some 700.
+DATAGRAM = 512 * 1024
 
 Heard = TypeVar("Heard")
 
@@ -28,6 +30,7 @@ class Lifeline(Generic[Heard]):
         self._decode = decode
         self.ended = False  # the other end is closed: nothing more will be heard
         sock.setblocking(False)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, DATAGRAM)
 
     def fileno(self) -> int:
         """Readable when there is something to hear."""

@@ -335,7 +335,7 @@ def _agent(
         clock=clock,
         limits=limits,
     )
-    records.pulse.beat_in_hub(hub)
+    records.pulse.beat_in_hub(hub, box)
     # What it emitted is committed before it ends, also when an exception ends it.
     stack.callback(lambda: hub.close(timeout=cast(AgentSettings, records.present.run).farewell))
     return construct_agent(class_, mailbox=box, hub=hub, name=start.name, options=options)

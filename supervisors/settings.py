@@ -12,6 +12,18 @@ import msgspec
 from msgspec import Meta
 
 from holdfast.actors.messages.tracker import RateLimit
+from holdfast.supervisors.value_kinds import (
+    Count,
+    Flag,
+    Fraction,
+    Limit,
+    Most,
+    Name,
+    Period,
+    Seconds,
+    ShutdownValue,
+    Text,
+)
 
 __all__ = [
     "ACTORS",
@@ -26,6 +38,7 @@ __all__ = [
     "GatewaySettings",
     "LogLevel",
     "LogSettings",
+    "MetricsSettings",
     "OutboxPolicy",
     "QuerySettings",
     "Restart",
@@ -43,30 +56,12 @@ __all__ = [
 
 FAREWELL: Final = 3_600.0  # seconds; where nothing else bounds the end of an agent
 
-NAME: Final = r"\A[a-z][a-z0-9_-]{0,47}\Z"
-NAME_IN_WORDS: Final = "a name of 1 to 48 characters a-z 0-9 _ -, the first a letter"
-
-Name = Annotated[str, Meta(pattern=NAME, description=NAME_IN_WORDS)]
-Text = Annotated[str, Meta(pattern=r"\A[^\0]+\Z", description="a text that is not empty")]
-Seconds = Annotated[float, Meta(ge=0, description="seconds >= 0")]
-Period = Annotated[float, Meta(gt=0, description="seconds > 0")]
-Count = Annotated[int, Meta(ge=0, le=2**53, description="a whole number >= 0")]
-Flag = Annotated[bool, Meta(description="a boolean")]
-Fraction = Annotated[float, Meta(ge=0, lt=1, description="a fraction, 0 to less than 1")]
-Limit = Annotated[int, Meta(ge=1, le=2**53, description="a whole number >= 1")]
-
-Most = Annotated[int, Meta(ge=1, le=100_000, description="a number, 1 to 100000")]
-
 Restart = Literal["permanent", "transient", "temporary"]
 Strategy = Literal["one_for_one", "one_for_all", "rest_for_one"]
 AutoShutdown = Literal["never", "any_significant", "all_significant"]
 Start = Literal["sequential", "parallel"]
 # Seconds to stop in; however long it takes; SIGKILL at once.
 Shutdown = float | Literal["infinity", "brutal_kill"]
-ShutdownValue = Annotated[
-    Annotated[float, Meta(ge=0)] | Literal["infinity", "brutal_kill"],
-    Meta(description='seconds >= 0, "infinity" or "brutal_kill"'),
-]
 Durability = Literal["committed", "disk"]
 Backend = Literal["sqlite", "memory", "postgresql"]
 # What moves to another database: all; nothing; nothing, and there has to be nothing.
@@ -141,6 +136,16 @@ class RetentionSettings(RetentionBounds, frozen=True, kw_only=True):
     types: Annotated[
         dict[str, RetentionBounds], Meta(description='a table of tables, [retention.types."GLOB"]')
     ] = {}
+
+
+class MetricsSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """``[metrics]``; who can reach ``address`` may read all of it, and nothing else."""
+
+    enabled: Flag = False
+    address: Annotated[
+        str, Meta(pattern=r"\A[0-9A-Fa-f:.]+\Z", description='an IP address, as "127.0.0.1"')
+    ] = "127.0.0.1"
+    port: Annotated[int, Meta(ge=1, le=65_535, description="a port, 1 to 65535")] = 9464
 
 
 class SupervisorSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -391,3 +396,4 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     supervisors: dict[str, SupervisorSettings]
     actors: dict[str, ActorSettings]
     agents: dict[str, AgentSettings]
+    metrics: MetricsSettings = MetricsSettings()

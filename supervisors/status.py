@@ -52,9 +52,7 @@ class Rounds:
 
     def replied(self, child: Child, reply: StatusReply) -> None:
         """A child answered."""
-        child.mailbox, child.handled = reply.mailbox, reply.handled
-        child.children, child.gone = reply.children, reply.gone
-        child.traffic = reply.traffic
+        child.said = reply
         self.forget(child)
 
     def forget(self, child: Child) -> None:

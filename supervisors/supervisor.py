@@ -15,6 +15,7 @@ from typing import Protocol
 
 from loguru import logger
 
+from holdfast.actors.handling import quantile
 from holdfast.actors.host import LATER, HostedActor
 from holdfast.actors.mailbox import Answered
 from holdfast.actors.messages.lifeline import (
@@ -70,6 +71,7 @@ from holdfast.supervisors.spec import EXIT_STOPPED, Environment
 from holdfast.supervisors.status import RoundOverdue
 from holdfast.supervisors.supervision import Supervision
 from holdfast.supervisors.undertaker import Funeral
+from holdfast.supervisors.vitals import status_of
 from holdfast.supervisors.zygote import Exited, Forked, ForkFailed, ZygoteLost
 
 __all__ = ["RootActor", "SupervisorActor"]
@@ -170,9 +172,7 @@ class SupervisorActor(HostedActor):
         self._reply(Reconfigured(ident, error))
 
     def _reply_status(self, ident: int, children: list[ChildStatus]) -> None:
-        state = self.mailbox.length, self.mailbox.handled
-        gone, traffic = self.supervision.undertaker.gone, self.mailbox.traffic
-        self._reply(StatusReply(ident, *state, children, gone, traffic))
+        self._reply(status_of(self.mailbox, ident, children, self.supervision.undertaker.gone))
 
 
 class Describe(Protocol):
@@ -301,20 +301,26 @@ class RootActor(SupervisorActor):
         stat, signs = process_stat(os.getpid()), self._signs()
         assert stat is not None
         now = self.mailbox.monotonic()
+        said = status_of(self.mailbox, 0, children, self.supervision.undertaker.gone)
         return ChildStatus(
             id=self.mailbox.name,
             pid=os.getpid(),
             state=state,
             incarnation=self._boot,
             restarts=0,
-            mailbox=self.mailbox.length,
-            handled=self.mailbox.handled,
+            mailbox=said.mailbox,
+            handled=said.handled,
             rss=stat.rss,
-            children=children,
-            gone=self.supervision.undertaker.gone,
-            traffic=self.mailbox.traffic,
+            children=said.children,
+            gone=said.gone,
+            traffic=said.traffic,
             uptime=now - self._began,
             cpu=stat.cpu,
             last_message=signs.last_message,
             busy=now - signs.since if signs.since else 0.0,
+            rate=said.rate,
+            p50=quantile(said.handling, 0.5),
+            p99=quantile(said.handling, 0.99),
+            handling=said.handling,
+            handling_seconds=said.handling_seconds,
         )

@@ -1,6 +1,7 @@
-"""What a child shows of itself to its supervisor without being asked: signs of life, its stack.
+"""What a child shows of itself to its supervisor: signs of life, its stack; figures, when asked.
 
-Both are in its flight record, which outlives it.  Lost when the supervisor dies: the record.
+The first two are in its flight record, which outlives it.  Lost when the supervisor dies: the
+record.
 """
 
 from __future__ import annotations
@@ -8,13 +9,16 @@ from __future__ import annotations
 import faulthandler
 import os
 import signal
-from collections.abc import MutableMapping
+from collections.abc import MutableMapping, Sequence
 from typing import Final
 
+from holdfast.actors.mailbox import Mailbox
+from holdfast.actors.messages.lifeline import StatusReply
+from holdfast.actors.messages.supervisor import ChildStatus, GoneActor
 from holdfast.actors.recorder import FlightRecorder
 from holdfast.supervisors.evidence import RECORDER
 
-__all__ = ["STACK_SIGNAL", "open_record"]
+__all__ = ["STACK_SIGNAL", "open_record", "status_of"]
 
 # Has a child write down its stacks.  A real-time signal, the last one: agents may have uses of
 # their own for SIGUSR1 and SIGUSR2, and Ctrl-\ sends SIGQUIT to all processes of a terminal.
@@ -32,3 +36,25 @@ def open_record(descriptors: MutableMapping[str, int]) -> FlightRecorder:
     os.lseek(record, 0, os.SEEK_END)
     faulthandler.register(STACK_SIGNAL, file=record, all_threads=True)
     return FlightRecorder(record)
+
+
+def status_of(
+    mailbox: Mailbox,
+    ident: int,
+    children: Sequence[ChildStatus] = (),
+    gone: Sequence[GoneActor] = (),
+) -> StatusReply:
+    """The answer to GetStatus ``ident`` of the process with this mailbox."""
+    now, handling = mailbox.monotonic(), mailbox.handling
+    handling.sample(now, mailbox.handled)  # of the root, which has no pulse
+    return StatusReply(
+        ident,
+        mailbox.length,
+        mailbox.handled,
+        list(children),
+        list(gone),
+        mailbox.traffic,
+        rate=handling.rate(now, mailbox.handled),
+        handling=handling.filled,
+        handling_seconds=handling.seconds,
+    )

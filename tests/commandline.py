@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 from pathlib import Path
 
 from tests import forkserver
 from tests.daemon import TIMEOUT
 
-__all__ = ["command_line", "environment"]
+__all__ = ["command_line", "completed", "environment"]
 
 
 def environment(**changes: str) -> dict[str, str]:
@@ -30,3 +31,15 @@ def command_line(
         stdin=stdin,
         timeout=TIMEOUT,
     )
+
+
+def completed(folder: Path, *words: str) -> list[str]:
+    """What bash is offered for the last of the words."""
+    given = environment(
+        _HOLDFAST_COMPLETE="bash_complete",
+        COMP_WORDS=shlex.join(["holdfast", *words]),
+        COMP_CWORD=str(len(words)),
+    )
+    done = forkserver.run("holdfast", folder=folder, environment=given, stdin="", timeout=TIMEOUT)
+    assert done.stderr == ""
+    return [line.removeprefix("plain,") for line in done.stdout.splitlines() if line]

@@ -45,7 +45,10 @@ class Failed(msgspec.Struct, frozen=True, array_like=True, tag="failed"):
 
 
 class StatusReply(msgspec.Struct, frozen=True, array_like=True, tag="status"):
-    """Answer to ``GetStatus`` of the same ``id``; ``children`` and ``gone`` of a supervisor."""
+    """Answer to ``GetStatus`` of the same ``id``; ``children`` and ``gone`` of a supervisor.
+
+    ``rate``, ``handling`` and ``handling_seconds`` as in ChildStatus.
+    """
 
     id: int
     mailbox: int
@@ -53,6 +56,9 @@ class StatusReply(msgspec.Struct, frozen=True, array_like=True, tag="status"):
     children: list[ChildStatus] = []
     gone: list[GoneActor] = []
     traffic: Traffic = Traffic()
+    rate: float = 0.0
+    handling: list[int] = []
+    handling_seconds: float = 0.0
 
 
 class Below(msgspec.Struct, frozen=True, array_like=True, tag="below"):

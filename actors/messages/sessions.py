@@ -30,6 +30,7 @@ __all__ = [
     "LoadIsYours",
     "Put",
     "PutMany",
+    "Reads",
     "Release",
     "Renew",
     "Renewed",
@@ -273,6 +274,18 @@ class Renewed(msgspec.Struct, frozen=True, array_like=True, tag="renewed"):
     valid: bool
 
 
+class Reads(msgspec.Struct, frozen=True, array_like=True):
+    """What was asked for and in memory, or not, since the start; the last two of the other cache.
+
+    A miss is looked for in the database, or in front of it: that there is none is a miss too.
+    """
+
+    hits: int = 0
+    misses: int = 0
+    cache_hits: int = 0
+    cache_misses: int = 0
+
+
 class SessionsStats(msgspec.Struct, frozen=True, array_like=True, tag="sessions_stats"):
     """Sessions in memory, of how many it holds, and changes not yet written; bytes likewise.
 
@@ -299,6 +312,7 @@ class SessionsStats(msgspec.Struct, frozen=True, array_like=True, tag="sessions_
     front_problem: str = ""
     front_failures: int = 0
     recovered: int = 0
+    reads: Reads = Reads()
 
 
 Change = Put | Touch | Delete | Append | Claim | Release | Hold | Unhold

@@ -114,6 +114,12 @@ class ChildStatus(msgspec.Struct, frozen=True):
     start; ``rss`` bytes; ``uptime`` seconds since it was ready; ``cpu`` seconds of processor time;
     ``last_message`` the type of the last one that somebody sent it, "" before the first; ``busy``
     seconds that it has had the present one in hand, 0.0 when it is idle.
+
+    ``rate`` messages handled a second, lately.  Of its handlers in this life, those of its own
+    messages too, a batch as one:
+    ``handling`` counts those that took less than 2**index microseconds and not less than half of
+    that, ``handling_seconds`` is the sum, ``p50`` and ``p99`` are seconds within which that share
+    was done.  ``exits`` are the newest three, ``last_exit`` in the end.
     """
 
     id: str
@@ -133,6 +139,12 @@ class ChildStatus(msgspec.Struct, frozen=True):
     cpu: float = 0.0
     last_message: str = ""
     busy: float = 0.0
+    rate: float = 0.0
+    p50: float = 0.0
+    p99: float = 0.0
+    handling: list[int] = []
+    handling_seconds: float = 0.0
+    exits: list[LastExit] = []
 
 
 class WhichChildren(msgspec.Struct, frozen=True, array_like=True, tag="which_children"):

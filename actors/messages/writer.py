@@ -204,7 +204,7 @@ class Forgotten(msgspec.Struct, frozen=True, array_like=True, tag="forgotten"):
 class WriterStats(msgspec.Struct, frozen=True, array_like=True, tag="writer_stats"):
     """Groups committed and commands in them since the start; pages in the write-ahead log, and
     attempts in a row to empty it that a reader blocked; rules of retention; why the database does
-    not answer, "" when it does."""
+    not answer, "" when it does; for how many seconds it has not."""
 
     groups: int
     commands: int
@@ -212,6 +212,7 @@ class WriterStats(msgspec.Struct, frozen=True, array_like=True, tag="writer_stat
     wal_stuck: int
     rules: int = 0
     outage: str = ""
+    outage_seconds: float = 0.0
 
 
 # What is no command.

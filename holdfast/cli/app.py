@@ -6,6 +6,7 @@ process, and every child would carry the rest.
 
 from __future__ import annotations
 
+import shutil
 import signal
 import sys
 from collections.abc import Sequence
@@ -14,7 +15,9 @@ from types import FrameType
 from typing import Final, NoReturn
 
 import click
+from click.shell_completion import CompletionItem
 
+from holdfast.cli.groups import Commands
 from holdfast.cli.output import Failure, flush
 from holdfast.errors import ConfigError, DaemonNotFoundError, HoldfastError, InvalidInputError
 
@@ -23,6 +26,7 @@ __all__ = ["commands", "run"]
 _COMMANDS: Final = {
     "backup": "holdfast.cli.backup:backup",
     "checkpoints": "holdfast.cli.checkpoints:checkpoints",
+    "completion": "holdfast.cli.completion:completion",
     "deadletters": "holdfast.cli.deadletters:deadletters",
     "doctor": "holdfast.cli.doctor:doctor",
     "events": "holdfast.cli.events:events",
@@ -49,18 +53,23 @@ _EXIT_CODES: Final[tuple[tuple[type[HoldfastError], int], ...]] = (
 _MISSING: Final = 69  # EX_UNAVAILABLE of sysexits.h
 
 
-class _LazyGroup(click.Group):
+class _LazyGroup(Commands):
     """A group that imports a command's module when the command is named."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return sorted(_COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in _COMMANDS:
-            return None
-        module, _, attribute = _COMMANDS[cmd_name].partition(":")
-        command: click.Command = getattr(import_module(module), attribute)
-        return command
+        if cmd_name in _COMMANDS and cmd_name not in self.commands:
+            module, _, attribute = _COMMANDS[cmd_name].partition(":")
+            self.add_command(getattr(import_module(module), attribute), cmd_name)
+        return super().get_command(ctx, cmd_name)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        # Names only: for their help every module would be loaded, and somebody waits.
+        names = [name for name in self.list_commands(ctx) if name.startswith(incomplete)]
+        options = click.Command.shell_complete(self, ctx, incomplete)
+        return [*map(CompletionItem, names), *options]
 
 
 @click.group(cls=_LazyGroup)
@@ -79,7 +88,9 @@ def run(arguments: Sequence[str]) -> int:
     there, 5 the daemon gave up, 69 something needed is missing, 130 and 143 interrupted.
     """
     try:
-        result = commands.main(list(arguments), prog_name="holdfast", standalone_mode=False)
+        result = commands.main(
+            list(arguments), prog_name="holdfast", standalone_mode=False, terminal_width=_width()
+        )
         flush()
         return result if isinstance(result, int) else 0
     except click.Abort:
@@ -95,6 +106,11 @@ def run(arguments: Sequence[str]) -> int:
     except ModuleNotFoundError as error:
         _complain(f"{error.name} is not installed: python -m pip install {error.name}")
         return _MISSING
+
+
+def _width() -> int:
+    """Of help.  click's own is never below 50."""
+    return max(20, min(80, shutil.get_terminal_size().columns) - 2)
 
 
 def _exit_code(error: HoldfastError) -> int:

@@ -13,6 +13,7 @@ import msgspec
 from holdfast.actors import checkpoint_calls, checkpoint_keeping
 from holdfast.actors.messages import checkpoints as vocabulary
 from holdfast.cli.daemon import connected
+from holdfast.cli.groups import Commands
 from holdfast.cli.options import ask_timeout, json_option, run_dir_option
 from holdfast.cli.output import Failure, moment, printable, write_line
 from holdfast.storage.checkpoint_records import DAEMON
@@ -25,7 +26,7 @@ _thread = click.option("--thread", metavar="NAME", help="Of an agent, instead of
 _id = click.argument("id", type=click.IntRange(min=1))
 
 
-@click.group()
+@click.group(cls=Commands)
 def checkpoints() -> None:
     """Make, look at and restore checkpoints."""
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import re
 import time
-from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import click
 
+from holdfast.cli.completing import complete_actors
 from holdfast.cli.daemon import connected, tree_of, walk
+from holdfast.cli.nearest import hint
 from holdfast.cli.options import json_option, run_dir_option
 from holdfast.cli.output import Failure, write_line
 from holdfast.errors import AskTimeoutError, ChildError, UnknownActorError
@@ -41,7 +42,7 @@ def is_child_name(text: str) -> bool:
 
 
 @click.command()
-@click.argument("child")
+@click.argument("child", shell_complete=complete_actors)
 @run_dir_option
 @_timeout_option
 @json_option
@@ -131,6 +132,4 @@ def _refused(child: str, error: ChildError) -> str:
 
 def _unknown(hub: Hub, child: str) -> str:
     names = [each.id for _, each in walk(tree_of(hub).root)]
-    close = get_close_matches(child, names, n=1)
-    hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(names)}"
-    return f"no child {child!r}; {hint}"
+    return f"no child {child!r}; {hint(child, names)}"

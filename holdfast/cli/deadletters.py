@@ -18,6 +18,7 @@ from holdfast.actors.messages.query import (
 )
 from holdfast.actors.messages.writer import DiscardDeadLetter, Discarded
 from holdfast.cli.daemon import connected, tree_of, walk
+from holdfast.cli.groups import Commands
 from holdfast.cli.options import ask_timeout, json_option, run_dir_option
 from holdfast.cli.output import Failure, moment, printable, write_line
 from holdfast.errors import AskTimeoutError, InvalidInputError
@@ -46,7 +47,7 @@ _FIELDS: Final = (
 _EVENT_LOG: Final = "log"
 
 
-@click.group()
+@click.group(cls=Commands)
 def deadletters() -> None:
     """Messages that could not be delivered."""
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from holdfast.cli.daemon import connected
+from holdfast.cli.event_patterns import say_unmatched
 from holdfast.cli.filters import Filters, filter_options
 from holdfast.cli.options import PERIOD, json_option, run_dir_option
 from holdfast.cli.output import console, moment, printable, write_line
@@ -41,6 +42,8 @@ def stats(
     columns = list(by or ("type",))
     with connected(run_dir) as hub:
         groups = hub.events.aggregate(columns, bucket=bucket, **filters.as_arguments())
+        if not groups:
+            say_unmatched(hub, filters.types)
     if as_json:
         for group in groups:
             values = {column: getattr(group, column) for column in columns}

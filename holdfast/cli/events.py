@@ -16,10 +16,12 @@ from holdfast.cli.appending import append
 from holdfast.cli.daemon import connected
 from holdfast.cli.event_counts import stats
 from holdfast.cli.event_lines import print_event
+from holdfast.cli.event_patterns import say_unmatched
 from holdfast.cli.event_search import search
 from holdfast.cli.event_trees import chain, tree
 from holdfast.cli.export_formats import FORMATS, Format, formatted
 from holdfast.cli.filters import Filters, filter_options, pages
+from holdfast.cli.groups import Commands
 from holdfast.cli.importing import import_
 from holdfast.cli.options import json_option, run_dir_option
 from holdfast.cli.output import Failure, flush, write_line
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["events"]
 
 
-@click.group()
+@click.group(cls=Commands)
 def events() -> None:
     """Read, follow, import and export events; who subscribes to them."""
 
@@ -74,14 +76,19 @@ def query(
         if count:
             number = hub.events.count(**filters.as_arguments())
             write_line(json.dumps({"count": number}) if as_json else str(number))
+            if not number:
+                say_unmatched(hub, filters.types)
             return
         found = (
             [hub.events.query(**filters.as_arguments(), limit=limit, reverse=True)]
             if reverse
             else pages(hub, filters, limit=limit)
         )
+        event = None
         for event in chained.from_iterable(found):
             print_event(event, as_json)
+        if event is None:
+            say_unmatched(hub, filters.types)
 
 
 @events.command()

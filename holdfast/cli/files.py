@@ -12,6 +12,7 @@ import click
 import msgspec
 
 from holdfast.cli.daemon import connected
+from holdfast.cli.groups import Commands
 from holdfast.cli.options import json_option, run_dir_option
 from holdfast.cli.output import Failure, moment, printable, write_line
 from holdfast.storage import jsontext
@@ -24,7 +25,7 @@ __all__ = ["files"]
 _SHOWN = 120  # characters of a record in a line for people
 
 
-@click.group()
+@click.group(cls=Commands)
 def files() -> None:
     """Read response logs and results."""
 
@@ -95,7 +96,7 @@ def delete(session: str, run_dir: Path, as_json: bool) -> None:
     _tell_deleted(existed, "session", session, as_json)
 
 
-@files.group()
+@files.group(cls=Commands)
 def results() -> None:
     """Read and write named results."""
 

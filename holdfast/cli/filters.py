@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, TypedDict
 
 import click
 
+from holdfast.cli.completing import complete_types
 from holdfast.cli.options import CURSOR, TIME
 
 if TYPE_CHECKING:
@@ -79,7 +80,14 @@ def filter_options(command: Callable[..., None]) -> Callable[..., None]:
         command(filters=filters, **others)
 
     options = (
-        click.option("--type", "types", multiple=True, metavar="GLOB", help="Type; repeatable."),
+        click.option(
+            "--type",
+            "types",
+            multiple=True,
+            metavar="GLOB",
+            shell_complete=complete_types,
+            help="Type; repeatable.",
+        ),
         click.option("--session", help="Only of this session."),
         click.option("--source", help="Only from this source."),
         click.option("--subject", help="Only about this subject."),

@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import click
 
+from holdfast.cli.completing import complete_actors
 from holdfast.cli.daemon import connected, tree_of, walk
 from holdfast.cli.logreading import ActorLog, Line, actors_in
+from holdfast.cli.nearest import hint
 from holdfast.cli.options import TIME, json_option, run_dir_option
 from holdfast.cli.output import Failure, console, flush, moment, printable, write_line
 from holdfast.errors import DaemonNotFoundError
@@ -40,7 +42,7 @@ _STYLES: Final = {
 
 
 @click.command()
-@click.argument("actors", metavar="[ACTOR]...", nargs=-1)
+@click.argument("actors", metavar="[ACTOR]...", nargs=-1, shell_complete=complete_actors)
 @click.option("-f", "--follow", is_flag=True, help="Go on with what comes, across restarts.")
 @click.option(
     "-n",
@@ -77,8 +79,8 @@ def logs(
     there = actors_in(folder)
     for actor in actors:
         if actor not in there and actor not in running:
-            names = ", ".join(sorted(running.union(there))) or "none"
-            raise Failure(f"no log of {actor!r} in {folder}: there are {names}")
+            meant = hint(actor, running.union(there))
+            raise Failure(f"no log of {actor!r} in {folder}; {meant}")
     if count is None and since is None and until is None:
         count = _NEWEST
     readers = {actor: ActorLog(folder, actor) for actor in actors or there}

@@ -61,7 +61,12 @@ def console(*, stderr: bool = False) -> Console:
     width = None if stream.isatty() else _PIPE_WIDTH
     # Of its own accord rich would keep bold and underlined.
     colours: Literal["auto"] | None = None if os.environ.get("NO_COLOR") else "auto"
-    return Console(
+
+    class Screen(Console):
+        def on_broken_pipe(self) -> None:
+            _reader_left()
+
+    return Screen(
         file=stream,
         width=width,
         color_system=colours,

@@ -11,6 +11,7 @@ import click
 import msgspec
 
 from holdfast.cli.daemon import connected
+from holdfast.cli.groups import Commands
 from holdfast.cli.options import ask_timeout, json_option, run_dir_option
 from holdfast.cli.output import Failure, moment, printable, write_line
 from holdfast.storage import jsontext
@@ -28,7 +29,7 @@ _limit = click.option("--limit", type=click.IntRange(min=1), default=100, show_d
 _owner = click.option("--owner", help="Only those that this one owns.")
 
 
-@click.group()
+@click.group(cls=Commands)
 def sessions() -> None:
     """What conversations know, until their time is over."""
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from holdfast.cli.daemon import connected
+from holdfast.cli.groups import Commands
 from holdfast.cli.options import TIME, ask_timeout, json_option, run_dir_option
 from holdfast.cli.output import Failure, moment, printable, write_line
 from holdfast.errors import InvalidInputError
@@ -27,7 +28,7 @@ _PAGE: Final = 500  # entities asked for at once
 _SIGNS: Final = sorted((op for op in OPERATORS if not op.isalpha()), key=len, reverse=True)
 
 
-@click.group()
+@click.group(cls=Commands)
 def state() -> None:
     """Entities, their relationships and queues."""
 

@@ -11,6 +11,7 @@ import click
 
 from holdfast.actors.messages.supervisor import StopTree
 from holdfast.cli.children import stop_one
+from holdfast.cli.completing import complete_actors
 from holdfast.cli.daemon import Processes, connected, tree_of
 from holdfast.cli.options import ask_timeout, json_option, run_dir_option
 from holdfast.cli.output import Failure, write_line
@@ -20,7 +21,7 @@ __all__ = ["stop"]
 
 
 @click.command()
-@click.argument("child", required=False)
+@click.argument("child", required=False, shell_complete=complete_actors)
 @run_dir_option
 @click.option(
     "--timeout",

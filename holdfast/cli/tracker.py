@@ -10,6 +10,7 @@ import click
 import msgspec
 
 from holdfast.cli.daemon import connected
+from holdfast.cli.groups import Commands
 from holdfast.cli.options import json_option, run_dir_option
 from holdfast.cli.output import Failure, moment, printable, write_line
 from holdfast.storage import jsontext
@@ -30,7 +31,7 @@ _STATUSES: Final = (
 )
 
 
-@click.group()
+@click.group(cls=Commands)
 def tracker() -> None:
     """Look at requests in flight and rate limits."""
 

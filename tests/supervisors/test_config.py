@@ -11,13 +11,15 @@ import msgspec
 import pytest
 
 from holdfast.errors import ConfigError
-from holdfast.supervisors.config import _accepted, load_settings, parse_settings
+from holdfast.supervisors.accepting import in_words
+from holdfast.supervisors.config import load_settings, parse_settings
 from holdfast.supervisors.modules import is_importable
 from holdfast.supervisors.settings import (
     ACTORS,
     OPTIONAL_ACTORS,
     AgentSettings,
     DaemonSettings,
+    MetricsSettings,
     Settings,
     StorageSettings,
     SupervisorSettings,
@@ -32,7 +34,7 @@ BAD = [
     ("[dameon]", "[dameon]: unknown table; did you mean daemon?"),
     (
         "[zoo]",
-        "[zoo]: unknown table; expected daemon, storage, retention, supervisors",
+        "[zoo]: unknown table; expected daemon, storage, retention, metrics, supervisors",
     ),
     ("daemon = 1", "daemon = 1: expected a table, [daemon]"),
     ("[actors]\nlog = 1", "[actors] log = 1: expected a table, [actors.NAME]"),
@@ -152,6 +154,7 @@ def tables() -> dict[str, type[msgspec.Struct]]:
     found: dict[str, type[msgspec.Struct]] = {
         "daemon": DaemonSettings,
         "storage": StorageSettings,
+        "metrics": MetricsSettings,
         "agents.NAME": AgentSettings,
     }
     found |= {f"supervisors.{name}": SupervisorSettings for name in ("root", "state", "agents")}
@@ -199,7 +202,7 @@ def test_every_key_says_what_it_accepts() -> None:
     for name, type_ in tables().items():
         for key, hint in get_type_hints(type_, include_extras=True).items():
             if not key.startswith("__"):
-                assert re.match(r"an? |\"|one of |seconds|0:", _accepted(hint)), (name, key)
+                assert re.match(r"an? |\"|one of |seconds|0:", in_words(hint)), (name, key)
 
 
 def test_the_order_of_actors_is_the_start_order_whatever_the_file_says() -> None:

@@ -1,0 +1,1 @@
+"""Figures of the whole tree for Prometheus, and whether it is well: ``[metrics]`` in a config."""
