@@ -16,6 +16,7 @@ import holdfast
 from holdfast.errors import ChildError, HoldfastError, ReloadError
 from holdfast.supervisors.in_place import ON_DATABASE
 from holdfast.testing.faults import AtPoint, Delay, Kill, Raise, Stop
+from holdfast.testing.processes import descendants, is_alive, lasting
 from tests.daemon import CONFIG, ForkedDaemon
 from tests.supervisors.reload_rig import actions, pids
 from tests.supervisors.swap_rig import (
@@ -49,10 +50,14 @@ def refused(daemon: ForkedDaemon, text: str) -> ReloadError:
 
 
 def root_dies(daemon: ForkedDaemon, text: str) -> None:
-    """In the middle of the reload; it is started again, with that file."""
+    """In the middle of the reload; it is started again, with that file, once all is gone."""
+    below = descendants(daemon.process.pid)
     with pytest.raises(HoldfastError):
         move(daemon, text)
     assert daemon.process.wait(PATIENCE) == -signal.SIGKILL
+    assert not lasting(
+        lambda: {pid: one for pid, one in below.items() if is_alive(one)}, within=PATIENCE
+    )
     daemon.faults.disarm()
     daemon.restart()
 
