@@ -19,6 +19,8 @@ from typing import Any, Final, Literal, cast
 
 import msgspec
 
+from holdfast.errors import SwapError
+
 __all__ = [
     "BY_NAME",
     "COUNTERS",
@@ -26,9 +28,11 @@ __all__ = [
     "FACTS",
     "LONG",
     "NOT_MOVED",
+    "NO_FACTS",
     "TABLES",
     "Row",
     "Table",
+    "facts_of",
     "shown",
 ]
 
@@ -178,8 +182,16 @@ BY_NAME: Final = {table.name: table for table in TABLES}
 NOT_MOVED: Final = ("properties", "meta", "session_totals", "daemons", "schema_version")
 
 # Of ``meta``: those that are numbers, and the others.
-COUNTERS: Final = ("deleted_seq", "restored_turn", "lost_events", "last_dead_letter")
+COUNTERS: Final = (
+    "deleted_seq",
+    "restored_turn",
+    "lost_events",
+    "lost_payloads",
+    "last_dead_letter",
+)
 FACTS: Final = (*COUNTERS, "forks")
+# A backend's own, or a migration's.
+NO_FACTS: Final = ("epoch", "synced_seq", "barriers", "full_text_from", "swap", "capture")
 
 # Columns whose values may be long; names are not.
 LONG: Final = frozenset(
@@ -198,6 +210,21 @@ LONG: Final = frozenset(
 )
 
 _SHOWN: Final = 60  # characters of a part of a key
+
+
+def facts_of(rows: Iterable[Row]) -> dict[str, int | str]:
+    """Those of ``meta`` that go with the data.  Raises SwapError for one that nobody knows."""
+    found: dict[str, int | str] = {}
+    for name, value in rows:
+        if name in FACTS:
+            found[name] = int(value) if name in COUNTERS else value
+        elif name not in NO_FACTS:
+            raise SwapError(
+                f"table meta: row {name!r} is none of holdfast's: delete it, or move without it",
+                table="meta",
+                key=(name,),
+            )
+    return found
 
 
 def shown(key: Row) -> str:

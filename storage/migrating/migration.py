@@ -65,6 +65,7 @@ class Migration:
         _require_two(self._from, self._to)
         source = open_source(self._from)
         try:
+            source.facts()  # all of them are known
             if self._mode == "require-empty":
                 require_nothing(source, self._from)
             elif self._mode == "copy" and source.capture() != self._swap:

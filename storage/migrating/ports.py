@@ -108,8 +108,7 @@ class Logged(msgspec.Struct, frozen=True):
     key: Row
 
 
-# Rows of ``meta`` that go with the data: deleted_seq, forks, restored_turn, lost_events, and
-# last_dead_letter, which SQLite keeps elsewhere.
+# Rows of ``meta`` that go with the data (``catalog.FACTS``).
 Facts = dict[str, int | str]
 
 

@@ -10,7 +10,7 @@ import psycopg
 from psycopg.rows import tuple_row
 
 from holdfast.errors import StorageError
-from holdfast.storage.migrating.catalog import COUNTERS, FACTS, LONG, Row, Table
+from holdfast.storage.migrating.catalog import LONG, Row, Table, facts_of
 from holdfast.storage.migrating.labels import LABEL
 from holdfast.storage.migrating.ports import NO_BOUND, Facts
 from holdfast.storage.migrating.sqlite_rows import listed
@@ -152,9 +152,8 @@ class PostgresqlRows:
 
     def facts(self) -> Facts:
         """Those that there are."""
-        sql = "SELECT name, value FROM meta WHERE daemon = %s AND name = ANY(%s)"
-        rows = self._rows(sql, (self._daemon, list(FACTS)))
-        return {name: int(value) if name in COUNTERS else value for name, value in rows}
+        rows = self._rows("SELECT name, value FROM meta WHERE daemon = %s", (self._daemon,))
+        return facts_of(rows)
 
     def last_seq(self) -> int:
         """The number of the newest event ever committed."""

@@ -11,7 +11,7 @@ import psycopg
 from psycopg import errors
 
 from holdfast.errors import InvalidInputError, SwapError
-from holdfast.storage.migrating.catalog import BY_NAME, EVENTS, TABLES, Row, Table
+from holdfast.storage.migrating.catalog import BY_NAME, EVENTS, FACTS, TABLES, Row, Table
 from holdfast.storage.migrating.labels import LABEL, Label, decode, encode
 from holdfast.storage.migrating.ports import ClashError, Facts, Place, RefusedRowError
 from holdfast.storage.migrating.postgresql_capture import end_steps
@@ -165,7 +165,7 @@ class PostgresqlTarget(PostgresqlRows):
 
     def settle(self, facts: Facts, epoch: int) -> None:
         """Replace the facts, and have the next writer's epoch be above that one."""
-        names = ["restored_turn", "lost_events", "forks", "last_dead_letter"]
+        names = list(FACTS)
         sql = "DELETE FROM meta WHERE daemon = %s AND name = ANY(%s)"
         with self._naming():
             self._connection.run(sql, (self._daemon, names))

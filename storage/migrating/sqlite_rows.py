@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import apsw
 
-from holdfast.storage.migrating.catalog import FACTS, Row, Table
+from holdfast.storage.migrating.catalog import Row, Table, facts_of
 from holdfast.storage.migrating.labels import LABEL
 from holdfast.storage.migrating.ports import Facts
 from holdfast.storage.sqlite_connection import storage_error
@@ -95,9 +95,8 @@ class SqliteRows:
 
     def facts(self) -> Facts:
         """Those that there are."""
-        sql = f"SELECT name, value FROM meta WHERE name IN ({marks(FACTS)})"
         with naming(self.path):
-            found: Facts = dict(self._connection.execute(sql, FACTS).fetchall())  # type: ignore[arg-type]  # by those names
+            found = facts_of(self._connection.execute("SELECT name, value FROM meta").fetchall())
             letter = self._connection.execute(_LAST_LETTER).get
         if letter:
             found["last_dead_letter"] = letter

@@ -13,7 +13,7 @@ import apsw
 from holdfast.errors import StorageError, SwapError
 from holdfast.storage.atomic_files import disk_errors, sync_folder
 from holdfast.storage.database_file import check_file
-from holdfast.storage.migrating.catalog import TABLES, Row, Table
+from holdfast.storage.migrating.catalog import FACTS, TABLES, Row, Table
 from holdfast.storage.migrating.labels import LABEL, Label, decode, encode
 from holdfast.storage.migrating.ports import ClashError, Facts, Place, RefusedRowError
 from holdfast.storage.migrating.sqlite_rows import SqliteRows, equal, listed, marks, naming
@@ -123,7 +123,7 @@ class SqliteTarget(SqliteRows):
         letter = given.pop("last_dead_letter", None)
         with naming(self.path):
             execute = self._connection.execute
-            for name in ("restored_turn", "lost_events", "forks"):
+            for name in set(FACTS) - {"deleted_seq"}:  # which always is
                 execute("DELETE FROM meta WHERE name = ?", (name,))
             self._connection.executemany(_SET, list(given.items()))
             execute("UPDATE meta SET value = max(value, ?) WHERE name = 'epoch'", (epoch,))

@@ -6,9 +6,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.testing.projects import PLUGIN, run_pytest, write
 
 
+@pytest.mark.slow  # a pytest within this one, and daemons of its own
 def test_several_daemons_of_one_test_are_apart(tmp_path: Path) -> None:
     test = """
 def test_two(holdfast_daemon):
@@ -87,6 +90,7 @@ def test_the_end():
     assert "ERROR test_it.py::test_orphan - AssertionError: processes left behind: sleep[" in output
 
 
+@pytest.mark.slow  # a pytest within this one, and daemons of its own
 def test_the_plugin_may_be_imported_before_pytest_does(tmp_path: Path) -> None:
     plugin = "from holdfast.testing.pytest_plugin import no_processes_left\n" + PLUGIN
     write(tmp_path, {"conftest.py": plugin, "test_it.py": "def test_it():\n    pass\n"})
