@@ -40,6 +40,7 @@ from benchmarks import (
     state,
     subscribers,
     supervision,
+    swap,
     swap_copy,
     tell,
     top,
@@ -71,12 +72,14 @@ BENCHMARKS: Final[dict[str, Callable[[Budget], list[Figure]]]] = {
     "queries": queries.run,
     "subscribers": subscribers.run,
     "retention": retention.run,
+    "swap": swap.run,
     "swap-copy": swap_copy.run,
     "gateway": gateway.run,
 }
 ASKED_FOR: Final = {
     "peers",
     "postgresql",
+    "swap",
     "swap-copy",
     "postgresql-state",
 }  # need an extra, which ./run installs, or a server

@@ -1,8 +1,9 @@
 """``./run demo``: recorded agent sessions through a real tree while every process of it is killed.
 
 Starts the daemon of configs/demo.toml, whose three agents replay agent_traces.jsonl.  Meanwhile
-each actor, agent and nested supervisor is SIGKILLed twice.  At the end the database is compared
-with the file, event by event.  Exits 0 when nothing was lost, doubled or changed.
+each actor, agent and nested supervisor is SIGKILLed twice.  Then the sessions move to a Redis or
+Valkey server and the database to PostgreSQL, and back, where those are.  At the end the database is
+compared with the file, event by event.  Exits 0 when nothing was lost, doubled or changed.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ from holdfast.storage.records import EventFilter
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 CONFIG: Final = "configs/demo.toml"
+COPY: Final = "demo.toml"
 TRACES: Final = "examples/agent_traces.jsonl"
 AGENTS: Final = ("replay-1", "replay-2", "replay-3")
 SUPERVISORS: Final = ("state", "agents")
@@ -105,6 +107,7 @@ def main() -> int:
         folder = _prepare(parser.parse_args().dir)
         with _daemon(folder) as run_dir:
             kills = _replay(run_dir)
+            _move(folder, run_dir)
             _stop(run_dir)
         verdict = compare(folder / "lib" / "holdfast.db", Path(TRACES))
     except (DemoError, holdfast.HoldfastError) as error:
@@ -138,7 +141,8 @@ def _prepare(chosen: Path | None) -> Path:
 def _daemon(folder: Path) -> Iterator[Path]:
     """A daemon that is ready; gone afterwards, whatever happened."""
     run_dir = folder / "run"
-    command = [sys.executable, "-m", "holdfast", "start", CONFIG]
+    shutil.copy(CONFIG, folder / COPY)  # it is edited
+    command = [sys.executable, "-m", "holdfast", "start", str(folder / COPY)]
     command += ["--data-dir", str(folder / "lib"), "--run-dir", str(run_dir)]
     log_path = folder / "daemon.log"
     with (
@@ -235,6 +239,15 @@ def _is_done(hub: holdfast.Hub, agent: str) -> bool:
 
 def _progress(hub: holdfast.Hub) -> int:
     return hub.events.count(types=("session:*", "completion:*", "tool:*"))
+
+
+def _move(folder: Path, run_dir: Path) -> None:
+    """Sessions and database to servers, and back."""
+    sys.path.insert(0, str(ROOT))  # a script is only given its own folder
+    from examples.moving import move_there_and_back
+
+    console.print()
+    move_there_and_back(folder / COPY, run_dir, console)
 
 
 # -- the comparison --------------------------------------------------------------------------

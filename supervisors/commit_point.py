@@ -139,7 +139,7 @@ def obey(read: Read) -> Obeyed:
     if environment.backend != "postgresql" and not os.path.exists(environment.database):
         return Obeyed(read, point)
     notice = (
-        f"{read.settings.file} names {storage.backend} as [storage] backend, but the data is in "
+        f"{read.settings.file}: [storage] names {in_words(read.environment)}, but the data is in "
         f"{point.named} since {point.since}: started with that, as {data_dir / COMMIT_POINT} "
         "says; `holdfast reload` moves it to where the config says"
     )

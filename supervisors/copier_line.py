@@ -101,6 +101,9 @@ class Copier:
 
         def begin(done: Callable[[str], None]) -> None:
             self._waiting = (lambda _: False), done
+            if self._line is None and not self._error:  # it was never started
+                self._end(done, "")
+                return
             self.tell(Abandon())
             self._mailbox.later(patience, self._kill)
             self._look()

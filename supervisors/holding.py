@@ -91,7 +91,7 @@ class Holding:
         children = self._supervision.roster.children
         owed = [child for child in children.values() if child.spec.id in self._owed]
         self._owed.clear()
-        waits += [partial(self._start, child) for child in owed if not child.has_process]
+        waits += [partial(self._bring_up, child) for child in owed]
         return (yield together(waits))
 
     def _adopt(self, environment: Environment) -> None:
@@ -143,6 +143,15 @@ class Holding:
         self._supervision.orders.stop(child, Awaited(self._later(done)))
         if child.state != "stopping":
             child.stop()
+
+    def _bring_up(self, child: Child, done: Callable[[str], None]) -> None:
+        """Also one that has not come down yet, when a hold is given up."""
+        if child.state == "stopping":
+            self._stop(child, lambda _: self._start(child, done))
+        elif child.has_process:
+            self._later(done)("")
+        else:
+            self._start(child, done)
 
     def _start(self, child: Child, done: Callable[[str], None]) -> None:
         supervision = self._supervision

@@ -35,6 +35,7 @@ class Swap:
         self.held_at = 0.0  # 0: nobody is, or was
         self.phase: SwapPhase = "preparing"
         self.pause = 0.0
+        self.parts: dict[str, float] = {}  # of it
         self.old = ""
         self.is_verified = False
         self._far: Far | None = None
@@ -44,6 +45,11 @@ class Swap:
     def is_copied(self) -> bool:
         """Whether there is a log of changes to be followed."""
         return self.mode == "copy"
+
+    def held_until(self, now: float, what: str) -> None:
+        """The pause is so long by now, and this is what came last in it."""
+        self.parts[what] = round(now - self.held_at - self.pause, 4)
+        self.pause = now - self.held_at
 
     def far(self, report: Far) -> None:
         """So far it has come."""
@@ -95,6 +101,7 @@ class Swap:
             bytes=0 if far is None else far.bytes,
             tail=0 if proof is None else proof.tail,
             pause=round(self.pause, 4),
+            parts=self.parts,
             last_seq=0 if proof is None else proof.last_seq,
             tables=[SwapSum(each.name, each.rows, each.checksum) for each in sums],
             old=self.old,

@@ -146,12 +146,15 @@ class Swapping:
         readers = [name for name in ON_DATABASE if name != "writer"]
         for names in (readers, ["writer"]):  # sessions, and the log, have something for it
             yield from _done(self._within(swap, limit, partial(self._hold, names, held), late))
+        swap.held_until(self._mailbox.monotonic(), "stop")
         swap.phase = "finishing"
         copier.tell(Finish())
         late = f"not moved within [storage] hold_timeout = {limit:g} s"
         yield from _done(self._within(swap, limit, copier.wait(Finished), late))
         swap.proven(copier.answer(Finished))
+        swap.held_until(self._mailbox.monotonic(), "move")
         self._commit(swap, storage)
+        swap.held_until(self._mailbox.monotonic(), "commit")
 
     def _hold(self, names: list[str], held: Environment, done: Callable[[str], None]) -> None:
         self._holding.hold(names, held, done)
@@ -178,7 +181,7 @@ class Swapping:
         copier.close()
         if swap.held_at:
             yield partial(self._holding.release, swap.source)
-            swap.pause = self._mailbox.monotonic() - swap.held_at
+            swap.held_until(self._mailbox.monotonic(), "start")
         is_ended = not swap.is_copied or not (yield self._writer(EndCapture()))
         if is_ended:  # else the next start does it
             self.files.end()
@@ -190,7 +193,7 @@ class Swapping:
         """Nothing goes back from here."""
         swap.phase = "releasing"
         yield partial(self._holding.release, swap.target)
-        swap.pause = self._mailbox.monotonic() - swap.held_at
+        swap.held_until(self._mailbox.monotonic(), "start")
         self._note(swap)
         copier.tell(Commit())
         error = yield copier.wait(Retired)

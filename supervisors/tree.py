@@ -232,8 +232,6 @@ def _own(stack: ExitStack, environment: Environment, config: Config | None) -> N
     prepare_data_dir(data_dir)
     stack.callback(DirectoryLock(data_dir).release)
     check_backend(environment, may_wait=True)  # before anything is made beside it
-    if config is not None:
-        settle(config.obeyed, clock=SystemClock())
     if environment.backend == "memory":
         make_memory_folder(Path(environment.database).parent)
     prepare_run_dir(run_dir)
@@ -242,6 +240,8 @@ def _own(stack: ExitStack, environment: Environment, config: Config | None) -> N
     prepare_log_dir(log_dir)
     if not (log_dir.samefile(data_dir) or log_dir.samefile(run_dir)):
         stack.callback(DirectoryLock(log_dir).release)
+    if config is not None:  # a start that is refused leaves nothing
+        settle(config.obeyed, clock=SystemClock())
     pid_file = run_dir / PID_FILE
     pid_file.unlink(missing_ok=True)  # of a root that was killed
     with open(pid_file, "x", opener=private_file) as file:

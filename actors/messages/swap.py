@@ -90,7 +90,8 @@ class SwapRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     ``phase`` it came to, and what is wrong where it failed; ``pause`` seconds from the first actor
     that was stopped to the last one that was ready; ``tail`` rows moved in it.  ``old`` is where
-    the old data is.  ``verified``: it was read once more, all of it, and is what was moved.
+    the old data is.  ``parts`` of the pause, in seconds: stop, move, commit, start.
+    ``verified``: it was read once more, all of it, and is what was moved.
     """
 
     swap: str
@@ -107,6 +108,7 @@ class SwapRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     bytes: int = 0
     tail: int = 0
     pause: float = 0.0
+    parts: dict[str, float] = {}
     last_seq: int = 0
     tables: list[SwapSum] = []
     old: str = ""

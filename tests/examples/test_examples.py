@@ -62,6 +62,8 @@ def test_the_demo_loses_nothing(tmp_path: Path) -> None:
     words = done.stdout.split()
     assert words[words.index("lost") + 1] == "0"
     assert words[words.index("duplicated") + 1] == "0"
+    moved = [line.split()[0] for line in done.stdout.splitlines() if " (holdfast.db) " in line]
+    assert moved == ["database", "database"]  # there and back
     verdict = compare(tmp_path / "demo" / "lib" / "holdfast.db", TRACES)
     assert verdict.is_clean
     assert verdict.committed == 607

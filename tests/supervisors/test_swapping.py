@@ -16,6 +16,7 @@ import holdfast
 from holdfast.errors import ChildError, HoldfastError, ReloadError
 from holdfast.supervisors.in_place import ON_DATABASE
 from holdfast.testing.faults import AtPoint, Delay, Kill, Raise, Stop
+from holdfast.testing.processes import descendants, is_alive, lasting
 from tests.daemon import CONFIG, ForkedDaemon
 from tests.supervisors.reload_rig import actions, pids
 from tests.supervisors.swap_rig import (
@@ -49,10 +50,14 @@ def refused(daemon: ForkedDaemon, text: str) -> ReloadError:
 
 
 def root_dies(daemon: ForkedDaemon, text: str) -> None:
-    """In the middle of the reload; it is started again, with that file."""
+    """In the middle of the reload; it is started again, with that file, once all is gone."""
+    below = descendants(daemon.process.pid)
     with pytest.raises(HoldfastError):
         move(daemon, text)
     assert daemon.process.wait(PATIENCE) == -signal.SIGKILL
+    assert not lasting(
+        lambda: {pid: one for pid, one in below.items() if is_alive(one)}, within=PATIENCE
+    )
     daemon.faults.disarm()
     daemon.restart()
 
@@ -114,14 +119,21 @@ def test_a_start_goes_by_the_commit_point_says_so_and_a_reload_moves_it(
 def test_who_may_not_move_is_where_it_was_and_the_second_try_succeeds(
     daemon: ForkedDaemon,
 ) -> None:
-    """B3, 39 a: in the hold the copier is killed, stands still; the commit point has no room."""
+    """B3, 39 a: in the hold the copier or the writer dies or stands still; no commit point."""
     with Senders(daemon.run_dir) as senders:
         fails_at(daemon, senders, "copier.after_finishing", Kill())
         daemon.faults.arm(
             AtPoint(point="copier.before_finishing", process="/copier", action=Stop())
         )
-        short = configured(CONFIG, 'path = "other.db"\nhold_timeout = 1.0')
-        assert "hold_timeout = 1 s" in str(refused(daemon, short))
+        short = configured(CONFIG, 'path = "other.db"\nhold_timeout = 2.0')
+        assert "hold_timeout = 2 s" in str(refused(daemon, short))
+        senders.wait_for(5)
+        daemon.faults.disarm()  # on a busy machine it has not come so far
+        daemon.faults.arm(AtPoint(point="writer.before_emptying", process="writer", action=Stop()))
+        assert "hold_timeout = 2 s" in str(
+            refused(daemon, f"{short}[actors.writer]\nshutdown = 3.0\n")
+        )
+        daemon.faults.disarm()
         senders.wait_for(5)
         draft = data(daemon, "backend.draft")
         draft.mkdir()
@@ -133,7 +145,7 @@ def test_who_may_not_move_is_where_it_was_and_the_second_try_succeeds(
         senders.wait_for(5)
     check(data(daemon, "other.db"), senders)
     *failed, last = daemon.hub.supervision.swaps()
-    assert [record.ok for record in failed] == [False] * 3
+    assert [record.ok for record in failed] == [False] * 4
     assert all(record.error for record in failed)
     assert last.ok
 

@@ -58,7 +58,7 @@ def test_the_default_tree_starts_in_order_and_stops_without_a_trace(tmp_path: Pa
     # Scenario 20, D15: the log of the database is gone, and so is all that a daemon owns.
     assert sorted(path.name for path in (tmp_path / "var/run").iterdir()) == []
     left = {path.name for path in (tmp_path / "var/lib").iterdir()} - {"holdfast.db.lock"}
-    assert left == {"boot", "holdfast.db", "log"}
+    assert left == {"backend", "boot", "holdfast.db", "log"}
     logs = {"root", "state", "agents", *actors}
     assert {path.name for path in (tmp_path / "var/lib/log").iterdir()} <= {
         f"{a}.log" for a in logs
