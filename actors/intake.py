@@ -18,6 +18,7 @@ from holdfast.actors.delivery import Delivery, Departed, Joined
 from holdfast.actors.failures import failure_of
 from holdfast.actors.receiver import Marks, Receiver
 from holdfast.actors.recorder import InHand
+from holdfast.actors.versions import other_version
 from holdfast.actors.wire import (
     VERSION,
     Ack,
@@ -41,7 +42,7 @@ from holdfast.actors.wire import (
     encode_frame,
     reply_frame,
 )
-from holdfast.errors import FrameError, HoldfastError, ProtocolError, VersionError
+from holdfast.errors import FrameError, HoldfastError, ProtocolError
 
 __all__ = ["CopyError", "Intake"]
 
@@ -246,10 +247,7 @@ class Intake:
     def _greet(self, hello: Hello) -> Sequence[Delivery]:
         receiver = self._receiver
         if hello.version != VERSION:
-            raise VersionError(
-                f"actor {receiver.actor!r} speaks version {VERSION} of the protocol, not "
-                f"{hello.version}: use a client and a daemon of the same holdfast"
-            )
+            raise other_version(receiver.actor, daemon=VERSION, program=hello.version)
         if hello.to != receiver.actor or not hello.sender or hello.first < 1:
             raise ProtocolError(f"this is actor {receiver.actor!r}, not {hello.to!r}")
         receiver.before_greeting(hello.sender, hello.incarnation)

@@ -16,6 +16,7 @@ from holdfast.actors.entry import Entry, OnReply
 from holdfast.actors.failures import RemoteActorDied, exception_from
 from holdfast.actors.outbox import Omit, Outbox, OutboxLimits, Pack
 from holdfast.actors.plain import encode
+from holdfast.actors.versions import other_version
 from holdfast.actors.wire import (
     MAX_FRAME,
     VERSION,
@@ -37,13 +38,7 @@ from holdfast.actors.wire import (
     encode_frame,
     tell_frame,
 )
-from holdfast.errors import (
-    DeliveryError,
-    FrameError,
-    HoldfastError,
-    OutboxFullError,
-    VersionError,
-)
+from holdfast.errors import DeliveryError, FrameError, HoldfastError, OutboxFullError
 
 __all__ = ["Link", "OnReply", "lane"]
 
@@ -332,8 +327,7 @@ class Link:
 
     def _welcomed(self, welcome: Welcome) -> None:
         if welcome.version != VERSION:
-            theirs = welcome.version
-            self.refuse(VersionError(f"{self.to!r} speaks version {theirs}, not {VERSION}"))
+            self.refuse(other_version(self.to, daemon=welcome.version, program=VERSION))
         self._leave_limbo(welcome)
         self._state = "up"
         self._credit = welcome.credit

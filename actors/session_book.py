@@ -241,7 +241,10 @@ class SessionBook:
         if id in self.unwritten:
             return self.unwritten.get(id)
         is_in_front = self._front.is_open and self.is_settled
-        if is_in_front and id not in self._absent and (found := self._front.read([id])):
+        if id in self._absent:  # one of many that were asked for: each would cost an exchange
+            self._absent.discard(id)
+            is_in_front = False
+        if is_in_front and (found := self._front.read([id])):
             return found[id]
         reader = self._reader()
         stored = None if reader is None else reader.session(id)

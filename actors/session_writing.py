@@ -7,6 +7,7 @@ contexts are below.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
 import msgspec
@@ -15,6 +16,7 @@ from loguru import logger
 from holdfast.actors.answers import reopen_refusal
 from holdfast.actors.delivery import LATER, Delivery, Later
 from holdfast.actors.mailbox import Mailbox
+from holdfast.actors.mailbox_link import Answered
 from holdfast.actors.messages import sessions
 from holdfast.actors.session_book import SessionBook
 from holdfast.actors.session_front import SessionFronting
@@ -24,6 +26,8 @@ from holdfast.storage.session_records import Session, SessionsStored, StoreSessi
 
 __all__ = ["Forced", "SessionWriting", "WriteDue", "Written"]
 
+# Seconds that a stop waits: to know what is committed, and for the last changes to be written.
+SETTLE, DRAIN = 1.0, 3.0
 WRITE_BEHIND: Final = 1.0  # seconds until an unforced change is on its way to the database
 
 _reopened: Final = msgspec.json.Decoder(sessions.Reply).decode  # an answer that was kept
@@ -118,6 +122,18 @@ class SessionWriting:
         while self._unwritten.is_due:
             batch = self._unwritten.take()
             self.write(store_of(batch), Written(batch))
+
+    def finish(self, handle: Callable[[Any], Any]) -> None:
+        """The last act: what an earlier life left is taken over, and all is written.
+
+        ``handle`` gets the writer's answers.
+        """
+        drain = partial(self._mailbox.drain, handle=handle, wanted=Answered)
+        drain(lambda: self._book.is_settled, timeout=SETTLE)
+        self.write_behind()
+        if not drain(lambda: self.is_done, timeout=DRAIN):
+            left = len(self._unwritten)
+            logger.warning("{} sessions were not written before the stop", left)
 
     def written(self, context: Forced | Written, outcome: Any) -> None:
         """What became of a write."""

@@ -12,7 +12,6 @@ from functools import partial
 from typing import Any, Final
 
 import msgspec
-from loguru import logger
 
 from holdfast.actors import session_answers
 from holdfast.actors.answers import origin_of, recall, refuse
@@ -41,7 +40,6 @@ __all__ = ["SessionLimits", "SessionsActor"]
 
 SWEEP: Final = 0.5  # seconds between looks for what is over; its end is told right after
 SLICE: Final = 0.005  # seconds, when there was more than one sweep takes: others are heard
-DRAIN: Final = 3.0  # seconds a stop waits for the last changes to be written
 
 _Question = sessions.GetItems | sessions.List | barrier.Collect
 _QUESTIONS: Final = (sessions.GetItems, sessions.List, barrier.Collect)
@@ -150,10 +148,7 @@ class SessionsActor(WriterBackedActor):
 
     def on_stop(self) -> None:
         """Write what is unwritten and wait for its commit."""
-        self._writes.write_behind()
-        if not self.mailbox.drain(lambda: self._writes.is_done, self.on_receive, Answered, DRAIN):
-            left = len(self._book.unwritten)
-            logger.warning("{} sessions were not written before the stop", left)
+        self._writes.finish(self.on_receive)
         self._front.close()
         super().on_stop()
 

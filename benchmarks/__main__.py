@@ -43,6 +43,7 @@ from benchmarks import (
     swap,
     swap_copy,
     tell,
+    top,
 )
 from benchmarks.measure import Budget, Figure, Spread
 
@@ -55,6 +56,7 @@ BENCHMARKS: Final[dict[str, Callable[[Budget], list[Figure]]]] = {
     "committed": committed.run,
     "disk": committed.run_disk,
     "postgresql": postgresql.run,
+    "top": top.run,
     "postgresql-state": postgresql_state.run,
     "restart": restart.run,
     "supervision": supervision.run,

@@ -65,8 +65,8 @@ def _gets(hub: holdfast.Hub) -> Side:
 def _figures(gets: list[list[Round]], puts: list[list[Round]]) -> list[Figure]:
     warm, cold, memory, bare = gets
     return [
-        compare("session get, server in front, to redis-py", "us", warm, bare, bound=THROUGH),
-        compare("the same, to backend memory", "us", warm, memory, bound=WARM),
-        compare("the same, not in memory, to redis-py", "us", cold, bare, bound=THROUGH),
+        compare("session get, server in front, warm, to redis-py", "us", warm, bare, bound=THROUGH),
+        compare("the same, warm, to backend memory", "us", warm, memory, bound=WARM),
+        compare("the same, asked of the server, to redis-py", "us", cold, bare, bound=THROUGH),
         compare("session put, server in front, to redis-py", "us", *puts),
     ]

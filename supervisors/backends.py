@@ -70,11 +70,11 @@ def reader_opener(
     return partial(SqliteReader, environment.database, statement_timeout=statement_timeout)
 
 
-def check_backend(environment: Environment) -> None:
+def check_backend(environment: Environment, *, may_wait: bool = False) -> None:
     """Raise ConfigError, SchemaError, StorageError when the database could not be opened.
 
-    Nothing of it is touched, and nothing is made.  A server that does not answer is waited for
-    where ``outage`` says so: whatever is wrong with it, the writer finds out.
+    Nothing of it is touched, and nothing is made.  ``may_wait``: a server that does not answer is
+    the writer's to wait for, where ``outage`` says so.
     """
     if environment.backend != "postgresql":
         check_file(os.path.realpath(environment.database))
@@ -85,7 +85,7 @@ def check_backend(environment: Environment) -> None:
     try:
         check(dsn_of(environment), daemon=environment.daemon, home=_home(environment))
     except UnreachableError as error:
-        if not environment.outage_timeout:
+        if not (may_wait and environment.outage_timeout):
             raise
         logger.warning("{}; starting without it, as [storage] outage says", error)
 

@@ -22,15 +22,23 @@ from holdfast.actors.messages.lifeline import Reconfigure, Settle
 from holdfast.errors import ChildError
 from holdfast.supervisors.changes import DIED
 from holdfast.supervisors.children import Child
-from holdfast.supervisors.in_place import needs_another_life
+from holdfast.supervisors.in_place import needs_another_life, swaps
 from holdfast.supervisors.settings import AgentSettings
-from holdfast.supervisors.spec import ChildSpec, Environment, SupervisorSpec, Terms
+from holdfast.supervisors.spec import (
+    EXIT_SHUTDOWN,
+    EXIT_STOPPED,
+    ChildSpec,
+    Environment,
+    SupervisorSpec,
+    Terms,
+)
 from holdfast.supervisors.steps import Steps, take
 from holdfast.supervisors.supervision import Supervision
 
 __all__ = ["Awaited", "Changing"]
 
 ANSWER: Final = 10.0  # seconds for a state actor to take other settings: it answers in milliseconds
+LIVES: Final = 3  # of one that dies while it is stopped, until the reload is undone
 LOOK: Final = 0.02  # seconds between two looks at a child that starts
 STOPPING: Final = "it is being stopped"
 REMOVED: Final = "removed by a reload"
@@ -166,12 +174,20 @@ class Changing:
         """Another life with other settings; one that is down stays so."""
         supervision = self._supervision
         child = supervision.roster.children.get(new.id)
-        if child is None or not change.renews(child, new):
+        if child is None:
             return ""
+        if not change.renews(child, new):
+            # It may have died for the last time before the other life that it was to have.
+            is_down = change.is_back and new.id in self._owed and not child.has_process
+            return (yield from self._begin_again(child, change)) if is_down else ""
         is_wanted = child.state in ("starting", "running", "backoff")
         if is_wanted or supervision.restarting.awaits(child):
             self._owed.add(new.id)
         yield from self._stop_and_wait(child)
+        if new.id in self._owed and swaps(child.spec.run, new.run):
+            error = yield from self._hand_over(child, is_back=change.is_back)
+            if error and not change.is_back:
+                return error
         if not self._is_able:
             return STOPPING
         child.spec = new
@@ -179,10 +195,30 @@ class Changing:
             return ""
         if new.id not in supervision.roster.children:  # a temporary one, once it has stopped
             return (yield from self._take_in(new))
+        return (yield from self._begin_again(child, change))
+
+    def _begin_again(self, child: Child, change: _Step) -> Steps[str]:
         error = yield partial(self._start, child)
         if error and change.is_back and self._is_able:
-            supervision.launcher.launch(child)  # and now as often as its supervisor allows
+            self._supervision.launcher.launch(child)  # and now as often as its supervisor allows
         return error
+
+    def _hand_over(self, child: Child, *, is_back: bool) -> Steps[str]:
+        """What keeps its state elsewhere from now on has to have stopped in order.
+
+        If it died, what it had acknowledged may be in its old place only, where no other but one
+        more life with the old settings looks for it.  On the way back, one that never was ready
+        has acknowledged nothing.
+        """
+        for _ in range(LIVES):
+            if _has_stopped_in_order(child, is_back=is_back) or not self._is_able:
+                return ""
+            error = yield partial(self._start, child)
+            if error:
+                return error
+            yield from self._stop_and_wait(child)
+        is_done = _has_stopped_in_order(child, is_back=is_back)
+        return "" if is_done else f"{child.spec.id}: it dies while it is stopped"
 
     def _stop_and_wait(self, child: Child) -> Steps[None]:
         restarting = self._supervision.restarting
@@ -307,6 +343,13 @@ class Awaited:
     def set_exception(self, info: tuple[Any, BaseException, Any]) -> None:
         """It has failed."""
         self._done(str(info[1]))
+
+
+def _has_stopped_in_order(child: Child, *, is_back: bool) -> bool:
+    last = child.last_exit
+    if last is None or child.ready_at is None:
+        return last is None or is_back
+    return last.code in (EXIT_STOPPED, EXIT_SHUTDOWN)
 
 
 def _why(error: OSError) -> str:

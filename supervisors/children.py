@@ -83,7 +83,7 @@ class Child:
         self.output = output.child(spec)
         self.evidence = Evidence(spec.id, accuses=not spec.is_supervisor)
         self.state: ChildState = "stopped"
-        self.starts = 0  # the incarnation
+        self.starts = self.before = 0  # the incarnation; the last of those that had its name
         self.restarts = 0
         self.last_exit: LastExit | None = None
         self.exits: list[LastExit] = []  # the newest ones, that in the end
@@ -124,7 +124,7 @@ class Child:
     def begin(self, now: float) -> None:
         """Another process is being asked for."""
         self.state = "starting"
-        self.restarts += self.starts > 0
+        self.restarts += self.starts > self.before
         self.starts += 1
         self.started_at, self.ready_at = now, None
         self.failure = self.cause = ""
@@ -200,7 +200,7 @@ class Child:
     def queue(self) -> None:
         """It is to be started again, when others have stopped or are ready."""
         self._disarm()
-        if self.starts and not self.has_process:
+        if self.starts > self.before and not self.has_process:
             self.state = "backoff"
 
     @property

@@ -27,6 +27,7 @@ __all__ = [
     "is_moved",
     "is_swap",
     "needs_another_life",
+    "swaps",
     "takes_in_place",
 ]
 
@@ -119,6 +120,13 @@ def needs_another_life(
     elif isinstance(new, FilesSettings):
         learned = _FILES
     return any(getattr(before, name) != getattr(after, name) for name in learned)
+
+
+def swaps(old: SupervisorSpec | ChildSettings, new: SupervisorSpec | ChildSettings) -> bool:
+    """Whether an actor keeps its state elsewhere from then on."""
+    return isinstance(old, SessionsSettings) and any(
+        is_swap(old, key) for key in changed_keys(old, new)
+    )
 
 
 def is_moved(old: StorageSettings, new: StorageSettings) -> bool:

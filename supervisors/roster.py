@@ -60,6 +60,7 @@ class Roster:
         self._undertaker = undertaker
         self._tell_below = tell_below
         self.held = frozenset(held)
+        self._starts = 0  # the most of any child that is none any more
         self.children: dict[str, Child] = {}
         for child in spec.children:
             self.children[child.id] = self._child(child, is_added=False)
@@ -143,20 +144,25 @@ class Roster:
         if not self._listeners.is_own(child.spec.id):
             self.remove(child)
             return
-        del self.children[child.spec.id]
+        self._let_go(child)
         child.evidence.close()
         self._listeners.ensure((), without=(child.spec.id, *child.spec.below))
         self.tell_below()
 
     def remove(self, child: Child, how: str | None = None) -> None:
         """It is no child any more: its address answers that it is gone."""
-        del self.children[child.spec.id]
+        self._let_go(child)
         self._undertaker.take_over(child, how)
         if child.is_added:
             # The address of one that its parent's config names is its parent's.
             if self._listeners.is_own(child.spec.id):
                 self._undertaker.forget_in_time(child.spec.id)
             self.tell_below()
+
+    def _let_go(self, child: Child) -> None:
+        """Another child of its name is another sender: its lives are numbered on from here."""
+        del self.children[child.spec.id]
+        self._starts = max(self._starts, child.starts)
 
     def tell_below(self) -> None:
         """What was added, here or below, has changed."""
@@ -191,10 +197,12 @@ class Roster:
 
     def _child(self, spec: ChildSpec, *, is_added: bool) -> Child:
         backoff = self._limits.backoff()
-        return Child(
+        child = Child(
             spec,
             backoff=backoff,
             mailbox=self._mailbox,
             output=self._output,
             is_added=is_added,
         )
+        child.starts = child.before = self._starts
+        return child

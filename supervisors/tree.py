@@ -231,7 +231,7 @@ def _own(stack: ExitStack, environment: Environment, config: Config | None) -> N
     check_log_dir(log_dir)
     prepare_data_dir(data_dir)
     stack.callback(DirectoryLock(data_dir).release)
-    check_backend(environment)  # before anything is made beside it
+    check_backend(environment, may_wait=True)  # before anything is made beside it
     if environment.backend == "memory":
         make_memory_folder(Path(environment.database).parent)
     prepare_run_dir(run_dir)

@@ -27,7 +27,7 @@ from holdfast.storage.records import DeadLetter
 from holdfast.supervisors.children import Child
 from holdfast.supervisors.listeners import Listeners
 from holdfast.supervisors.reports import exit_text
-from holdfast.supervisors.settings import AgentSettings
+from holdfast.supervisors.settings import AgentSettings, GatewaySettings
 from holdfast.supervisors.spec import ChildSpec, SupervisorSpec
 
 __all__ = ["Funeral", "Undertaker"]
@@ -122,8 +122,8 @@ class Undertaker:
             case SupervisorSpec(children=children):
                 for below in children:
                     self._open(below, f"with its supervisor {spec.id!r}: {how}", None)
-            case AgentSettings():
-                pass
+            case AgentSettings() | GatewaySettings():
+                pass  # no frame comes to a gateway: whoever connects there is let go
             case _:
                 # What owns state is permanent, the config sees to that: events that had no log
                 # would be dead letters by the thousand.  Their senders keep them.

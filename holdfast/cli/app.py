@@ -18,7 +18,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from holdfast.cli.groups import Commands
-from holdfast.cli.output import Failure, flush
+from holdfast.cli.output import Failure, flush, write_line
 from holdfast.errors import ConfigError, DaemonNotFoundError, HoldfastError, InvalidInputError
 
 __all__ = ["commands", "run"]
@@ -31,16 +31,21 @@ _COMMANDS: Final = {
     "doctor": "holdfast.cli.doctor:doctor",
     "events": "holdfast.cli.events:events",
     "files": "holdfast.cli.files:files",
+    "init": "holdfast.cli.scaffold:init",
     "logs": "holdfast.cli.logs:logs",
+    "new-agent": "holdfast.cli.scaffold:new_agent",
     "reload": "holdfast.cli.reload:reload",
     "restart": "holdfast.cli.children:restart",
     "restore": "holdfast.cli.restore:restore",
+    "send": "holdfast.cli.sending:send",
     "sessions": "holdfast.cli.sessions:sessions",
     "start": "holdfast.cli.start:start",
     "state": "holdfast.cli.state:state",
     "status": "holdfast.cli.status:status",
     "stop": "holdfast.cli.stop:stop",
     "swap": "holdfast.cli.swap:swap",
+    "top": "holdfast.cli.top:top",
+    "trace": "holdfast.cli.event_trees:trace",
     "tracker": "holdfast.cli.tracker:tracker",
     "verify": "holdfast.cli.verify:verify",
 }
@@ -73,12 +78,28 @@ class _LazyGroup(Commands):
 
 
 @click.group(cls=_LazyGroup)
-@click.version_option(package_name="holdfast", message="holdfast %(version)s")
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=lambda context, option, value: value and _say_versions(context),
+    help="Print the versions of holdfast and SQLite, and exit.",
+)
 @click.pass_context
 def commands(context: click.Context) -> None:
     """Run and ask a tree of supervised processes that own an agent daemon's state."""
     if context.invoked_subcommand != "start":  # that one is stopped by it, in order
         signal.signal(signal.SIGTERM, _terminated)
+
+
+def _say_versions(context: click.Context) -> NoReturn:
+    import apsw
+
+    from holdfast import __version__
+
+    write_line(f"holdfast {__version__}, SQLite {apsw.sqlite_lib_version()}")
+    context.exit()
 
 
 def run(arguments: Sequence[str]) -> int:

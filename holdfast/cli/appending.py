@@ -9,10 +9,8 @@ from typing import TYPE_CHECKING
 import click
 
 from holdfast.cli.daemon import connected
-from holdfast.cli.options import ask_timeout, json_option, run_dir_option
+from holdfast.cli.options import JSON, ask_timeout, json_option, run_dir_option
 from holdfast.cli.output import write_line
-from holdfast.errors import InvalidInputError
-from holdfast.storage import jsontext
 
 if TYPE_CHECKING:
     from holdfast.actors.stream_calls import Expected
@@ -33,7 +31,7 @@ def _version(_context: click.Context, _option: click.Parameter, value: str) -> E
 @click.command()
 @click.argument("stream")
 @click.argument("type")
-@click.argument("data", default="null")
+@click.argument("data", type=JSON, default="null")
 @click.option(
     "--expected-version",
     callback=_version,
@@ -47,7 +45,7 @@ def _version(_context: click.Context, _option: click.Parameter, value: str) -> E
 def append(
     stream: str,
     type: str,
-    data: str,
+    data: object,
     expected_version: Expected,
     session: str | None,
     run_dir: Path,
@@ -57,14 +55,10 @@ def append(
 
     Exit code 1, and nothing appended, when the stream is at another version.
     """
-    try:
-        content = jsontext.decode(data)
-    except (ValueError, InvalidInputError) as error:
-        raise click.BadParameter(f"not JSON: {error}", param_hint="DATA") from None
     with connected(run_dir) as hub:
         version = hub.events.append(
             stream,
-            [(type, content)],
+            [(type, data)],
             expected_version=expected_version,
             session=session,
             timeout=ask_timeout,

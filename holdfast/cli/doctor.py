@@ -7,15 +7,25 @@ import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 import click
 
-from holdfast.cli.daemon import connected, tree_of
+from holdfast.cli.daemon import connected, tree_of, walk
+from holdfast.cli.findings import Finding
 from holdfast.cli.options import json_option, run_dir_option
 from holdfast.cli.output import write_line
 from holdfast.cli.places import place_options
 from holdfast.cli.sizes import as_object, line_of, size, sizes_of, writing_of
+from holdfast.cli.surroundings import (
+    of_clock,
+    of_folder,
+    of_leftovers,
+    of_limits,
+    of_memory,
+    of_versions,
+)
+from holdfast.client import is_there, not_found
 from holdfast.errors import HoldfastError
 
 if TYPE_CHECKING:
@@ -28,16 +38,6 @@ DAYS: Final = 7  # the disk has to last so long
 SHARE: Final = 20  # or one part in so many of it has to be free, when nothing is known of growth
 WAL: Final = 256 * 2**20  # bytes: twice of what stays of it in the ordinary course
 SECONDS: Final = 10.0  # to look at every page of the database
-
-Level = Literal["ok", "warning", "error"]
-
-
-class Finding(NamedTuple):
-    """What was looked at, and what it is like."""
-
-    what: str
-    level: Level
-    text: str
 
 
 @click.command()
@@ -59,9 +59,10 @@ def doctor(
     run_dir: Path,
     as_json: bool,
 ) -> None:
-    """Check versions, permissions, the disk and the size of the database.
+    """Check versions, permissions, limits, clock, disk, the database, and say what to do.
 
-    Exit code 1 when something is wrong; a warning is nothing wrong yet.
+    Exit code 1 when something is wrong; a warning is nothing wrong yet.  Without a daemon, what
+    can be looked at, and 4.
     """
     if is_repair:
         from holdfast.cli.repair import repair
@@ -71,23 +72,40 @@ def doctor(
         return
     if config is not None or data_dir is not None:
         raise click.UsageError("--config and --data-dir are of use with --repair only")
-    findings = list(_of_versions())
+    findings = [*of_versions(), *of_memory()]
+    if not is_there(run_dir):
+        if run_dir.is_dir():
+            findings += [*of_folder(run_dir), *of_leftovers(run_dir, None)]
+        _print(findings, [], {}, as_json=as_json)
+        raise not_found(run_dir)
     with connected(run_dir) as hub:
         tree = tree_of(hub)
         sizes, writing = sizes_of(hub, tree), writing_of(hub, tree)
-    findings += _of_folder(run_dir)
+    names = {child.id for _, child in walk(tree.root)}
+    findings += [*of_folder(run_dir), *of_leftovers(run_dir, names)]
+    if tree.root.pid is not None:
+        findings += [*of_limits(tree.root.pid), *of_clock(tree.root.pid, run_dir)]
     about, tables = _of_database(sizes, writing)
     findings += about
-    if as_json:
-        whole = {"database": as_object(sizes, writing)}
-        write_line(json.dumps(_as_object(findings, tables) | whole))
-    else:
-        for finding in findings:
-            write_line(f"{finding.level:<8} {finding.what}: {finding.text}")
-        for name, rows, each in tables:
-            write_line(f"         {name}: {rows:,} rows, {size(each)}")
+    _print(findings, tables, {"database": as_object(sizes, writing)}, as_json=as_json)
     if any(finding.level == "error" for finding in findings):
         context.exit(1)
+
+
+def _print(
+    findings: list[Finding],
+    tables: list[tuple[str, int, int]],
+    more: dict[str, object],
+    *,
+    as_json: bool,
+) -> None:
+    if as_json:
+        write_line(json.dumps(_as_object(findings, tables) | more))
+        return
+    for finding in findings:
+        write_line(f"{finding.level:<8} {finding.what}: {finding.text}")
+    for name, rows, each in tables:
+        write_line(f"         {name}: {rows:,} rows, {size(each)}")
 
 
 def _of_database(
@@ -115,31 +133,6 @@ def _of_database(
 def _as_object(findings: list[Finding], tables: list[tuple[str, int, int]]) -> dict[str, object]:
     named = [{"name": name, "rows": rows, "bytes": each} for name, rows, each in tables]
     return {"findings": [finding._asdict() for finding in findings], "tables": named}
-
-
-def _of_versions() -> Iterator[Finding]:
-    import apsw
-
-    from holdfast.storage.sqlite_connection import check_library
-
-    found = f"SQLite {apsw.sqlite_lib_version()}, apsw {apsw.apsw_version()}"
-    try:
-        check_library()
-    except HoldfastError as error:
-        yield Finding("versions", "error", str(error))
-    else:
-        yield Finding("versions", "ok", found)
-
-
-def _of_folder(run_dir: Path) -> Iterator[Finding]:
-    found = run_dir.stat()
-    mode = stat.S_IMODE(found.st_mode)
-    if found.st_uid != os.getuid():
-        yield Finding("run directory", "error", f"{run_dir}: belongs to uid {found.st_uid}")
-    elif mode & 0o077:
-        yield Finding("run directory", "error", f"{run_dir}: mode {mode:o}; chmod 700 it")
-    else:
-        yield Finding("run directory", "ok", f"{run_dir}: mode {mode:o}")
 
 
 def _of_file(path: str) -> Iterator[Finding]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from holdfast.cli.output import moment, printable, write_line
@@ -11,8 +12,17 @@ from holdfast.storage import jsontext
 if TYPE_CHECKING:
     from holdfast.actors.hub import Event
 
-__all__ = ["as_json", "as_text", "print_event", "shortened", "without_line_ends"]
+__all__ = [
+    "FORMATS",
+    "as_json",
+    "as_text",
+    "formatted_as",
+    "print_event",
+    "shortened",
+    "without_line_ends",
+]
 
+FORMATS: Final = ("short", "verbose", "json")
 _SHOWN: Final = 120  # characters of `data` in a line for people
 # JSON may hold these, but many a reader takes them for the end of the line.
 _LINE_ENDS: Final = {ord(c): f"\\u{ord(c):04x}" for c in "\x85\u2028\u2029"}
@@ -35,6 +45,24 @@ _COLUMNS: Final = (
 def print_event(event: Event, as_json_: bool) -> None:
     """Print it."""
     write_line(as_json(event) if as_json_ else as_text(event))
+
+
+def formatted_as(format_: str) -> Callable[[Event], str]:
+    """What makes a line, or several, of an event."""
+    return {"short": as_text, "verbose": _as_record, "json": _with_cursor}[format_]
+
+
+def _with_cursor(event: Event) -> str:
+    return f'{as_json(event)[:-1]}, "cursor": "{event.cursor}"}}'
+
+
+def _as_record(event: Event) -> str:
+    """All that there is, a field a line, below its time and its cursor."""
+    fields = [(column, getattr(event, column)) for column in _COLUMNS if column != "time_us"]
+    fields.append(("data", jsontext.encode(event.data)))
+    head = f"{moment(event.time_us)} [cursor {event.cursor}]"
+    lines = [f"    {name}: {printable(str(each))}" for name, each in fields if each is not None]
+    return "\n".join([head, *lines])
 
 
 def as_json(event: Event) -> str:

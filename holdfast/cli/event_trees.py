@@ -1,9 +1,10 @@
-"""``holdfast events chain`` and ``tree``: what led to an event, and what it led to."""
+"""``holdfast events chain``, ``tree`` and ``trace``: what led to an event, and what it led to."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from copy import copy
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     from holdfast.actors.trees import Node, Tree
 
-__all__ = ["chain", "tree"]
+__all__ = ["chain", "trace", "tree"]
 
 
 @click.command()
@@ -69,6 +70,10 @@ def tree(name: str, depth: int, limit: int, run_dir: Path, as_json: bool) -> Non
         click.echo(
             f"{found.count} events; there is more, or it is deeper: --limit, --depth", err=True
         )
+
+
+trace = copy(tree)  # with an example of its own
+trace.name = "trace"
 
 
 def _draw(roots: list[Node], drawing: Drawing) -> None:

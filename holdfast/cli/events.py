@@ -18,14 +18,16 @@ from holdfast.cli.event_counts import stats
 from holdfast.cli.event_lines import print_event
 from holdfast.cli.event_patterns import say_unmatched
 from holdfast.cli.event_search import search
+from holdfast.cli.event_tail import tail
 from holdfast.cli.event_trees import chain, tree
 from holdfast.cli.export_formats import FORMATS, Format, formatted
 from holdfast.cli.filters import Filters, filter_options, pages
 from holdfast.cli.groups import Commands
 from holdfast.cli.importing import import_
 from holdfast.cli.options import json_option, run_dir_option
-from holdfast.cli.output import Failure, flush, write_line
+from holdfast.cli.output import Failure, write_line
 from holdfast.cli.pruning import prune
+from holdfast.cli.sending import emit
 from holdfast.cli.subscribers import subscribers, unsubscribe
 
 if TYPE_CHECKING:
@@ -39,26 +41,20 @@ def events() -> None:
     """Read, follow, import and export events; who subscribes to them."""
 
 
-for command in (import_, append, chain, tree, stats, search, subscribers, unsubscribe, prune):
+for command in (
+    append,
+    chain,
+    emit,
+    import_,
+    prune,
+    search,
+    stats,
+    subscribers,
+    tail,
+    tree,
+    unsubscribe,
+):
     events.add_command(command)
-
-
-@events.command()
-@click.option("-f", "--follow", is_flag=True, help="Go on with what is committed from now on.")
-@click.option("-n", "count", type=click.IntRange(min=0), default=10, show_default=True)
-@run_dir_option
-@json_option
-def tail(follow: bool, count: int, run_dir: Path, as_json: bool) -> None:
-    """Print the newest events, the newest last."""
-    with connected(run_dir) as hub:
-        newest = hub.events.query(limit=max(count, 1), reverse=True)
-        for event in reversed(newest[:count]):
-            print_event(event, as_json)
-        if follow:
-            flush()
-            for event in hub.events.subscribe(start=newest[0].seq if newest else "first"):
-                print_event(event, as_json)
-                flush()
 
 
 @events.command()

@@ -60,6 +60,16 @@ class Filters:
         )
 
 
+_TYPE: Final = click.option(
+    "--type",
+    "types",
+    multiple=True,
+    metavar="GLOB",
+    shell_complete=complete_types,
+    help="Type; repeatable.",
+)
+
+
 def filter_options(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command the options that make up its ``filters``."""
 
@@ -80,21 +90,20 @@ def filter_options(command: Callable[..., None]) -> Callable[..., None]:
         command(filters=filters, **others)
 
     options = (
-        click.option(
-            "--type",
-            "types",
-            multiple=True,
-            metavar="GLOB",
-            shell_complete=complete_types,
-            help="Type; repeatable.",
-        ),
+        _TYPE,
         click.option("--session", help="Only of this session."),
         click.option("--source", help="Only from this source."),
         click.option("--subject", help="Only about this subject."),
         click.option("--correlation", help="Only of this correlation."),
         click.option("--since", type=TIME, help="ISO 8601, seconds since 1970, or 10m, 2h, 1d."),
         click.option("--until", type=TIME, help="As --since; events before it."),
-        click.option("--after", type=CURSOR, help="Later ones only: a number, or a cursor."),
+        click.option(
+            "--after",
+            "--cursor",
+            "after",
+            type=CURSOR,
+            help="Those behind it only: a number, or a cursor.",
+        ),
     )
     decorated: Callable[..., None] = with_filters
     for option in reversed(options):

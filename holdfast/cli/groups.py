@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import click
 
 from holdfast.cli.examples import EXAMPLES
@@ -10,13 +12,30 @@ from holdfast.cli.nearest import nearest
 __all__ = ["Commands"]
 
 
+class _Formatter(click.HelpFormatter):
+    def write_dl(
+        self, rows: Iterable[tuple[str, str]], col_max: int = 30, col_spacing: int = 2
+    ) -> None:
+        """Names of options take half of the screen at most, however narrow that is."""
+        super().write_dl(list(rows), min(col_max, self.width // 2), col_spacing)
+
+
+class _Context(click.Context):
+    formatter_class = _Formatter
+
+
 class Commands(click.Group):
     """A group whose commands have an example in their help."""
+
+    context_class = _Context
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command, with its example below its options."""
         command = super().get_command(ctx, cmd_name)
-        if command is not None and command.epilog is None:
+        if command is None:
+            return None
+        command.context_class = _Context
+        if command.epilog is None:
             examples = EXAMPLES.get(_path(ctx, cmd_name), "").splitlines()
             if examples:
                 # \b keeps click from wrapping: a line is there to be copied.

@@ -79,8 +79,7 @@ def logs(
     there = actors_in(folder)
     for actor in actors:
         if actor not in there and actor not in running:
-            meant = hint(actor, running.union(there))
-            raise Failure(f"no log of {actor!r} in {folder}; {meant}")
+            raise _missing(actor, folder, running.union(there))
     if count is None and since is None and until is None:
         count = _NEWEST
     readers = {actor: ActorLog(folder, actor) for actor in actors or there}
@@ -96,6 +95,10 @@ def logs(
     finally:
         for reader in readers.values():
             reader.close()
+
+
+def _missing(actor: str, folder: Path, there: set[str]) -> Failure:
+    return Failure(f"no log of {actor!r} in {folder}; {hint(actor, there)}")
 
 
 class _Period(NamedTuple):

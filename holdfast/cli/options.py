@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 import time
 from decimal import Decimal
 from pathlib import Path
@@ -16,6 +17,7 @@ from holdfast.jsonlines import iso_microseconds
 
 __all__ = [
     "CURSOR",
+    "JSON",
     "PERIOD",
     "RUN_DIR",
     "TIME",
@@ -116,6 +118,25 @@ class _Period(click.ParamType[float]):
         self.fail(f"{text!r}: expected seconds > 0, or such as 500ms, 10m, 2h, 1d", param, ctx)
 
 
+class _Json(click.ParamType[object]):
+    """A value as JSON; - reads it from standard input."""
+
+    name = "JSON"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> object:
+        """Read it exactly as an event's data would be."""
+        from holdfast.storage import jsontext
+
+        text = str(value)
+        try:
+            return jsontext.decode(sys.stdin.buffer.read() if text == "-" else text)
+        except InvalidInputError as error:
+            self.fail(f"not JSON: {error}", param, ctx)
+
+
+JSON: Final = _Json()
 TIME: Final = _Time()
 PERIOD: Final = _Period()
 CURSOR: Final = _Cursor()

@@ -1,18 +1,18 @@
-"""``holdfast sessions``: look at the sessions that live, and end one."""
+"""``holdfast sessions``: look at the sessions that live, put one, and end one."""
 
 from __future__ import annotations
 
 import json
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 import click
 import msgspec
 
 from holdfast.cli.daemon import connected
 from holdfast.cli.groups import Commands
-from holdfast.cli.options import ask_timeout, json_option, run_dir_option
+from holdfast.cli.options import JSON, PERIOD, ask_timeout, json_option, run_dir_option
 from holdfast.cli.output import Failure, moment, printable, write_line
 from holdfast.storage import jsontext
 
@@ -94,6 +94,61 @@ def show(id: str, items: int, run_dir: Path, as_json: bool) -> None:
 
 @sessions.command()
 @click.argument("id")
+@run_dir_option
+@json_option
+def get(id: str, run_dir: Path, as_json: bool) -> None:
+    """Print the data of one session, which is JSON; --json changes nothing."""
+    with connected(run_dir) as hub:
+        session = hub.sessions.get(id, timeout=ask_timeout)
+    if session is None:
+        raise Failure(f"no session {id!r}: it has ended, or never was")
+    write_line(jsontext.encode(session.data))
+
+
+@sessions.command()
+@click.argument("id")
+@click.argument("data", metavar="JSON", type=JSON)
+@click.option("--ttl", type=PERIOD, help="It ends when nobody touched it for so long.")
+@click.option("--max-age", type=PERIOD, help="It ends so long after it began.")
+@click.option("--expected-version", help='Refused at another version; "" where one is there.')
+@click.option("--owner", help="In this name; it is then owned by it.")
+@click.option(
+    "--durability",
+    type=click.Choice(["memory", "committed", "disk"]),
+    default="committed",
+    show_default=True,
+    help="What it has to survive before this returns.",
+)
+@run_dir_option
+@json_option
+def put(
+    id: str,
+    data: object,
+    ttl: float | None,
+    max_age: float | None,
+    expected_version: str | None,
+    owner: str | None,
+    durability: Literal["memory", "committed", "disk"],
+    run_dir: Path,
+    as_json: bool,
+) -> None:
+    """Create or replace a session, and print its new version; - reads JSON from standard input."""
+    with connected(run_dir) as hub:
+        version = hub.sessions.put(
+            id,
+            data,
+            ttl=ttl,
+            max_age=max_age,
+            expected_version=expected_version,
+            owner=owner,
+            durability=durability,
+            timeout=ask_timeout,
+        )
+    write_line(json.dumps({"id": id, "version": version}) if as_json else version)
+
+
+@sessions.command()
+@click.argument("id")
 @click.option("--owner", help="In this name, if somebody owns it.")
 @run_dir_option
 @json_option
@@ -115,7 +170,8 @@ def stats(run_dir: Path, as_json: bool) -> None:
     with connected(run_dir) as hub:
         found = hub.sessions.stats(timeout=ask_timeout)
     if as_json:
-        write_line(json.dumps(msgspec.structs.asdict(found)))
+        reads = msgspec.structs.asdict(found.reads)
+        write_line(json.dumps({**msgspec.structs.asdict(found), "reads": reads}))
         return
     lines = [
         f"{found.stored:,} in the database, {found.stored_bytes:,} bytes",

@@ -11,6 +11,7 @@ import msgspec
 
 from holdfast.cli.daemon import connected
 from holdfast.cli.following import line_of
+from holdfast.cli.groups import Commands
 from holdfast.cli.options import ask_timeout, json_option, run_dir_option
 from holdfast.cli.output import Failure, console, printable, write_line
 from holdfast.errors import AskTimeoutError
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["swap"]
 
 
-@click.group()
+@click.group(cls=Commands)
 def swap() -> None:
     """Look at moves of the data to another backend, which `holdfast reload` makes."""
 

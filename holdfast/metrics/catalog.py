@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from operator import attrgetter
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, get_args
 
+from holdfast.actors.messages.swap import SwapPhase
 from holdfast.metrics.reading import PARTS, Reading, walk
 
 __all__ = ["ACTOR", "FAMILIES", "Family"]
@@ -16,6 +17,7 @@ __all__ = ["ACTOR", "FAMILIES", "Family"]
 ACTOR: Final = ("actor",)
 STATES: Final = ("starting", "running", "backoff", "stopping", "stopped", "exited", "fatal")
 MODES: Final = ("async", "sync", "drop", "flush")
+PHASES: Final[tuple[SwapPhase, ...]] = get_args(SwapPhase)
 
 # The values of the labels, and a number.
 Samples = Iterable[tuple[tuple[str, ...], float]]
@@ -86,6 +88,11 @@ def _answers(reading: Reading) -> Samples:
     return [
         ((part,), float(getattr(reading, fields.get(part, part)) is not None)) for part in PARTS
     ]
+
+
+def _phases(reading: Reading) -> Samples:
+    swap = reading.swap
+    return [] if swap is None else [((phase,), float(swap.phase == phase)) for phase in PHASES]
 
 
 def _info(reading: Reading) -> Samples:
@@ -177,6 +184,12 @@ FAMILIES: Final = (
         "sizes.sizes.deleted",
     ),
     _one("disk_free_bytes", "gauge", "What can be written there.", "sizes.sizes.disk_free"),
+    # A move of the data to another backend, while it is under way.
+    Family("swap_phase", "gauge", "1 for how far it has come.", ("phase",), _phases),
+    _one("swap_rows", "gauge", "At the target.", "swap.rows"),
+    _one("swap_total_rows", "gauge", "To be moved.", "swap.total"),
+    _one("swap_behind_rows", "gauge", "Changed since, and not there yet.", "swap.behind"),
+    _one("swap_seconds", "gauge", "Since it began.", "swap.seconds"),
     # Sessions.
     _one("sessions_cached", "gauge", "In memory.", "sessions.cached"),
     _one("sessions_cached_bytes", "gauge", "What they take.", "sessions.bytes"),

@@ -15,6 +15,7 @@ import msgspec
 from holdfast.actors.hub import Hub
 from holdfast.actors.messages import log, query, sessions, writer
 from holdfast.actors.messages.supervisor import ChildStatus, GetTree, Tree
+from holdfast.actors.messages.swap import GetSwap, SwapIs, SwapStatus
 from holdfast.errors import HoldfastError
 
 __all__ = ["PARTS", "Reading", "Readings", "is_amiss", "running", "walk"]
@@ -34,6 +35,7 @@ class Reading(msgspec.Struct, frozen=True):
     log: log.LogStats | None = None
     sessions: sessions.SessionsStats | None = None
     sizes: query.SizesAre | None = None
+    swap: SwapStatus | None = None  # under way
     seconds: float = 0.0  # that it took
 
 
@@ -59,12 +61,14 @@ class Readings:
         began = self._now()
         tree = self._ask("root", GetTree(), Tree)
         there = running(tree)
+        swap = None if tree is None else self._ask("root", GetSwap(), SwapIs)
         return Reading(
             tree=tree,
             writer=self._of(there, "writer", writer.Stats(), writer.WriterStats),
             log=self._of(there, "log", log.Stats(), log.LogStats),
             sessions=self._of(there, "sessions", sessions.Stats(), sessions.SessionsStats),
             sizes=self._of(there, "query", query.GetSizes(), query.SizesAre),
+            swap=None if swap is None else swap.status,
             seconds=self._now() - began,
         )
 

@@ -56,3 +56,20 @@ def test_refusals_have_their_types_at_a_client(daemon: Daemon) -> None:
     late = TABLE | {"options": {"hang_when": "/"}, "start_timeout": 0.2}
     with pytest.raises(StartError, match="start_timeout"):
         hub.ask("agents", StartChild("late", late), timeout=TIMEOUT)
+
+
+def test_an_agent_that_is_added_again_after_a_kill_loses_no_events(daemon: Daemon) -> None:
+    """A life of it that had the number of an earlier one would be taken for that one."""
+    hub = daemon.hub
+    hub.ask("agents", StartChild("again", TABLE), timeout=TIMEOUT)
+    for n in range(2):
+        hub.ref("again").ask(["checkpoint", n], timeout=TIMEOUT)
+    daemon.kill("again")
+    hub.ref("again").ask(["checkpoint", 2], timeout=TIMEOUT, idempotent=True)
+    hub.ask("agents", TerminateChild("again"), timeout=TIMEOUT)
+    hub.ask("agents", DeleteChild("again"), timeout=TIMEOUT)
+    hub.ask("agents", StartChild("again", TABLE), timeout=TIMEOUT)
+    for n in range(3, 6):
+        hub.ref("again").ask(["checkpoint", n], timeout=TIMEOUT)
+    found = hub.events.query(types=["before:checkpoint"])
+    assert [event.data for event in found] == list(range(6))

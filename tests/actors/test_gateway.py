@@ -95,7 +95,11 @@ def test_every_event_of_ksi_is_answered_or_says_what_to_use_instead(client: Clie
             if name in known:
                 assert known[name]["required"] == (name == parameter), (event, name)
             else:
-                given = {each: "x" for each, told in known.items() if told["required"]}
+                given = {
+                    each: told.get("allowed_values", "x")[0]
+                    for each, told in known.items()
+                    if told["required"]
+                }
                 refused = client.ask(event, **given, **{name: "x"})
                 assert INSTEAD[name] in refused["error"], (event, name)
 

@@ -50,13 +50,13 @@ def test_only_its_user_may_come_in(daemon: Daemon) -> None:
 
 def test_requests_of_a_connection_are_answered_in_their_order(daemon: Daemon) -> None:
     with Client(daemon) as client:
-        for n in range(50):  # each sees what the one before it has done
-            client.say("async_state:push", {"namespace": "o", "key": "k", "data": n})
-            client.say("async_state:pop", {"namespace": "o", "key": "k"}, correlation_id=n)
-        for n in range(50):
-            assert client.hear()["data"]["queue_size"] == 1
-            popped = client.hear()
-            assert (popped["data"]["items"], popped["correlation_id"]) == ([n], n)
+        for n in range(30):  # each sees what the one before it has done, at another actor too
+            client.say("state:entity:create", {"id": f"o{n}", "type": "ordered"})
+            client.say("state:entity:get", {"id": f"o{n}"}, correlation_id=n)
+        for n in range(30):
+            made, got = client.hear(), client.hear()
+            assert made["data"]["id"] == got["data"]["id"] == f"o{n}"
+            assert got["correlation_id"] == n
 
 
 def test_who_says_no_more_is_answered_and_then_sees_the_end(daemon: Daemon) -> None:
@@ -321,3 +321,35 @@ def test_who_waits_when_the_gateway_stops_is_told(daemon: Daemon) -> None:
             client.hear()
     daemon.hub.supervision.restart_child("gateway")
     assert figures(daemon)["requests"] == 1
+
+
+def test_a_reload_opens_closes_and_tunes_the_gateway(daemon: Daemon) -> None:
+    pid = daemon.pid("gateway")
+
+    def reload(text: str) -> None:
+        daemon.config_file.write_text(text, encoding="utf-8")
+        daemon.hub.supervision.reload()
+
+    with Client(daemon) as client:
+        reload(GATEWAY.replace("max_answer = 1_000_000", "max_answer = 65_536"))
+        daemon.hub.state.create("text", {"text": "x" * 70_000}, id="over")
+        assert "over 65536" in client.ask("state:entity:get", id="over")["error"]
+        assert daemon.pid("gateway") == pid  # and nobody was disconnected
+        reload(GATEWAY.replace("enabled = true", "enabled = false"))
+        with pytest.raises(EOFError):
+            client.hear()
+    with Client(daemon) as late:  # it is let go at once
+        late.say("system:health")
+        assert b'"event"' not in late.sock.makefile("rb").read()
+    reload(GATEWAY)
+    assert call(daemon, "state:entity:get", id="over")["type"] == "text"
+
+
+def test_a_client_that_only_writes_is_carried_out_and_let_go(daemon: Daemon) -> None:
+    with Client(daemon) as client, Client(daemon) as other:
+        client.sock.shutdown(socket.SHUT_RD)
+        client.say("async_state:push", {"namespace": "deaf", "key": "k", "data": 1})
+        daemon.until(
+            lambda: other.ask("async_state:get_queue", namespace="deaf", key="k")["size"] == 1
+        )
+        daemon.until(lambda: other.ask("monitor:get_stats")["router"]["clients"] == 1)

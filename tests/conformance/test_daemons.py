@@ -156,7 +156,8 @@ def test_a_daemon_in_memory_survives_every_kill_and_no_stop(tmp_path: Path) -> N
 
 def refusals(server: PostgresqlServer) -> list[tuple[str, str]]:
     """Each DSN, and what is said of it."""
-    server.execute("CREATE ROLE nobody LOGIN PASSWORD 'secret'")
+    if not server.execute("SELECT 1 FROM pg_roles WHERE rolname = 'nobody'"):  # of another test
+        server.execute("CREATE ROLE nobody LOGIN PASSWORD 'secret'")
     taken = server.new_database()
     name = taken.rpartition("dbname=")[2]
     server.execute("CREATE SCHEMA holdfast; CREATE TABLE holdfast.other (a int)", name)
@@ -171,7 +172,8 @@ def refusals(server: PostgresqlServer) -> list[tuple[str, str]]:
     server.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
     other = server.new_database().replace("user=holdfast", "user=nobody password=secret")
     name = server.new_database().rpartition("dbname=")[2]
-    server.execute("CREATE DATABASE latin ENCODING 'LATIN1' TEMPLATE template0")
+    if not server.execute("SELECT 1 FROM pg_database WHERE datname = 'latin'"):
+        server.execute("CREATE DATABASE latin ENCODING 'LATIN1' TEMPLATE template0")
     return [
         ("host=/nowhere dbname=x password=secret", "No such file or directory"),
         ("host=127.0.0.1 port=1 dbname=x", "Connection refused"),

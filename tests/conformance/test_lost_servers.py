@@ -7,10 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import psycopg
 import pytest
 
 import holdfast
+from holdfast.actors.messages.writer import Stats, WriterStats
 from holdfast.errors import FencedError, UnknownError, UnreachableError
 from holdfast.storage.commands import Command
 from holdfast.storage.filters import EventFilter
@@ -219,8 +221,11 @@ def test_commands_fail_as_configured_while_events_wait(
             hub.checkpoints.put("a", {"step": 1})
         with pytest.raises(UnreachableError):
             hub.state.get("a")
+        away = msgspec.convert(hub.ask("writer", Stats()), WriterStats)
+        assert away.outage_seconds > 0
         server.start()
         hub.flush("committed")
+        assert msgspec.convert(hub.ask("writer", Stats()), WriterStats).outage_seconds == 0
         assert len(hub.events.query(types=["t:x"])) == 1
         hub.state.create("job", {}, id="b")
         assert hub.checkpoints.put("a", {"step": 1}) == 1

@@ -222,3 +222,22 @@ def test_a_change_that_is_refused_is_not_in_front(rig: Rig, server: RedisServer)
     assert rig.send(sessions.Touch("a")).answers  # it stands on nothing that may be refused
     rig.advance(1.5)
     assert not server.client.exists("holdfast:d:owed")
+
+
+def test_many_that_the_server_does_not_have_cost_one_exchange(
+    rig: Rig, server: RedisServer
+) -> None:
+    """As after a swap, until all is in front: the actor answers nobody else meanwhile."""
+    ids = [f"m{number}" for number in range(8)]  # four of them are in memory
+    for id in ids:
+        rig.call(sessions.Put(id, "1", durability="committed"))
+    server.client.delete(*(f"holdfast:d:session:{id}" for id in ids))
+
+    def scripts() -> int:
+        stats = server.client.info("commandstats")
+        return sum(each["calls"] for name, each in stats.items() if "eval" in name)
+
+    before = scripts()
+    found = rig.call(sessions.GetMany(ids[:4])).sessions
+    assert sorted(session.id for session in found) == ids[:4]
+    assert scripts() - before <= 1

@@ -77,9 +77,9 @@ def test_a_target_that_cannot_be_used_is_refused_and_nothing_stops(
     """B3: before anything is touched."""
     dsn = postgresql_server.new_database()
     pid = daemon.pid("writer")
-    postgresql_server.execute("CREATE ROLE nobody LOGIN", "postgres")
+    postgresql_server.execute("CREATE ROLE stranger LOGIN", "postgres")
     for text, words in (
-        (dsn.replace("user=holdfast", "user=nobody"), "may not make schema holdfast"),
+        (dsn.replace("user=holdfast", "user=stranger"), "may not make schema holdfast"),
         (dsn.replace("dbname=", "dbname=no"), "there is no such database"),
         ("postgresql://me:secret@127.0.0.1:1/x", "127.0.0.1"),
     ):

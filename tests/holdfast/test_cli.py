@@ -117,9 +117,12 @@ def test_points_in_time_are_ages_or_seconds(run: Run, text: str) -> None:
 
 
 def test_the_version_is_the_installed_one(run: Run) -> None:
+    import apsw
+
     import holdfast
 
-    assert run("--version").stdout == f"holdfast {holdfast.__version__}\n"
+    said = f"holdfast {holdfast.__version__}, SQLite {apsw.sqlite_lib_version()}\n"
+    assert run("--version").stdout == said
 
 
 def test_start_loads_nothing_but_click_before_the_tree_does(tmp_path: Path) -> None:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import signal
+import socket
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -14,6 +17,7 @@ import pytest
 from holdfast.actors.messages.writer import WriterStats
 from holdfast.cli.doctor import _of_sizes
 from holdfast.cli.sizes import size
+from holdfast.cli.surroundings import of_limits, of_memory, of_versions
 from holdfast.storage.size_records import Sizes
 from tests.actors.overloading import rows
 from tests.commandline import command_line
@@ -65,6 +69,11 @@ def test_status_and_doctor_say_how_large_the_database_is_and_how_fast_it_grows(
     assert tables["events"]["bytes"] > COUNT * 500
     assert {finding["what"] for finding in report["findings"]} >= {
         "versions",
+        "packages",
+        "memory",
+        "limits",
+        "clock",
+        "leftovers",
         "run directory",
         "database file",
         "database",
@@ -80,6 +89,65 @@ def test_doctor_finds_what_others_may_do(daemon: Daemon) -> None:
     assert code == 1
     assert "chmod 700" in text
     assert "others can write it" in text
+
+
+def test_doctor_finds_a_socket_of_nobody_and_a_clock_that_was_set(daemon: Daemon) -> None:
+    def told() -> str:
+        return run(daemon, "doctor")[1]
+
+    assert "ok       leftovers" in told()
+    assert "ok       clock" in told()
+    strange = daemon.run_dir / "strange.sock"
+    with socket.socket(socket.AF_UNIX) as gone:
+        gone.bind(str(strange))
+    pid_file = daemon.run_dir / "root.pid"
+    written = pid_file.stat().st_mtime
+    os.utime(pid_file, (written, written - 3_600))  # as if the clock had been an hour behind then
+    text = told()
+    assert "nobody listens at strange.sock: delete" in text
+    # Less by what the start took before it wrote that file.
+    assert re.search(r"the wall clock was set by \+3[56]\d\d s", text)
+
+
+def test_without_a_daemon_doctor_says_what_a_killed_one_left(tmp_path: Path) -> None:
+    with Daemon(tmp_path) as daemon:
+        os.kill(daemon.process.pid, signal.SIGKILL)
+        daemon.process.wait(TIMEOUT)
+        done = command_line(tmp_path, "doctor")
+        daemon.restart()
+        assert "ok       leftovers" in run(daemon, "doctor")[1]
+    assert done.returncode == 4
+    assert "of a daemon that was killed; the next start clears them" in done.stdout
+    assert "root.sock" in done.stdout
+    assert "no daemon at var/run" in done.stderr
+    nowhere = command_line(tmp_path, "doctor", "--run-dir", "nowhere", "--json")
+    assert nowhere.returncode == 4
+    assert "versions" in {each["what"] for each in json.loads(nowhere.stdout)["findings"]}
+
+
+def test_packages_have_floors() -> None:
+    def level(*requires: str) -> str:
+        (found,) = (each for each in of_versions(list(requires)) if each.what == "packages")
+        return f"{found.level}: {found.text}"
+
+    assert level("click>=8.1").startswith("ok: click ")
+    assert "is older than 999" in level("click>=999.0")
+    assert "no-such-package is not installed" in level("no-such-package>=1")
+    assert level('no-such-package>=1; extra == "x"') == "ok: "
+
+
+def test_few_descriptors_and_little_memory_are_warned_of(tmp_path: Path) -> None:
+    (tmp_path / "7").mkdir()
+    limits = tmp_path / "7" / "limits"
+    limits.write_text("Max open files            256                  4096                 files\n")
+    (found,) = of_limits(7, tmp_path)
+    assert found.level == "warning"
+    assert "256 open files" in found.text
+    assert "ulimit -n 1024" in found.text
+    meminfo = tmp_path / "meminfo"
+    for available, level in ((100_000, "warning"), (4_000_000, "ok")):
+        meminfo.write_text(f"MemTotal: 9 kB\nMemAvailable:  {available} kB\n")
+        assert [each.level for each in of_memory(meminfo)] == [level]
 
 
 def test_status_comes_without_the_database_when_query_is_down(tmp_path: Path) -> None:

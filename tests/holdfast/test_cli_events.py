@@ -88,7 +88,11 @@ def check_stats(run: Run) -> None:
     ]
     text = run("events", "stats", "--by", "subject", "--source", "/a").stdout
     rows = [line.split() for line in text.splitlines()]
-    assert rows == [["subject", "count"], ["-", "3"], ["ls", "2"]]
+    assert rows[0] == ["subject", "count", "each", "10", "s"]
+    assert [row[:2] for row in rows[1:]] == [["-", "3"], ["ls", "2"]]
+    # At 0, 3 and 4 minutes; at 1 and 2.
+    marks = [line.rstrip()[text.index("each") :] for line in text.splitlines()[1:]]
+    assert marks == ["█                 █     █", "      █     █"]
     assert run("events", "stats", "--bucket", "0").returncode == 2
     assert run("events", "stats", "--by", "data").returncode == 2
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +17,7 @@ from holdfast.cli.nearest import hint
 from tests import forkserver
 from tests.commandline import completed, environment
 from tests.daemon import TIMEOUT
-from tests.holdfast.conftest import Run
+from tests.holdfast.conftest import ROOT, Run
 
 
 def below(group: click.Group, context: click.Context) -> Iterator[tuple[str, click.Command]]:
@@ -57,6 +58,23 @@ def test_every_command_has_an_example_that_it_would_accept() -> None:
             words = shlex.split(line.removeprefix('eval "$(').removesuffix(')"'))
             assert words[0] == "holdfast"
             assert parsed(words[1:]) is there[path], line
+
+
+def test_every_command_of_the_page_would_be_accepted() -> None:
+    """It runs in tests/examples/test_cli_page.py, which is slow."""
+    page = (ROOT / "docs" / "CLI.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```sh \w+\n(.*?)```", page, re.DOTALL)
+    lines = "".join(blocks).splitlines()
+    assert len(lines) > 20
+    for line in lines:
+        words = shlex.split(line.partition(" > ")[0].rpartition(" | ")[2], comments=True)
+        assert words[0] == "holdfast"
+        words = ["null" if word == "-" else word for word in words]  # of standard input
+        cursor = words.index("--cursor") + 1 if "--cursor" in words else None
+        if cursor is not None:
+            words[cursor] = "1.1"  # the shell would have put one there
+        if words[1] != "--version":
+            parsed(words[1:])
 
 
 def test_help_shows_the_example(run: Run) -> None:

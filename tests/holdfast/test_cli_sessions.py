@@ -52,4 +52,5 @@ def test_sessions_are_listed_searched_shown_and_ended(daemon: Daemon, run: Run) 
 
     stats = json.loads(run("sessions", "stats", "--json").stdout)
     assert (stats["stored"], stats["unwritten"], stats["front"]) == (3, 0, "")
+    assert stats["reads"].keys() == {"hits", "misses", "cache_hits", "cache_misses"}
     assert "3 in the database" in run("sessions", "stats").stdout

@@ -269,4 +269,37 @@ MUTATIONS: Final = (
         "if epoch < 1:",
         ("tests/storage/test_lost_logs.py",),
     ),
+    Mutation(
+        "number-lives-anew",
+        "a child that is added again has the number of a life that was killed",
+        "supervisors/roster.py",
+        "child.starts = child.before = self._starts",
+        "child.starts = child.before = 0",
+        (
+            "tests/actors/test_added_agents.py::"
+            "test_an_agent_that_is_added_again_after_a_kill_loses_no_events",
+        ),
+    ),
+    Mutation(
+        "begin-the-next-request-before-the-answer-is-read",
+        "the gateway goes on with a client that does not read",
+        "actors/doors.py",
+        "while not self.is_busy and not self._unsent:",
+        "while not self.is_busy:",
+        (
+            "tests/actors/test_gateway_clients.py::"
+            "test_who_does_not_read_is_disconnected_after_the_grace_and_counted",
+        ),
+    ),
+    Mutation(
+        "carry-out-side-by-side",
+        "the gateway begins a request of a client while another one is under way",
+        "actors/doors.py",
+        "                self.is_busy = True\n                self._doors.deliver",
+        "                self._doors.deliver",
+        (
+            "tests/actors/test_gateway_clients.py::"
+            "test_requests_of_a_connection_are_answered_in_their_order",
+        ),
+    ),
 )

@@ -248,3 +248,15 @@ def test_a_module_of_nested_folders_without_init_is_found(tmp_path: Path) -> Non
     (folder / "door.py").touch()
     assert is_importable("outer.middle.inner.door", [str(tmp_path)])
     assert not is_importable("outer.middle.inner.window", [str(tmp_path)])
+
+
+def test_the_gateway_is_there_only_where_it_is_enabled_and_takes_no_name_before() -> None:
+    assert "gateway" not in parse_settings("[actors.gateway]\ntimeout = 1.0", file="x").actors
+    found = parse_settings("[actors.gateway]\nenabled = true", file="x").actors["gateway"]
+    assert found.parent == "agents"
+    agent = '[agents.gateway]\nclass = "json:JSONDecoder"\n'
+    assert "gateway" in parse_settings(agent, file="x").agents
+    with pytest.raises(ConfigError, match="'gateway' is an actor's"):
+        parse_settings(f"{agent}[actors.gateway]\nenabled = true", file="x")
+    with pytest.raises(ConfigError, match="did you mean gateway"):
+        parse_settings("[actors.gatewy]", file="x")

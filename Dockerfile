@@ -1,0 +1,21 @@
+# A daemon in a container:
+#   docker build -t holdfast .
+#   docker run -v "$PWD:/data" -u "$(id -u)" --stop-timeout 60 holdfast start holdfast.toml
+# holdfast is process 1: it reaps what loses its parent, and stops in order on SIGTERM.  /data holds
+# the config, the agents, and below var/ the data; commands find the daemon by
+#   docker exec CONTAINER holdfast status
+
+FROM python:3.13-slim AS build
+COPY . /src
+RUN pip wheel --no-cache-dir --wheel-dir /wheels /src
+
+FROM python:3.13-slim
+RUN --mount=type=bind,from=build,source=/wheels,target=/wheels \
+    pip install --no-cache-dir --no-compile --no-index --find-links /wheels holdfast \
+    && useradd --system --uid 10001 --home-dir /data --create-home --shell /usr/sbin/nologin holdfast
+USER holdfast
+WORKDIR /data
+VOLUME /data
+ENTRYPOINT ["holdfast"]
+CMD ["start", "holdfast.toml"]
+HEALTHCHECK --start-period=60s CMD ["holdfast", "status"]

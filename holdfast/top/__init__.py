@@ -1,0 +1,1 @@
+"""``holdfast top``: the tree, its events and sessions, live in a terminal.  Extra ``[top]``."""
