@@ -61,8 +61,7 @@ def run_check(payload: bytes, descriptors: dict[str, int]) -> int:
 def _told(check: Check) -> str:
     try:
         if check.environment is not None:
-            # Nothing moves to a server that does not answer now, whatever a start would do.
-            check_backend(msgspec.structs.replace(check.environment, outage_timeout=0.0))
+            check_backend(check.environment)
         elif check.agent is None:
             probe(check.backend, str(resolved(check.address, check.where)))
         else:
