@@ -22,7 +22,7 @@ __all__ = ["Eye"]
 PERIOD: Final = 0.05  # seconds between two looks
 MOST_FDS: Final = 24  # of the root, above those at the beginning
 MOST_RSS: Final = 24 * 1024 * 1024  # bytes, likewise
-ZOMBIE: Final = 1.0  # seconds that a process may stay one
+ZOMBIE: Final = 1.0  # seconds that a process may stay one, while who reaps it is not stopped
 MOST: Final = 20  # violations; a leak is seen at every look
 
 
@@ -92,8 +92,13 @@ class Eye(threading.Thread):
                 self._violated(f"{counts[name[:15]]} processes of {name!r} at once")
         now = time.monotonic()
         zombies = {process for process in seen.values() if process.state == "Z"}
-        by_life = {process._replace(state="Z", parent=0) for process in zombies}
-        self._zombies = {process: self._zombies.get(process, now) for process in by_life}
+        stopped = {pid for pid, process in seen.items() if process.state == "T"}
+        self._zombies = {
+            (life := process._replace(parent=0)): now
+            if process.parent in stopped
+            else self._zombies.get(life, now)
+            for process in zombies
+        }
         for process, since in self._zombies.items():
             if now - since > ZOMBIE:
                 self._violated(f"{process} for {now - since:.1f} s")
