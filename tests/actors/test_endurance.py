@@ -53,6 +53,7 @@ def test_ten_minutes_of_full_load_leave_everything_as_it_was_after_the_first(
     check_that_nothing_grows(tmp_path, warm_up=60.0, seconds=540.0, every=2.0, cache=0)
 
 
+@pytest.mark.slow  # seconds of full load
 def test_some_seconds_of_full_load_leave_everything_as_it_was(tmp_path: Path) -> None:
     # The writer's page cache is not full after so short a time.
     check_that_nothing_grows(tmp_path, warm_up=3.0, seconds=5.0, every=0.25, cache=64 * MIB)

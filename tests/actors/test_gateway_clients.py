@@ -252,6 +252,7 @@ def test_a_killed_writer_costs_no_request_and_doubles_none(daemon: Daemon) -> No
         )
 
 
+@pytest.mark.slow  # waits for restarts
 def test_a_killed_log_costs_a_subscriber_nothing(daemon: Daemon) -> None:
     with Client(daemon) as client:
         client.ask("monitor:subscribe", event_patterns=["kept"])
@@ -289,6 +290,7 @@ def test_clients_of_a_killed_gateway_connect_again_to_the_same_socket(daemon: Da
         daemon.kill("gateway")
 
 
+@pytest.mark.slow  # waits for restarts
 def test_a_subscriber_of_a_killed_gateway_goes_on_behind_its_cursor(daemon: Daemon) -> None:
     seen: list[int] = []
     cursor = ""
@@ -309,6 +311,7 @@ def test_a_subscriber_of_a_killed_gateway_goes_on_behind_its_cursor(daemon: Daem
     assert seen == list(range(20))
 
 
+@pytest.mark.slow  # waits for restarts
 def test_who_waits_when_the_gateway_stops_is_told(daemon: Daemon) -> None:
     with Client(daemon) as client:
         with daemon.paused("query"):

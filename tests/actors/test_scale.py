@@ -100,6 +100,7 @@ def many(tmp_path: Path) -> Iterator[Daemon]:
         yield daemon
 
 
+@pytest.mark.slow  # sixty-four processes, twice
 def test_a_tree_with_sixty_four_agents_survives_killing_all_of_them_at_once(many: Daemon) -> None:
     """That it stops without a trace is checked after every test."""
     names = [f"a{n}" for n in range(AGENTS)]

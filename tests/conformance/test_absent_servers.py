@@ -109,6 +109,7 @@ class Counter(Agent):
         return self.restored
 
 
+@pytest.mark.slow  # a server and a daemon of its own
 def test_an_agent_waits_for_its_checkpoint(tmp_path: Path, server: PostgresqlServer) -> None:
     config = config_of(server.new_database())
     agents = f'[agents.counter]\nclass = "{__name__}:Counter"\n'

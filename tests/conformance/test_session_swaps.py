@@ -204,7 +204,7 @@ def die_while_stopping(daemon: ForkedDaemon, reloading: threading.Thread, held: 
     assert not reloading.is_alive()
 
 
-@pytest.mark.parametrize("held", ["sessions", "writer"])
+@pytest.mark.parametrize("held", ["sessions", pytest.param("writer", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("order", [("memory", "redis"), ("redis", "memory")])
 def test_a_life_that_is_killed_while_it_hands_over_costs_nothing_that_was_to_be_kept(
     tmp_path: Path, server: RedisServer, order: tuple[str, str], held: str

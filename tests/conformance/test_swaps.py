@@ -97,6 +97,7 @@ def server() -> Iterator[PostgresqlServer]:
         yield server
 
 
+@pytest.mark.slow  # servers and daemons; conformance/test_migrating_failures.py has it without
 def test_a_server_that_is_killed_in_the_middle_is_given_up_and_the_second_try_succeeds(
     server: PostgresqlServer, daemon: ForkedDaemon
 ) -> None:

@@ -152,6 +152,7 @@ def test_deaths_of_the_metrics_restart_nobody_else(scraped: Scraped) -> None:
     daemon.until(serves)
 
 
+@pytest.mark.slow  # waits for time limits
 def test_slow_and_silent_scrapers_are_cut_off_and_hurt_nobody(scraped: Scraped) -> None:
     silent = [socket.create_connection(("127.0.0.1", scraped.port)) for _ in range(MOST + 4)]
     for sock in silent:
@@ -164,6 +165,7 @@ def test_slow_and_silent_scrapers_are_cut_off_and_hurt_nobody(scraped: Scraped) 
     scraped.daemon.until(lambda: scraped.get("/healthz")[0] == 200)
 
 
+@pytest.mark.slow  # waits for time limits
 def test_while_another_program_has_the_port_the_tree_runs(tmp_path: Path) -> None:
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))

@@ -127,6 +127,7 @@ def test_an_actor_is_restarted_after_a_question_and_not_without_a_yes(daemon: Da
     play(daemon.run_dir, what)
 
 
+@pytest.mark.slow  # a terminal program takes seconds of a processor
 def test_an_actor_is_stopped_and_started_by_the_same_key(daemon: Daemon) -> None:
     async def what(stage: Stage) -> None:
         await stage.choose("files")
@@ -143,6 +144,7 @@ def test_an_actor_is_stopped_and_started_by_the_same_key(daemon: Daemon) -> None
     play(daemon.run_dir, what)
 
 
+@pytest.mark.slow  # a terminal program takes seconds of a processor
 def test_the_config_is_reloaded_after_a_question_and_the_root_not_stopped(
     daemon: Daemon,
 ) -> None:
@@ -177,6 +179,7 @@ def test_events_come_as_they_are_committed_and_through_a_filter(daemon: Daemon) 
     play(daemon.run_dir, what)
 
 
+@pytest.mark.slow  # a terminal program takes seconds of a processor
 def test_what_comes_too_fast_to_be_shown_is_counted(daemon: Daemon) -> None:
     async def what(stage: Stage) -> None:
         await stage.pilot.press("2")
@@ -195,6 +198,7 @@ def test_what_comes_too_fast_to_be_shown_is_counted(daemon: Daemon) -> None:
     play(daemon.run_dir, what)
 
 
+@pytest.mark.slow  # a terminal program takes seconds of a processor
 def test_sessions_are_listed(daemon: Daemon) -> None:
     daemon.hub.sessions.put("ana-1", {}, owner="web", ttl=300)
 
@@ -233,6 +237,7 @@ def test_what_an_actor_logged_and_the_error_it_died_of_are_shown(
     daemon.hub.supervision.delete_child("moody")
 
 
+@pytest.mark.slow  # a terminal program takes seconds of a processor
 def test_it_goes_on_when_the_daemon_is_killed_and_started_again(tmp_path: Path) -> None:
     with Daemon(tmp_path) as daemon:
 

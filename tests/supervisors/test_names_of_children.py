@@ -79,6 +79,7 @@ def test_the_oldest_of_the_gone_are_forgotten_and_their_addresses_with_them(grow
     assert tree.add("brief-0").status.state == "running"
 
 
+@pytest.mark.slow  # many children
 def test_an_ended_child_keeps_its_address_however_many_there_are(grow: Grow) -> None:
     tree = grow(child("a")).ready()
     for number in range(102):  # more than the gone whose addresses are kept
@@ -119,6 +120,7 @@ def test_no_child_takes_the_name_of_another_actor(grow: Grow, name: str) -> None
         assert "is the name of another actor" in tree.refusal(StartChild("new", table_of()), home)
 
 
+@pytest.mark.slow  # many children
 def test_a_name_is_free_again_however_often_it_was_used(grow: Grow) -> None:
     """More often than the supervisor remembers the gone: 100."""
     tree = grow(child("a")).ready()

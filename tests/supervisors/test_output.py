@@ -143,6 +143,7 @@ def test_a_program_that_holds_the_pipes_delays_nothing(grow: Grow) -> None:
     assert descriptors(tree) <= before + 2
 
 
+@pytest.mark.slow  # ten seconds of a processor
 def test_a_flood_starves_nobody_and_takes_bounded_room(grow: Grow) -> None:
     # Nobody reads the daemon's standard error meanwhile, either.
     tree = grow(

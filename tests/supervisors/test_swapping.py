@@ -176,6 +176,7 @@ def fails_at(daemon: ForkedDaemon, senders: Senders, point: str, action: Kill | 
     senders.wait_for(5)
 
 
+@pytest.mark.slow  # the same of PostgreSQL is not
 def test_other_data_in_the_way_is_refused_and_stays(daemon: ForkedDaemon) -> None:
     daemon.hub.state.create("agent", {}, id="a")
     move(daemon, OTHER)
@@ -209,6 +210,7 @@ def test_one_that_dies_in_the_drain_and_one_before_it_is_ready_cost_nothing(
     check(data(daemon, "other.db"), senders)
 
 
+@pytest.mark.slow  # a daemon that is killed and started again
 def test_a_supervisor_that_dies_in_the_hold_starts_none_of_those_that_are_held(
     daemon: ForkedDaemon,
 ) -> None:
@@ -312,7 +314,7 @@ def test_a_root_that_is_killed_at_any_point_of_a_swap_loses_nothing(daemon: Fork
     check(data(daemon, commit_point(daemon)["path"]), senders)
 
 
-@pytest.mark.parametrize("mode", ["empty", "require-empty"])
+@pytest.mark.parametrize("mode", ["empty", pytest.param("require-empty", marks=pytest.mark.slow)])
 def test_what_is_not_to_be_copied_is_not(daemon: ForkedDaemon, mode: str) -> None:
     daemon.hub.state.create("agent", {}, id="a")
     text = configured(CONFIG, f'path = "other.db"\nmigrate = "{mode}"')

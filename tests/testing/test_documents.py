@@ -21,6 +21,7 @@ def test_the_project_of_the_page_passes(tmp_path: Path, mode: str) -> None:
     check(tmp_path, files, f"--import-mode={mode}")
 
 
+@pytest.mark.slow  # a pytest within this one, with daemons of its own
 def test_the_faults_of_the_page_are_injected(tmp_path: Path) -> None:
     check(tmp_path, of_the_page(), *FAULTS)
 
