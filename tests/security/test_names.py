@@ -76,8 +76,8 @@ def test_nothing_of_it_became_a_statement_or_a_path(daemon: Daemon) -> None:
     assert {path.name for path in daemon.folder.iterdir()} == {"daemon.log", "test.toml", "var"}
     assert {path.name for path in var.iterdir()} == {"lib", "run"}
     assert {path.name for path in (var / "lib").iterdir()} <= {
-        "boot", "files", "holdfast.db", "holdfast.db-shm", "holdfast.db-wal", "holdfast.db.lock",
-        "log", "root.lock",
+        "backend", "boot", "files", "holdfast.db", "holdfast.db-shm", "holdfast.db-wal",
+        "holdfast.db.lock", "log", "root.lock",
     }  # fmt: skip
     for path in (var / "lib" / "files").rglob("*"):
         assert path.is_dir() or path.suffix in (".jsonl", ".json", ".lock", ".torn"), path
