@@ -27,7 +27,7 @@ options = {{ path = "{path}" }}
 
 # Messages of each sender, kills, seconds for all of it.
 RUNS = [
-    pytest.param(12_000, 20, 60.0, id="short"),
+    pytest.param(6_000, 10, 60.0, id="short"),
     pytest.param(250_000, 200, 1_200.0, id="long", marks=pytest.mark.slow),
 ]
 

@@ -158,6 +158,7 @@ def test_a_thousand_monitors_of_one_actor_get_one_down_each(daemon: Daemon) -> N
     assert {down.reason.signal for down in downs} == {9}
 
 
+@pytest.mark.slow  # thousands of monitors
 def test_waiting_monitors_take_no_room_in_the_supervisors_mailbox(daemon: Daemon) -> None:
     """More than the window of one sender: whatever else is asked is answered."""
     monitors = [daemon.hub.monitor("one") for _ in range(3_000)]
@@ -169,6 +170,7 @@ def test_waiting_monitors_take_no_room_in_the_supervisors_mailbox(daemon: Daemon
     assert all(monitor.down is None for monitor in monitors[1:])
 
 
+@pytest.mark.slow  # thousands of monitors
 def test_more_monitors_than_a_supervisor_keeps_are_refused(daemon: Daemon) -> None:
     with holdfast.connect(daemon.run_dir) as hub:
         ref = hub.ref("agents")

@@ -189,5 +189,6 @@ def test_the_frame_that_is_unfinished_for_longest_gives_way() -> None:
     assert not young.reason
 
 
+@pytest.mark.slow  # thousands of connections
 def test_connections_leave_descriptors_to_their_actor() -> None:
     assert descriptor_limit() > 0

@@ -14,7 +14,8 @@ FAULTS = ("test_faults.py", "test_disk.py")
 BLOCK = re.compile(r"```python\n# (\S+\.py)\n(.*?)```", re.DOTALL)
 
 
-@pytest.mark.parametrize("mode", ["prepend", pytest.param("importlib", marks=pytest.mark.slow)])
+@pytest.mark.slow  # a pytest within this one, with daemons of its own
+@pytest.mark.parametrize("mode", ["prepend", "importlib"])
 def test_the_project_of_the_page_passes(tmp_path: Path, mode: str) -> None:
     files = {name: text for name, text in of_the_page().items() if name not in FAULTS}
     # Its agent is a module beside the tests, which pytest finds by itself in one mode only.

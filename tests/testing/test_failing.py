@@ -164,6 +164,7 @@ def test_an_exception_of_the_test_is_not_hidden_by_what_is_wrong_with_the_daemon
     assert note.startswith("the daemon ended during the test: killed by SIGKILL\nthe daemon's log:")
 
 
+@pytest.mark.slow  # daemons of its own
 def test_an_end_that_the_test_asks_for_is_no_failure(tmp_path: Path) -> None:
     with ForkedDaemon(tmp_path) as daemon:
         assert daemon.stop() == 0
@@ -175,6 +176,7 @@ def test_an_end_that_the_test_asks_for_is_no_failure(tmp_path: Path) -> None:
         assert daemon.process.wait(TIMEOUT) == 0
 
 
+@pytest.mark.slow  # daemons of its own
 def test_a_pause_that_the_test_forgot_does_not_hold_up_the_stop(tmp_path: Path) -> None:
     with ForkedDaemon(tmp_path, agents={"clerk": Clerk}) as daemon:
         pause = daemon.paused("clerk")

@@ -27,6 +27,7 @@ def test_two(holdfast_daemon):
     assert counts == {"passed": 1}, output
 
 
+@pytest.mark.slow  # a pytest within this one, with daemons of its own
 def test_a_daemon_that_dies_is_an_error_of_the_test(tmp_path: Path) -> None:
     test = """
 import os, select, signal
@@ -57,6 +58,7 @@ def test_it(holdfast_daemon):
     assert "checkpoints is ready" in output
 
 
+@pytest.mark.slow  # a pytest within this one, with daemons of its own
 def test_a_process_that_a_test_leaves_fails_it(tmp_path: Path) -> None:
     """Below pytest, and orphaned; the daemon of a test that asks for it late is no such process."""
     test = """
