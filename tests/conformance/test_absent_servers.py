@@ -124,6 +124,7 @@ def test_an_agent_waits_for_its_checkpoint(tmp_path: Path, server: PostgresqlSer
         assert daemon.child("counter").restarts == 0
 
 
+@pytest.mark.slow  # waits for a daemon to give up
 def test_what_is_wrong_with_a_server_that_comes_late_ends_the_daemon_by_name(
     tmp_path: Path, server: PostgresqlServer
 ) -> None:

@@ -136,6 +136,7 @@ def test_a_writer_that_does_not_answer_is_not_ready(scraped: Scraped) -> None:
         assert scraped.get("/healthz")[0] == 200
 
 
+@pytest.mark.slow  # six deaths
 def test_deaths_of_the_metrics_restart_nobody_else(scraped: Scraped) -> None:
     daemon = scraped.daemon
     before = {child: daemon.pid(child) for child in ("state", "writer", "agents", "edge")}

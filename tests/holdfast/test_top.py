@@ -74,7 +74,7 @@ def test_the_tree_is_there_with_its_figures(daemon: Daemon) -> None:
     play(daemon.run_dir, what)
 
 
-@pytest.mark.parametrize("width", [40, 200])
+@pytest.mark.parametrize("width", [40, pytest.param(200, marks=pytest.mark.slow)])
 def test_the_tree_fits_a_screen_of_any_width(daemon: Daemon, width: int) -> None:
     async def what(stage: Stage) -> None:
         await stage.shows("checkpoints", "running", "msg/s")
@@ -209,6 +209,7 @@ def test_sessions_are_listed(daemon: Daemon) -> None:
     play(daemon.run_dir, what)
 
 
+@pytest.mark.slow  # a terminal program takes seconds of a processor
 def test_what_an_actor_logged_and_the_error_it_died_of_are_shown(
     daemon: Daemon, tmp_path: Path
 ) -> None:

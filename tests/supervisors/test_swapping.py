@@ -116,6 +116,7 @@ def test_a_start_goes_by_the_commit_point_says_so_and_a_reload_moves_it(
     assert daemon.hub.state.get("a") is not None
 
 
+@pytest.mark.slow  # six tries; conformance/test_swaps.py has one of each
 def test_who_may_not_move_is_where_it_was_and_the_second_try_succeeds(
     daemon: ForkedDaemon,
 ) -> None:
