@@ -58,7 +58,8 @@ def _moved(config: Path, run_dir: Path, part: str, text: str, *, first: bool) ->
     table.add_column("to", min_width=20)
     table.add_column("rows", justify="right", min_width=6)
     table.add_column("seconds", justify="right", min_width=7)
-    table.add_column("longest wait", justify="right", min_width=12, style="green")
+    # All of it in 80 columns.
+    table.add_column("waited", justify="right", min_width=7, style="green")
     rows = f"{record.rows}" if part == "database" else ""
     waited = f"{user.longest * 1000:.0f} ms"
     table.add_row(part, record.source, record.target, rows, f"{seconds:.1f}", waited)
