@@ -1,0 +1,33 @@
+"""The hub of the HTTP door: the calls of any asyncio program, and KSI's events as calls."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from pathlib import Path
+
+from holdfast import aio
+from holdfast.actors.calls import awaited
+from holdfast.actors.gateway_answers import steps_of
+from holdfast.actors.gateway_events import log_stats
+from holdfast.clock import SystemClock
+
+__all__ = ["DoorHub", "door_hub"]
+
+
+class DoorHub(aio.Hub):
+    """With what the gateway answers by."""
+
+    answer = awaited(steps_of)
+    log_stats = awaited(log_stats)
+
+
+def door_hub(run_dir: Path) -> DoorHub:
+    """For the loop that runs."""
+    return DoorHub(
+        run_dir=run_dir,
+        sender=f"http/{os.getpid()}-{uuid.uuid4().hex[:12]}",
+        incarnation="1",
+        source="http",
+        clock=SystemClock(),
+    )
