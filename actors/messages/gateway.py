@@ -13,8 +13,31 @@ from msgspec import Meta
 
 __all__ = ["EVENTS", "INSTEAD", "Envelope", "Parameters"]
 
-Id = Annotated[str, Meta(description="the id of an entity")]
-Name = Annotated[str, Meta(description="text")]
+NO_NUL: Final = r"^[^\x00]+$"
+SHORT: Final = "text, 1 to 256 characters without NUL"
+LONG: Final = "text, 1 to 1024 characters without NUL"
+Id = Annotated[
+    str,
+    Meta(min_length=1, max_length=256, pattern=NO_NUL, description="the id of an entity"),
+]
+Kind = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=256,
+        pattern=NO_NUL,
+        description=SHORT,
+    ),
+]
+Name = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=1024,
+        pattern=NO_NUL,
+        description=LONG,
+    ),
+]
 Properties = Annotated[dict[str, Any], Meta(description="an object")]
 Count = Annotated[int, Meta(ge=1, le=10_000, description="a whole number, 1 to 10000")]
 Most = Annotated[int, Meta(ge=1, le=1_000, description="a whole number, 1 to 1000")]
@@ -25,7 +48,15 @@ Patterns = Annotated[
     tuple[str, ...], Meta(max_length=100, description='a list of globs of event names, as "tool:*"')
 ]
 Flag = Annotated[bool, Meta(description="true or false")]
-Namespace = Annotated[str, Meta(description="the id of the entity whose queue it is, or any name")]
+Namespace = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=256,
+        pattern=NO_NUL,
+        description="the id of the entity whose queue it is, or any name",
+    ),
+]
 Action = Annotated[Literal["create", "status"], Meta(description='"create" or "status"')]
 Style = Annotated[Literal["verbose", "compact"], Meta(description='"verbose" or "compact"')]
 
@@ -53,7 +84,7 @@ class CreateEntity(Parameters, frozen=True, kw_only=True):
 
     EVENT = "state:entity:create"
     id: Id | None = None
-    type: Name
+    type: Kind
     properties: Properties = {}
 
 
@@ -87,7 +118,7 @@ class QueryEntities(Parameters, frozen=True, kw_only=True):
     """Entities that match, the newest first.  Answer: {entities, count}."""
 
     EVENT = "state:entity:query"
-    type: Name | None = None
+    type: Kind | None = None
     where: Annotated[dict[str, Any], Meta(description="values of properties, all to hold")] = {}
     include: Annotated[
         tuple[Literal["properties"], ...], Meta(description='a list of "properties"')
@@ -104,7 +135,7 @@ class CreateRelationship(Parameters, frozen=True, kw_only=True):
     EVENT = "state:relationship:create"
     from_id: Id
     to_id: Id
-    relation_type: Name
+    relation_type: Kind
     metadata: Annotated[dict[str, Any], Meta(description="an object")] = {}
 
 
@@ -114,7 +145,7 @@ class DeleteRelationship(Parameters, frozen=True, kw_only=True):
     EVENT = "state:relationship:delete"
     from_id: Id
     to_id: Id
-    relation_type: Name
+    relation_type: Kind
 
 
 class QueryRelationships(Parameters, frozen=True, kw_only=True):
@@ -123,7 +154,7 @@ class QueryRelationships(Parameters, frozen=True, kw_only=True):
     EVENT = "state:relationship:query"
     from_id: Id | None = None
     to_id: Id | None = None
-    relation_type: Name | None = None
+    relation_type: Kind | None = None
 
 
 class Traverse(Parameters, frozen=True, kw_only=True):
@@ -171,7 +202,7 @@ class Push(Parameters, frozen=True, kw_only=True):
 
     EVENT = "async_state:push"
     namespace: Namespace
-    key: Name
+    key: Kind
     data: Any
     ttl_seconds: Annotated[float, Meta(ge=0, description="seconds; 0 for ever")] = 3600.0
 
@@ -181,7 +212,7 @@ class Pop(Parameters, frozen=True, kw_only=True):
 
     EVENT = "async_state:pop"
     namespace: Namespace
-    key: Name
+    key: Kind
     count: Count = 1
 
 
@@ -190,7 +221,7 @@ class GetQueue(Parameters, frozen=True, kw_only=True):
 
     EVENT = "async_state:get_queue"
     namespace: Namespace
-    key: Name
+    key: Kind
 
 
 class DeleteQueue(Parameters, frozen=True, kw_only=True):
@@ -198,7 +229,7 @@ class DeleteQueue(Parameters, frozen=True, kw_only=True):
 
     EVENT = "async_state:delete"
     namespace: Namespace
-    key: Name
+    key: Kind
 
 
 class ExpireQueue(Parameters, frozen=True, kw_only=True):
@@ -206,7 +237,9 @@ class ExpireQueue(Parameters, frozen=True, kw_only=True):
     size}."""
 
     EVENT = "async_state:expire_queue"
-    queue_id: Annotated[str, Meta(description='"queue:NAMESPACE:KEY", as push answers it')]
+    queue_id: Annotated[
+        str, Meta(pattern=r"^queue:[^:]+:", description='"queue:NAMESPACE:KEY", as push answers it')
+    ]
 
 
 # -- events ----------------------------------------------------------------------------------

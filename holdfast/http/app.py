@@ -110,7 +110,7 @@ class Door:
         return await self._rest(request)
 
     async def _rest(self, request: Request) -> Told:
-        timeout = request.timeout or self._limits.timeout
+        timeout = self._limits.timeout if request.timeout is msgspec.UNSET else request.timeout
         async with _Deadline(timeout):
             reply = await answer(request, self._hub, msgspec.to_builtins(self._figures), timeout)
         if reply.body is None:

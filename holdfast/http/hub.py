@@ -5,14 +5,17 @@ from __future__ import annotations
 import os
 import uuid
 from pathlib import Path
+from typing import TypeVar
 
 from holdfast import aio
-from holdfast.actors.calls import awaited
+from holdfast.actors.calls import Steps, awaited
 from holdfast.actors.gateway_answers import steps_of
 from holdfast.actors.gateway_events import log_stats
 from holdfast.clock import SystemClock
 
 __all__ = ["DoorHub", "door_hub"]
+
+T = TypeVar("T")
 
 
 class DoorHub(aio.Hub):
@@ -20,6 +23,10 @@ class DoorHub(aio.Hub):
 
     answer = awaited(steps_of)
     log_stats = awaited(log_stats)
+
+    async def run(self, steps: Steps[T]) -> T:
+        """Take the steps of any call."""
+        return await self._runner.run(steps)
 
 
 def door_hub(run_dir: Path) -> DoorHub:

@@ -66,7 +66,7 @@ def problem_of(
     name = _name_of(error)
     outcome = "unknown" if is_change and _is_doubtful(error, status) else "unchanged"
     detail = str(error) if is_ours else "the daemon's log says what"
-    if outcome == "unknown" and "may still be" not in detail:
+    if outcome == "unknown" and "may still" not in detail:
         detail += "; whether the change was made is not known"
     document: dict[str, Any] = {
         "type": f"urn:holdfast:{name}",

@@ -17,20 +17,48 @@ from holdfast.http import answers
 __all__ = ["REQUESTS", "Request"]
 
 NO_NUL: Final = r"^[^\x00]+$"
+SHORT: Final = "text, 1 to 256 characters without NUL"
+LONG: Final = "text, 1 to 1024 characters without NUL"
 Id = Annotated[
-    str, Meta(min_length=1, max_length=1024, pattern=NO_NUL, description="an id without NUL")
+    str,
+    Meta(
+        min_length=1,
+        max_length=256,
+        pattern=NO_NUL,
+        description=SHORT,
+    ),
 ]
 Name = Annotated[
-    str, Meta(min_length=1, max_length=1024, pattern=NO_NUL, description="a text without NUL")
+    str,
+    Meta(
+        min_length=1,
+        max_length=1024,
+        pattern=NO_NUL,
+        description=LONG,
+    ),
 ]
-Filter = Annotated[str, Meta(max_length=1024, description="a text")]
+Filter = Annotated[
+    str,
+    Meta(
+        max_length=1024,
+        pattern=r"^[^\x00]*$",
+        description="text, up to 1024 characters, no NUL",
+    ),
+]
+Glob = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=256,
+        pattern=NO_NUL,
+        description=SHORT,
+    ),
+]
 Properties = Annotated[dict[str, Any], Meta(description="an object")]
 Most = Annotated[int, Meta(ge=1, le=1_000, description="a whole number, 1 to 1000")]
 Cursor = Annotated[str, Meta(max_length=8192, description="the cursor of the page before")]
 Seconds = Annotated[float, Meta(gt=0, le=1e9, description="seconds > 0, at most 10^9")]
-Globs = Annotated[
-    tuple[Filter, ...], Meta(max_length=100, description='globs of types, as "tool:*"')
-]
+Globs = Annotated[tuple[Glob, ...], Meta(max_length=100, description='globs of types, as "tool:*"')]
 Moment = Annotated[
     str, Meta(max_length=64, description="seconds since 1970, or an ISO 8601 date and time")
 ]
@@ -38,7 +66,11 @@ Position = Annotated[
     str, Meta(max_length=64, description="the number of an event, or the cursor of one")
 ]
 Flag = Annotated[bool, Meta(description="true or false")]
-Tag = Annotated[str, Meta(max_length=1100, description='an ETag, as "17", or *')]
+Tag = Annotated[str, Meta(max_length=1100, description='ETags, as "17", or *')]
+Match = Annotated[
+    str, Meta(max_length=1100, pattern=r'^(\*|"[^"]+")$', description='one ETag, as "17", or *')
+]
+Nothing = Annotated[Literal["*"], Meta(description="*: only where there is none")]
 Level = Annotated[
     Literal["memory", "committed", "disk"], Meta(description='"memory", "committed" or "disk"')
 ]
@@ -56,8 +88,9 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     FAILS: ClassVar[tuple[int, ...]] = ()  # beside those that every request may get
 
     timeout: (
-        Annotated[float, Meta(gt=0, le=3_600, description="seconds > 0, at most 3600")] | None
-    ) = None
+        Annotated[float, Meta(ge=0.1, le=3_600, description="seconds, 0.1 to 3600")]
+        | msgspec.UnsetType
+    ) = msgspec.UNSET
 
 
 # -- relational state ------------------------------------------------------------------------
@@ -68,7 +101,7 @@ class CreateEntity(Request, frozen=True, kw_only=True):
 
     METHOD, PATH, STATUS, ANSWER, FAILS = "POST", "/state/entities", 201, answers.Entity, (409,)
     id: Id | None = None
-    type: Name
+    type: Id
     properties: Properties = {}
 
 
@@ -76,7 +109,7 @@ class QueryEntities(Request, frozen=True, kw_only=True):
     """Entities that match, a page at a time."""
 
     METHOD, PATH, ANSWER = "GET", "/state/entities", answers.Entities
-    type: Filter | None = None
+    type: Id | None = None
     where: Annotated[
         dict[str, Any],
         Meta(description='an object of properties: values, or comparisons as {">": 3}'),
@@ -104,10 +137,10 @@ class PutEntity(Request, frozen=True, kw_only=True):
     METHOD, PATH, ANSWER, FAILS = "PUT", "/state/entities/{id}", answers.Entity, (409, 412)
     HEADERS = {"if_match": "If-Match", "if_none_match": "If-None-Match"}
     id: Id
-    type: Name
+    type: Id
     properties: Properties = {}
-    if_match: Tag | None = None
-    if_none_match: Tag | None = None
+    if_match: Match | None = None
+    if_none_match: Nothing | None = None
 
 
 class UpdateEntity(Request, frozen=True, kw_only=True):
@@ -117,7 +150,7 @@ class UpdateEntity(Request, frozen=True, kw_only=True):
     HEADERS = {"if_match": "If-Match"}
     id: Id
     properties: Annotated[dict[str, Any], Meta(description="an object; null removes a property")]
-    if_match: Tag | None = None
+    if_match: Match | None = None
 
 
 class DeleteEntity(Request, frozen=True, kw_only=True):
@@ -126,7 +159,7 @@ class DeleteEntity(Request, frozen=True, kw_only=True):
     METHOD, PATH, STATUS, FAILS = "DELETE", "/state/entities/{id}", 204, (404, 409, 412)
     HEADERS = {"if_match": "If-Match"}
     id: Id
-    if_match: Tag | None = None
+    if_match: Match | None = None
 
 
 class CreateRelationship(Request, frozen=True, kw_only=True):
@@ -135,7 +168,7 @@ class CreateRelationship(Request, frozen=True, kw_only=True):
     METHOD, PATH, STATUS = "POST", "/state/relationships", 201
     ANSWER, FAILS = answers.Relationship, (404, 409)
     from_id: Id
-    relation_type: Name
+    relation_type: Id
     to_id: Id
     metadata: Properties = {}
 
@@ -145,7 +178,7 @@ class QueryRelationships(Request, frozen=True, kw_only=True):
 
     METHOD, PATH, ANSWER = "GET", "/state/relationships", answers.Relationships
     from_id: Id | None = None
-    relation_type: Name | None = None
+    relation_type: Id | None = None
     to_id: Id | None = None
     limit: Most = 100
     cursor: Cursor | None = None
@@ -156,7 +189,7 @@ class DeleteRelationship(Request, frozen=True, kw_only=True):
 
     METHOD, PATH, STATUS, FAILS = "DELETE", "/state/relationships", 204, (404,)
     from_id: Id
-    relation_type: Name
+    relation_type: Id
     to_id: Id
 
 
@@ -169,7 +202,7 @@ class Traverse(Request, frozen=True, kw_only=True):
         Literal["out", "in", "both"], Meta(description='"out", "in" or "both"')
     ] = "out"
     type: Annotated[
-        tuple[Name, ...], Meta(max_length=100, description="types of relationships; all without")
+        tuple[Id, ...], Meta(max_length=100, description="types of relationships; all without")
     ] = ()
     depth: Annotated[int, Meta(ge=1, le=100, description="a whole number, 1 to 100")] = 1
     limit: Most = 1_000
@@ -249,13 +282,13 @@ class PutSession(Request, frozen=True, kw_only=True):
 
     METHOD, PATH, ANSWER, FAILS = "PUT", "/sessions/{id}", answers.PutSession, (409, 412)
     HEADERS = {"if_match": "If-Match", "if_none_match": "If-None-Match"}
-    id: Id
+    id: Name
     data: Annotated[Any, Meta(description="any JSON value")] = None
     ttl: Seconds | None = None
     max_age: Seconds | None = None
     durability: Level = "committed"
-    if_match: Tag | None = None
-    if_none_match: Tag | None = None
+    if_match: Match | None = None
+    if_none_match: Nothing | None = None
 
 
 class GetSession(Request, frozen=True, kw_only=True):
@@ -263,7 +296,7 @@ class GetSession(Request, frozen=True, kw_only=True):
 
     METHOD, PATH, ANSWER, FAILS = "GET", "/sessions/{id}", answers.Session, (304, 404)
     HEADERS = {"if_none_match": "If-None-Match"}
-    id: Id
+    id: Name
     if_none_match: Tag | None = None
 
 
@@ -271,7 +304,7 @@ class EndSession(Request, frozen=True, kw_only=True):
     """End a session."""
 
     METHOD, PATH, STATUS, FAILS = "DELETE", "/sessions/{id}", 204, (404, 409)
-    id: Id
+    id: Name
 
 
 # -- checkpoints and the daemon --------------------------------------------------------------
