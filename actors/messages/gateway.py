@@ -44,8 +44,9 @@ Most = Annotated[int, Meta(ge=1, le=1_000, description="a whole number, 1 to 100
 Moment = Annotated[
     float | str, Meta(description="seconds since 1970, or an ISO 8601 date and time")
 ]
+Glob = Annotated[str, Meta(min_length=1, max_length=256, pattern=NO_NUL, description=SHORT)]
 Patterns = Annotated[
-    tuple[str, ...], Meta(max_length=100, description='a list of globs of event names, as "tool:*"')
+    tuple[Glob, ...], Meta(max_length=64, description='a list of globs of event names, as "tool:*"')
 ]
 Flag = Annotated[bool, Meta(description="true or false")]
 Namespace = Annotated[
@@ -166,7 +167,7 @@ class Traverse(Parameters, frozen=True, kw_only=True):
         Literal["outgoing", "incoming", "both"],
         Meta(description='"outgoing", "incoming" or "both"'),
     ] = "outgoing"
-    types: Annotated[list[str], Meta(description="of relationships; all without any")] = []
+    types: Annotated[list[Kind], Meta(description="of relationships; all without any")] = []
     depth: Annotated[int, Meta(ge=1, le=100, description="a whole number, 1 to 100")] = 1
     include_entities: Flag = False
 
@@ -204,7 +205,9 @@ class Push(Parameters, frozen=True, kw_only=True):
     namespace: Namespace
     key: Kind
     data: Any
-    ttl_seconds: Annotated[float, Meta(ge=0, description="seconds; 0 for ever")] = 3600.0
+    ttl_seconds: Annotated[
+        float, Meta(ge=0, le=3e9, description="seconds, up to 3000000000; 0 for ever")
+    ] = 3600.0
 
 
 class Pop(Parameters, frozen=True, kw_only=True):

@@ -114,7 +114,7 @@ async def _put_entity(request: requests.PutEntity, hub: DoorHub, timeout: float)
         request.type,
         request.properties,
         id=request.id,
-        on_conflict="replace" if request.if_none_match is None else "refuse",
+        on_conflict="replace" if request.if_none_match is msgspec.UNSET else "refuse",
         expected_version=_version_of(request.if_match),
         timeout=timeout,
     )
@@ -280,7 +280,7 @@ def as_event(event: Event) -> Body:
 async def _put_session(request: requests.PutSession, hub: DoorHub, timeout: float) -> Reply:
     if request.if_match == ANY:
         raise InvalidInputError("If-Match: expected the version of the session")
-    expected = _tag(request.if_match) if request.if_none_match is None else ""
+    expected = "" if request.if_none_match is not msgspec.UNSET else _tag(request.if_match)
     version = await hub.sessions.put(
         request.id,
         request.data,

@@ -58,7 +58,7 @@ Properties = Annotated[dict[str, Any], Meta(description="an object")]
 Most = Annotated[int, Meta(ge=1, le=1_000, description="a whole number, 1 to 1000")]
 Cursor = Annotated[str, Meta(max_length=8192, description="the cursor of the page before")]
 Seconds = Annotated[float, Meta(gt=0, le=1e9, description="seconds > 0, at most 10^9")]
-Globs = Annotated[tuple[Glob, ...], Meta(max_length=100, description='globs of types, as "tool:*"')]
+Globs = Annotated[tuple[Glob, ...], Meta(max_length=64, description='globs of types, as "tool:*"')]
 Moment = Annotated[
     str, Meta(max_length=64, description="seconds since 1970, or an ISO 8601 date and time")
 ]
@@ -140,7 +140,7 @@ class PutEntity(Request, frozen=True, kw_only=True):
     type: Id
     properties: Properties = {}
     if_match: Match | None = None
-    if_none_match: Nothing | None = None
+    if_none_match: Nothing | msgspec.UnsetType = msgspec.UNSET
 
 
 class UpdateEntity(Request, frozen=True, kw_only=True):
@@ -288,7 +288,7 @@ class PutSession(Request, frozen=True, kw_only=True):
     max_age: Seconds | None = None
     durability: Level = "committed"
     if_match: Match | None = None
-    if_none_match: Nothing | None = None
+    if_none_match: Nothing | msgspec.UnsetType = msgspec.UNSET
 
 
 class GetSession(Request, frozen=True, kw_only=True):
