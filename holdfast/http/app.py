@@ -55,7 +55,7 @@ class Door:
     ) -> None:
         self._hub, self._guard, self._limits = hub, guard, limits
         self._streams, self._figures = streams, figures
-        self._document = msgspec.json.encode(document())
+        self._document = msgspec.json.encode(document()) + b"\n"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request."""
@@ -83,7 +83,7 @@ class Door:
                 error, is_change=is_change, is_conditional=is_conditional
             )
             more = {"content-type": JSON_PROBLEM, **more}
-            body = msgspec.json.encode(problem)
+            body = msgspec.json.encode(problem) + b"\n"
         if status:
             await _send(send, status, {**shared, **more}, body)
 
@@ -141,7 +141,7 @@ class Door:
             raise HttpError(405, f"{method} {path}: expected GET", allow="GET, HEAD")
         if path == "/openapi.json":
             return 200, {"content-type": JSON}, self._document
-        return 200, {"content-type": JSON}, b'{"ok":true}'
+        return 200, {"content-type": JSON}, b'{"ok":true}\n'
 
     async def _body(self, headers: dict[str, str], receive: Receive, method: str) -> bytes | None:
         """All of it; None where there is none."""
@@ -170,7 +170,7 @@ class Door:
                 f"the answer has {len(text)} bytes, over {self._limits.max_answer}, "
                 "[http] max_answer: ask for less, as with limit",
             )
-        return text
+        return text + b"\n"
 
 
 def _of(scope: Scope) -> list[tuple[bytes, bytes]]:
