@@ -12,31 +12,12 @@ from typing import Annotated, Any, ClassVar, Final, Literal
 import msgspec
 from msgspec import Meta
 
+from holdfast.actors.messages.gateway_values import Flag, Glob, Name, Properties
+from holdfast.actors.messages.gateway_values import Kind as Id
 from holdfast.http import answers
 
 __all__ = ["REQUESTS", "Request"]
 
-NO_NUL: Final = r"^[^\x00]+$"
-SHORT: Final = "text, 1 to 256 characters without NUL"
-LONG: Final = "text, 1 to 1024 characters without NUL"
-Id = Annotated[
-    str,
-    Meta(
-        min_length=1,
-        max_length=256,
-        pattern=NO_NUL,
-        description=SHORT,
-    ),
-]
-Name = Annotated[
-    str,
-    Meta(
-        min_length=1,
-        max_length=1024,
-        pattern=NO_NUL,
-        description=LONG,
-    ),
-]
 Filter = Annotated[
     str,
     Meta(
@@ -45,16 +26,6 @@ Filter = Annotated[
         description="text, up to 1024 characters, no NUL",
     ),
 ]
-Glob = Annotated[
-    str,
-    Meta(
-        min_length=1,
-        max_length=256,
-        pattern=NO_NUL,
-        description=SHORT,
-    ),
-]
-Properties = Annotated[dict[str, Any], Meta(description="an object")]
 Most = Annotated[int, Meta(ge=1, le=1_000, description="a whole number, 1 to 1000")]
 Cursor = Annotated[str, Meta(max_length=8192, description="the cursor of the page before")]
 Seconds = Annotated[float, Meta(gt=0, le=1e9, description="seconds > 0, at most 10^9")]
@@ -65,7 +36,6 @@ Moment = Annotated[
 Position = Annotated[
     str, Meta(max_length=64, description="the number of an event, or the cursor of one")
 ]
-Flag = Annotated[bool, Meta(description="true or false")]
 Tag = Annotated[str, Meta(max_length=1100, description='ETags, as "17", or *')]
 Match = Annotated[
     str, Meta(max_length=1100, pattern=r'^(\*|"[^"]+")$', description='one ETag, as "17", or *')
