@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
+from urllib.parse import quote
 
 import msgspec
 
@@ -75,7 +76,7 @@ async def _state(request: Request, hub: DoorHub, timeout: float) -> Reply:
     match request:
         case requests.CreateEntity(type=type, properties=properties, id=id):
             made = await hub.state.create(type, properties, id=id, timeout=timeout)
-            return _entity(made)
+            return _entity(made, {"location": f"/state/entities/{quote(made.id, safe='')}"})
         case requests.PutEntity():
             return await _put_entity(request, hub, timeout)
         case requests.UpdateEntity():
@@ -172,10 +173,10 @@ async def _relations(request: Request, hub: DoorHub, timeout: float) -> Reply:
             raise TypeError(f"no handler for {type(request).__name__}")
 
 
-def _entity(entity: Any) -> Reply:
+def _entity(entity: Any, headers: Mapping[str, str] = MappingProxyType({})) -> Reply:
     body = msgspec.structs.asdict(entity)
     del body["outgoing"], body["incoming"]
-    return Reply(body, {"etag": f'"{entity.version}"'})
+    return Reply(body, {"etag": f'"{entity.version}"', **headers})
 
 
 def _no_entity(id: str, if_match: str | None = None) -> Exception:
@@ -318,7 +319,8 @@ async def _checkpoint(
                 }
                 for one in created.participants
             ]
-            return Reply({"id": created.id, "participants": participants})
+            location = {"location": f"/checkpoints/{created.id}"}
+            return Reply({"id": created.id, "participants": participants}, location)
 
 
 def _checkpoint_body(info: Any) -> Body:

@@ -80,13 +80,14 @@ class Server:
             self._streams.close()
 
     def _run(self) -> None:
+        failure: BaseException | None = None
         try:
             asyncio.run(self._serve())
         except BaseException as error:
-            if self._stopping.is_set():
-                return
+            failure = error
+        if not self._stopping.is_set():
             # The actor's thread would go on as if nothing was: its supervisor has to know.
-            logger.opt(exception=error).error("the HTTP door failed")
+            logger.opt(exception=failure).error("the HTTP door has ended by itself")
             os._exit(1)
 
     async def _serve(self) -> None:

@@ -16,6 +16,8 @@ def test_an_entity_is_made_read_changed_and_removed(door: Door) -> None:
         "POST", "/state/entities", code=201, json={"type": "agent", "id": "a/1", "properties": {}}
     )
     assert made["version"] == 1
+    unnamed = door.client.post("/state/entities", json={"type": "agent"})
+    assert door.client.get(unnamed.headers["location"]).json() == unnamed.json()
     again = door.ask("POST", "/state/entities", code=409, json={"type": "agent", "id": "a/1"})
     assert (again["status"], again["error_type"], again["outcome"]) == (
         409,

@@ -64,7 +64,6 @@ SOME = {
     "POST /state/entities",
     "PUT /sessions/{id}",
     "GET /events",
-    "POST /ksi/async_state:push",
 }
 
 

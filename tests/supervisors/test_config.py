@@ -122,6 +122,7 @@ BAD = [
     (AGENT + "options = {at = 2026-01-01}", '[agents.a] options.at = "2026-01-01": expected texts'),
     (AGENT + "options = {n = 18446744073709551616}", "options.n = 18446744073709551616: expected"),
     (AGENT + "options = {x-y = 1}", "options.x-y = 1: expected the name of a keyword argument"),
+    (AGENT + 'listen = "localhost:1"', '[agents.a] listen = "localhost:1": expected an "IP:PORT"'),
     (AGENT + 'env = {"a=b" = "x"}', '[agents.a] env."a=b" = "...": expected a name without'),
     (AGENT + 'python_path = "x"', '[agents.a] python_path = "x": expected a list of directories'),
     ("[daemon]\nname =", "line 2: not TOML: Invalid value"),
