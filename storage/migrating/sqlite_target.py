@@ -14,8 +14,15 @@ from holdfast.errors import StorageError, SwapError
 from holdfast.storage.atomic_files import disk_errors, sync_folder
 from holdfast.storage.database_file import check_file
 from holdfast.storage.migrating.catalog import FACTS, TABLES, Row, Table
-from holdfast.storage.migrating.labels import LABEL, Label, decode, encode
-from holdfast.storage.migrating.ports import ClashError, Facts, Place, RefusedRowError
+from holdfast.storage.migrating.labels import LABEL, STANDING, Label, decode, encode
+from holdfast.storage.migrating.ports import (
+    AnewError,
+    ClashError,
+    Facts,
+    Look,
+    Place,
+    RefusedRowError,
+)
 from holdfast.storage.migrating.sqlite_rows import SqliteRows, equal, listed, marks, naming
 from holdfast.storage.ports import NoDatabaseError
 from holdfast.storage.sqlite_connection import REFUSALS, open_reading, open_writing
@@ -34,12 +41,15 @@ _FILES: Final = ("", "-wal", "-shm", "-journal")
 class SqliteTarget(SqliteRows):
     """Implements ``ports.Target``.  Raises SwapError when it is somebody's, StorageError."""
 
-    def __init__(self, place: Place, label: Label) -> None:
+    def __init__(self, place: Place, label: Label, look: Look | None = None) -> None:
         path = os.path.realpath(place.path)
         self._label = label
         self._lock = WriterLock(path)
         try:
-            _clear(path)
+            if look is None:
+                _clear(path)
+            else:
+                _look(path, look)
             super().__init__(open_writing(path, durability="committed", vfs=None), path)
             with naming(path):
                 self._connection.pragma("foreign_keys", 0)  # whole only in the end
@@ -51,7 +61,7 @@ class SqliteTarget(SqliteRows):
             raise
 
     def is_empty(self) -> bool:
-        """It was made anew."""
+        """It was made anew, or is to be gone on with."""
         return True
 
     def empty(self, seconds: float) -> bool:
@@ -102,6 +112,11 @@ class SqliteTarget(SqliteRows):
             self._connection.executemany(sql, keys)
         if table.name == "entities":
             self._drop_properties(keys)
+
+    def keep(self, standing: str) -> None:
+        """How far it is, within the transaction that it comes by."""
+        with naming(self.path):
+            self._connection.execute(_SET, (STANDING, standing))
 
     def wrong_properties(self, rows: Sequence[Row]) -> str | None:
         """Read back what entities are found by; the id of one where that is not as it has to be."""
@@ -199,6 +214,19 @@ def _clear(path: str) -> None:
         for suffix in _FILES:
             with suppress(FileNotFoundError):
                 os.unlink(path + suffix)
+
+
+def _look(path: str, look: Look) -> None:
+    """At what an earlier try has left.  Raises AnewError."""
+    check_file(path, newest=VERSION)
+    try:
+        rows = SqliteRows(open_reading(path), path)
+    except NoDatabaseError as error:
+        raise AnewError("the target is not there any more") from error
+    try:
+        look(rows.label(), rows.standing())
+    finally:
+        rows.close()
 
 
 def is_half_filled(path: str) -> bool:
