@@ -26,6 +26,7 @@ from holdfast.actors.messages.writer import (
     EndCapture,
     Forget,
     Forgotten,
+    GetCapture,
     GetMark,
     GetPosition,
     MarkIs,
@@ -385,7 +386,7 @@ class WriterActor(HostedActor):
             case Stats():
                 database = self._database if self._is_open else None
                 delivery.set(figures(database, self._groups, self._commands, self._outage))
-            case BeginCapture() | EndCapture():
+            case BeginCapture() | EndCapture() | GetCapture():
                 delivery.set(capture(self._database, message))
             case _:
                 assert_never(message)

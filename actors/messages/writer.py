@@ -57,12 +57,14 @@ from holdfast.storage.subscriber_records import (
 
 __all__ = [
     "BeginCapture",
+    "CaptureIs",
     "Captured",
     "DiscardDeadLetter",
     "Discarded",
     "EndCapture",
     "Forget",
     "Forgotten",
+    "GetCapture",
     "GetMark",
     "GetPosition",
     "KeepDeadLetter",
@@ -174,6 +176,17 @@ class Captured(msgspec.Struct, frozen=True, array_like=True, tag="captured"):
     """It is, or is not any more, in every transaction that follows."""
 
 
+class GetCapture(msgspec.Struct, frozen=True, array_like=True, tag="get_capture"):
+    """For which swap is there a log, and how long is it?  Reply: CaptureIs."""
+
+
+class CaptureIs(msgspec.Struct, frozen=True, array_like=True, tag="capture_is"):
+    """ "" for none; the log has so many ``rows``."""
+
+    swap: str
+    rows: int
+
+
 class MarkIs(msgspec.Struct, frozen=True, array_like=True, tag="mark"):
     """Everything up to ``mark.number`` is committed."""
 
@@ -216,7 +229,9 @@ class WriterStats(msgspec.Struct, frozen=True, array_like=True, tag="writer_stat
 
 
 # What is no command.
-Question = GetMark | GetPosition | Sync | Forget | Prune | Stats | BeginCapture | EndCapture
+Question = (
+    GetMark | GetPosition | Sync | Forget | Prune | Stats | BeginCapture | EndCapture | GetCapture
+)
 Request = (
     Relay
     | Skip
@@ -266,6 +281,7 @@ Reply = (
     | Forgotten
     | WriterStats
     | Captured
+    | CaptureIs
 )
 
 _decode_request: Callable[[bytes], Request] = msgspec.msgpack.Decoder(Request).decode

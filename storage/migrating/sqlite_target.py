@@ -30,7 +30,7 @@ from holdfast.storage.sqlite_lock import WriterLock
 from holdfast.storage.sqlite_schema import VERSION
 from holdfast.storage.state_values import comparable, parsed
 
-__all__ = ["SqliteTarget", "is_half_filled"]
+__all__ = ["SqliteTarget", "is_half_filled", "label_of"]
 
 _CLASHES: Final = (apsw.SQLITE_CONSTRAINT_UNIQUE, apsw.SQLITE_CONSTRAINT_PRIMARYKEY)
 _PROPERTIES: Final = ("entity", "name", "type", "kind", "key", "rest")
@@ -229,17 +229,22 @@ def _look(path: str, look: Look) -> None:
         rows.close()
 
 
-def is_half_filled(path: str) -> bool:
-    """Whether a database is there whose label says so.  Raises StorageError."""
+def label_of(path: str) -> Label | None:
+    """Of the database there, if there is one.  Raises StorageError."""
     try:
         rows = SqliteRows(open_reading(path), path)
     except NoDatabaseError:
-        return False
+        return None
     try:
-        label = decode(rows.label())
-        return label is not None and label.state == "filling"
+        return decode(rows.label())
     finally:
         rows.close()
+
+
+def is_half_filled(path: str) -> bool:
+    """Whether a database is there whose label says so.  Raises StorageError."""
+    label = label_of(path)
+    return label is not None and label.state == "filling"
 
 
 def _require_leftover(path: str) -> None:
