@@ -25,11 +25,12 @@ from holdfast.actors.messages.swap import (
     SwapRecord,
     SwapStatus,
 )
-from holdfast.actors.messages.writer import BeginCapture, EndCapture
+from holdfast.actors.messages.writer import BeginCapture, EndCapture, Pace
 from holdfast.clock import Clock
 from holdfast.errors import HoldfastError, ReloadError, StorageError
 from holdfast.supervisors.asking import asked
 from holdfast.supervisors.backends import modules_of
+from holdfast.supervisors.chasing import Chase
 from holdfast.supervisors.commit_point import (
     CommitPoint,
     in_words,
@@ -64,7 +65,6 @@ from holdfast.supervisors.swap_state import Swap, bare, left_status, record_in_w
 
 __all__ = ["Swapping"]
 
-NEAR: Final = 1_000  # rows behind; the copier moves some 20,000 a second
 WRITER_ANSWERS: Final = 60.0  # seconds; it may be on its way up again
 LETS_GO: Final = 1.0  # seconds for a copier that is not wanted any more
 
@@ -166,7 +166,7 @@ class Swapping:
         job = Move(swap.id, swap.source, swap.target, storage.migrate, swap.resumes)
         copier = self._copier_now = self._copier(job, swap.far)
         try:
-            yield from self._bring(swap, copier)
+            yield from self._bring(swap, copier, storage.hold_timeout)
             yield from self._cut_over(swap, copier, storage)
         except HoldfastError as error:
             said = yield from self._undo(swap, copier, error)
@@ -176,7 +176,7 @@ class Swapping:
         finally:
             copier.close()
 
-    def _bring(self, swap: Swap, copier: Copier) -> Steps[None]:
+    def _bring(self, swap: Swap, copier: Copier, hold_timeout: float) -> Steps[None]:
         """All of it but what changes now."""
         self._enter(swap, "preparing")
         if swap.is_copied and not swap.resumes:
@@ -194,7 +194,29 @@ class Swapping:
         copier.tell(Copy())
         yield from _done(copier.wait(Far, until=lambda far: far.is_copied))
         self._enter(swap, "following")
-        yield from _done(copier.wait(Far, until=_is_near))
+        yield from self._catch_up(copier, hold_timeout)
+
+    def _catch_up(self, copier: Copier, hold_timeout: float) -> Steps[None]:
+        """Until little is left; a writer that is too fast is slowed down for that."""
+        chase = Chase(hold_timeout=hold_timeout, now=self._mailbox.monotonic())
+        verdict = ""
+
+        def sees(far: Far) -> bool:
+            nonlocal verdict
+            if far.progress.phase == "following":
+                verdict = chase.sees(far.progress, self._mailbox.monotonic())
+            return bool(verdict)
+
+        while verdict != "hold":
+            verdict = ""
+            yield from _done(copier.wait(Far, until=sees))
+            behind = copier.answer(Far).progress.behind
+            if verdict == "late":
+                self._writer(Pace(1.0))(lambda _: None)
+                raise ReloadError(chase.words(behind), reason="failed")
+            if verdict == "slow":
+                logger.info("the writer has {:.0%} of its time: a copier follows", chase.share)
+                self._writer(Pace(chase.share))(lambda _: None)
 
     def _cut_over(self, swap: Swap, copier: Copier, storage: StorageSettings) -> Steps[None]:
         """Everybody who has it open stops; from the commit point on it is the other one."""
@@ -316,7 +338,7 @@ class Swapping:
         launcher = self._supervision.launcher
         return Copier(job, mailbox=self._mailbox, launcher=launcher, told=told)
 
-    def _writer(self, message: BeginCapture | EndCapture) -> Begin:
+    def _writer(self, message: BeginCapture | EndCapture | Pace) -> Begin:
         return asked("writer", message, timeout=WRITER_ANSWERS, mailbox=self._mailbox)
 
     def _enter(self, swap: Swap, phase: SwapPhase) -> None:
@@ -351,7 +373,3 @@ def _done(begin: Begin) -> Steps[None]:
     """Raises ReloadError when it goes wrong."""
     if error := (yield begin):
         raise ReloadError(error, reason="failed")
-
-
-def _is_near(far: Far) -> bool:
-    return far.is_copied and far.progress.phase == "following" and far.progress.behind <= NEAR

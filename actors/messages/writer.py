@@ -70,6 +70,7 @@ __all__ = [
     "KeepDeadLetter",
     "Kept",
     "MarkIs",
+    "Pace",
     "PositionIs",
     "Prune",
     "Pruned",
@@ -180,6 +181,15 @@ class GetCapture(msgspec.Struct, frozen=True, array_like=True, tag="get_capture"
     """For which swap is there a log, and how long is it?  Reply: CaptureIs."""
 
 
+class Pace(msgspec.Struct, frozen=True, array_like=True, tag="pace"):
+    """Work for this ``share`` of the time only, and rest after each group; 1 is as fast as it can.
+
+    A copier is to catch up.  It lasts some seconds, unless it is said again.  Reply: Captured.
+    """
+
+    share: float
+
+
 class CaptureIs(msgspec.Struct, frozen=True, array_like=True, tag="capture_is"):
     """ "" for none; the log has so many ``rows``."""
 
@@ -230,7 +240,16 @@ class WriterStats(msgspec.Struct, frozen=True, array_like=True, tag="writer_stat
 
 # What is no command.
 Question = (
-    GetMark | GetPosition | Sync | Forget | Prune | Stats | BeginCapture | EndCapture | GetCapture
+    GetMark
+    | GetPosition
+    | Sync
+    | Forget
+    | Prune
+    | Stats
+    | BeginCapture
+    | EndCapture
+    | GetCapture
+    | Pace
 )
 Request = (
     Relay

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import signal
+import threading
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -320,6 +321,44 @@ def test_a_root_that_is_killed_at_any_point_of_a_swap_loses_nothing(daemon: Fork
             with suppress(ReloadError):  # it is there already
                 move(daemon, texts[1])
     check(data(daemon, commit_point(daemon)["path"]), senders)
+
+
+@pytest.mark.slow  # some twenty seconds in which nothing else is to be seen
+def test_a_writer_that_is_faster_than_the_copier_is_slowed_down_and_no_sender_sees_an_error(
+    daemon: ForkedDaemon,
+) -> None:
+    """Each look of the copier takes half a second longer than it would."""
+    daemon.faults.arm(
+        AtPoint(point="copier.before_following", process="/copier", action=Delay(0.5), times=0)
+    )
+    made, enough = 0, threading.Event()
+
+    def create() -> None:
+        nonlocal made
+        with holdfast.connect(daemon.run_dir) as hub:
+            while not enough.is_set():
+                hub.state.create_many(
+                    ({"type": "t", "id": f"e{made + n}"} for n in range(100)), timeout=PATIENCE
+                )
+                made += 100
+
+    with Senders(daemon.run_dir) as senders:
+        thread = threading.Thread(target=create)
+        daemon.faults.arm(
+            AtPoint(point="copier.after_preparing", process="/copier", action=Delay(1.0))
+        )
+        daemon.until(lambda: senders.version > 5)
+        thread.start()
+        move(daemon, OTHER)
+        enough.set()
+        thread.join(PATIENCE)
+        senders.wait_for(5)
+    check(data(daemon, "other.db"), senders)
+    assert daemon.hub.state.count(type="t") == made
+    record = last_swap(daemon)
+    assert (record.ok, record.verified) == (True, True)
+    assert record.pause < 5.0
+    assert "of its time: a copier follows" in daemon.log
 
 
 @pytest.mark.parametrize("mode", ["empty", pytest.param("require-empty", marks=pytest.mark.slow)])
