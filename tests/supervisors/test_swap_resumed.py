@@ -15,9 +15,10 @@ import holdfast
 from holdfast.actors.messages.reload import Reload
 from holdfast.actors.messages.swap import SwapRecord
 from holdfast.errors import HoldfastError, ReloadError
-from holdfast.testing.faults import AtPoint, Kill, Stop
+from holdfast.testing.faults import AtPoint, DiskFault, Kill, Stop
 from holdfast.testing.processes import descendants, is_alive, lasting
 from tests.daemon import CONFIG, ForkedDaemon
+from tests.supervisors.reload_rig import pids
 from tests.supervisors.swap_rig import (
     PATIENCE,
     Senders,
@@ -159,6 +160,31 @@ def test_a_log_that_nobody_follows_is_ended_when_it_is_too_long(daemon: ForkedDa
     assert triggers(data(daemon, "holdfast.db")) == 0
     move(daemon, OTHER)
     assert last_swap(daemon).resumed == 0
+
+
+@pytest.mark.parametrize("is_tail", [False, True])
+def test_a_target_whose_disk_is_full_is_named_and_the_old_database_goes_on(
+    daemon: ForkedDaemon, is_tail: bool
+) -> None:
+    """B3.  In the middle of the copy, and when the rest is moved."""
+    full = DiskFault(process="/copier", does="full", file="other.db-wal", times=0)
+    with Senders(daemon.run_dir) as senders, holdfast.connect(daemon.run_dir) as hub:
+        was = pids(daemon)
+        point = "copier.before_finishing" if is_tail else "copier.after_range"
+        asked = waiting(daemon, hub, point)
+        daemon.faults.arm(full)
+        os.kill(daemon.faults.injected()[-1].pid, signal.SIGCONT)
+        with pytest.raises(HoldfastError, match=r"other\.db: .*disk is full"):
+            asked.get(timeout=PATIENCE)
+        senders.wait_for(5)
+        assert (pids(daemon) == was) is not is_tail
+        daemon.faults.disarm()
+        move(daemon, OTHER)
+        senders.wait_for(5)
+    check(data(daemon, "other.db"), senders)
+    failed, last = daemon.hub.supervision.swaps()
+    assert (failed.resumable, last.ok) == (True, True)
+    assert last.resumed > 0
 
 
 def waiting(daemon: ForkedDaemon, hub: Any, point: str) -> Any:
