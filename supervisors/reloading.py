@@ -175,7 +175,11 @@ class Reloading:
     def _reload(self, is_dry: bool, trigger: Trigger, began: float) -> Steps[Reloaded]:
         read = self._file.read_again()
         self._watch.know(read.look)
-        plan = plan_of(self._now.settings, read.settings, self._now.environment, read.environment)
+        is_same = yield from self._is_same(read)
+        now = self._now
+        plan = plan_of(
+            now.settings, read.settings, now.environment, read.environment, is_same=is_same
+        )
         if plan.refusals and not is_dry:
             raise ReloadError("\n".join(plan.refusals), reason="refused")
         checks = _checks(read, plan)
@@ -201,6 +205,8 @@ class Reloading:
         note = ""
         if plan.is_moved:
             note = yield from self._change_and_move(read, trigger)
+        elif plan.is_readdressed:
+            yield from self._change_and_readdress(read)
         elif read.spec != self._now.spec or read.environment != self._now.environment:
             yield from self._change(read.spec, read.environment)
         yield partial(self._changing.settle, [*read.spec.descendants()])
@@ -230,6 +236,27 @@ class Reloading:
         except HoldfastError:
             yield partial(self._changing.begin, before, is_back=True)
             raise
+
+    def _change_and_readdress(self, read: Read) -> Steps[None]:
+        """As that."""
+        before = self._supervision.terms
+        yield from self._change(read.spec, _with_database_of(read.environment, before.environment))
+        source, storage = self._supervision.terms.environment, read.settings.storage
+        try:
+            yield from self._swapping.readdressing.carry_out(storage, source, read.environment)
+        except HoldfastError:
+            yield partial(self._changing.begin, before, is_back=True)
+            raise
+
+    def _is_same(self, read: Read) -> Steps[bool]:
+        """Whether another dsn leads to the database that the writer has open."""
+        dsns = {self._now.environment.dsn, read.environment.dsn}
+        if len(dsns) == 1 or "" in dsns:
+            return False
+        check = Check("[storage]", environment=read.environment, is_same=True)
+        launcher = self._supervision.launcher
+        checks = [(check, PROBE_TIMEOUT)]
+        return not (yield from check_all(checks, mailbox=self._mailbox, launcher=launcher))
 
     def _change(self, spec: SupervisorSpec, environment: Environment) -> Steps[None]:
         if error := (yield partial(self._changing.begin, Terms(environment, spec))):
@@ -289,7 +316,7 @@ def _with_database_of(after: Environment, before: Environment) -> Environment:
 def _checks(read: Read, plan: Plan) -> list[tuple[Check, float]]:
     """What is to be looked at before, and in how many seconds: all that another life needs."""
     settings, checks = read.settings, []
-    if plan.is_moved:
+    if plan.is_moved or plan.is_readdressed:
         checks.append((Check("[storage]", environment=read.environment), PROBE_TIMEOUT))
     for name in plan.names("agent", "add", "restart"):
         agent = settings.agents[name]

@@ -55,6 +55,7 @@ from holdfast.supervisors.copier_words import (
 from holdfast.supervisors.cut_off import CANCELLED, UNDONE, CutOff
 from holdfast.supervisors.holding import Holding
 from holdfast.supervisors.in_place import ON_DATABASE
+from holdfast.supervisors.readdressing import HOLD_ORDER, Readdressing
 from holdfast.supervisors.settings import StorageSettings
 from holdfast.supervisors.spec import Environment
 from holdfast.supervisors.steps import Begin, Steps, within
@@ -89,6 +90,7 @@ class Swapping:
         self.remains = Remains(
             self.files, self.cut_off, copier=self._copier, mailbox=mailbox, keep=self._keep
         )
+        self.readdressing = Readdressing(holding, self._data_dir, mailbox=mailbox, clock=clock)
         self._swap: Swap | None = None
         self._copier_now: Copier | None = None  # of that
         self._cancelling: list[Delivery] = []  # who waits for its end
@@ -227,8 +229,7 @@ class Swapping:
         held = msgspec.structs.replace(swap.source, held=ON_DATABASE)
         limit = storage.hold_timeout
         late = f"not held within [storage] hold_timeout = {limit:g} s"
-        readers = [name for name in ON_DATABASE if name != "writer"]
-        for names in (readers, ["writer"]):  # sessions, and the log, have something for it
+        for names in HOLD_ORDER:
             yield from _done(self._within(swap, limit, partial(self._hold, names, held), late))
             swap.require_wanted()
         swap.held_until(self._mailbox.monotonic(), "stop")

@@ -16,10 +16,11 @@ import pytest
 
 import holdfast
 from holdfast.errors import ConfigError, HoldfastError, ReloadError
+from holdfast.supervisors.in_place import ON_DATABASE
 from holdfast.testing.faults import AtPoint, Delay, Kill, Stop
 from tests.conformance.servers import QUICK, PostgresqlServer, running_postgresql
 from tests.daemon import CONFIG, ForkedDaemon
-from tests.supervisors.reload_rig import pids
+from tests.supervisors.reload_rig import actions, pids
 from tests.supervisors.swap_rig import (
     PATIENCE,
     Senders,
@@ -201,6 +202,30 @@ def test_a_server_whose_disk_is_full_is_named_and_the_swap_goes_on_when_there_is
     assert (first.phase, second.phase) == ("copying", "following")
     assert 0 < second.resumed < last.resumed
     assert (last.ok, last.verified) == (True, True)
+
+
+def test_another_address_of_the_same_database_moves_nothing(
+    daemon: ForkedDaemon, postgresql_server: PostgresqlServer
+) -> None:
+    """Another password, and another name of the server's socket; a start goes by it as well."""
+    dsn = postgresql_server.new_database()
+    move(daemon, postgresql(dsn))
+    other = (
+        f"{dsn.replace(f'host={postgresql_server.folder}', f'host={postgresql_server.folder}/.')}"
+    )
+    with Senders(daemon.run_dir) as senders:
+        senders.wait_for(5)
+        was = pids(daemon)
+        done = move(daemon, postgresql(f"{other} password=another"))
+        assert actions(done) == {"database": "in place"} | dict.fromkeys(ON_DATABASE, "restart")
+        senders.wait_for(5)
+        now = pids(daemon)
+        assert {name for name, pid in now.items() if was[name] != pid} == {*ON_DATABASE}
+    assert len(daemon.hub.supervision.swaps()) == 1
+    assert commit_point(daemon)["dsn"] == f"{other} password=another"
+    daemon.restart()
+    assert daemon.hub.state.get("counter") is not None
+    check(dsn, senders)
 
 
 def test_a_root_that_is_killed_when_it_is_committed_goes_on_with_postgresql(
