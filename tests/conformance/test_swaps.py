@@ -210,9 +210,8 @@ def test_another_address_of_the_same_database_moves_nothing(
     """Another password, and another name of the server's socket; a start goes by it as well."""
     dsn = postgresql_server.new_database()
     move(daemon, postgresql(dsn))
-    other = (
-        f"{dsn.replace(f'host={postgresql_server.folder}', f'host={postgresql_server.folder}/.')}"
-    )
+    folder = str(postgresql_server.folder)
+    other = dsn.replace(folder, f"{folder}/.")
     with Senders(daemon.run_dir) as senders:
         senders.wait_for(5)
         was = pids(daemon)
