@@ -204,6 +204,7 @@ def test_a_server_whose_disk_is_full_is_named_and_the_swap_goes_on_when_there_is
     assert (last.ok, last.verified) == (True, True)
 
 
+@pytest.mark.slow  # two swaps and two starts
 def test_another_address_of_the_same_database_moves_nothing(
     daemon: ForkedDaemon, postgresql_server: PostgresqlServer
 ) -> None:

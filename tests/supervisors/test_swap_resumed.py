@@ -132,6 +132,7 @@ def test_a_swap_whose_root_is_killed_goes_on_with_the_next_reload(daemon: Forked
     assert last.resumed > 0
 
 
+@pytest.mark.slow  # of the storage it is not
 def test_another_target_begins_anew_and_says_why_and_the_old_one_gives_it_up(
     daemon: ForkedDaemon,
 ) -> None:
@@ -150,6 +151,7 @@ def test_another_target_begins_anew_and_says_why_and_the_old_one_gives_it_up(
     assert daemon.hub.supervision.swap().status is None
 
 
+@pytest.mark.slow  # it is looked at once in a while
 def test_a_log_that_nobody_follows_is_ended_when_it_is_too_long(daemon: ForkedDaemon) -> None:
     record = cut_off(daemon, "copier.after_range", 4, text=OTHER + "resume_rows = 3\n")
     for n in range(4):
@@ -162,7 +164,7 @@ def test_a_log_that_nobody_follows_is_ended_when_it_is_too_long(daemon: ForkedDa
     assert last_swap(daemon).resumed == 0
 
 
-@pytest.mark.parametrize("is_tail", [False, True])
+@pytest.mark.parametrize("is_tail", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_a_target_whose_disk_is_full_is_named_and_the_old_database_goes_on(
     daemon: ForkedDaemon, is_tail: bool
 ) -> None:
@@ -196,7 +198,10 @@ def waiting(daemon: ForkedDaemon, hub: Any, point: str) -> Any:
     return asked
 
 
-@pytest.mark.parametrize("point", ["copier.after_copying", "copier.before_finishing"])
+@pytest.mark.parametrize(
+    "point",
+    ["copier.after_copying", pytest.param("copier.before_finishing", marks=pytest.mark.slow)],
+)
 def test_a_swap_that_is_cancelled_leaves_all_as_it_was(daemon: ForkedDaemon, point: str) -> None:
     """Also in the hold; also if the copier does not hear of it."""
     with pytest.raises(ReloadError, match="no swap is under way"):
