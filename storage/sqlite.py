@@ -22,7 +22,7 @@ from holdfast.storage.delivering import Deliveries, apply_singly
 from holdfast.storage.log_sync import LOG_SYNCS, LogSync
 from holdfast.storage.marks import MAX_SENDERS, Marks
 from holdfast.storage.migrating.labels import settle_label
-from holdfast.storage.migrating.sqlite_capture import begin_capture, end_capture
+from holdfast.storage.migrating.sqlite_capture import begin_capture, end_capture, length
 from holdfast.storage.once import HalfDone, OnceOnly
 from holdfast.storage.payloads import PAYLOAD_BYTES
 from holdfast.storage.ports import Durability, Wal
@@ -277,6 +277,11 @@ class SqliteDatabase:
         """Keep no log any more."""
         with naming_errors(self.path):
             self._transact(lambda: end_capture(self._connection))
+
+    def capture(self) -> tuple[str, int]:
+        """The swap that there is a log for, and how long it is."""
+        with naming_errors(self.path):
+            return length(self._connection)
 
     def close(self) -> None:
         """Leave one file that needs no recovery; give up the lock.  Again does nothing."""

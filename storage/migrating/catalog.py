@@ -191,7 +191,15 @@ COUNTERS: Final = (
 )
 FACTS: Final = (*COUNTERS, "forks")
 # A backend's own, or a migration's.
-NO_FACTS: Final = ("epoch", "synced_seq", "barriers", "full_text_from", "swap", "capture")
+NO_FACTS: Final = (
+    "epoch",
+    "synced_seq",
+    "barriers",
+    "full_text_from",
+    "swap",
+    "swap_standing",
+    "capture",
+)
 
 # Columns whose values may be long; names are not.
 LONG: Final = frozenset(

@@ -30,7 +30,12 @@ from holdfast.errors import (
 from holdfast.storage.commands import Command, Outcome
 from holdfast.storage.delivering import Deliveries, apply_singly
 from holdfast.storage.marks import MAX_SENDERS, Marks
-from holdfast.storage.migrating.postgresql_capture import begin_steps, captured, end_steps
+from holdfast.storage.migrating.postgresql_capture import (
+    begin_steps,
+    captured,
+    end_steps,
+    length,
+)
 from holdfast.storage.once import HalfDone, OnceOnly
 from holdfast.storage.payloads import PAYLOAD_BYTES
 from holdfast.storage.ports import Durability, Wal
@@ -320,6 +325,10 @@ class PostgresqlDatabase:
     def end_capture(self) -> None:
         """Keep no log any more."""
         self._run_steps(end_steps(self._daemon))
+
+    def capture(self) -> tuple[str, int]:
+        """The swap that there is a log for, and how long it is."""
+        return self._do(lambda: length(self._connected().connection, self._daemon))
 
     def _run_steps(self, steps: Sequence[str]) -> None:
         for step in steps:
