@@ -44,13 +44,17 @@ def work_off(database: Database, seconds: float = 0.001) -> int:
     return slices
 
 
-words = st.one_of(st.sampled_from(WORDS), st.sampled_from(["a", "b", "ab"]), st.text(max_size=4))
+few = st.sampled_from(["a", "b", "ab", "caf\u00e9"])
+some_odd = st.deferred(lambda: st.sampled_from(WORDS))
+words = st.one_of(
+    few, few, few, st.sampled_from(WORDS), st.sampled_from(WORDS), st.text(max_size=4)
+)
 texts = st.lists(words, max_size=6).map(" ".join)
 scalars = st.one_of(texts, texts, st.integers(), st.floats(allow_nan=False), st.booleans())
 data = st.one_of(texts, st.lists(scalars, max_size=4), st.dictionaries(words, scalars, max_size=3))
 encoded = st.builds(lambda each, plain: json.dumps(each, ensure_ascii=plain), data, st.booleans())
-quoted = texts.map(lambda text: '"' + text.replace('"', '""') + '"')
-strings = st.one_of(quoted, quoted, words, words)
+quoted = st.lists(words, max_size=2).map(lambda some: '"' + " ".join(some).replace('"', '""') + '"')
+strings = st.deferred(lambda: st.one_of(few, few, few, few, quoted, quoted, st.sampled_from(WORDS)))
 phrases = st.builds(
     lambda some, star: " + ".join(some) + star,
     st.lists(strings, min_size=1, max_size=2),
@@ -61,16 +65,21 @@ nears = st.builds(
     st.lists(phrases, min_size=1, max_size=3),
     st.sampled_from(["", ", 1", ", 2"]),
 )
-leaves = st.one_of(phrases, phrases, phrases, nears, phrases.map("^ {}".format))
+leaves = st.deferred(
+    lambda: st.one_of(phrases, phrases, phrases, phrases, nears, phrases.map("^ {}".format))
+)
+sides_by_side = st.lists(leaves, min_size=2, max_size=3).map(" ".join)
+joining = st.sampled_from(["AND", "OR", "OR", "OR", "NOT", "NOT"])
+columns = st.sampled_from(["text", "text", "-text", "{text}", "- {text}", '"text"', "no"])
 asked = st.recursive(
-    leaves,
+    st.one_of(leaves, leaves, sides_by_side),
     lambda some: st.one_of(
-        st.builds(
-            "{} {} {}".format, some, st.sampled_from(["AND", "OR", "NOT", "", "AND NOT"]), some
-        ),
+        st.builds("{} {} {}".format, some, joining, some),
+        st.builds("{} {} {}".format, some, joining, some),
         some.map("({})".format),
-        st.builds("{}:({})".format, st.sampled_from(["text", "-text", "{text}", "- {text}"]), some),
-        st.builds("{}: {}".format, st.sampled_from(["text", "-text", '"text"', "no"]), leaves),
+        st.builds("{}: ({})".format, columns, some),
+        st.builds("{} : {}".format, columns, leaves),
+        st.builds("{} {}".format, some, some),
     ),
     max_leaves=5,
 )
@@ -78,7 +87,7 @@ asked = st.recursive(
 
 @pytest.mark.slow  # 2,000 searches of each; a few examples of what they find are below
 @settings(
-    max_examples=200,
+    max_examples=60,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
