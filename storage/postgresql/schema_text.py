@@ -10,6 +10,9 @@ from typing import Final
 
 __all__ = ["TABLES"]
 
+# New rows wait in a list, which whoever fills it merges: at the default of 4 MiB a commit of 100
+# events took 450 ms then, at 256 KiB 100 and all of them less; without a list all take four times
+# as long (kB; a busy machine of two cores).
 TABLES: Final = """
 CREATE TABLE events_text (
     daemon      text COLLATE "C" NOT NULL,
@@ -17,7 +20,8 @@ CREATE TABLE events_text (
     words       tsvector NOT NULL,
     PRIMARY KEY (daemon, seq)
 );
-CREATE INDEX events_by_word ON events_text USING gin (words);
+CREATE INDEX events_by_word ON events_text USING gin (words)
+    WITH (gin_pending_list_limit = 256);
 
 CREATE FUNCTION forget_words_of_deleted_events() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
