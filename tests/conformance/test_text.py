@@ -185,6 +185,8 @@ def test_large_texts_are_searched_as_small_ones(
     (first, *_) = before.split()
     assert found(reader, f"{first} NOT x") == [3]
     assert found(reader, f"{first[:2_000]}* NOT x") == [3]
+    if len(first) > len(LONG):
+        assert found(reader, first[: len(LONG)]) == []
     assert found(reader, f"{first}q") == ([3, 1] if len(first) == 40_000 else [])
 
 
