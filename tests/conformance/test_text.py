@@ -23,11 +23,14 @@ from holdfast.storage.postgresql.reader import PostgresqlReader
 from holdfast.storage.records import AppendEvents, Event
 from holdfast.storage.retention_records import Retention, Rule
 from holdfast.storage.sqlite import SqliteReader
+from tests.actors.test_search import wait_until_indexed
 from tests.clock import ManualClock
 from tests.conformance.conftest import Backend
 from tests.conformance.moving import moved, opened, postgresql_place, sqlite_place
-from tests.conformance.servers import PostgresqlServer
+from tests.conformance.servers import PostgresqlServer, running_postgresql
 from tests.conformance.sides import Asked, answer, both_sides
+from tests.daemon import CONFIG, Daemon
+from tests.supervisors.swap_rig import configured
 
 ALL: Final = EventFilter()
 LONG: Final = "z" * 125  # as long as a word is in PostgreSQL's index
@@ -326,3 +329,21 @@ def test_tables_from_before_there_was_an_index_get_it(postgresql_server: Postgre
     work_off(backend.database(full_text=True))
     assert found(backend.reader(), "word") == [1]
     backend.close()
+
+
+@pytest.mark.slow  # a server of its own and a daemon, twice
+def test_an_index_is_whole_although_the_server_was_lost_while_it_was_built(tmp_path: Path) -> None:
+    with running_postgresql() as server:
+        storage = f'backend = "postgresql"\ndsn = "{server.new_database()}"'
+        with Daemon(tmp_path, configured(CONFIG, storage)) as daemon:
+            for n in range(3_000):
+                daemon.hub.events.emit("note", f"word number{n}")
+            daemon.hub.flush()
+        with Daemon(tmp_path, configured(CONFIG, f"{storage}\nfull_text = true")) as daemon:
+            pid = daemon.pid("writer")
+            assert len(daemon.hub.events.search("word", limit=9_999, partial=True)) < 3_000
+            server.kill()
+            server.start()
+            wait_until_indexed(daemon)
+            assert daemon.pid("writer") == pid
+            assert len(daemon.hub.events.search("word", limit=9_999)) == 3_000
