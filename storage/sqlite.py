@@ -64,6 +64,7 @@ _EMPTIED: Final = (
 class SqliteDatabase:
     """Implements ``holdfast.storage.ports.Database``.
 
+    ``patience`` are the seconds that the last writer has to end, where it was killed just now.
     ``vfs`` names a registered SQLite VFS, for tests that break the disk.  Raises
     AlreadyRunningError, SchemaError, StorageError.
     """
@@ -81,12 +82,12 @@ class SqliteDatabase:
         payload_bytes: int = PAYLOAD_BYTES,
         retention: Retention = _KEEP_ALL,
         full_text: bool = False,
+        patience: float = 0.0,
         vfs: str | None = None,
     ) -> None:
         self.path: Final = os.path.realpath(path)  # two names of one file must be one lock
-        self._clock = clock
-        self._durability = durability
-        self._lock = WriterLock(self.path)
+        self._clock, self._durability = clock, durability
+        self._lock = WriterLock(self.path, patience=patience)
         try:
             self._check_place(vfs)
             self._connection = open_writing(self.path, durability=durability, vfs=vfs)

@@ -16,6 +16,7 @@ from loguru import logger
 from holdfast.clock import Clock
 from holdfast.errors import ConfigError, UnreachableError
 from holdfast.storage.database_file import check_file
+from holdfast.storage.file_lock import DYING
 from holdfast.storage.migrating.ports import Place
 from holdfast.storage.ports import Database, Reader
 from holdfast.supervisors.secrets import resolved
@@ -55,6 +56,7 @@ def database_opener(environment: Environment, clock: Clock) -> Callable[[], Data
         payload_bytes=environment.payload_bytes,
         retention=environment.retention,
         full_text=environment.full_text,
+        patience=DYING,
         clock=clock,
     )
 
