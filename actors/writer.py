@@ -34,10 +34,10 @@ from holdfast.actors.messages.writer import (
     Question,
     Stats,
     Sync,
-    Synced,
 )
 from holdfast.actors.outage import Outage, TryAgain
 from holdfast.actors.retaining import RetainDue, Retaining
+from holdfast.actors.syncing import DiskDone, SyncDue, Syncing
 from holdfast.actors.writer_figures import figures
 from holdfast.clock import Clock
 from holdfast.errors import DiskFullError, HoldfastError, StorageError, UnreachableError
@@ -54,10 +54,6 @@ CHORE_SLICE: Final = 0.004
 CHORE_PAUSE: Final = 0.016
 OPEN_AGAIN: Final = 0.5  # seconds until a database on a full disk is opened again
 STUCK_WARNING: Final = 2  # blocked attempts in a row to empty the write-ahead log
-
-
-class _SyncDue(msgspec.Struct, frozen=True):
-    """What was committed ``sync_interval`` ago has to reach the disk."""
 
 
 class _OpenDue(msgspec.Struct, frozen=True):
@@ -97,11 +93,16 @@ class WriterActor(HostedActor):
     ) -> None:
         super().__init__()
         self._open_database = open_database
-        self._sync_interval = sync_interval
+        self._syncing = Syncing(
+            begin=lambda: self._database.begin_sync(),
+            on_full=self._on_full,
+            interval=sync_interval,
+            box=self.mailbox,
+            clock=clock,
+        )
         self._retention_period = retention_period
         self._retained_at = 0  # groups committed when retention had its last slice
         self._clock = clock
-        self._sync_is_due = False  # a timer runs; one for all commits until it fires
         self._groups = 0
         self._commands = 0
         self._warned_stuck = False
@@ -123,7 +124,7 @@ class WriterActor(HostedActor):
     ) -> None:
         """From now on; ``open_database`` where it could not be opened yet."""
         self._open_database = open_database
-        self._sync_interval, self._retention_period = sync_interval, retention_period
+        self._syncing.interval, self._retention_period = sync_interval, retention_period
         if self._is_open:
             self._database.reconfigure(payload_bytes=payload_bytes, retention=retention)
             self._retaining.reconfigure(retention_period)
@@ -163,6 +164,7 @@ class WriterActor(HostedActor):
     def on_stop(self) -> None:
         """Leave one file that needs no recovery."""
         if self._is_open:
+            self._syncing.stop()
             self._database.close()
 
     def unburden(self, delivery: Delivery) -> None:
@@ -200,9 +202,10 @@ class WriterActor(HostedActor):
     def _when_due(self, message: Any) -> None:
         """What timers ask for."""
         match message:
-            case _SyncDue():
-                self._sync_is_due = False
-                self._sync()
+            case SyncDue():
+                self._syncing.due()
+            case DiskDone():
+                self._syncing.done(message)
             case RetainDue():
                 self._retain()
             case _ChoreDue():
@@ -274,7 +277,7 @@ class WriterActor(HostedActor):
             self._warned_full = False
         self._groups += 1
         self._commands += len(group)
-        self._sync_later()
+        self._syncing.later()
         self._look_after_wal(is_pressed=any(isinstance(each, DiskFullError) for each in outcomes))
 
     def _expire(self) -> None:
@@ -287,7 +290,7 @@ class WriterActor(HostedActor):
         if tells_of_events(outcome):
             self._own_seq = self._database.last_seq
             self._announce()
-            self._sync_later()
+            self._syncing.later()
 
     def _announce(self) -> None:
         """Let the log read what did not come by it; one message under way at a time."""
@@ -304,7 +307,7 @@ class WriterActor(HostedActor):
 
     def _tell_of_deletions(self, spans: list[tuple[int, int]]) -> None:
         self.mailbox.link("log").ask(log.Forget(spans), context=_Told())
-        self._sync_later()
+        self._syncing.later()
 
     def _chores_later(self) -> None:
         if self._database.has_chores:
@@ -318,23 +321,13 @@ class WriterActor(HostedActor):
             self._warn_of_full_disk(error)
         except UnreachableError as error:
             self._outage.begin(error, [], [])
-        self._sync_later()
+        self._syncing.later()
         self._look_after_wal()
         self._chores_later()
 
-    def _sync(self) -> None:
-        """Put everything on the disk, or try again as long as the barrier has no room there."""
-        try:
-            self._database.sync()
-        except DiskFullError as error:
-            self._warn_of_full_disk(error)
-            self._look_after_wal(is_pressed=True)
-            self._sync_later()
-
-    def _sync_later(self) -> None:
-        if not self._sync_is_due:
-            self._sync_is_due = True
-            self.mailbox.after(self._sync_interval, _SyncDue())
+    def _on_full(self, error: DiskFullError) -> None:
+        self._warn_of_full_disk(error)
+        self._look_after_wal(is_pressed=True)
 
     def _warn_of_full_disk(self, error: StorageError) -> None:
         if not self._warned_full:
@@ -372,8 +365,7 @@ class WriterActor(HostedActor):
             case GetPosition():
                 delivery.set(PositionIs(self._database.position()))
             case Sync():
-                self._database.sync()
-                delivery.set(Synced())
+                self._syncing.ask(delivery)
             case Forget(sender=sender, incarnation=incarnation):
                 self._database.forget(sender, incarnation)
                 delivery.set(Forgotten())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal, Protocol
 
 import msgspec
@@ -78,6 +78,14 @@ class Database(Protocol):
 
     def forget(self, sender: str, incarnation: str) -> None:
         """Drop marks and kept results of a sender that is gone for good."""
+
+    def begin_sync(self) -> Callable[[], None] | None:
+        """``sync`` in two parts: what it returns is the wait for the disk, for any thread.
+
+        When that has returned, what was committed before this call survives power loss.  None: it
+        does already.  One at a time, all over before ``close``; raises what ``sync`` raises, here
+        and there.
+        """
 
     def sync(self) -> None:
         """Everything committed so far survives power loss when it returns.

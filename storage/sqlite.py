@@ -19,6 +19,7 @@ from holdfast.errors import DamagedError, FencedError, HoldfastError
 from holdfast.storage.commands import Command, Outcome
 from holdfast.storage.database_file import check_file
 from holdfast.storage.delivering import Deliveries, apply_singly
+from holdfast.storage.log_sync import LOG_SYNCS, LogSync
 from holdfast.storage.marks import MAX_SENDERS, Marks
 from holdfast.storage.migrating.labels import settle_label
 from holdfast.storage.migrating.sqlite_capture import begin_capture, end_capture
@@ -70,6 +71,7 @@ class SqliteDatabase:
     """
 
     _is_closed = False
+    _log_sync: LogSync | None = None  # from the first sync on
 
     def __init__(
         self,
@@ -189,6 +191,26 @@ class SqliteDatabase:
         self._marks.forget(sender, incarnation)
         release_threads(self._connection, sender, incarnation)
 
+    def begin_sync(self) -> LogSync | None:
+        """``sync`` in two parts: what it returns is the wait for the disk, for any thread.
+
+        The first one is made here, and makes the log's entry in its folder durable; so is each
+        with a VFS of which nobody has said how to sync a log.
+        """
+        if not self._is_unsynced:
+            return None
+        if (vfs := self._connection.open_vfs) not in LOG_SYNCS:
+            self.sync()
+            return None
+        if self._log_sync is None:
+            self.sync()
+            self._log_sync = LogSync(self.path, vfs)
+            return None
+        with naming_errors(self.path):
+            self._transact(self._note_synced)  # if it is lost, nothing behind it is there
+        self._is_unsynced = False
+        return self._log_sync
+
     def sync(self) -> None:
         """Everything committed so far survives power loss when it returns.
 
@@ -261,6 +283,8 @@ class SqliteDatabase:
             return
         self._is_closed = True
         try:
+            if self._log_sync is not None:
+                self._log_sync.close()
             with naming_errors(self.path):
                 self._wal.empty()
             self._lock.note_made()

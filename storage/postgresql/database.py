@@ -278,6 +278,9 @@ class PostgresqlDatabase:
         self._marks.forget(sender, incarnation)
         forget_sender(self._connected().connection, self._daemon, sender, incarnation)
 
+    def begin_sync(self) -> None:
+        """Nothing to wait for."""
+
     def sync(self) -> None:
         """Everything committed is on the server's disk: no COMMIT returns earlier."""
 

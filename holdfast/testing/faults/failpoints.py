@@ -63,8 +63,10 @@ POINTS: Final = (
     Point("writer.before_answer", _WRITER + "_reply", "before"),
     Point("writer.after_answer", _WRITER + "_reply", "after"),
     Point("writer.after_group", _WRITER + "WriterActor._commit", "after"),
-    Point("writer.before_sync", _DATABASE + "sync", "before"),
-    Point("writer.after_sync", _DATABASE + "sync", "after"),
+    Point("writer.before_first_sync", _DATABASE + "sync", "before"),
+    Point("writer.after_first_sync", _DATABASE + "sync", "after"),
+    Point("writer.before_sync", _STORAGE + "log_sync:LogSync.__call__", "before"),
+    Point("writer.after_sync", _STORAGE + "log_sync:LogSync.__call__", "after"),
     Point("writer.before_emptying", _STORAGE + "sqlite_wal:WalKeeper.empty", "before"),
     Point("writer.before_result", _MARKS + "keep", "before"),  # of a command
     Point("writer.after_result", _MARKS + "keep", "after"),
