@@ -13,6 +13,7 @@ from typing import Any, Final
 __all__ = ["RefusalError", "Wire"]
 
 _END: Final = b"\r\n"
+_NONE: Final = b"-1"  # a length
 _READ: Final = 65_536  # bytes taken from the socket at a time; more when more is known to come
 _MOST: Final = 1_048_576
 
@@ -41,35 +42,29 @@ class Wire:
             raise ConnectionError(f"this is not the protocol of Redis: {error}") from None
 
     def _reply(self) -> Any:
-        line = self._line()
-        kind, rest = line[:1], line[1:]
+        while (end := self._read.find(_END, self._at)) < 0:
+            self._more(0)
+        kind, rest = self._read[self._at : self._at + 1], self._read[self._at + 1 : end]
+        self._at = end + 2
         if kind == b"$":
-            length = int(rest)
-            return None if length < 0 else self._text(length)
+            return None if rest == _NONE else self._text(int(rest))
         if kind == b"*":
-            count = int(rest)
-            return None if count < 0 else [self._reply() for _ in range(count)]
+            return None if rest == _NONE else [self._reply() for _ in range(int(rest))]
         if kind == b":":
             return int(rest)
         if kind == b"+":
             return rest
         if kind == b"-":
             raise RefusalError(rest.decode(errors="replace"))
-        raise ConnectionError(f"this is not the protocol of Redis: {line[:40]!r}")
-
-    def _line(self) -> bytes:
-        while (end := self._read.find(_END, self._at)) < 0:
-            self._more(0)
-        line = self._read[self._at : end]
-        self._at = end + 2
-        return line
+        raise ConnectionError(f"this is not the protocol of Redis: {(kind + rest)[:40]!r}")
 
     def _text(self, length: int) -> bytes:
         """So many bytes, and what ends them."""
         missing = self._at + length + 2 - len(self._read)
         if missing > 0:
             self._more(missing)
-        start, self._at = self._at, self._at + length + 2
+        start = self._at
+        self._at = start + length + 2
         return self._read[start : start + length]
 
     def _more(self, missing: int) -> None:
@@ -89,8 +84,7 @@ class Wire:
 def _packed(requests: Sequence[Sequence[str | bytes | int]]) -> bytes:
     parts: list[bytes] = []
     for request in requests:
-        parts.append(b"*%d\r\n" % len(request))
-        for each in request:
-            text = each if type(each) is bytes else str(each).encode()
-            parts.append(b"$%d\r\n%b\r\n" % (len(text), text))
+        texts = [each if type(each) is bytes else str(each).encode() for each in request]
+        parts.append(b"*%d\r\n" % len(texts))
+        parts += [b"$%d\r\n%b\r\n" % (len(text), text) for text in texts]
     return b"".join(parts)
