@@ -146,10 +146,6 @@ class _Document:
                 accepted = 'dsn, as in dsn = "postgresql://user@host/database"'
                 raise self._error(shown, f"{accepted}, or a reference to one")
             check_references(storage.dsn, f"{self._file}: [storage] dsn")
-            if storage.full_text:
-                raise self._error(
-                    "[storage] full_text = true", "false: PostgreSQL has no such index"
-                )
         if storage.backend == "memory" and storage.durability == "disk":
             raise self._error(f'{shown} with durability = "disk"', '"committed": it has no disk')
         if storage.backend != "postgresql" and storage.dsn:

@@ -93,12 +93,12 @@ class DaemonSettings(msgspec.Struct, frozen=True, kw_only=True):
 class StorageSettings(msgspec.Struct, frozen=True, kw_only=True):
     """``[storage]``; ``path`` is relative to ``data_dir``, and SQLite's; ``dsn`` is PostgreSQL's.
 
-    ``outage``: what a command does while the server does not answer; "wait" does it for
-    ``outage_timeout`` seconds.
+    ``outage``: what a command does while the server is away; "wait" ``outage_timeout`` seconds.
     ``payload_bytes`` of JSON text: more of it in an event is stored apart; 0 is never.
     ``full_text``: an index of the words in the data of events.
     ``migrate``: what becomes of the data when a reload finds another database here.  It is all
-    kept back for ``hold_timeout`` seconds at most, then the move is given up.
+    kept back for ``hold_timeout`` seconds at most, then given up.  ``resume_rows``: of changes
+    that are kept for the next try of a move that was cut off; 0: it begins anew.
     """
 
     backend: Backend = "sqlite"
@@ -114,6 +114,7 @@ class StorageSettings(msgspec.Struct, frozen=True, kw_only=True):
     full_text: Flag = False
     migrate: Annotated[Migrate, Meta(description='"copy", "empty" or "require-empty"')] = "copy"
     hold_timeout: Annotated[float, Meta(gt=0, le=60, description="seconds > 0, at most 60")] = 10.0
+    resume_rows: Count = 1_000_000
 
 
 class RetentionBounds(msgspec.Struct, frozen=True, kw_only=True):

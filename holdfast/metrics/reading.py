@@ -70,7 +70,7 @@ class Readings:
             log=self._of(there, "log", log.Stats(), log.LogStats),
             sessions=self._of(there, "sessions", sessions.Stats(), sessions.SessionsStats),
             sizes=self._of(there, "query", query.GetSizes(), query.SizesAre),
-            swap=None if swap is None else swap.status,
+            swap=None if swap is None or (swap.status and swap.status.is_cut) else swap.status,
             http=self._ask("http", {}, HttpFigures) if has_door(tree) else None,
             seconds=self._now() - began,
         )

@@ -51,10 +51,6 @@ BAD = [
     ('[storage]\ndsn = "host=x"', '"sqlite" with dsn: expected backend = "postgresql", or no dsn'),
     ("[storage]\ndsn = 5", "[storage] dsn = 5: expected a text, "),
     ('[storage]\nbackend = "memory"\ndurability = "disk"', 'expected "committed": it has no disk'),
-    (
-        '[storage]\nbackend = "postgresql"\ndsn = "host=x"\nfull_text = true',
-        "[storage] full_text = true: expected false: PostgreSQL has no such index",
-    ),
     ('[storage]\ndurability = "yes"', 'durability = "yes": expected one of "committed", "disk"'),
     ("[retention]\nmax_age = -1", "[retention] max_age = -1: expected seconds >= 0"),
     ("[retention]\nmax_cont = 1", "[retention] max_cont = 1"),
