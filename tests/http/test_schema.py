@@ -62,7 +62,6 @@ def hold(door: Door, *, examples: int, mode: str, names: set[str] | None = None)
 
 SOME = {
     "POST /state/entities",
-    "PUT /sessions/{id}",
     "GET /events",
 }
 
