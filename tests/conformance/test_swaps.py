@@ -69,9 +69,7 @@ def test_to_postgresql_and_back_under_load_nothing_is_lost_doubled_or_out_of_ord
     with pytest.raises(ReloadError, match="swap forget"):
         move(daemon, postgresql(dsn))
     daemon.hub.supervision.forget_swapped()
-    with Senders(daemon.run_dir) as more:
-        more.emitted = senders.emitted
-        more.version = senders.version
+    with Senders(daemon.run_dir, behind=senders) as more:
         move(daemon, postgresql(dsn))
         more.wait_for(5)
     assert commit_point(daemon)["backend"] == "postgresql"
