@@ -125,6 +125,7 @@ def test_a_server_that_is_killed_in_the_middle_is_given_up_and_the_second_try_su
         move(daemon, postgresql(dsn))
         senders.wait_for(5)
     assert [record.ok for record in daemon.hub.supervision.swaps()] == [False, True]
+    assert last_swap(daemon).resumed > 0
     check(dsn, senders)
 
 
