@@ -305,6 +305,8 @@ class WriterActor(HostedActor):
             self._database.work_off(CHORE_SLICE)
         except DiskFullError as error:
             self._warn_of_full_disk(error)
+        except UnreachableError as error:
+            self._outage.begin(error, [], [])
         self._syncing.later()
         self._look_after_wal()
         self._chores_later()

@@ -15,7 +15,7 @@ from typing import Final, TypeVar
 import apsw
 
 from holdfast.clock import Clock
-from holdfast.errors import DamagedError, FencedError, HoldfastError
+from holdfast.errors import DamagedError, FencedError, HoldfastError, StorageError
 from holdfast.storage.commands import Command, Outcome
 from holdfast.storage.database_file import check_file
 from holdfast.storage.delivering import Deliveries, apply_singly
@@ -195,7 +195,7 @@ class SqliteDatabase:
         """``sync`` in two parts: what it returns is the wait for the disk, for any thread.
 
         The first one is made here, and makes the log's entry in its folder durable; so is each
-        with a VFS of which nobody has said how to sync a log.
+        with a VFS of which nobody has said how to sync a log, and while there is no descriptor.
         """
         if not self._is_unsynced:
             return None
@@ -204,7 +204,8 @@ class SqliteDatabase:
             return None
         if self._log_sync is None:
             self.sync()
-            self._log_sync = LogSync(self.path, vfs)
+            with suppress(StorageError):
+                self._log_sync = LogSync(self.path, vfs)
             return None
         with naming_errors(self.path):
             self._transact(self._note_synced)  # if it is lost, nothing behind it is there

@@ -125,6 +125,7 @@ def _open_postgresql(environment: Environment, clock: Clock) -> Database:
         durability=environment.durability,
         payload_bytes=environment.payload_bytes,
         retention=environment.retention,
+        full_text=environment.full_text,
         clock=clock,
     )
 

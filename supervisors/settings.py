@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Meta
 
 from holdfast.actors.messages.tracker import RateLimit
+from holdfast.supervisors.edge_settings import HttpSettings, MetricsSettings
 from holdfast.supervisors.value_kinds import (
     Count,
     Flag,
@@ -36,6 +37,7 @@ __all__ = [
     "Durability",
     "FilesSettings",
     "GatewaySettings",
+    "HttpSettings",
     "LogLevel",
     "LogSettings",
     "MetricsSettings",
@@ -137,16 +139,6 @@ class RetentionSettings(RetentionBounds, frozen=True, kw_only=True):
     types: Annotated[
         dict[str, RetentionBounds], Meta(description='a table of tables, [retention.types."GLOB"]')
     ] = {}
-
-
-class MetricsSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """``[metrics]``; who can reach ``address`` may read all of it, and nothing else."""
-
-    enabled: Flag = False
-    address: Annotated[
-        str, Meta(pattern=r"\A[0-9A-Fa-f:.]+\Z", description='an IP address, as "127.0.0.1"')
-    ] = "127.0.0.1"
-    port: Annotated[int, Meta(ge=1, le=65_535, description="a port, 1 to 65535")] = 9464
 
 
 class SupervisorSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -330,7 +322,8 @@ class AgentSettings(ActorSettings, frozen=True, kw_only=True, tag="agent"):
     """``[agents.NAME]``; ``options`` are the keyword arguments of the class.
 
     ``outbox_...``: what its hub, and its own references, may have under way to each actor, and what
-    happens beyond that.
+    happens beyond that.  At ``listen`` its supervisor listens, and goes on while it restarts: the
+    class gets that socket as ``listener``, None while another program has the address.
     """
 
     target: Annotated[
@@ -349,6 +342,10 @@ class AgentSettings(ActorSettings, frozen=True, kw_only=True, tag="agent"):
         Meta(description="a table of texts, numbers, booleans, lists and tables"),
     ] = {}
     env: Annotated[dict[str, str], Meta(description="a table of texts")] = {}
+    listen: Annotated[
+        str,
+        Meta(pattern=r"\A((\[[0-9A-Fa-f:.]+\]|[0-9.]+):[0-9]{1,5})?\Z", description='an "IP:PORT"'),
+    ] = ""
     outbox_messages: Limit = 100_000
     outbox_bytes: Limit = 64 * 1024 * 1024
     outbox_policy: OutboxPolicy = "block"
@@ -398,3 +395,4 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     actors: dict[str, ActorSettings]
     agents: dict[str, AgentSettings]
     metrics: MetricsSettings = MetricsSettings()
+    http: HttpSettings = HttpSettings()

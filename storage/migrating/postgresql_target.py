@@ -11,7 +11,15 @@ import psycopg
 from psycopg import errors
 
 from holdfast.errors import InvalidInputError, SwapError
-from holdfast.storage.migrating.catalog import BY_NAME, EVENTS, FACTS, TABLES, Row, Table
+from holdfast.storage.migrating.catalog import (
+    BY_NAME,
+    EVENTS,
+    FACTS,
+    INDEXED,
+    TABLES,
+    Row,
+    Table,
+)
 from holdfast.storage.migrating.labels import LABEL, STANDING, Label, decode, encode
 from holdfast.storage.migrating.ports import (
     AnewError,
@@ -181,8 +189,11 @@ class PostgresqlTarget(PostgresqlRows):
         return next((cast(str, row[1]) for row in rows if row[0] in stray), None)
 
     def settle(self, facts: Facts, epoch: int) -> None:
-        """Replace the facts, and have the next writer's epoch be above that one."""
-        names = list(FACTS)
+        """Replace the facts, and have the next writer's epoch be above that one.
+
+        Nothing that came is in the full-text index, whatever a writer has said here before.
+        """
+        names = [*FACTS, INDEXED]
         sql = "DELETE FROM meta WHERE daemon = %s AND name = ANY(%s)"
         with self._naming():
             self._connection.run(sql, (self._daemon, names))

@@ -15,7 +15,6 @@ from contextlib import suppress
 from functools import partial
 from typing import Final, TypeVar, cast
 
-import msgspec
 import psycopg
 
 from holdfast.clock import Clock
@@ -47,6 +46,7 @@ from holdfast.storage.postgresql.connection import (
     storage_error,
     unreachable,
 )
+from holdfast.storage.postgresql.doubt import Doubt, LostError, Settled
 from holdfast.storage.postgresql.events import EventTable
 from holdfast.storage.postgresql.losses import LossTable
 from holdfast.storage.postgresql.marks import PostgresqlSenders
@@ -55,6 +55,7 @@ from holdfast.storage.postgresql.payloads import PayloadTable
 from holdfast.storage.postgresql.retention import PostgresqlRetention
 from holdfast.storage.postgresql.session import Session, open_session, require_fsync
 from holdfast.storage.postgresql.state import StateTables
+from holdfast.storage.postgresql.text_index import TextIndex
 from holdfast.storage.records import Mark, Position
 from holdfast.storage.retention import RetentionTable
 from holdfast.storage.retention_records import Deletions, Retention, Slice
@@ -64,19 +65,6 @@ __all__ = ["PostgresqlDatabase"]
 T = TypeVar("T")
 
 _KEEP_ALL: Final = Retention()
-
-_Settled = tuple[Command, Outcome | HoldfastError]
-
-
-class _LostError(Exception):
-    """The connection was lost; it never leaves this module."""
-
-
-class _Doubt(msgspec.Struct, frozen=True):
-    """A COMMIT that was not answered: the commits that there are if it was done, and what of."""
-
-    commits: int
-    settled: list[_Settled]
 
 
 class PostgresqlDatabase:
@@ -98,6 +86,7 @@ class PostgresqlDatabase:
         max_senders: int = MAX_SENDERS,
         payload_bytes: int = PAYLOAD_BYTES,
         retention: Retention = _KEEP_ALL,
+        full_text: bool = False,
     ) -> None:
         self.where: Final = named(dsn)
         self._dsn = dsn
@@ -108,11 +97,12 @@ class PostgresqlDatabase:
         self._max_senders = max_senders
         self._payload_bytes = payload_bytes
         self._rules = retention
+        self._has_text = full_text
         self._session: Session | None = None  # None: lost, and not opened again yet
         self._epoch: int | None = None
-        self._doubt: _Doubt | None = None
+        self._doubt: Doubt | None = None
         # Of the last call of ``apply``, if it raised, what is committed of it all the same.
-        self._settled: list[_Settled] = []
+        self._settled: list[Settled] = []
         self._open()
 
     def _open(self) -> Session:
@@ -161,7 +151,9 @@ class PostgresqlDatabase:
     def _open_tables(self, session: Session) -> None:
         connection, daemon = session.connection, self._daemon
         self._payloads = PayloadTable(connection, daemon, limit=self._payload_bytes)
-        self._events = EventTable(connection, daemon, payloads=self._payloads)
+        self._text = TextIndex(connection, daemon)
+        self._events = EventTable(connection, daemon, payloads=self._payloads, text=self._text)
+        self._text.open(is_wanted=self._has_text, last_seq=self._events.last_seq)
         self._state = StateTables(connection, daemon, events=self._events, clock=self._clock)
         losses = LossTable(connection, daemon)
         self._marks = Marks(
@@ -252,7 +244,7 @@ class PostgresqlDatabase:
         """Again after a refusal, cautiously; and once, if the connection was lost."""
         for _ in range(2):
             before = len(self._settled)
-            with suppress(_LostError):
+            with suppress(LostError):
                 try:
                     return self._transact(lambda: self._run_all(commands), commands)
                 except HalfDone:
@@ -306,11 +298,12 @@ class PostgresqlDatabase:
 
     @property
     def has_chores(self) -> bool:
-        """There is no full-text index to build."""
-        return False
+        """Whether ``work_off`` has something to do."""
+        return self._text.has_work
 
     def work_off(self, seconds: float) -> None:
-        """Nothing is put off."""
+        """For about so long do some of what has time."""
+        self._do(lambda: self._text.work(seconds))
 
     def checkpoint(self, *, is_hurried: bool = False, is_pressed: bool = False) -> Wal:
         """The server maintains its log."""
@@ -347,9 +340,9 @@ class PostgresqlDatabase:
         try:
             try:
                 return self._transact(work)
-            except _LostError:
+            except LostError:
                 return self._transact(work)
-        except _LostError as error:
+        except LostError as error:
             raise unreachable(self.where) from error
         except psycopg.Error as error:
             raise storage_error(error, self.where) from error
@@ -357,7 +350,7 @@ class PostgresqlDatabase:
     def _transact(self, work: Callable[[], T], commands: Sequence[Command] = ()) -> T:
         """Do the work in one transaction of this epoch, or nothing of it.
 
-        Raises HalfDone, _LostError, psycopg.Error; ``_doubt`` is there when it may be committed.
+        Raises HalfDone, LostError, psycopg.Error; ``_doubt`` is there when it may be committed.
         The work of ``commands`` results in their outcomes.
         """
         session, is_committing = self._connected(), False
@@ -367,6 +360,7 @@ class PostgresqlDatabase:
             result = work()
             self._marks.flush()
             self._events.flush()
+            self._text.flush(self._events.last_seq)
             session.hold()
             is_committing = True
             session.commit()
@@ -381,8 +375,8 @@ class PostgresqlDatabase:
             if is_committing and commands:
                 outcomes = cast("list[Outcome | HoldfastError]", result)
                 settled = list(zip(commands, outcomes, strict=True))
-                self._doubt = _Doubt(session.commits, settled)
-            raise _LostError from error
+                self._doubt = Doubt(session.commits, settled)
+            raise LostError from error
         self._last_seq = self._events.last_seq
         self._events.is_cautious = False
         return result
@@ -394,6 +388,7 @@ class PostgresqlDatabase:
             self._marks.load()
             self._events.load()
             self._retention.forget()
+            self._text.load()
         except psycopg.Error:  # lost by now: all is read again with the next session
             session.connection.close()
             self._session = None
