@@ -69,9 +69,7 @@ def test_to_postgresql_and_back_under_load_nothing_is_lost_doubled_or_out_of_ord
     with pytest.raises(ReloadError, match="swap forget"):
         move(daemon, postgresql(dsn))
     daemon.hub.supervision.forget_swapped()
-    with Senders(daemon.run_dir) as more:
-        more.emitted = senders.emitted
-        more.version = senders.version
+    with Senders(daemon.run_dir, behind=senders) as more:
         move(daemon, postgresql(dsn))
         more.wait_for(5)
     assert commit_point(daemon)["backend"] == "postgresql"
@@ -127,6 +125,7 @@ def test_a_server_that_is_killed_in_the_middle_is_given_up_and_the_second_try_su
         move(daemon, postgresql(dsn))
         senders.wait_for(5)
     assert [record.ok for record in daemon.hub.supervision.swaps()] == [False, True]
+    assert last_swap(daemon).resumed > 0
     check(dsn, senders)
 
 

@@ -30,8 +30,10 @@ VERSIONS: Final = "SELECT id, version FROM entities WHERE type = 'counter'"
 class Senders:
     """Emits numbered events and updates entities until it is left; notes what was acknowledged."""
 
-    def __init__(self, run_dir: Path, *, events: int = 200, updates: int = 50) -> None:
-        """So many a second, at most."""
+    def __init__(
+        self, run_dir: Path, *, events: int = 200, updates: int = 50, behind: Senders | None = None
+    ) -> None:
+        """So many a second, at most; ``behind``: go on where others have ended."""
         self._run_dir = run_dir
         self._batch, self._pause = max(1, events // 100), 1 / updates
         self._enough = threading.Event()
@@ -40,8 +42,8 @@ class Senders:
             threading.Thread(target=self._update),
             threading.Thread(target=self._read),
         ]
-        self.emitted = 0
-        self.version = 0  # of the entity, as acknowledged
+        self.emitted = 0 if behind is None else behind.emitted
+        self.version = 0 if behind is None else behind.version  # of the entity, as acknowledged
         self.slowest = 0.0  # seconds that an update took
         self.errors: list[str] = []
         self.stale: list[str] = []  # what was read, though something newer was acknowledged
@@ -135,7 +137,11 @@ def check(place: Path | str, senders: Senders) -> None:
     """Every event once and in order, and the version that was acknowledged; a str is a DSN."""
     events, versions = _rows(place, EVENTS), dict(_rows(place, VERSIONS))
     numbers = [json.loads(data)["n"] for (data,) in events]
-    assert numbers == list(range(senders.emitted))
+    wanted = range(senders.emitted)
+    doubled = len(numbers) - len(set(numbers))
+    missing = sorted(set(wanted) - set(numbers))
+    said = f"{len(wanted)} emitted, {len(missing)} are missing ({missing[:9]}), {doubled} doubled"
+    assert numbers == list(wanted), said
     assert versions["counter"] == senders.version
 
 

@@ -132,6 +132,25 @@ def test_a_swap_whose_root_is_killed_goes_on_with_the_next_reload(daemon: Forked
     assert last.resumed > 0
 
 
+@pytest.mark.slow
+def test_a_swap_whose_writer_and_supervisor_are_killed_while_it_copies_goes_on_by_itself(
+    daemon: ForkedDaemon,
+) -> None:
+    """The log is the database's, and the copier is the root's."""
+    with Senders(daemon.run_dir) as senders, holdfast.connect(daemon.run_dir) as hub:
+        asked = waiting(daemon, hub, "copier.after_range")
+        daemon.wait_until_running("writer", after=daemon.kill("writer"))
+        senders.wait_for(5)
+        daemon.wait_until_running("state", after=daemon.kill("state"))
+        senders.wait_for(5)
+        os.kill(daemon.faults.injected()[-1].pid, signal.SIGCONT)
+        asked.get(timeout=PATIENCE)
+        senders.wait_for(5)
+    check(data(daemon, "other.db"), senders)
+    last = last_swap(daemon)
+    assert (last.ok, last.verified, last.resumed) == (True, True, 0)
+
+
 @pytest.mark.slow  # of the storage it is not
 def test_another_target_begins_anew_and_says_why_and_the_old_one_gives_it_up(
     daemon: ForkedDaemon,
