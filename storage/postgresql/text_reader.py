@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from typing import Final, cast
+from typing import Final
 
 import msgspec
 
@@ -20,7 +20,7 @@ from holdfast.storage.postgresql.payload_reader import PayloadReading
 from holdfast.storage.postgresql.reading import check_limit
 from holdfast.storage.postgresql.text_index import UNLISTED, UNPLACED
 from holdfast.storage.postgresql.text_queries import Condition, translated
-from holdfast.storage.records import Row, StoredEvent
+from holdfast.storage.records import StoredEvent
 
 __all__ = ["TextReading"]
 
@@ -73,13 +73,10 @@ class TextReading(PayloadReading):
         self, condition: Condition, filter: EventFilter, limit: int, reverse: bool
     ) -> list[_Found]:
         """The next events that may be found."""
+        unsure, asked = "true", f"{condition.loose} | {UNLISTED}"
         if condition.is_exact:
-            unsure, asked = (
-                f"t.words @@ ($${_UNSURE}$$)::tsquery",
-                (f"{condition.exact} | {UNPLACED} & {condition.loose} | {UNLISTED}"),
-            )
-        else:
-            unsure, asked = "true", f"{condition.loose} | {UNLISTED}"
+            unsure = f"t.words @@ ($${_UNSURE}$$)::tsquery"
+            asked = f"{condition.exact} | {UNPLACED} & {condition.loose} | {UNLISTED}"
         wanted = [("t.words @@ %s::tsquery", (asked,)), *conditions(filter)]
         # By the index's own numbers, which are what it is sorted by.
         if filter.after is not None:
@@ -93,7 +90,8 @@ class TextReading(PayloadReading):
             f" WHERE t.daemon = %s AND {where}"
             f" ORDER BY t.seq {'DESC' if reverse else 'ASC'} LIMIT %s"
         )
-        rows = cast("list[Row]", self._read(sql, (self._daemon, *values, limit)))
+        # A plan for any words would be kept for those that are everywhere and those that are rare.
+        rows = self._read(sql, (self._daemon, *values, limit), prepare=False)
         return [(StoredEvent(*row[:-1]), bool(row[-1])) for row in rows]
 
     def _texts(self, events: Sequence[StoredEvent]) -> Iterator[tuple[int, str]]:
