@@ -59,14 +59,12 @@ class TextReading(PayloadReading):
             size = wanted if condition.is_exact else max(wanted, _PAGE)
             page = self._page(condition, filter, size, reverse)
             unsure = [event for event, is_unsure in page if is_unsure]
-            matching = words.matching(text, self._texts(unsure)) if unsure else set()
+            matching = words.matching(text, self._texts(unsure, end)) if unsure else set()
             found += (each for each, unsure in page if not unsure or each.seq in matching)
             if len(page) < size:
                 break
             edge = {"before" if reverse else "after": page[-1][0].seq}
             filter = msgspec.structs.replace(filter, **edge)
-            if self._statement_timeout and time.monotonic() > end:
-                raise self._too_slow()
         return found[:limit]
 
     def _page(
@@ -94,9 +92,11 @@ class TextReading(PayloadReading):
         rows = self._read(sql, (self._daemon, *values, limit), prepare=False)
         return [(StoredEvent(*row[:-1]), bool(row[-1])) for row in rows]
 
-    def _texts(self, events: Sequence[StoredEvent]) -> Iterator[tuple[int, str]]:
-        """With their numbers; one in memory at a time."""
+    def _texts(self, events: Sequence[StoredEvent], end: float) -> Iterator[tuple[int, str]]:
+        """With their numbers, one in memory at a time.  Raises InvalidInputError when late."""
         for event in events:
+            if self._statement_timeout and time.monotonic() > end:
+                raise self._too_slow()
             if event.payload is None:
                 yield event.seq, event.data
             elif (text := self.payloads([event.payload], 1)[0]) is not None:
