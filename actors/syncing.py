@@ -74,7 +74,8 @@ class Syncing:
         self._waits: SimpleQueue[Wait | None] = SimpleQueue()
         self._over: SimpleQueue[BaseException | None] = SimpleQueue()
         self._thread: threading.Thread | None = None
-        self._wakeup = -1
+        self._wakeup = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        box.watch(self._wakeup, self._ended)
 
     def later(self) -> None:
         """Something was committed."""
@@ -140,10 +141,12 @@ class Syncing:
         if wait is None:
             self.done(DiskDone(None))
             return
+        if self._thread is None and not self._start():
+            wait()
+            self.done(DiskDone(None))
+            return
         self._is_under_way, self._began = True, self._now()
         self._waits.put(wait)
-        if self._thread is None:
-            self._start()
 
     def _go_on(self) -> None:
         try:
@@ -155,11 +158,15 @@ class Syncing:
             self._on_full(error)
             self.later()
 
-    def _start(self) -> None:
-        self._wakeup = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
-        self._box.watch(self._wakeup, self._ended)
-        self._thread = threading.Thread(target=self._work, name="disk", daemon=True)
-        self._thread.start()
+    def _start(self) -> bool:
+        """Whether there is a thread now; without memory for one this thread waits."""
+        thread = threading.Thread(target=self._work, name="disk", daemon=True)
+        try:
+            thread.start()
+        except (RuntimeError, MemoryError):
+            return False
+        self._thread = thread
+        return True
 
     def _ended(self) -> Iterable[object]:
         os.eventfd_read(self._wakeup)

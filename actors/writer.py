@@ -13,6 +13,7 @@ from typing import Any, Final, assert_never
 import msgspec
 from loguru import logger
 
+from holdfast.actors.announcing import Announcing
 from holdfast.actors.answers import numbered, origin_of, refuse
 from holdfast.actors.burial import poison_error
 from holdfast.actors.capturing import capture
@@ -20,15 +21,17 @@ from holdfast.actors.delivery import Delivery, Departed, Joined
 from holdfast.actors.expiry import EXPIRE, Expiry, ItemsDue
 from holdfast.actors.host import HostedActor
 from holdfast.actors.mailbox import Answered, Batch
-from holdfast.actors.messages import log
 from holdfast.actors.messages.writer import (
     BeginCapture,
+    Captured,
     EndCapture,
     Forget,
     Forgotten,
+    GetCapture,
     GetMark,
     GetPosition,
     MarkIs,
+    Pace,
     PositionIs,
     Prune,
     Question,
@@ -36,6 +39,7 @@ from holdfast.actors.messages.writer import (
     Sync,
 )
 from holdfast.actors.outage import Outage, TryAgain
+from holdfast.actors.pacing import Pacing, Rested
 from holdfast.actors.retaining import RetainDue, Retaining
 from holdfast.actors.syncing import DiskDone, SyncDue, Syncing
 from holdfast.actors.writer_figures import figures
@@ -62,16 +66,6 @@ class _OpenDue(msgspec.Struct, frozen=True):
 
 class _ChoreDue(msgspec.Struct, frozen=True):
     """There is something that has time, and has been some time for it."""
-
-
-class _Announced(msgspec.Struct, frozen=True):
-    """The log knows of the events up to ``last_seq``."""
-
-    last_seq: int
-
-
-class _Told(msgspec.Struct, frozen=True):
-    """The log knows which events were deleted."""
 
 
 class WriterActor(HostedActor):
@@ -107,8 +101,8 @@ class WriterActor(HostedActor):
         self._commands = 0
         self._warned_stuck = False
         self._warned_full = False
-        self._own_seq = 0  # the newest event that did not come by the log
-        self._is_announcing = False
+        self._announcing = Announcing(self.mailbox)
+        self._pacing = Pacing(after=self.mailbox.after, clock=clock)
         self._is_open = False
         self._held: list[Delivery] = []  # what came before that, in order
         self._outage = Outage(patience=outage_timeout, after=self.mailbox.after, clock=clock)
@@ -182,18 +176,19 @@ class WriterActor(HostedActor):
                 self._wait(items)
             case Batch(items=items) if not self._is_open:
                 self._held += items
+            case Batch(items=items) if self._pacing.holds(items):
+                pass
             case Batch(items=items):
-                self._work_through(items)
+                self._pacing.timed(self._work_through, items)
+            case Rested():
+                if held := self._pacing.take():
+                    self.on_receive(Batch(held))
             case _OpenDue():
                 self._open()
             case TryAgain():
                 self._try_again()
-            case Answered(context=_Announced(last_seq=last_seq)):
-                self._is_announcing = False
-                if last_seq < self._own_seq:
-                    self._announce()
-            case Answered(context=_Told()):
-                pass
+            case Answered(context=context):
+                self._announcing.answered(context)
             case _ if self._outage.is_on:
                 self._outage.put_off(message)
             case _:
@@ -271,8 +266,7 @@ class WriterActor(HostedActor):
             _reply(delivery, outcome)
             self._expiry.note(delivery.message)
             if tells_of_events(outcome):
-                self._own_seq = self._database.last_seq
-                self._announce()
+                self._announcing.added(self._database.last_seq)
         if any(not isinstance(outcome, StorageError) for outcome in outcomes):
             self._warned_full = False
         self._groups += 1
@@ -288,16 +282,8 @@ class WriterActor(HostedActor):
             return
         self._expiry.looked(outcome)
         if tells_of_events(outcome):
-            self._own_seq = self._database.last_seq
-            self._announce()
+            self._announcing.added(self._database.last_seq)
             self._syncing.later()
-
-    def _announce(self) -> None:
-        """Let the log read what did not come by it; one message under way at a time."""
-        if not self._is_announcing:
-            self._is_announcing = True
-            announced = _Announced(self._own_seq)
-            self.mailbox.link("log").ask(log.Advance(self._own_seq), context=announced)
 
     def _retain(self) -> None:
         """A slice of what retention has to do, and what follows every commit."""
@@ -306,7 +292,7 @@ class WriterActor(HostedActor):
         self._look_after_wal(is_hurried=True)
 
     def _tell_of_deletions(self, spans: list[tuple[int, int]]) -> None:
-        self.mailbox.link("log").ask(log.Forget(spans), context=_Told())
+        self._announcing.deleted(spans)
         self._syncing.later()
 
     def _chores_later(self) -> None:
@@ -379,8 +365,11 @@ class WriterActor(HostedActor):
             case Stats():
                 database = self._database if self._is_open else None
                 delivery.set(figures(database, self._groups, self._commands, self._outage))
-            case BeginCapture() | EndCapture():
+            case BeginCapture() | EndCapture() | GetCapture():
                 delivery.set(capture(self._database, message))
+            case Pace():
+                self._pacing.set(message)
+                delivery.set(Captured())
             case _:
                 assert_never(message)
 

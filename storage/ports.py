@@ -139,6 +139,12 @@ class Database(Protocol):
     def end_capture(self) -> None:
         """Keep no log any more, and forget what there is of it.  Raises StorageError."""
 
+    def capture(self) -> tuple[str, int]:
+        """The swap that there is a log for, "" for none, and how many rows were put into it.
+
+        Raises StorageError.
+        """
+
     def close(self) -> None:
         """Leave one file that needs no recovery; give up the lock."""
 

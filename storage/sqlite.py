@@ -15,14 +15,14 @@ from typing import Final, TypeVar
 import apsw
 
 from holdfast.clock import Clock
-from holdfast.errors import DamagedError, FencedError, HoldfastError
+from holdfast.errors import DamagedError, FencedError, HoldfastError, StorageError
 from holdfast.storage.commands import Command, Outcome
 from holdfast.storage.database_file import check_file
 from holdfast.storage.delivering import Deliveries, apply_singly
 from holdfast.storage.log_sync import LOG_SYNCS, LogSync
 from holdfast.storage.marks import MAX_SENDERS, Marks
 from holdfast.storage.migrating.labels import settle_label
-from holdfast.storage.migrating.sqlite_capture import begin_capture, end_capture
+from holdfast.storage.migrating.sqlite_capture import begin_capture, end_capture, length
 from holdfast.storage.once import HalfDone, OnceOnly
 from holdfast.storage.payloads import PAYLOAD_BYTES
 from holdfast.storage.ports import Durability, Wal
@@ -195,7 +195,7 @@ class SqliteDatabase:
         """``sync`` in two parts: what it returns is the wait for the disk, for any thread.
 
         The first one is made here, and makes the log's entry in its folder durable; so is each
-        with a VFS of which nobody has said how to sync a log.
+        with a VFS of which nobody has said how to sync a log, and while there is no descriptor.
         """
         if not self._is_unsynced:
             return None
@@ -204,7 +204,8 @@ class SqliteDatabase:
             return None
         if self._log_sync is None:
             self.sync()
-            self._log_sync = LogSync(self.path, vfs)
+            with suppress(StorageError):
+                self._log_sync = LogSync(self.path, vfs)
             return None
         with naming_errors(self.path):
             self._transact(self._note_synced)  # if it is lost, nothing behind it is there
@@ -276,6 +277,11 @@ class SqliteDatabase:
         """Keep no log any more."""
         with naming_errors(self.path):
             self._transact(lambda: end_capture(self._connection))
+
+    def capture(self) -> tuple[str, int]:
+        """The swap that there is a log for, and how long it is."""
+        with naming_errors(self.path):
+            return length(self._connection)
 
     def close(self) -> None:
         """Leave one file that needs no recovery; give up the lock.  Again does nothing."""

@@ -200,7 +200,15 @@ COUNTERS: Final = (
 FACTS: Final = (*COUNTERS, "forks")
 # A backend's own, or a migration's.
 INDEXED: Final = "full_text_from"
-NO_FACTS: Final = ("epoch", "synced_seq", "barriers", INDEXED, "swap", "capture")
+NO_FACTS: Final = (
+    "epoch",
+    "synced_seq",
+    "barriers",
+    INDEXED,
+    "swap",
+    "swap_standing",
+    "capture",
+)
 
 # Columns whose values may be long; names are not.
 LONG: Final = frozenset(

@@ -19,6 +19,7 @@ from holdfast.supervisors.settings import (
     OPTIONAL_ACTORS,
     AgentSettings,
     DaemonSettings,
+    HttpSettings,
     MetricsSettings,
     Settings,
     StorageSettings,
@@ -34,7 +35,7 @@ BAD = [
     ("[dameon]", "[dameon]: unknown table; did you mean daemon?"),
     (
         "[zoo]",
-        "[zoo]: unknown table; expected daemon, storage, retention, metrics, supervisors",
+        "[zoo]: unknown table; expected daemon, storage, retention, metrics, http, supervisors",
     ),
     ("daemon = 1", "daemon = 1: expected a table, [daemon]"),
     ("[actors]\nlog = 1", "[actors] log = 1: expected a table, [actors.NAME]"),
@@ -151,6 +152,7 @@ def tables() -> dict[str, type[msgspec.Struct]]:
         "daemon": DaemonSettings,
         "storage": StorageSettings,
         "metrics": MetricsSettings,
+        "http": HttpSettings,
         "agents.NAME": AgentSettings,
     }
     found |= {f"supervisors.{name}": SupervisorSettings for name in ("root", "state", "agents")}
