@@ -66,12 +66,17 @@ class Reading:
             raise
         return connection
 
-    def _read(self, sql: str, values: Values = ()) -> list[tuple[Any, ...]]:
-        """All rows of one statement; callers know their types."""
+    def _read(
+        self, sql: str, values: Values = (), *, prepare: bool | None = None
+    ) -> list[tuple[Any, ...]]:
+        """All rows of one statement; callers know their types.
+
+        With ``prepare`` false it is planned each time for these very values.
+        """
         if self._connection.closed:
             self._connection = self._connect()
         try:
-            return self._fetch(sql, values)
+            return self._fetch(sql, values, prepare)
         except psycopg.Error as error:
             if not is_lost(self._connection, error):
                 raise self._reason(error) from error
@@ -80,16 +85,18 @@ class Reading:
             raise self._reason(error) from error
         self._connection = self._connect()
         try:
-            return self._fetch(sql, values)
+            return self._fetch(sql, values, prepare)
         except psycopg.Error as error:
             if is_lost(self._connection, error):
                 self._connection.close()
                 raise unreachable(self.where) from error
             raise self._reason(error) from error
 
-    def _fetch(self, sql: str, values: Values) -> list[tuple[Any, ...]]:
+    def _fetch(
+        self, sql: str, values: Values, prepare: bool | None = None
+    ) -> list[tuple[Any, ...]]:
         cursor = self._connection.cursor(binary=True)
-        return cursor.execute(sql, values or None).fetchall()
+        return cursor.execute(sql, values or None, prepare=prepare).fetchall()
 
     def _reason(self, error: Exception) -> HoldfastError:
         """What a statement ended with, in our words."""

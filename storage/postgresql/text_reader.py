@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from typing import Final, cast
+from typing import Final
 
 import msgspec
 
@@ -20,7 +20,7 @@ from holdfast.storage.postgresql.payload_reader import PayloadReading
 from holdfast.storage.postgresql.reading import check_limit
 from holdfast.storage.postgresql.text_index import UNLISTED, UNPLACED
 from holdfast.storage.postgresql.text_queries import Condition, translated
-from holdfast.storage.records import Row, StoredEvent
+from holdfast.storage.records import StoredEvent
 
 __all__ = ["TextReading"]
 
@@ -59,27 +59,22 @@ class TextReading(PayloadReading):
             size = wanted if condition.is_exact else max(wanted, _PAGE)
             page = self._page(condition, filter, size, reverse)
             unsure = [event for event, is_unsure in page if is_unsure]
-            matching = words.matching(text, self._texts(unsure)) if unsure else set()
+            matching = words.matching(text, self._texts(unsure, end)) if unsure else set()
             found += (each for each, unsure in page if not unsure or each.seq in matching)
             if len(page) < size:
                 break
             edge = {"before" if reverse else "after": page[-1][0].seq}
             filter = msgspec.structs.replace(filter, **edge)
-            if self._statement_timeout and time.monotonic() > end:
-                raise self._too_slow()
         return found[:limit]
 
     def _page(
         self, condition: Condition, filter: EventFilter, limit: int, reverse: bool
     ) -> list[_Found]:
         """The next events that may be found."""
+        unsure, asked = "true", f"{condition.loose} | {UNLISTED}"
         if condition.is_exact:
-            unsure, asked = (
-                f"t.words @@ ($${_UNSURE}$$)::tsquery",
-                (f"{condition.exact} | {UNPLACED} & {condition.loose} | {UNLISTED}"),
-            )
-        else:
-            unsure, asked = "true", f"{condition.loose} | {UNLISTED}"
+            unsure = f"t.words @@ ($${_UNSURE}$$)::tsquery"
+            asked = f"{condition.exact} | {UNPLACED} & {condition.loose} | {UNLISTED}"
         wanted = [("t.words @@ %s::tsquery", (asked,)), *conditions(filter)]
         # By the index's own numbers, which are what it is sorted by.
         if filter.after is not None:
@@ -93,12 +88,15 @@ class TextReading(PayloadReading):
             f" WHERE t.daemon = %s AND {where}"
             f" ORDER BY t.seq {'DESC' if reverse else 'ASC'} LIMIT %s"
         )
-        rows = cast("list[Row]", self._read(sql, (self._daemon, *values, limit)))
+        # A plan for any words would be kept for those that are everywhere and those that are rare.
+        rows = self._read(sql, (self._daemon, *values, limit), prepare=False)
         return [(StoredEvent(*row[:-1]), bool(row[-1])) for row in rows]
 
-    def _texts(self, events: Sequence[StoredEvent]) -> Iterator[tuple[int, str]]:
-        """With their numbers; one in memory at a time."""
+    def _texts(self, events: Sequence[StoredEvent], end: float) -> Iterator[tuple[int, str]]:
+        """With their numbers, one in memory at a time.  Raises InvalidInputError when late."""
         for event in events:
+            if self._statement_timeout and time.monotonic() > end:
+                raise self._too_slow()
             if event.payload is None:
                 yield event.seq, event.data
             elif (text := self.payloads([event.payload], 1)[0]) is not None:

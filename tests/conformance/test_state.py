@@ -241,9 +241,9 @@ def plans(reader: PostgresqlReader, ask: Callable[[PostgresqlReader], object]) -
     """Of all statements that it takes."""
     fetch, statements = reader._fetch, []
 
-    def fetch_and_note(sql: str, values: Any) -> Any:
+    def fetch_and_note(sql: str, values: Any, prepare: bool | None = None) -> Any:
         statements.append((sql, values))
-        return fetch(sql, values)
+        return fetch(sql, values, prepare)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(reader, "_fetch", fetch_and_note)

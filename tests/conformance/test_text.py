@@ -276,10 +276,21 @@ def test_a_text_that_is_no_search_is_refused(database: Database, reader: Reader,
 def test_a_search_that_looks_at_many_texts_ends_in_time(postgresql_dsn: str) -> None:
     """FTS5 looks at a text in no time, but they are all to be read."""
     backend = Backend("postgresql", postgresql_dsn, daemon=f"d{secrets.token_hex(4)}")
-    append(backend.database(full_text=True), *(told("a " * 300 + "b") for _ in range(300)))
+    append(backend.database(full_text=True), *(told("a " * 3_000 + "b") for _ in range(300)))
     reader = backend.reader(statement_timeout=0.02)
     with pytest.raises(InvalidInputError, match="takes longer than"):
         reader.search('NEAR("b a" a)', ALL, 1)
+    backend.close()
+
+
+def test_each_search_is_planned_for_its_own_words(postgresql_dsn: str) -> None:
+    """The eleventh of a kind had one plan for all: a rare word was looked for in all events."""
+    backend = Backend("postgresql", postgresql_dsn, daemon=f"d{secrets.token_hex(4)}")
+    append(backend.database(full_text=True), told("word"))
+    with closing(PostgresqlReader(postgresql_dsn, daemon=backend.daemon)) as reader:
+        assert [found(reader, "word") for _ in range(12)] == [[1]] * 12
+        kept = "SELECT count(*) FROM pg_prepared_statements WHERE statement LIKE '%events_text%'"
+        assert reader._read(kept)[0][0] == 0
     backend.close()
 
 
