@@ -19,6 +19,7 @@ from holdfast.errors import ConfigError
 from holdfast.supervisors.accepting import as_toml, hints_of, in_words, is_plain
 from holdfast.supervisors.metrics import with_metrics
 from holdfast.supervisors.modules import is_importable
+from holdfast.supervisors.otel import with_otel
 from holdfast.supervisors.secrets import check_references, masked
 from holdfast.supervisors.session_backends import check_session_backend
 from holdfast.supervisors.settings import (
@@ -29,6 +30,7 @@ from holdfast.supervisors.settings import (
     DaemonSettings,
     LogSettings,
     MetricsSettings,
+    OtelSettings,
     RetentionBounds,
     RetentionSettings,
     SessionsSettings,
@@ -41,7 +43,16 @@ from holdfast.supervisors.value_kinds import NAME, NAME_IN_WORDS
 
 __all__ = ["load_settings", "parse_agent", "parse_settings", "parse_supervisor"]
 
-TABLES: Final = ("daemon", "storage", "retention", "metrics", "supervisors", "actors", "agents")
+TABLES: Final = (
+    "daemon",
+    "storage",
+    "retention",
+    "metrics",
+    "otel",
+    "supervisors",
+    "actors",
+    "agents",
+)
 SUPERVISORS: Final = ("root", "state", "agents")  # always there, in start order
 MOST: Final = 1024 * 1024  # bytes of a config; TOML's reader takes its time
 LOG_LEAST: Final = 64 * 1024  # bytes; two of the longest lines
@@ -76,7 +87,7 @@ def parse_settings(text: str, *, file: str) -> Settings:
         raise ConfigError(f"{file}: nested too deep") from error
     except ValueError as error:  # an integer of more digits than Python reads
         raise ConfigError(f"{file}: {error}") from error
-    return with_metrics(_Document(document, file).settings())
+    return with_otel(with_metrics(_Document(document, file).settings()))
 
 
 def parse_agent(name: str, table: dict[str, Any], *, file: str) -> AgentSettings:
@@ -114,6 +125,7 @@ class _Document:
             actors=self._actors(),
             agents=self.agents(),
             metrics=self._decode("metrics", self._document.get("metrics", {}), MetricsSettings),
+            otel=self._decode("otel", self._document.get("otel", {}), OtelSettings),
         )
         self._check_tree(settings)
         return settings
@@ -353,4 +365,4 @@ class _Document:
 def _is_secret(where: str, key: str, value: object, fields: dict[str, Any]) -> bool:
     if where.startswith("agents."):
         return key not in fields or isinstance(value, dict)
-    return key in ("url", "dsn")
+    return key in ("url", "dsn", "endpoint", "headers")

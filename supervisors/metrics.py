@@ -14,14 +14,14 @@ from holdfast.errors import ConfigError
 from holdfast.supervisors.modules import is_importable
 from holdfast.supervisors.settings import AgentSettings, Settings, SupervisorSettings
 
-__all__ = ["EDGE", "METRICS", "with_metrics"]
+__all__ = ["EDGE", "METRICS", "PATIENT", "with_metrics"]
 
 METRICS: Final = "metrics"
 EDGE: Final = "edge"
 
 # One that dies again and again is started every 5 s in the end, so that 20 restarts take more than
 # a minute: the root, which starts this supervisor anew then, allows five in half a minute.
-_PATIENT: Final = SupervisorSettings(max_restarts=20, max_seconds=3600.0, max_failed_starts=0)
+PATIENT: Final = SupervisorSettings(max_restarts=20, max_seconds=3600.0, max_failed_starts=0)
 
 
 def with_metrics(settings: Settings) -> Settings:
@@ -43,11 +43,15 @@ def with_metrics(settings: Settings) -> Settings:
         target="holdfast.metrics.actor:MetricsActor",
         parent=EDGE,
         python_path=(),
-        options={"address": wanted.address, "port": wanted.port},
+        options={
+            "address": wanted.address,
+            "port": wanted.port,
+            "otel": settings.otel.enabled,
+        },
     )
     return replace(
         settings,
         # The last of the root's children, however it is named in the file: nobody waits for it.
-        supervisors={**settings.supervisors, EDGE: settings.supervisors.get(EDGE, _PATIENT)},
+        supervisors={**settings.supervisors, EDGE: settings.supervisors.get(EDGE, PATIENT)},
         agents={**settings.agents, METRICS: agent},
     )

@@ -12,6 +12,8 @@ import msgspec
 from msgspec import Meta
 
 from holdfast.actors.messages.tracker import RateLimit
+from holdfast.supervisors.edge_settings import MetricsSettings
+from holdfast.supervisors.otel_settings import OtelSettings
 from holdfast.supervisors.value_kinds import (
     Count,
     Flag,
@@ -39,6 +41,7 @@ __all__ = [
     "LogLevel",
     "LogSettings",
     "MetricsSettings",
+    "OtelSettings",
     "OutboxPolicy",
     "QuerySettings",
     "Restart",
@@ -136,16 +139,6 @@ class RetentionSettings(RetentionBounds, frozen=True, kw_only=True):
     types: Annotated[
         dict[str, RetentionBounds], Meta(description='a table of tables, [retention.types."GLOB"]')
     ] = {}
-
-
-class MetricsSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """``[metrics]``; who can reach ``address`` may read all of it, and nothing else."""
-
-    enabled: Flag = False
-    address: Annotated[
-        str, Meta(pattern=r"\A[0-9A-Fa-f:.]+\Z", description='an IP address, as "127.0.0.1"')
-    ] = "127.0.0.1"
-    port: Annotated[int, Meta(ge=1, le=65_535, description="a port, 1 to 65535")] = 9464
 
 
 class SupervisorSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -397,3 +390,4 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     actors: dict[str, ActorSettings]
     agents: dict[str, AgentSettings]
     metrics: MetricsSettings = MetricsSettings()
+    otel: OtelSettings = OtelSettings()

@@ -20,6 +20,7 @@ from holdfast.supervisors.settings import (
     AgentSettings,
     DaemonSettings,
     MetricsSettings,
+    OtelSettings,
     Settings,
     StorageSettings,
     SupervisorSettings,
@@ -34,7 +35,7 @@ BAD = [
     ("[dameon]", "[dameon]: unknown table; did you mean daemon?"),
     (
         "[zoo]",
-        "[zoo]: unknown table; expected daemon, storage, retention, metrics, supervisors",
+        "[zoo]: unknown table; expected daemon, storage, retention, metrics, otel, supervisors",
     ),
     ("daemon = 1", "daemon = 1: expected a table, [daemon]"),
     ("[actors]\nlog = 1", "[actors] log = 1: expected a table, [actors.NAME]"),
@@ -155,6 +156,7 @@ def tables() -> dict[str, type[msgspec.Struct]]:
         "daemon": DaemonSettings,
         "storage": StorageSettings,
         "metrics": MetricsSettings,
+        "otel": OtelSettings,
         "agents.NAME": AgentSettings,
     }
     found |= {f"supervisors.{name}": SupervisorSettings for name in ("root", "state", "agents")}
