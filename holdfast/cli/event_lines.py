@@ -6,7 +6,9 @@ import json
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
+from holdfast.cli.colours import columns, painted
 from holdfast.cli.output import moment, printable, write_line
+from holdfast.severities import severity_of
 from holdfast.storage import jsontext
 
 if TYPE_CHECKING:
@@ -23,6 +25,7 @@ __all__ = [
 ]
 
 FORMATS: Final = ("short", "verbose", "json")
+NARROW: Final = 80  # columns; below it a line leaves out what can best be missed
 _SHOWN: Final = 120  # characters of `data` in a line for people
 # JSON may hold these, but many a reader takes them for the end of the line.
 _LINE_ENDS: Final = {ord(c): f"\\u{ord(c):04x}" for c in "\x85\u2028\u2029"}
@@ -60,8 +63,13 @@ def _as_record(event: Event) -> str:
     """All that there is, a field a line, below its time and its cursor."""
     fields = [(column, getattr(event, column)) for column in _COLUMNS if column != "time_us"]
     fields.append(("data", jsontext.encode(event.data)))
-    head = f"{moment(event.time_us)} [cursor {event.cursor}]"
-    lines = [f"    {name}: {printable(str(each))}" for name, each in fields if each is not None]
+    head = painted(f"{moment(event.time_us)} [cursor {event.cursor}]", "dim")
+    lines = [
+        f"    {painted(name, 'dim')}: "
+        + (_type_of(event, printable(each)) if name == "type" else printable(str(each)))
+        for name, each in fields
+        if each is not None
+    ]
     return "\n".join([head, *lines])
 
 
@@ -79,12 +87,20 @@ def without_line_ends(line: str) -> str:
 
 
 def as_text(event: Event) -> str:
-    """For people."""
-    session = event.session or "-"
-    return printable(
-        f"{event.seq:>7} {moment(event.time_us)} {event.type:<20} {event.source} {session}"
-        f" {shortened(event)}"
-    )
+    """For people; on a narrow terminal without the day, and as short as it gets."""
+    time, session = moment(event.time_us), event.session or "-"
+    type_ = printable(event.type)
+    if (columns() or NARROW) < NARROW:
+        number, type_, time = str(event.seq), type_, time.partition("T")[2][:8] or time
+    else:
+        number, type_ = f"{event.seq:>7}", f"{type_:<20}"
+    rest = printable(f"{event.source} {session} {shortened(event)}")
+    return f"{painted(number, 'dim')} {painted(time, 'dim')} {_type_of(event, type_)} {rest}"
+
+
+def _type_of(event: Event, text: str) -> str:
+    severity = severity_of(event.type)
+    return painted(text, "name" if severity == "info" else severity)
 
 
 def shortened(event: Event) -> str:
