@@ -10,17 +10,14 @@ from holdfast.cli.output import printable
 __all__ = ["swap_line", "swapped_line"]
 
 BAR: Final = 20  # characters
-ROOMY: Final = 90  # columns from which on there is room for one
 
 
 def swap_line(status: SwapStatus, width: int) -> str:
-    """Phase, rows, rate, what remains; what is needed least comes last."""
+    """Phase, rows, rate, what remains; what is needed least comes last.  A bar where it fits."""
     where = f" {status.table}" if status.phase == "copying" and status.table else ""
     parts = [f"SWAP {status.phase}{where}"]
+    share = min(1.0, status.rows / status.total) if status.total else 0.0
     if status.total:
-        share = min(1.0, status.rows / status.total)
-        if width >= ROOMY:
-            parts.append("[" + ("#" * round(BAR * share)).ljust(BAR, ".") + "]")
         parts.append(f"{100 * share:.0f} %")
         parts.append(f"{status.rows:,} of {status.total:,} rows")
         parts.append(f"{status.rate:,.0f} rows/s")
@@ -29,7 +26,10 @@ def swap_line(status: SwapStatus, width: int) -> str:
     if status.behind:
         parts.append(f"{status.behind:,} behind")
     parts.append(f"{status.source} to {status.target}")
-    return printable("  ".join(parts))
+    text = printable("  ".join(parts))
+    if status.total and len(text) + BAR + 4 <= width:
+        text += "  [" + ("#" * round(BAR * share)).ljust(BAR, ".") + "]"
+    return text
 
 
 def swapped_line(record: SwapRecord) -> str:
