@@ -115,7 +115,7 @@ class Container:
         """As the image's ENTRYPOINT and CMD have it."""
         found = dict(instructions())
         command = json.loads(found["ENTRYPOINT"]) + json.loads(found["CMD"])
-        alone = ["unshare", "--pid", "--fork", "--mount", "--kill-child", "--ipc"]
+        alone = ["unshare", "--pid", "--fork", "--mount", "--ipc"]
         process = subprocess.Popen(
             [*alone, *self._inside, *command],
             env={"PATH": PATH, "HOME": "/data"},
@@ -126,7 +126,9 @@ class Container:
         try:
             yield process
         finally:
-            process.kill()
+            if process.poll() is None:
+                # All that is in the namespace goes with it; unshare alone would leave it.
+                os.kill(process_1_of(process.pid), signal.SIGKILL)
             process.communicate()
 
 
@@ -152,10 +154,9 @@ def test_a_daemon_lives_in_the_image(image: Path) -> None:
             assert " pid=1 " in line
             assert container.run(*health) == 0
             assert container.run("holdfast", "restart", "log") == 0
-            below = descendants(daemon.pid)
+            below = list(descendants(daemon.pid).values())
             assert len(below) > 8
-            (first,) = [each for each in below if each.pid == process_1_of(daemon.pid)]
-            os.kill(first.pid, signal.SIGTERM)  # `docker stop`
+            os.kill(process_1_of(daemon.pid), signal.SIGTERM)  # `docker stop`
             assert daemon.wait(TIMEOUT) == 0, daemon.stdout.read()
             assert not [each for each in below if is_alive(each)]
         for left in data.iterdir():
