@@ -126,6 +126,10 @@ class Following:
             self._until = max(position, reply.upto)
         return (yield from self._from_database(position, self._until))
 
+    def leave(self) -> Steps[None]:
+        """Have the log let go of a question whose answer nobody waits for any more."""
+        yield Ask(LANE, log.Fetch(self._id, self._behind(self.position), 1), self.timeout)
+
     def _from_database(self, position: int, until: int) -> Steps[list[Event]]:
         last = min(until, position + SPAN)
         wanted = msgspec.structs.replace(self._behind(position), before=last + 1)

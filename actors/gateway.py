@@ -17,16 +17,8 @@ from loguru import logger
 from holdfast.actors.calls import Ask, Steps
 from holdfast.actors.doors import Client, Doors, Limits, Line
 from holdfast.actors.event_encoding import EventEncoder
-from holdfast.actors.gateway_catalogue import (
-    UnknownEventError,
-    describe,
-    discover,
-    read_data,
-    read_envelope,
-)
-from holdfast.actors.gateway_daemon import DaemonRequest, answer_daemon
-from holdfast.actors.gateway_events import EventRequest, answer_events, log_stats
-from holdfast.actors.gateway_state import answer_state
+from holdfast.actors.gateway_answers import steps_of
+from holdfast.actors.gateway_catalogue import UnknownEventError, read_data, read_envelope
 from holdfast.actors.gateway_subscriptions import Subscriptions
 from holdfast.actors.host import HostedActor
 from holdfast.actors.json_lines import TooLong
@@ -134,15 +126,6 @@ class GatewayActor(HostedActor):
     ) -> Steps[Answer] | Answer:
         """The steps to the answer, or the answer where it is known here."""
         match request:
-            case said.Discover():
-                return discover(
-                    namespace=request.namespace,
-                    event=request.event,
-                    detail=request.detail,
-                    is_compact=request.format_style == "compact",
-                )
-            case said.Help(event=event):
-                return describe(event, is_compact=request.format_style == "compact")
             case said.Subscribe():
                 return self._subscriptions.subscribe(request, client, timeout)
             case said.Unsubscribe():
@@ -150,16 +133,11 @@ class GatewayActor(HostedActor):
             case said.GetSubscriptions():
                 stats = self._subscriptions.described()
                 return {"subscription_stats": stats, "timestamp": self._time()}
-            case said.GetStats():
-                return self._stats(timeout)
             case said.BroadcastEvent():
                 return self._broadcast(request, envelope.correlation_id, timeout)
-            case _ if isinstance(request, EventRequest):
-                return answer_events(request, timeout)
-            case _ if isinstance(request, DaemonRequest):
-                return answer_daemon(request, self._figures(), timeout)
             case _:
-                return answer_state(request, timeout)  # type: ignore[arg-type]  # all others are
+                figures = self._figures()
+                return steps_of(request, figures, timeout)  # type: ignore[arg-type]  # all others
 
     def _answer(self, client: Client, envelope: Envelope | None, outcome: Any) -> None:
         self._calls.pop(client, None)
@@ -198,10 +176,6 @@ class GatewayActor(HostedActor):
             self._stepping.cancel(call)
 
     # -- what is known here -------------------------------------------------------------------
-
-    def _stats(self, timeout: float) -> Steps[Answer]:
-        stats = yield from log_stats(timeout)
-        return {"event_log": stats, "router": self._figures()}
 
     def _broadcast(
         self, request: said.BroadcastEvent, correlation: str | int | float | None, timeout: float

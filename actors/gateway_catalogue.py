@@ -16,7 +16,15 @@ from holdfast.actors.messages.gateway import EVENTS, INSTEAD, Envelope, Paramete
 from holdfast.errors import InvalidInputError, NotFoundError
 from holdfast.storage import jsontext
 
-__all__ = ["UnknownEventError", "describe", "discover", "expected", "read_data", "read_envelope"]
+__all__ = [
+    "UnknownEventError",
+    "describe",
+    "discover",
+    "expected",
+    "read_data",
+    "read_envelope",
+    "refusal",
+]
 
 Answer = dict[str, Any]
 
@@ -74,14 +82,15 @@ def read_data(event: str, data: msgspec.Raw) -> Parameters:
     try:
         return msgspec.convert(given, type_)
     except (msgspec.ValidationError, RecursionError) as error:
-        raise InvalidInputError(_refusal(event, type_, str(error))) from None
+        raise InvalidInputError(refusal(event, type_, str(error))) from None
 
 
-def _refusal(event: str, type_: type[Parameters], text: str) -> str:
+def refusal(event: str, type_: type[msgspec.Struct], text: str) -> str:
+    """What msgspec says of parameters, as an error that names what was expected."""
     wanted = expected(type_)
     if found := _UNKNOWN.search(text):
         name = found[1]
-        if name in INSTEAD:
+        if name in INSTEAD and issubclass(type_, Parameters):
             return f"{event}: {name[:80]} has no equivalent here: {INSTEAD[name]}"
         near = _near(name, type_.__struct_fields__)
         return f"{event}: unknown parameter {name[:80]!r}{near}; expected {wanted or 'none'}"
@@ -98,7 +107,7 @@ def _near(name: str, known: tuple[str, ...]) -> str:
 
 
 @cache
-def expected(type_: type[Parameters]) -> str:
+def expected(type_: type[msgspec.Struct]) -> str:
     """The names of the parameters; those with a question mark may be left out."""
     return ", ".join(
         field.encode_name if field.required else f"{field.encode_name}?"
@@ -107,7 +116,7 @@ def expected(type_: type[Parameters]) -> str:
 
 
 @cache
-def _parameters(type_: type[Parameters]) -> dict[str, Answer]:
+def _parameters(type_: type[msgspec.Struct]) -> dict[str, Answer]:
     _, known = msgspec.json.schema_components([type_])
     schema = known[type_.__name__]
     required = schema.get("required", [])

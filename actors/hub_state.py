@@ -110,6 +110,7 @@ class HubSupervision(Blocking):
     reload = blocking(supervision_calls.reload)
     swap = blocking(supervision_calls.swap)
     swaps = blocking(supervision_calls.swaps)
+    cancel_swap = blocking(supervision_calls.cancel_swap)
     forget_swapped = blocking(supervision_calls.forget_swapped)
 
 

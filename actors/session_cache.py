@@ -51,7 +51,7 @@ class SessionCache(TLRUCache[str, Session]):
             self.pop(id, None)
             return
         self[id] = session
-        while len(self) > self._most:
+        while Cache.__len__(self) > self._most:  # it has just swept; its own would once more
             self.popitem()
 
     def resize(self, maxsize: int, max_bytes: int) -> None:

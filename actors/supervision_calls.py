@@ -31,9 +31,11 @@ from holdfast.actors.messages.supervisor import (
     reply_of,
 )
 from holdfast.actors.messages.swap import (
+    CancelSwap,
     ForgetSwapped,
     GetSwap,
     GetSwaps,
+    SwapCancelled,
     SwapIs,
     SwappedForgotten,
     SwapRecord,
@@ -43,6 +45,7 @@ from holdfast.errors import DeliveryError, InvalidInputError
 
 __all__ = [
     "ROOT",
+    "cancel_swap",
     "count_children",
     "delete_child",
     "forget_swapped",
@@ -147,6 +150,15 @@ def swap(*, timeout: float = 30.0) -> Steps[SwapIs]:
 def swaps(*, limit: int = 100, timeout: float = 30.0) -> Steps[list[SwapRecord]]:
     """The newest swaps that are over, the oldest of them first."""
     return read_reply((yield Ask(ROOT, GetSwaps(limit), timeout)), SwapsAre).swaps
+
+
+def cancel_swap(*, timeout: float = 120.0) -> Steps[SwapCancelled]:
+    """Give up the swap that is under way, or was cut off, and delete what it had filled.
+
+    Raises ReloadError when there is none, or when the data is at its new place already.
+    """
+    ask = Ask(ROOT, CancelSwap(), timeout, idempotent=False)
+    return read_reply((yield ask), SwapCancelled)
 
 
 def forget_swapped(*, dry_run: bool = False, timeout: float = 300.0) -> Steps[list[str]]:

@@ -13,6 +13,7 @@ from typing import Any, Final, assert_never
 import msgspec
 from loguru import logger
 
+from holdfast.actors.announcing import Announcing
 from holdfast.actors.answers import numbered, origin_of, refuse
 from holdfast.actors.burial import poison_error
 from holdfast.actors.capturing import capture
@@ -20,24 +21,27 @@ from holdfast.actors.delivery import Delivery, Departed, Joined
 from holdfast.actors.expiry import EXPIRE, Expiry, ItemsDue
 from holdfast.actors.host import HostedActor
 from holdfast.actors.mailbox import Answered, Batch
-from holdfast.actors.messages import log
 from holdfast.actors.messages.writer import (
     BeginCapture,
+    Captured,
     EndCapture,
     Forget,
     Forgotten,
+    GetCapture,
     GetMark,
     GetPosition,
     MarkIs,
+    Pace,
     PositionIs,
     Prune,
     Question,
     Stats,
     Sync,
-    Synced,
 )
 from holdfast.actors.outage import Outage, TryAgain
+from holdfast.actors.pacing import Pacing, Rested
 from holdfast.actors.retaining import RetainDue, Retaining
+from holdfast.actors.syncing import DiskDone, SyncDue, Syncing
 from holdfast.actors.writer_figures import figures
 from holdfast.clock import Clock
 from holdfast.errors import DiskFullError, HoldfastError, StorageError, UnreachableError
@@ -56,26 +60,12 @@ OPEN_AGAIN: Final = 0.5  # seconds until a database on a full disk is opened aga
 STUCK_WARNING: Final = 2  # blocked attempts in a row to empty the write-ahead log
 
 
-class _SyncDue(msgspec.Struct, frozen=True):
-    """What was committed ``sync_interval`` ago has to reach the disk."""
-
-
 class _OpenDue(msgspec.Struct, frozen=True):
     """The disk was full when the database was to be opened: try again."""
 
 
 class _ChoreDue(msgspec.Struct, frozen=True):
     """There is something that has time, and has been some time for it."""
-
-
-class _Announced(msgspec.Struct, frozen=True):
-    """The log knows of the events up to ``last_seq``."""
-
-    last_seq: int
-
-
-class _Told(msgspec.Struct, frozen=True):
-    """The log knows which events were deleted."""
 
 
 class WriterActor(HostedActor):
@@ -97,17 +87,22 @@ class WriterActor(HostedActor):
     ) -> None:
         super().__init__()
         self._open_database = open_database
-        self._sync_interval = sync_interval
+        self._syncing = Syncing(
+            begin=lambda: self._database.begin_sync(),
+            on_full=self._on_full,
+            interval=sync_interval,
+            box=self.mailbox,
+            clock=clock,
+        )
         self._retention_period = retention_period
         self._retained_at = 0  # groups committed when retention had its last slice
         self._clock = clock
-        self._sync_is_due = False  # a timer runs; one for all commits until it fires
         self._groups = 0
         self._commands = 0
         self._warned_stuck = False
         self._warned_full = False
-        self._own_seq = 0  # the newest event that did not come by the log
-        self._is_announcing = False
+        self._announcing = Announcing(self.mailbox)
+        self._pacing = Pacing(after=self.mailbox.after, clock=clock)
         self._is_open = False
         self._held: list[Delivery] = []  # what came before that, in order
         self._outage = Outage(patience=outage_timeout, after=self.mailbox.after, clock=clock)
@@ -123,7 +118,7 @@ class WriterActor(HostedActor):
     ) -> None:
         """From now on; ``open_database`` where it could not be opened yet."""
         self._open_database = open_database
-        self._sync_interval, self._retention_period = sync_interval, retention_period
+        self._syncing.interval, self._retention_period = sync_interval, retention_period
         if self._is_open:
             self._database.reconfigure(payload_bytes=payload_bytes, retention=retention)
             self._retaining.reconfigure(retention_period)
@@ -163,6 +158,7 @@ class WriterActor(HostedActor):
     def on_stop(self) -> None:
         """Leave one file that needs no recovery."""
         if self._is_open:
+            self._syncing.stop()
             self._database.close()
 
     def unburden(self, delivery: Delivery) -> None:
@@ -180,18 +176,19 @@ class WriterActor(HostedActor):
                 self._wait(items)
             case Batch(items=items) if not self._is_open:
                 self._held += items
+            case Batch(items=items) if self._pacing.holds(items):
+                pass
             case Batch(items=items):
-                self._work_through(items)
+                self._pacing.timed(self._work_through, items)
+            case Rested():
+                if held := self._pacing.take():
+                    self.on_receive(Batch(held))
             case _OpenDue():
                 self._open()
             case TryAgain():
                 self._try_again()
-            case Answered(context=_Announced(last_seq=last_seq)):
-                self._is_announcing = False
-                if last_seq < self._own_seq:
-                    self._announce()
-            case Answered(context=_Told()):
-                pass
+            case Answered(context=context):
+                self._announcing.answered(context)
             case _ if self._outage.is_on:
                 self._outage.put_off(message)
             case _:
@@ -200,9 +197,10 @@ class WriterActor(HostedActor):
     def _when_due(self, message: Any) -> None:
         """What timers ask for."""
         match message:
-            case _SyncDue():
-                self._sync_is_due = False
-                self._sync()
+            case SyncDue():
+                self._syncing.due()
+            case DiskDone():
+                self._syncing.done(message)
             case RetainDue():
                 self._retain()
             case _ChoreDue():
@@ -268,13 +266,12 @@ class WriterActor(HostedActor):
             _reply(delivery, outcome)
             self._expiry.note(delivery.message)
             if tells_of_events(outcome):
-                self._own_seq = self._database.last_seq
-                self._announce()
+                self._announcing.added(self._database.last_seq)
         if any(not isinstance(outcome, StorageError) for outcome in outcomes):
             self._warned_full = False
         self._groups += 1
         self._commands += len(group)
-        self._sync_later()
+        self._syncing.later()
         self._look_after_wal(is_pressed=any(isinstance(each, DiskFullError) for each in outcomes))
 
     def _expire(self) -> None:
@@ -285,16 +282,8 @@ class WriterActor(HostedActor):
             return
         self._expiry.looked(outcome)
         if tells_of_events(outcome):
-            self._own_seq = self._database.last_seq
-            self._announce()
-            self._sync_later()
-
-    def _announce(self) -> None:
-        """Let the log read what did not come by it; one message under way at a time."""
-        if not self._is_announcing:
-            self._is_announcing = True
-            announced = _Announced(self._own_seq)
-            self.mailbox.link("log").ask(log.Advance(self._own_seq), context=announced)
+            self._announcing.added(self._database.last_seq)
+            self._syncing.later()
 
     def _retain(self) -> None:
         """A slice of what retention has to do, and what follows every commit."""
@@ -303,8 +292,8 @@ class WriterActor(HostedActor):
         self._look_after_wal(is_hurried=True)
 
     def _tell_of_deletions(self, spans: list[tuple[int, int]]) -> None:
-        self.mailbox.link("log").ask(log.Forget(spans), context=_Told())
-        self._sync_later()
+        self._announcing.deleted(spans)
+        self._syncing.later()
 
     def _chores_later(self) -> None:
         if self._database.has_chores:
@@ -316,23 +305,15 @@ class WriterActor(HostedActor):
             self._database.work_off(CHORE_SLICE)
         except DiskFullError as error:
             self._warn_of_full_disk(error)
-        self._sync_later()
+        except UnreachableError as error:
+            self._outage.begin(error, [], [])
+        self._syncing.later()
         self._look_after_wal()
         self._chores_later()
 
-    def _sync(self) -> None:
-        """Put everything on the disk, or try again as long as the barrier has no room there."""
-        try:
-            self._database.sync()
-        except DiskFullError as error:
-            self._warn_of_full_disk(error)
-            self._look_after_wal(is_pressed=True)
-            self._sync_later()
-
-    def _sync_later(self) -> None:
-        if not self._sync_is_due:
-            self._sync_is_due = True
-            self.mailbox.after(self._sync_interval, _SyncDue())
+    def _on_full(self, error: DiskFullError) -> None:
+        self._warn_of_full_disk(error)
+        self._look_after_wal(is_pressed=True)
 
     def _warn_of_full_disk(self, error: StorageError) -> None:
         if not self._warned_full:
@@ -370,8 +351,7 @@ class WriterActor(HostedActor):
             case GetPosition():
                 delivery.set(PositionIs(self._database.position()))
             case Sync():
-                self._database.sync()
-                delivery.set(Synced())
+                self._syncing.ask(delivery)
             case Forget(sender=sender, incarnation=incarnation):
                 self._database.forget(sender, incarnation)
                 delivery.set(Forgotten())
@@ -385,8 +365,11 @@ class WriterActor(HostedActor):
             case Stats():
                 database = self._database if self._is_open else None
                 delivery.set(figures(database, self._groups, self._commands, self._outage))
-            case BeginCapture() | EndCapture():
+            case BeginCapture() | EndCapture() | GetCapture():
                 delivery.set(capture(self._database, message))
+            case Pace():
+                self._pacing.set(message)
+                delivery.set(Captured())
             case _:
                 assert_never(message)
 

@@ -107,6 +107,7 @@ class Supervision(Awaited):
     reload = awaited(supervision_calls.reload)
     swap = awaited(supervision_calls.swap)
     swaps = awaited(supervision_calls.swaps)
+    cancel_swap = awaited(supervision_calls.cancel_swap)
     forget_swapped = awaited(supervision_calls.forget_swapped)
 
 

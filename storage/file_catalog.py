@@ -6,7 +6,6 @@ Read from the folder when it is made: the folder is the truth, and one process w
 
 from __future__ import annotations
 
-import fcntl
 import heapq
 import os
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ from typing import Final
 
 from holdfast.errors import AlreadyRunningError, DiskFullError
 from holdfast.storage.atomic_files import DRAFT, disk_errors
+from holdfast.storage.file_lock import lock_within
 from holdfast.storage.jsonl_file import TORN
 from holdfast.storage.jsonl_parts import PLAIN, Part, part_at
 
@@ -47,10 +47,11 @@ class Log:
 class Catalog:
     """The folder ``files``: ``logs`` and ``results`` in it, locked until ``close``.
 
+    ``patience`` are the seconds that its last writer has to end, where it was killed just now.
     Raises StorageError; AlreadyRunningError when another process writes there.
     """
 
-    def __init__(self, folder: Path, *, max_bytes: int) -> None:
+    def __init__(self, folder: Path, *, max_bytes: int, patience: float = 0.0) -> None:
         self.logs_folder = folder / LOGS
         self.results_folder = folder / RESULTS
         self.max_bytes = max_bytes
@@ -61,7 +62,7 @@ class Catalog:
         self._oldest: list[Part] = []  # a heap; may name parts that are gone
         with disk_errors(folder):
             folder.mkdir(mode=0o700, exist_ok=True)
-            self._lock = _locked(folder)
+            self._lock = _locked(folder, patience)
             for made in (self.logs_folder, self.results_folder):
                 made.mkdir(mode=0o700, exist_ok=True)
             self._read_logs()
@@ -179,18 +180,16 @@ class Catalog:
             self.add_part(part)
 
 
-def _locked(folder: Path) -> int:
+def _locked(folder: Path, patience: float) -> int:
     """The descriptor of the folder's lock, which ends with the process."""
     flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
     descriptor = os.open(folder / LOCK, flags, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+    if not lock_within(descriptor, patience):
         os.close(descriptor)
         raise AlreadyRunningError(
             f"{folder}: another process writes to it: stop that daemon, or set "
             "[actors.files] path to another folder"
-        ) from None
+        )
     return descriptor
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal, Protocol
 
 import msgspec
@@ -79,6 +79,14 @@ class Database(Protocol):
     def forget(self, sender: str, incarnation: str) -> None:
         """Drop marks and kept results of a sender that is gone for good."""
 
+    def begin_sync(self) -> Callable[[], None] | None:
+        """``sync`` in two parts: what it returns is the wait for the disk, for any thread.
+
+        When that has returned, what was committed before this call survives power loss.  None: it
+        does already.  One at a time, all over before ``close``; raises what ``sync`` raises, here
+        and there.
+        """
+
     def sync(self) -> None:
         """Everything committed so far survives power loss when it returns.
 
@@ -130,6 +138,12 @@ class Database(Protocol):
 
     def end_capture(self) -> None:
         """Keep no log any more, and forget what there is of it.  Raises StorageError."""
+
+    def capture(self) -> tuple[str, int]:
+        """The swap that there is a log for, "" for none, and how many rows were put into it.
+
+        Raises StorageError.
+        """
 
     def close(self) -> None:
         """Leave one file that needs no recovery; give up the lock."""

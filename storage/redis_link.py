@@ -12,6 +12,7 @@ from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
 from holdfast.clock import Clock
+from holdfast.storage.redis_wire import RefusalError, Wire
 
 __all__ = ["LEAST_VERSION", "LinkLostError", "RedisLink", "complaint", "shown_url"]
 
@@ -29,6 +30,10 @@ _REFUSALS: Final = {
     "MISCONF": "it cannot save to its disk and so refuses writes",
     "MOVED": "it is a node of a cluster: a single server is needed",
 }
+
+
+# And these are over when the next connection is made.
+_PASSING: Final = ("NOSCRIPT", "LOADING", "MASTERDOWN", "BUSY")
 
 
 class LinkLostError(Exception):
@@ -53,6 +58,7 @@ class RedisLink:
         self._secret = unquote(urlsplit(url).password or "")
         self._clock = clock
         self._connection: Any = None
+        self._wire: Wire | None = None  # of that, once it is made
         self._tries = 0  # in a row that came to nothing
         self._not_before = 0.0  # monotonic
         self.problem = "not asked yet"  # "" while there is a connection
@@ -72,7 +78,11 @@ class RedisLink:
         """Raises LinkLostError.  A server that will not do is refused."""
         connection = self._pool.make_connection()
         self._connection = connection
-        self._guarded(connection.connect)
+        try:
+            connection.connect()
+        except (self._redis.RedisError, OSError) as error:
+            raise self._lost(error) from None
+        self._wire = Wire(connection._sock)  # redis-py has no other name for it
         text = self.call("INFO")
         if found := complaint(parsed_info(text)):
             self.lose(found, is_refused=True)
@@ -89,13 +99,16 @@ class RedisLink:
 
     def calls(self, requests: Sequence[Sequence[Any]]) -> list[Any]:
         """The replies to several that travel together.  Raises LinkLostError."""
-        return self._guarded(lambda: self._exchange(requests))  # type: ignore[no-any-return]
+        if self._wire is None:
+            raise LinkLostError(self.problem)
+        try:
+            return self._wire.exchange(requests)
+        except (RefusalError, OSError) as error:
+            raise self._lost(error) from None
 
     def lose(self, problem: str, *, is_refused: bool = False) -> None:
         """Give up the connection."""
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            connection.disconnect()
+        self.close()
         self._tries += 1
         self.failures += 1
         self.problem = problem
@@ -105,24 +118,14 @@ class RedisLink:
 
     def close(self) -> None:
         """For good; what was sent has been answered."""
-        if self._connection is not None:
-            self._connection.disconnect()
-            self._connection = None
+        connection, self._connection, self._wire = self._connection, None, None
+        if connection is not None:
+            connection.disconnect()
 
-    def _exchange(self, requests: Sequence[Sequence[Any]]) -> list[Any]:
-        connection = self._connection
-        if connection is None:
-            raise LinkLostError(self.problem)
-        connection.send_packed_command(connection.pack_commands(requests))
-        return [connection.read_response() for _ in requests]
-
-    def _guarded(self, work: Any) -> Any:
-        try:
-            return work()
-        except (self._redis.RedisError, OSError) as error:
-            problem, is_refused = self._told(error)
-            self.lose(problem, is_refused=is_refused)
-            raise LinkLostError(problem) from None
+    def _lost(self, error: Exception) -> LinkLostError:
+        problem, is_refused = self._told(error)
+        self.lose(problem, is_refused=is_refused)
+        return LinkLostError(problem)
 
     def _told(self, error: Exception) -> tuple[str, bool]:
         """What an error says, without what nobody may read."""
@@ -145,7 +148,7 @@ class RedisLink:
             return f"it does not answer in time: {text}", False
         if isinstance(error, self._redis.ConnectionError | OSError):
             return f"it cannot be reached: {text}", False
-        return f"it refuses: {text}", not isinstance(error, exceptions.NoScriptError)
+        return f"it refuses: {text.removeprefix('ERR ')}", not text.startswith(_PASSING)
 
 
 def parsed_info(text: bytes | str) -> dict[str, str]:

@@ -15,13 +15,14 @@ from typing import Final, TypeVar
 import apsw
 
 from holdfast.clock import Clock
-from holdfast.errors import DamagedError, FencedError, HoldfastError
+from holdfast.errors import DamagedError, FencedError, HoldfastError, StorageError
 from holdfast.storage.commands import Command, Outcome
 from holdfast.storage.database_file import check_file
 from holdfast.storage.delivering import Deliveries, apply_singly
+from holdfast.storage.log_sync import LOG_SYNCS, LogSync
 from holdfast.storage.marks import MAX_SENDERS, Marks
 from holdfast.storage.migrating.labels import settle_label
-from holdfast.storage.migrating.sqlite_capture import begin_capture, end_capture
+from holdfast.storage.migrating.sqlite_capture import begin_capture, end_capture, length
 from holdfast.storage.once import HalfDone, OnceOnly
 from holdfast.storage.payloads import PAYLOAD_BYTES
 from holdfast.storage.ports import Durability, Wal
@@ -64,11 +65,13 @@ _EMPTIED: Final = (
 class SqliteDatabase:
     """Implements ``holdfast.storage.ports.Database``.
 
+    ``patience`` are the seconds that the last writer has to end, where it was killed just now.
     ``vfs`` names a registered SQLite VFS, for tests that break the disk.  Raises
     AlreadyRunningError, SchemaError, StorageError.
     """
 
     _is_closed = False
+    _log_sync: LogSync | None = None  # from the first sync on
 
     def __init__(
         self,
@@ -81,12 +84,12 @@ class SqliteDatabase:
         payload_bytes: int = PAYLOAD_BYTES,
         retention: Retention = _KEEP_ALL,
         full_text: bool = False,
+        patience: float = 0.0,
         vfs: str | None = None,
     ) -> None:
         self.path: Final = os.path.realpath(path)  # two names of one file must be one lock
-        self._clock = clock
-        self._durability = durability
-        self._lock = WriterLock(self.path)
+        self._clock, self._durability = clock, durability
+        self._lock = WriterLock(self.path, patience=patience)
         try:
             self._check_place(vfs)
             self._connection = open_writing(self.path, durability=durability, vfs=vfs)
@@ -188,6 +191,27 @@ class SqliteDatabase:
         self._marks.forget(sender, incarnation)
         release_threads(self._connection, sender, incarnation)
 
+    def begin_sync(self) -> LogSync | None:
+        """``sync`` in two parts: what it returns is the wait for the disk, for any thread.
+
+        The first one is made here, and makes the log's entry in its folder durable; so is each
+        with a VFS of which nobody has said how to sync a log, and while there is no descriptor.
+        """
+        if not self._is_unsynced:
+            return None
+        if (vfs := self._connection.open_vfs) not in LOG_SYNCS:
+            self.sync()
+            return None
+        if self._log_sync is None:
+            self.sync()
+            with suppress(StorageError):
+                self._log_sync = LogSync(self.path, vfs)
+            return None
+        with naming_errors(self.path):
+            self._transact(self._note_synced)  # if it is lost, nothing behind it is there
+        self._is_unsynced = False
+        return self._log_sync
+
     def sync(self) -> None:
         """Everything committed so far survives power loss when it returns.
 
@@ -254,12 +278,19 @@ class SqliteDatabase:
         with naming_errors(self.path):
             self._transact(lambda: end_capture(self._connection))
 
+    def capture(self) -> tuple[str, int]:
+        """The swap that there is a log for, and how long it is."""
+        with naming_errors(self.path):
+            return length(self._connection)
+
     def close(self) -> None:
         """Leave one file that needs no recovery; give up the lock.  Again does nothing."""
         if self._is_closed:
             return
         self._is_closed = True
         try:
+            if self._log_sync is not None:
+                self._log_sync.close()
             with naming_errors(self.path):
                 self._wal.empty()
             self._lock.note_made()

@@ -8,11 +8,11 @@ once a database has been on the disk, so that an empty one in its place is known
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 from typing import Final
 
 from holdfast.errors import AlreadyRunningError, StorageError
+from holdfast.storage.file_lock import lock_within
 
 __all__ = ["WriterLock"]
 
@@ -20,9 +20,13 @@ _MADE: Final = "made"
 
 
 class WriterLock:
-    """Held from construction to ``release``; ``path`` is the database's."""
+    """Held from construction to ``release``; ``path`` is the database's.
 
-    def __init__(self, path: str) -> None:
+    ``patience`` are the seconds its last holder has to end.  Raises AlreadyRunningError,
+    StorageError.
+    """
+
+    def __init__(self, path: str, *, patience: float = 0.0) -> None:
         self._path = path
         self.is_made = False  # a database has been on the disk
         name = f"{path}.lock"
@@ -35,19 +39,17 @@ class WriterLock:
                 f"the folder has to exist and uid {os.getuid()} has to be able to write there"
             ) from error
         try:
-            self._acquire()
+            self._acquire(patience)
         except BaseException:
             os.close(self._fd)
             raise
 
-    def _acquire(self) -> None:
-        try:
-            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+    def _acquire(self, patience: float) -> None:
+        if not lock_within(self._fd, patience):
             owner = self._read().partition("\n")[0].strip() or "unknown"
             raise AlreadyRunningError(
                 f"{self._path}: pid {owner} writes to this database; stop it, or use another path"
-            ) from None
+            )
         self.is_made = _MADE in self._read().split("\n")
         self._write(str(os.getpid()))
 

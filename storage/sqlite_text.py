@@ -15,27 +15,18 @@ from typing import Final, cast
 
 import apsw
 
+from holdfast.storage.full_text import ADD, CREATE
 from holdfast.storage.payloads import unpack
 from holdfast.storage.records import RawEvent
 
 __all__ = ["TextIndex"]
 
-_CREATE: Final = """
-CREATE VIRTUAL TABLE events_text USING fts5 (
-    text, content = '', contentless_delete = 1, tokenize = 'unicode61 remove_diacritics 2'
-);
+_CREATE: Final = f"""
+{CREATE}
 CREATE TRIGGER events_text_ends_with_its_event AFTER DELETE ON events
 BEGIN
     DELETE FROM events_text WHERE rowid = old.seq;
 END;
-"""
-# What is no word is left out: names of fields, truth values, bytes.  Not INSERT ... SELECT: that
-# has a savepoint of its own, so FTS5 would write a segment for every row, at three times the cost.
-_ADD: Final = """
-INSERT INTO events_text (rowid, text) VALUES (?1, (
-    SELECT group_concat(atom, char(10)) FROM json_tree(?2)
-    WHERE type IN ('text', 'integer', 'real') AND key IS NOT '$bytes'
-))
 """
 _OLDER: Final = """
 SELECT seq, data, bytes, codec, body FROM events LEFT JOIN payloads ON ref = payload
@@ -107,7 +98,7 @@ class TextIndex:
         if self._pending:
             noted = [(seq, text) for seq, text in self._pending.items() if seq <= last_seq]
             self._pending.clear()
-            self._connection.executemany(_ADD, noted)
+            self._connection.executemany(ADD, noted)
 
     def work(self, seconds: float, last_seq: int) -> None:
         """Add older events, or give pages back, for about so long."""
@@ -131,7 +122,7 @@ class TextIndex:
         rows = cast("list[_Older]", self._connection.execute(_OLDER, (first, _ROWS)).fetchall())
         for count, (seq, data, size, codec, body) in enumerate(rows, 1):
             text = data if body is None else unpack(codec, body, size).decode()
-            self._connection.execute(_ADD, (seq, text))
+            self._connection.execute(ADD, (seq, text))
             if time.monotonic() > end:
                 self._move(1 if count == len(rows) < _ROWS else seq)
                 return

@@ -6,9 +6,10 @@ from typing import Final, cast
 
 import apsw
 
-from holdfast.errors import InvalidInputError, StorageError
+from holdfast.errors import StorageError
 from holdfast.storage.event_sql import conditions, join
 from holdfast.storage.filters import EventFilter
+from holdfast.storage.full_text import check_text, refused
 from holdfast.storage.records import Row, StoredEvent
 from holdfast.storage.sqlite_event_reader import EVENT
 from holdfast.storage.sqlite_reading import Reading, check_limit
@@ -31,6 +32,7 @@ class TextReading(Reading):
         """Events whose data matches, in order of their numbers or the newest first."""
         filter.check()
         check_limit(limit)
+        check_text(text)
         found = [("events_text MATCH ?", (text,)), *conditions(filter)]
         # By the index's own numbers: it reads only what is in the range.
         if filter.after is not None:
@@ -46,10 +48,6 @@ class TextReading(Reading):
             rows = cast("list[Row]", self._read(sql, (*values, limit)))
         except StorageError as error:
             if isinstance(error.__cause__, apsw.SQLError):
-                shown = repr(text if len(text) <= 60 else text[:60] + "...")
-                raise InvalidInputError(
-                    f"text = {shown}: {error.__cause__}; words are letters and digits, joined by "
-                    'AND, OR, NOT, or "in quotes" as they stand'
-                ) from None
+                raise refused(text, error.__cause__) from None
             raise
         return [StoredEvent(*row) for row in rows]

@@ -14,15 +14,24 @@ from typing import Final
 from loguru import logger
 
 from holdfast.clock import Clock
-from holdfast.errors import ConfigError, UnreachableError
+from holdfast.errors import ConfigError, StorageError, UnreachableError
 from holdfast.storage.database_file import check_file
+from holdfast.storage.file_lock import DYING
 from holdfast.storage.migrating.ports import Place
 from holdfast.storage.ports import Database, Reader
 from holdfast.supervisors.secrets import resolved
 from holdfast.supervisors.settings import Backend
 from holdfast.supervisors.spec import Environment
 
-__all__ = ["check_backend", "database_opener", "dsn_of", "modules_of", "place_of", "reader_opener"]
+__all__ = [
+    "check_backend",
+    "check_same",
+    "database_opener",
+    "dsn_of",
+    "modules_of",
+    "place_of",
+    "reader_opener",
+]
 
 _MISSING: Final = (
     '[storage] backend = "postgresql": psycopg cannot be imported: pip install '
@@ -55,6 +64,7 @@ def database_opener(environment: Environment, clock: Clock) -> Callable[[], Data
         payload_bytes=environment.payload_bytes,
         retention=environment.retention,
         full_text=environment.full_text,
+        patience=DYING,
         clock=clock,
     )
 
@@ -90,6 +100,15 @@ def check_backend(environment: Environment, *, may_wait: bool = False) -> None:
         logger.warning("{}; starting without it, as [storage] outage says", error)
 
 
+def check_same(environment: Environment) -> None:
+    """Raise StorageError when it is not the database that the daemon's writer has open now."""
+    _require_psycopg()
+    from holdfast.storage.postgresql.probing import is_used
+
+    if not is_used(dsn_of(environment), daemon=environment.daemon, home=_home(environment)):
+        raise StorageError("the daemon's writer has another one open")
+
+
 def dsn_of(environment: Environment) -> str:
     """With what a reference in it means; no other process is told.  Raises ConfigError."""
     return str(resolved(environment.dsn, "[storage] dsn"))
@@ -106,6 +125,7 @@ def _open_postgresql(environment: Environment, clock: Clock) -> Database:
         durability=environment.durability,
         payload_bytes=environment.payload_bytes,
         retention=environment.retention,
+        full_text=environment.full_text,
         clock=clock,
     )
 

@@ -54,8 +54,10 @@ def session_limits(run: SessionsSettings) -> SessionLimits:
 def catalog_opener(environment: Environment, run: FilesSettings) -> Callable[[], Catalog]:
     """Opens the folder of the files."""
     from holdfast.storage.file_catalog import Catalog
+    from holdfast.storage.file_lock import DYING
 
-    return partial(Catalog, Path(environment.data_dir, run.path), max_bytes=run.max_bytes)
+    folder = Path(environment.data_dir, run.path)
+    return partial(Catalog, folder, max_bytes=run.max_bytes, patience=DYING)
 
 
 def rotation(run: FilesSettings) -> Rotation:

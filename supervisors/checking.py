@@ -16,7 +16,7 @@ import msgspec
 
 from holdfast.errors import HoldfastError
 from holdfast.storage.probes import probe
-from holdfast.supervisors.backends import check_backend
+from holdfast.supervisors.backends import check_backend, check_same
 from holdfast.supervisors.linux import set_process_name
 from holdfast.supervisors.roles import imported
 from holdfast.supervisors.secrets import resolved, resolved_variables
@@ -32,8 +32,8 @@ LONGEST: Final = 8 * 1024  # bytes of what is told
 class Check(msgspec.Struct, frozen=True, array_like=True):
     """One thing to look at; errors call it ``where``.
 
-    ``agent``: can its class be imported?  ``environment``: could its database be opened?  Else:
-    does ``backend`` work at ``address``?
+    ``agent``: can its class be imported?  ``environment``: could its database be opened, or, with
+    ``is_same``, is it the one that is?  Else: does ``backend`` work at ``address``?
     """
 
     where: str
@@ -41,6 +41,7 @@ class Check(msgspec.Struct, frozen=True, array_like=True):
     backend: str = ""
     address: str = ""
     environment: Environment | None = None
+    is_same: bool = False
 
 
 _decode = msgspec.msgpack.Decoder(Check).decode
@@ -60,7 +61,9 @@ def run_check(payload: bytes, descriptors: dict[str, int]) -> int:
 
 def _told(check: Check) -> str:
     try:
-        if check.environment is not None:
+        if check.environment is not None and check.is_same:
+            check_same(check.environment)
+        elif check.environment is not None:
             check_backend(check.environment)
         elif check.agent is None:
             probe(check.backend, str(resolved(check.address, check.where)))

@@ -127,7 +127,7 @@ def run_child(payload: bytes, descriptors: dict[str, int]) -> int:
             else:
                 assert not isinstance(start.run, SupervisorSpec)
                 reserve = apply_limits(start.run)
-                actor = _leaf(start, lifeline, listeners[start.name], records, clock, stack)
+                actor = _leaf(start, lifeline, listeners, records, clock, stack)
             failure = run(actor)
         except Exception as error:  # of a constructor: pykka catches the others
             failure = error
@@ -168,14 +168,14 @@ def _put_on_badge(start: ChildStart) -> Badge:
 def _leaf(
     start: ChildStart,
     lifeline: Lifeline[FromParent],
-    listener: socket.socket,
+    listeners: dict[str, socket.socket],
     records: Records,
     clock: Clock,
     stack: ExitStack,
 ) -> HostedActor:
     assert not isinstance(start.run, SupervisorSpec)
     actor = make_actor(
-        start, start.run, listener=listener, records=records, clock=clock, stack=stack
+        start, start.run, listeners=listeners, records=records, clock=clock, stack=stack
     )
     mailbox = actor.mailbox
 

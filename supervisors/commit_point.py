@@ -176,5 +176,4 @@ def _in_place_of(storage: StorageSettings, point: CommitPoint) -> StorageSetting
         path=point.path or storage.path,
         dsn=point.dsn,
         durability="committed" if point.backend == "memory" else storage.durability,
-        full_text=storage.full_text and point.backend != "postgresql",
     )

@@ -17,6 +17,7 @@ import msgspec
 
 from holdfast.errors import ConfigError
 from holdfast.supervisors.accepting import as_toml, hints_of, in_words, is_plain
+from holdfast.supervisors.http import with_http
 from holdfast.supervisors.metrics import with_metrics
 from holdfast.supervisors.modules import is_importable
 from holdfast.supervisors.otel import with_otel
@@ -28,6 +29,7 @@ from holdfast.supervisors.settings import (
     ActorSettings,
     AgentSettings,
     DaemonSettings,
+    HttpSettings,
     LogSettings,
     MetricsSettings,
     OtelSettings,
@@ -49,6 +51,7 @@ TABLES: Final = (
     "retention",
     "metrics",
     "otel",
+    "http",
     "supervisors",
     "actors",
     "agents",
@@ -87,7 +90,7 @@ def parse_settings(text: str, *, file: str) -> Settings:
         raise ConfigError(f"{file}: nested too deep") from error
     except ValueError as error:  # an integer of more digits than Python reads
         raise ConfigError(f"{file}: {error}") from error
-    return with_otel(with_metrics(_Document(document, file).settings()))
+    return with_otel(with_http(with_metrics(_Document(document, file).settings())))
 
 
 def parse_agent(name: str, table: dict[str, Any], *, file: str) -> AgentSettings:
@@ -126,6 +129,7 @@ class _Document:
             agents=self.agents(),
             metrics=self._decode("metrics", self._document.get("metrics", {}), MetricsSettings),
             otel=self._decode("otel", self._document.get("otel", {}), OtelSettings),
+            http=self._decode("http", self._document.get("http", {}), HttpSettings),
         )
         self._check_tree(settings)
         return settings
@@ -146,10 +150,6 @@ class _Document:
                 accepted = 'dsn, as in dsn = "postgresql://user@host/database"'
                 raise self._error(shown, f"{accepted}, or a reference to one")
             check_references(storage.dsn, f"{self._file}: [storage] dsn")
-            if storage.full_text:
-                raise self._error(
-                    "[storage] full_text = true", "false: PostgreSQL has no such index"
-                )
         if storage.backend == "memory" and storage.durability == "disk":
             raise self._error(f'{shown} with durability = "disk"', '"committed": it has no disk')
         if storage.backend != "postgresql" and storage.dsn:
@@ -365,4 +365,4 @@ class _Document:
 def _is_secret(where: str, key: str, value: object, fields: dict[str, Any]) -> bool:
     if where.startswith("agents."):
         return key not in fields or isinstance(value, dict)
-    return key in ("url", "dsn", "endpoint", "headers")
+    return key in ("url", "dsn", "endpoint", "headers", "token")

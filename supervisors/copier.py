@@ -13,12 +13,13 @@ import socket
 import traceback
 from contextlib import suppress
 from pathlib import Path
-from typing import Final, assert_never
+from typing import Final, Literal, assert_never
 
 from holdfast.clock import Clock, SystemClock
 from holdfast.errors import HoldfastError
 from holdfast.storage.migrating.migration import Migration
-from holdfast.storage.migrating.old import forget, old_data, retire
+from holdfast.storage.migrating.old import discard, forget, old_data, retire
+from holdfast.storage.migrating.ports import AnewError, UnequalError
 from holdfast.supervisors.backends import place_of
 from holdfast.supervisors.copier_words import (
     COPIER,
@@ -26,6 +27,7 @@ from holdfast.supervisors.copier_words import (
     Abandon,
     Commit,
     Copy,
+    Discard,
     Far,
     Finish,
     Finished,
@@ -71,6 +73,10 @@ def run_copier(payload: bytes, descriptors: dict[str, int]) -> int:
             return 0
         except (BrokenPipeError, ConnectionError):  # the root is dead
             return 1
+        except AnewError as error:
+            return copier.refuse(str(error), "anew")
+        except UnequalError as error:
+            return copier.refuse(str(error), "end")
         except HoldfastError as error:
             return copier.refuse(str(error) or type(error).__name__)
         except BaseException:
@@ -98,13 +104,15 @@ class _Copier:
                 self._retire(job)
             case Forget():
                 self._forget(job)
+            case Discard():
+                self._discard(job)
             case _:
                 assert_never(job)
 
-    def refuse(self, error: str) -> int:
+    def refuse(self, error: str, does: Literal["", "anew", "end"] = "") -> int:
         """Say what is wrong; the exit code."""
         with suppress(OSError):
-            self._tell(Refused(error[-LONGEST // 2 :]))
+            self._tell(Refused(error[-LONGEST // 2 :], does))
         return 1
 
     # -- a move ---------------------------------------------------------------------------------
@@ -118,10 +126,12 @@ class _Copier:
             swap=job.swap,
             mode=job.mode,
             clock=self._clock,
+            resumes=job.resumes,
         )
         try:
             migration.prepare()
-            self._tell(Prepared())
+            self._check(migration)
+            self._tell(Prepared(migration.resumed))
             self._await(Copy)
             self._copy(migration)
             self._follow(migration)
@@ -134,6 +144,12 @@ class _Copier:
         self._await(Verify)
         migration.verify_old()
         self._tell(Verified())
+
+    def _check(self, migration: Migration) -> None:
+        """What an earlier try has left, if it is to be gone on with."""
+        while not (progress := migration.check(COPY_SLICE)).is_done:
+            self._tell(Far(progress, is_copied=False))
+            self._heard(0.0)
 
     def _copy(self, migration: Migration) -> None:
         while True:
@@ -166,6 +182,13 @@ class _Copier:
             what += found
             while found and not job.dry_run and not forget(place, FORGET_SLICE):
                 self._heard(0.0)
+        self._tell(Forgotten(what))
+
+    def _discard(self, job: Discard) -> None:
+        place, what = place_of(job.place), []
+        while found := discard(place, job.swap, FORGET_SLICE):
+            what = found
+            self._heard(0.0)
         self._tell(Forgotten(what))
 
     # -- the line -------------------------------------------------------------------------------

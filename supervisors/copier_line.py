@@ -52,7 +52,8 @@ class Copier:
         self._line: socket.socket | None = None
         self._pidfd = -1
         self._is_closed = False
-        self._error = ""  # it is dead, or has refused
+        self._error = ""  # it is dead, has refused, or is not wanted
+        self.does = ""  # as it has refused
         self._answers: list[FromCopier] = []  # that nobody has waited for yet
         # What ends the wait for it, and who waits.
         self._waiting: tuple[Callable[[FromCopier], bool], Callable[[str], None]] | None = None
@@ -110,6 +111,14 @@ class Copier:
 
         return begin
 
+    def dismiss(self, why: str, patience: float) -> None:
+        """Have it end likewise, and whoever waits for something of it be told why."""
+        if not self._error:
+            self.tell(Abandon())
+            self._error = why
+            self._mailbox.later(patience, self._kill)
+            self._look()
+
     def close(self) -> None:
         """End it, if it has not ended."""
         self._is_closed = True
@@ -153,6 +162,7 @@ class Copier:
     def _take(self, message: FromCopier) -> None:
         if isinstance(message, Refused):
             self._error = self._error or message.error
+            self.does = message.does
         elif isinstance(message, Far):
             self._told(message)
             self._answers = [each for each in self._answers if not isinstance(each, Far)]

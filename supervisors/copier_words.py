@@ -5,7 +5,7 @@ Datagrams on a socket pair; its end of file is the death of the other side.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 
@@ -19,6 +19,7 @@ __all__ = [
     "Abandon",
     "Commit",
     "Copy",
+    "Discard",
     "Far",
     "Finish",
     "Finished",
@@ -51,6 +52,7 @@ class Move(msgspec.Struct, frozen=True, array_like=True, tag="move"):
     source: Environment
     target: Environment
     mode: Migrate
+    resumes: bool = False  # what an earlier try of it has left
 
 
 class Retire(msgspec.Struct, frozen=True, array_like=True, tag="retire"):
@@ -68,7 +70,14 @@ class Forget(msgspec.Struct, frozen=True, array_like=True, tag="forget"):
     dry_run: bool
 
 
-Job = Move | Retire | Forget
+class Discard(msgspec.Struct, frozen=True, array_like=True, tag="discard"):
+    """Delete what that swap had filled there, which was not committed.  Reply: Forgotten."""
+
+    swap: str
+    place: Environment
+
+
+Job = Move | Retire | Forget | Discard
 
 
 class Copy(msgspec.Struct, frozen=True, array_like=True, tag="copy"):
@@ -95,7 +104,12 @@ ToCopier = Copy | Finish | Commit | Verify | Abandon
 
 
 class Prepared(msgspec.Struct, frozen=True, array_like=True, tag="prepared"):
-    """Both sides are open; the target is labelled as half filled."""
+    """Both sides are open; the target is labelled as half filled.
+
+    ``resumed`` rows are there, by an earlier try.
+    """
+
+    resumed: int = 0
 
 
 class Far(msgspec.Struct, frozen=True, array_like=True, tag="far"):
@@ -128,9 +142,14 @@ class Forgotten(msgspec.Struct, frozen=True, array_like=True, tag="forgotten"):
 
 
 class Refused(msgspec.Struct, frozen=True, array_like=True, tag="refused"):
-    """It cannot, and ends."""
+    """It cannot, and ends.
+
+    ``does``: "anew" where this swap cannot be gone on with, and nothing was touched; "end" where
+    there is no use in going on with it.
+    """
 
     error: str
+    does: Literal["", "anew", "end"] = ""
 
 
 FromCopier = Prepared | Far | Finished | Retired | Verified | Forgotten | Refused

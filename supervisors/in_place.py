@@ -80,7 +80,7 @@ STORAGE: Final[dict[str, tuple[str, ...]]] = {
     "outage_timeout": ("writer",),
 }
 # Of [storage], too: what the root alone goes by.
-MOVING: Final = ("migrate", "hold_timeout")
+MOVING: Final = ("migrate", "hold_timeout", "resume_rows")
 # Who has the database open.
 ON_DATABASE: Final = ("writer", "query", "log", "sessions", "checkpoints")
 # Of the environment: what the writer, and the files, learn when they begin.

@@ -16,7 +16,9 @@ from holdfast.clock import Clock
 from holdfast.supervisors.children import Child
 from holdfast.supervisors.lifeline import lifeline_pair
 from holdfast.supervisors.listeners import Listeners
+from holdfast.supervisors.ports import PORT
 from holdfast.supervisors.processes import Processes
+from holdfast.supervisors.settings import AgentSettings
 from holdfast.supervisors.spec import ChildStart, Environment, SupervisorSpec
 from holdfast.supervisors.watches import Watches
 from holdfast.supervisors.zygote import Forked, ForkFailed
@@ -100,12 +102,21 @@ class Launcher:
         child.unlisted.clear()
         descriptors = {name: self._listeners.sockets[name].fileno() for name in names}
         descriptors[LIFELINE] = theirs.fileno()
+        if (port := self._port_of(child)) is not None:
+            descriptors[PORT] = port.fileno()
         try:
             descriptors |= child.output.begin()
             descriptors |= evidence.begin(incarnation)
             self._processes.fork(self._count, _encode_start(start), descriptors)
         finally:
             child.output.given()
+
+    def _port_of(self, child: Child) -> socket.socket | None:
+        """What it listens with beside its address in the tree, if it is to and can."""
+        run = child.spec.run
+        if not isinstance(run, AgentSettings) or not run.listen:
+            return None
+        return self._listeners.ports.keep(child.spec.id, run.listen)
 
     def launch_other(self, other: Other, payload: bytes, descriptors: dict[str, int]) -> None:
         """Ask for a process that is no child.  Raises OSError."""

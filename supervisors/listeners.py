@@ -15,6 +15,8 @@ import socket
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from holdfast.supervisors.ports import Ports
+
 __all__ = ["Listeners"]
 
 
@@ -27,6 +29,7 @@ class Listeners:
         # directory may change.
         self._folder = os.open(run_dir, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         self._sockets = dict(inherited or {})
+        self.ports = Ports()  # of children of the one that has these
         # Made here, with the identity of their files: another may stand there by now.
         self._own: dict[str, tuple[int, int]] = {}
 
@@ -81,6 +84,7 @@ class Listeners:
         """Close those that were made here, and remove their files."""
         for name in list(self._own):
             self.drop(name)
+        self.ports.close()
         os.close(self._folder)
 
     def sweep(self) -> None:

@@ -64,23 +64,46 @@ class Plan(msgspec.Struct, frozen=True):
         """Whether the data moves to another database."""
         return bool(self.names("database", "swap"))
 
+    @property
+    def is_readdressed(self) -> bool:
+        """Whether the same database is reached by another address."""
+        (line,) = [line for line in self.lines if line.kind == "database"]
+        return not self.is_moved and any(change.key == "dsn" for change in line.changes)
+
     def names(self, kind: Kind, *actions: Action) -> list[str]:
         """Of which the plan says that."""
         return [line.name for line in self.lines if line.kind == kind and line.action in actions]
 
 
-def plan_of(old: Settings, new: Settings, before: Environment, after: Environment) -> Plan:
-    """From one config to another; the environments are what became, or would become, of them."""
-    return _Planning(old, new, before, after).plan()
+def plan_of(
+    old: Settings,
+    new: Settings,
+    before: Environment,
+    after: Environment,
+    *,
+    is_same: bool = False,
+) -> Plan:
+    """From one config to another; the environments are what became, or would become, of them.
+
+    ``is_same``: though they name two databases, that is one.
+    """
+    return _Planning(old, new, before, after, is_same).plan()
 
 
 class _Planning:
     def __init__(
-        self, old: Settings, new: Settings, before: Environment, after: Environment
+        self,
+        old: Settings,
+        new: Settings,
+        before: Environment,
+        after: Environment,
+        is_same: bool,
     ) -> None:
         self._old, self._new = old, new
         self._before, self._after = before, after
-        self._is_moved = is_moved(old.storage, new.storage)
+        is_another = is_moved(old.storage, new.storage)
+        self._is_moved = is_another and not is_same
+        self._are_held = ON_DATABASE if is_another else ()
         self._lines: list[PlanLine] = []
         self._refusals: list[str] = []
 
@@ -127,7 +150,7 @@ class _Planning:
             if isinstance(table, ActorSettings):
                 action = _action(table, [change.key for change in changes])
                 action = self._with_storage(name, changes, action)
-            if self._is_moved and name in ON_DATABASE:  # whatever its own table says
+            if name in self._are_held:  # whatever its own table says
                 self._lines.append(PlanLine(kind, name, action, changes))
             else:
                 self._add(kind, name, changes, action)
@@ -144,7 +167,7 @@ class _Planning:
             if old.types == new.types and list(old.types) != list(new.types):  # the first decides
                 orders = (_shown(list(each.types)) for each in (old, new))
                 changes.append(KeyChange("retention.types", *orders))
-        needs_life = _NEED_LIFE & set(taken) or (self._is_moved and name in ON_DATABASE)
+        needs_life = _NEED_LIFE & set(taken) or name in self._are_held
         return "restart" if needs_life and action == "in place" else action
 
     def _refuse_fixed(self, table: str, changes: list[KeyChange]) -> None:

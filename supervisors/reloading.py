@@ -19,9 +19,11 @@ from holdfast.actors.delivery import LATER, Delivery, Later
 from holdfast.actors.mailbox import Mailbox
 from holdfast.actors.messages.reload import Reload, Reloaded
 from holdfast.actors.messages.swap import (
+    CancelSwap,
     ForgetSwapped,
     GetSwap,
     GetSwaps,
+    SwapCancelled,
     SwapIs,
     SwappedForgotten,
     SwapsAre,
@@ -81,6 +83,14 @@ class Reloading:
     def start(self) -> None:
         """Watch the file, if it says so; end what another root was in the middle of."""
         self._watch.turn(self._now.settings.daemon.watch)
+        self._swapping.cut_off.alone = self._alone
+        self._swapping.cut_off.limit = self._now.settings.storage.resume_rows
+        self._alone(self._swapping.remains.recover())
+
+    def _alone(self, steps: Steps[None]) -> bool:
+        """Take them while nothing is reloaded, and nothing reloaded meanwhile; whether it is so."""
+        if self._is_busy:
+            return False
         self._is_busy = True
 
         def free(error: HoldfastError | None) -> None:
@@ -88,7 +98,8 @@ class Reloading:
             if error is not None:
                 logger.error("{}", error)
 
-        take(_caught(self._swapping.recover()), free)
+        take(_caught(steps), free)
+        return True
 
     def asked(self, request: Reload, delivery: Delivery) -> Later:
         """Answer when it is done.  Raises ReloadError while another one is under way."""
@@ -99,7 +110,7 @@ class Reloading:
         return LATER
 
     def asked_of_swaps(
-        self, request: GetSwap | GetSwaps | ForgetSwapped, delivery: Delivery
+        self, request: GetSwap | GetSwaps | ForgetSwapped | CancelSwap, delivery: Delivery
     ) -> SwapIs | SwapsAre | Later:
         """Raises ReloadError, StorageError."""
         if isinstance(request, GetSwap):
@@ -109,15 +120,20 @@ class Reloading:
         if isinstance(request, GetSwaps):
             newest = self._swapping.files.history()[-request.limit :] if request.limit > 0 else []
             return SwapsAre([entry.record for entry in newest])
+        if isinstance(request, CancelSwap) and self._is_busy:
+            return self._swapping.cancel(delivery)
         self._refuse_when_busy()
         delivery.set_aside()
         self._is_busy = True
 
-        def done(outcome: SwappedForgotten | HoldfastError) -> None:
+        def done(outcome: SwappedForgotten | SwapCancelled | HoldfastError) -> None:
             self._is_busy = False
             _answer(delivery, outcome)
 
-        take(_caught(self._swapping.forget(dry_run=request.dry_run)), done)
+        if isinstance(request, CancelSwap):
+            take(_caught(self._swapping.remains.cancel()), done)
+        else:
+            take(_caught(self._swapping.remains.forget(dry_run=request.dry_run)), done)
         return LATER
 
     def begin(self, trigger: Trigger) -> None:
@@ -159,29 +175,38 @@ class Reloading:
     def _reload(self, is_dry: bool, trigger: Trigger, began: float) -> Steps[Reloaded]:
         read = self._file.read_again()
         self._watch.know(read.look)
-        plan = plan_of(self._now.settings, read.settings, self._now.environment, read.environment)
+        is_same = yield from self._is_same(read)
+        now = self._now
+        plan = plan_of(
+            now.settings, read.settings, now.environment, read.environment, is_same=is_same
+        )
         if plan.refusals and not is_dry:
             raise ReloadError("\n".join(plan.refusals), reason="refused")
         checks = _checks(read, plan)
         launcher = self._supervision.launcher
         if error := (yield from check_all(checks, mailbox=self._mailbox, launcher=launcher)):
             raise ConfigError(f"{self._file.path}: {error}")
+        note = ""
         if not is_dry:
-            yield from self._apply(read, plan, trigger, began)
-        seconds = self._mailbox.monotonic() - began
-        return Reloaded(
-            str(self._file.path), plan.lines, plan.refusals, not is_dry, round(seconds, 3)
-        )
+            note = yield from self._apply(read, plan, trigger, began)
+        elif plan.is_moved:
+            note = self._swapping.outlook(read.settings.storage, read.environment)
+        seconds = round(self._mailbox.monotonic() - began, 3)
+        path, notes = str(self._file.path), [note] if note else []
+        return Reloaded(path, plan.lines, plan.refusals, not is_dry, seconds, notes)
 
-    def _apply(self, read: Read, plan: Plan, trigger: Trigger, began: float) -> Steps[None]:
+    def _apply(self, read: Read, plan: Plan, trigger: Trigger, began: float) -> Steps[str]:
         for name in set(self._supervision.roster.added_below) & set(read.spec.descendants()):
             raise ReloadError(
                 f"{name}: a message has added a child of that name: delete that first, or give "
                 "one of them another name",
                 reason="refused",
             )
+        note = ""
         if plan.is_moved:
-            yield from self._change_and_move(read, trigger)
+            note = yield from self._change_and_move(read, trigger)
+        elif plan.is_readdressed:
+            yield from self._change_and_readdress(read)
         elif read.spec != self._now.spec or read.environment != self._now.environment:
             yield from self._change(read.spec, read.environment)
         yield partial(self._changing.settle, [*read.spec.descendants()])
@@ -189,16 +214,49 @@ class Reloading:
         self._now = read
         self.adopted(read.environment)
         self._watch.turn(read.settings.daemon.watch)
+        self._swapping.cut_off.limit = read.settings.storage.resume_rows
+        if not plan.is_moved:
+            yield from self._give_up()
+        return note
 
-    def _change_and_move(self, read: Read, trigger: Trigger) -> Steps[None]:
+    def _give_up(self) -> Steps[None]:
+        """A swap that was cut off: the config names the place where the data is."""
+        try:
+            yield from self._swapping.cut_off.give_up("given up: the config names no other place")
+        except HoldfastError as error:
+            logger.warning("{}; `holdfast swap cancel` tries again", error)
+
+    def _change_and_move(self, read: Read, trigger: Trigger) -> Steps[str]:
         """All else first: what fails there is undone without a swap, and no swap ever is."""
         before = self._supervision.terms
         yield from self._change(read.spec, _with_database_of(read.environment, before.environment))
         try:
-            yield from self._swapping.move(read.settings.storage, read.environment, trigger)
+            storage = read.settings.storage
+            return (yield from self._swapping.move(storage, read.environment, trigger))
         except HoldfastError:
             yield partial(self._changing.begin, before, is_back=True)
             raise
+
+    def _change_and_readdress(self, read: Read) -> Steps[None]:
+        """As that."""
+        before = self._supervision.terms
+        yield from self._change(read.spec, _with_database_of(read.environment, before.environment))
+        source, storage = self._supervision.terms.environment, read.settings.storage
+        try:
+            yield from self._swapping.readdressing.carry_out(storage, source, read.environment)
+        except HoldfastError:
+            yield partial(self._changing.begin, before, is_back=True)
+            raise
+
+    def _is_same(self, read: Read) -> Steps[bool]:
+        """Whether another dsn leads to the database that the writer has open."""
+        dsns = {self._now.environment.dsn, read.environment.dsn}
+        if len(dsns) == 1 or "" in dsns:
+            return False
+        check = Check("[storage]", environment=read.environment, is_same=True)
+        launcher = self._supervision.launcher
+        checks = [(check, PROBE_TIMEOUT)]
+        return not (yield from check_all(checks, mailbox=self._mailbox, launcher=launcher))
 
     def _change(self, spec: SupervisorSpec, environment: Environment) -> Steps[None]:
         if error := (yield partial(self._changing.begin, Terms(environment, spec))):
@@ -240,7 +298,9 @@ def _caught(steps: Steps[R]) -> Steps[R | HoldfastError]:
         return error
 
 
-def _answer(delivery: Delivery, outcome: Reloaded | SwappedForgotten | HoldfastError) -> None:
+def _answer(
+    delivery: Delivery, outcome: Reloaded | SwappedForgotten | SwapCancelled | HoldfastError
+) -> None:
     if isinstance(outcome, HoldfastError):
         delivery.set_exception((type(outcome), outcome, None))
     else:
@@ -256,7 +316,7 @@ def _with_database_of(after: Environment, before: Environment) -> Environment:
 def _checks(read: Read, plan: Plan) -> list[tuple[Check, float]]:
     """What is to be looked at before, and in how many seconds: all that another life needs."""
     settings, checks = read.settings, []
-    if plan.is_moved:
+    if plan.is_moved or plan.is_readdressed:
         checks.append((Check("[storage]", environment=read.environment), PROBE_TIMEOUT))
     for name in plan.names("agent", "add", "restart"):
         agent = settings.agents[name]

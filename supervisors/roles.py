@@ -30,6 +30,7 @@ from holdfast.storage.ports import Reader
 from holdfast.supervisors import bounds
 from holdfast.supervisors.backends import database_opener, modules_of, reader_opener
 from holdfast.supervisors.evidence import LAST_LIFE
+from holdfast.supervisors.ports import PORT
 from holdfast.supervisors.secrets import resolved, resolved_variables
 from holdfast.supervisors.session_backends import front_of
 from holdfast.supervisors.settings import (
@@ -115,12 +116,13 @@ def make_actor(
     start: ChildStart,
     run: ChildSettings,
     *,
-    listener: socket.socket,
+    listeners: dict[str, socket.socket],
     records: Records,
     clock: Clock,
     stack: ExitStack,
 ) -> HostedActor:
     """The actor that this process becomes, not started yet; ``stack`` is closed after it."""
+    listener = listeners[start.name]
     mailbox = partial(
         Mailbox,
         name=start.name,
@@ -144,7 +146,8 @@ def make_actor(
         case GatewaySettings():
             actor = _gateway(run, mailbox, listener, clock)
         case AgentSettings():
-            return _agent(start, run, mailbox, records, clock, stack)
+            port = listeners.get(PORT)
+            return _agent(start, run, mailbox, port, records, clock, stack)
         case _:
             assert_never(run)
     records.pulse.beat_in_mailbox(actor.mailbox)
@@ -304,6 +307,7 @@ def _agent(
     start: ChildStart,
     run: AgentSettings,
     mailbox: Callable[..., Mailbox],
+    port: socket.socket | None,
     records: Records,
     clock: Clock,
     stack: ExitStack,
@@ -315,6 +319,8 @@ def _agent(
     where = f"[agents.{start.name}]"
     # Before the variables are set: a reference means the daemon's own.
     options = cast(dict[str, Any], resolved(run.options, f"{where} options"))
+    if run.listen:
+        options["listener"] = port
     os.environ.update(resolved_variables(run.env, f"{where} env"))
     class_ = imported(run)
     limits = OutboxLimits(

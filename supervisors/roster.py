@@ -162,6 +162,7 @@ class Roster:
     def _let_go(self, child: Child) -> None:
         """Another child of its name is another sender: its lives are numbered on from here."""
         del self.children[child.spec.id]
+        self._listeners.ports.drop(child.spec.id)
         self._starts = max(self._starts, child.starts)
 
     def tell_below(self) -> None:

@@ -12,8 +12,7 @@ import msgspec
 from msgspec import Meta
 
 from holdfast.actors.messages.tracker import RateLimit
-from holdfast.supervisors.edge_settings import MetricsSettings
-from holdfast.supervisors.otel_settings import OtelSettings
+from holdfast.supervisors.edge_settings import HttpSettings, MetricsSettings, OtelSettings
 from holdfast.supervisors.value_kinds import (
     Count,
     Flag,
@@ -38,6 +37,7 @@ __all__ = [
     "Durability",
     "FilesSettings",
     "GatewaySettings",
+    "HttpSettings",
     "LogLevel",
     "LogSettings",
     "MetricsSettings",
@@ -94,12 +94,12 @@ class DaemonSettings(msgspec.Struct, frozen=True, kw_only=True):
 class StorageSettings(msgspec.Struct, frozen=True, kw_only=True):
     """``[storage]``; ``path`` is relative to ``data_dir``, and SQLite's; ``dsn`` is PostgreSQL's.
 
-    ``outage``: what a command does while the server does not answer; "wait" does it for
-    ``outage_timeout`` seconds.
+    ``outage``: what a command does while the server is away; "wait" ``outage_timeout`` seconds.
     ``payload_bytes`` of JSON text: more of it in an event is stored apart; 0 is never.
     ``full_text``: an index of the words in the data of events.
     ``migrate``: what becomes of the data when a reload finds another database here.  It is all
-    kept back for ``hold_timeout`` seconds at most, then the move is given up.
+    kept back for ``hold_timeout`` seconds at most, then given up.  ``resume_rows``: of changes
+    that are kept for the next try of a move that was cut off; 0: it begins anew.
     """
 
     backend: Backend = "sqlite"
@@ -115,6 +115,7 @@ class StorageSettings(msgspec.Struct, frozen=True, kw_only=True):
     full_text: Flag = False
     migrate: Annotated[Migrate, Meta(description='"copy", "empty" or "require-empty"')] = "copy"
     hold_timeout: Annotated[float, Meta(gt=0, le=60, description="seconds > 0, at most 60")] = 10.0
+    resume_rows: Count = 1_000_000
 
 
 class RetentionBounds(msgspec.Struct, frozen=True, kw_only=True):
@@ -322,7 +323,8 @@ class AgentSettings(ActorSettings, frozen=True, kw_only=True, tag="agent"):
     """``[agents.NAME]``; ``options`` are the keyword arguments of the class.
 
     ``outbox_...``: what its hub, and its own references, may have under way to each actor, and what
-    happens beyond that.
+    happens beyond that.  At ``listen`` its supervisor listens, and goes on while it restarts: the
+    class gets that socket as ``listener``, None while another program has the address.
     """
 
     target: Annotated[
@@ -341,6 +343,10 @@ class AgentSettings(ActorSettings, frozen=True, kw_only=True, tag="agent"):
         Meta(description="a table of texts, numbers, booleans, lists and tables"),
     ] = {}
     env: Annotated[dict[str, str], Meta(description="a table of texts")] = {}
+    listen: Annotated[
+        str,
+        Meta(pattern=r"\A((\[[0-9A-Fa-f:.]+\]|[0-9.]+):[0-9]{1,5})?\Z", description='an "IP:PORT"'),
+    ] = ""
     outbox_messages: Limit = 100_000
     outbox_bytes: Limit = 64 * 1024 * 1024
     outbox_policy: OutboxPolicy = "block"
@@ -391,3 +397,4 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     agents: dict[str, AgentSettings]
     metrics: MetricsSettings = MetricsSettings()
     otel: OtelSettings = OtelSettings()
+    http: HttpSettings = HttpSettings()

@@ -52,7 +52,7 @@ from holdfast.actors.messages.supervisor import (
     Tree,
     WhichChildren,
 )
-from holdfast.actors.messages.swap import ForgetSwapped, GetSwap, GetSwaps
+from holdfast.actors.messages.swap import CancelSwap, ForgetSwapped, GetSwap, GetSwaps
 from holdfast.actors.recorder import Signs
 from holdfast.errors import InvalidInputError
 from holdfast.supervisors.asking import Question
@@ -244,7 +244,7 @@ class RootActor(SupervisorActor):
                     raise InvalidInputError("this daemon was started without a config file")
                 assert self.mailbox.current is not None  # it came by socket
                 return self._reloading.asked(message, self.mailbox.current)
-            case GetSwap() | GetSwaps() | ForgetSwapped():
+            case GetSwap() | GetSwaps() | ForgetSwapped() | CancelSwap():
                 if self._reloading is None:
                     raise InvalidInputError("this daemon was started without a config file")
                 assert self.mailbox.current is not None  # it came by socket

@@ -27,12 +27,18 @@ MOST: Final = 16 * 2**20  # bytes of the history that are read: tens of thousand
 
 
 class UnderWay(msgspec.Struct, frozen=True):
-    """The swap that is under way, from where to where, and how far it had come."""
+    """The swap that is under way, from where to where, and how far it had come.
+
+    ``is_cut``: nobody is at it, which is on record, and its log is kept on.  ``resumes`` one that
+    was.
+    """
 
     record: SwapRecord
     phase: SwapPhase
     source: Environment
     target: Environment
+    is_cut: bool = False
+    resumes: bool = False
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -49,6 +55,7 @@ class SwapFiles:
     """Of one data directory; by its owner."""
 
     def __init__(self, data_dir: Path) -> None:
+        self.data_dir = data_dir
         self._under_way = data_dir / UNDER_WAY
         self._history = data_dir / HISTORY
 

@@ -11,23 +11,22 @@ from typing import Annotated, Any, ClassVar, Final, Literal
 import msgspec
 from msgspec import Meta
 
-__all__ = ["EVENTS", "INSTEAD", "Envelope", "Parameters"]
+from holdfast.actors.messages.gateway_values import (
+    Action,
+    Count,
+    Flag,
+    Id,
+    Kind,
+    Moment,
+    Most,
+    Name,
+    Namespace,
+    Patterns,
+    Properties,
+    Style,
+)
 
-Id = Annotated[str, Meta(description="the id of an entity")]
-Name = Annotated[str, Meta(description="text")]
-Properties = Annotated[dict[str, Any], Meta(description="an object")]
-Count = Annotated[int, Meta(ge=1, le=10_000, description="a whole number, 1 to 10000")]
-Most = Annotated[int, Meta(ge=1, le=1_000, description="a whole number, 1 to 1000")]
-Moment = Annotated[
-    float | str, Meta(description="seconds since 1970, or an ISO 8601 date and time")
-]
-Patterns = Annotated[
-    tuple[str, ...], Meta(max_length=100, description='a list of globs of event names, as "tool:*"')
-]
-Flag = Annotated[bool, Meta(description="true or false")]
-Namespace = Annotated[str, Meta(description="the id of the entity whose queue it is, or any name")]
-Action = Annotated[Literal["create", "status"], Meta(description='"create" or "status"')]
-Style = Annotated[Literal["verbose", "compact"], Meta(description='"verbose" or "compact"')]
+__all__ = ["EVENTS", "INSTEAD", "Envelope", "Parameters"]
 
 
 class Envelope(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -53,7 +52,7 @@ class CreateEntity(Parameters, frozen=True, kw_only=True):
 
     EVENT = "state:entity:create"
     id: Id | None = None
-    type: Name
+    type: Kind
     properties: Properties = {}
 
 
@@ -87,7 +86,7 @@ class QueryEntities(Parameters, frozen=True, kw_only=True):
     """Entities that match, the newest first.  Answer: {entities, count}."""
 
     EVENT = "state:entity:query"
-    type: Name | None = None
+    type: Kind | None = None
     where: Annotated[dict[str, Any], Meta(description="values of properties, all to hold")] = {}
     include: Annotated[
         tuple[Literal["properties"], ...], Meta(description='a list of "properties"')
@@ -104,7 +103,7 @@ class CreateRelationship(Parameters, frozen=True, kw_only=True):
     EVENT = "state:relationship:create"
     from_id: Id
     to_id: Id
-    relation_type: Name
+    relation_type: Kind
     metadata: Annotated[dict[str, Any], Meta(description="an object")] = {}
 
 
@@ -114,7 +113,7 @@ class DeleteRelationship(Parameters, frozen=True, kw_only=True):
     EVENT = "state:relationship:delete"
     from_id: Id
     to_id: Id
-    relation_type: Name
+    relation_type: Kind
 
 
 class QueryRelationships(Parameters, frozen=True, kw_only=True):
@@ -123,7 +122,7 @@ class QueryRelationships(Parameters, frozen=True, kw_only=True):
     EVENT = "state:relationship:query"
     from_id: Id | None = None
     to_id: Id | None = None
-    relation_type: Name | None = None
+    relation_type: Kind | None = None
 
 
 class Traverse(Parameters, frozen=True, kw_only=True):
@@ -135,7 +134,7 @@ class Traverse(Parameters, frozen=True, kw_only=True):
         Literal["outgoing", "incoming", "both"],
         Meta(description='"outgoing", "incoming" or "both"'),
     ] = "outgoing"
-    types: Annotated[list[str], Meta(description="of relationships; all without any")] = []
+    types: Annotated[list[Kind], Meta(description="of relationships; all without any")] = []
     depth: Annotated[int, Meta(ge=1, le=100, description="a whole number, 1 to 100")] = 1
     include_entities: Flag = False
 
@@ -171,9 +170,11 @@ class Push(Parameters, frozen=True, kw_only=True):
 
     EVENT = "async_state:push"
     namespace: Namespace
-    key: Name
+    key: Kind
     data: Any
-    ttl_seconds: Annotated[float, Meta(ge=0, description="seconds; 0 for ever")] = 3600.0
+    ttl_seconds: Annotated[
+        float, Meta(ge=0, le=3e9, description="seconds, up to 3000000000; 0 for ever")
+    ] = 3600.0
 
 
 class Pop(Parameters, frozen=True, kw_only=True):
@@ -181,7 +182,7 @@ class Pop(Parameters, frozen=True, kw_only=True):
 
     EVENT = "async_state:pop"
     namespace: Namespace
-    key: Name
+    key: Kind
     count: Count = 1
 
 
@@ -190,7 +191,7 @@ class GetQueue(Parameters, frozen=True, kw_only=True):
 
     EVENT = "async_state:get_queue"
     namespace: Namespace
-    key: Name
+    key: Kind
 
 
 class DeleteQueue(Parameters, frozen=True, kw_only=True):
@@ -198,7 +199,7 @@ class DeleteQueue(Parameters, frozen=True, kw_only=True):
 
     EVENT = "async_state:delete"
     namespace: Namespace
-    key: Name
+    key: Kind
 
 
 class ExpireQueue(Parameters, frozen=True, kw_only=True):
@@ -206,7 +207,9 @@ class ExpireQueue(Parameters, frozen=True, kw_only=True):
     size}."""
 
     EVENT = "async_state:expire_queue"
-    queue_id: Annotated[str, Meta(description='"queue:NAMESPACE:KEY", as push answers it')]
+    queue_id: Annotated[
+        str, Meta(pattern=r"^queue:[^:]+:", description='"queue:NAMESPACE:KEY", as push answers it')
+    ]
 
 
 # -- events ----------------------------------------------------------------------------------

@@ -46,7 +46,8 @@ class PlanLine(msgspec.Struct, frozen=True):
 class Reloaded(msgspec.Struct, frozen=True, array_like=True, tag="reloaded"):
     """The plan; it is carried out if ``is_applied``, in so many ``seconds``.
 
-    ``refusals`` are the changes that no reload makes, each with what to do.
+    ``refusals`` are the changes that no reload makes, each with what to do.  ``notes``: of a swap
+    that was cut off before, whether this goes on with it.
     """
 
     config: str
@@ -54,6 +55,7 @@ class Reloaded(msgspec.Struct, frozen=True, array_like=True, tag="reloaded"):
     refusals: list[str]
     is_applied: bool
     seconds: float
+    notes: list[str] = []
 
     @property
     def counts(self) -> dict[Action, int]:

@@ -9,9 +9,11 @@ import msgspec
 
 from holdfast.actors.messages.reload import Reload, Reloaded
 from holdfast.actors.messages.swap import (
+    CancelSwap,
     ForgetSwapped,
     GetSwap,
     GetSwaps,
+    SwapCancelled,
     SwapIs,
     SwappedForgotten,
     SwapsAre,
@@ -328,6 +330,7 @@ Request = (
     | GetSwap
     | GetSwaps
     | ForgetSwapped
+    | CancelSwap
     | Order
 )
 Reply = (
@@ -344,6 +347,7 @@ Reply = (
     | SwapIs
     | SwapsAre
     | SwappedForgotten
+    | SwapCancelled
 )
 
 decode_request: Callable[[bytes], Request] = msgspec.msgpack.Decoder(Request).decode

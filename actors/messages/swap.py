@@ -7,9 +7,11 @@ from typing import Literal
 import msgspec
 
 __all__ = [
+    "CancelSwap",
     "ForgetSwapped",
     "GetSwap",
     "GetSwaps",
+    "SwapCancelled",
     "SwapIs",
     "SwapPhase",
     "SwapRecord",
@@ -56,11 +58,21 @@ class ForgetSwapped(msgspec.Struct, frozen=True, array_like=True, tag="forget_sw
     dry_run: bool = False
 
 
+class CancelSwap(msgspec.Struct, frozen=True, array_like=True, tag="cancel_swap"):
+    """Give up the swap that is under way, or was cut off, and delete what it had filled.
+
+    Reply: SwapCancelled, when the database is what it was; ReloadError when there is none, or when
+    its commit point is written.
+    """
+
+
 class SwapStatus(msgspec.Struct, frozen=True):
     """``rows`` of ``total`` are at the target, ``rate`` of them a second, ``remaining`` seconds.
 
     ``behind`` rows were added or changed since and are not there yet.  ``source`` and ``target``
-    in words that hold no secret.
+    in words that hold no secret.  ``resumed`` rows were there before, by a try that was cut off;
+    ``anew``: why such a one was not gone on with.  ``is_cut``: it is not under way, it was cut off
+    in this phase, and the next reload goes on with it.
     """
 
     swap: str
@@ -75,6 +87,9 @@ class SwapStatus(msgspec.Struct, frozen=True):
     behind: int = 0
     rate: float = 0.0
     remaining: float | None = None
+    resumed: int = 0
+    anew: str = ""
+    is_cut: bool = False
 
 
 class SwapSum(msgspec.Struct, frozen=True):
@@ -92,6 +107,9 @@ class SwapRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     that was stopped to the last one that was ready; ``tail`` rows moved in it.  ``old`` is where
     the old data is.  ``parts`` of the pause, in seconds: stop, move, commit, start.
     ``verified``: it was read once more, all of it, and is what was moved.
+    ``resumable``: cut off, and the next reload goes on with it.  ``resumed`` rows were there
+    before, by tries that were cut off; ``copied`` were written by this one.  ``anew``: why such a
+    try was not gone on with.
     """
 
     swap: str
@@ -105,6 +123,10 @@ class SwapRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     trigger: str = ""
     mode: str = "copy"
     rows: int = 0
+    copied: int = 0
+    resumed: int = 0
+    anew: str = ""
+    resumable: bool = False
     bytes: int = 0
     tail: int = 0
     pause: float = 0.0
@@ -128,6 +150,14 @@ class SwapsAre(msgspec.Struct, frozen=True, array_like=True, tag="swaps"):
     """The oldest first."""
 
     swaps: list[SwapRecord]
+
+
+class SwapCancelled(msgspec.Struct, frozen=True, array_like=True, tag="swap_cancelled"):
+    """This one; ``what`` it had filled and is deleted; ``left`` is why something of it is not."""
+
+    swap: str
+    what: list[str]
+    left: str = ""
 
 
 class SwappedForgotten(msgspec.Struct, frozen=True, array_like=True, tag="swapped_forgotten"):

@@ -57,17 +57,20 @@ from holdfast.storage.subscriber_records import (
 
 __all__ = [
     "BeginCapture",
+    "CaptureIs",
     "Captured",
     "DiscardDeadLetter",
     "Discarded",
     "EndCapture",
     "Forget",
     "Forgotten",
+    "GetCapture",
     "GetMark",
     "GetPosition",
     "KeepDeadLetter",
     "Kept",
     "MarkIs",
+    "Pace",
     "PositionIs",
     "Prune",
     "Pruned",
@@ -174,6 +177,26 @@ class Captured(msgspec.Struct, frozen=True, array_like=True, tag="captured"):
     """It is, or is not any more, in every transaction that follows."""
 
 
+class GetCapture(msgspec.Struct, frozen=True, array_like=True, tag="get_capture"):
+    """For which swap is there a log, and how long is it?  Reply: CaptureIs."""
+
+
+class Pace(msgspec.Struct, frozen=True, array_like=True, tag="pace"):
+    """Work for this ``share`` of the time only, and rest after each group; 1 is as fast as it can.
+
+    A copier is to catch up.  It lasts some seconds, unless it is said again.  Reply: Captured.
+    """
+
+    share: float
+
+
+class CaptureIs(msgspec.Struct, frozen=True, array_like=True, tag="capture_is"):
+    """ "" for none; the log has so many ``rows``."""
+
+    swap: str
+    rows: int
+
+
 class MarkIs(msgspec.Struct, frozen=True, array_like=True, tag="mark"):
     """Everything up to ``mark.number`` is committed."""
 
@@ -216,7 +239,18 @@ class WriterStats(msgspec.Struct, frozen=True, array_like=True, tag="writer_stat
 
 
 # What is no command.
-Question = GetMark | GetPosition | Sync | Forget | Prune | Stats | BeginCapture | EndCapture
+Question = (
+    GetMark
+    | GetPosition
+    | Sync
+    | Forget
+    | Prune
+    | Stats
+    | BeginCapture
+    | EndCapture
+    | GetCapture
+    | Pace
+)
 Request = (
     Relay
     | Skip
@@ -266,6 +300,7 @@ Reply = (
     | Forgotten
     | WriterStats
     | Captured
+    | CaptureIs
 )
 
 _decode_request: Callable[[bytes], Request] = msgspec.msgpack.Decoder(Request).decode

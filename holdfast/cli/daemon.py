@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
@@ -15,9 +16,12 @@ from holdfast.actors.hub import Hub
 from holdfast.actors.messages.supervisor import ChildStatus, GetTree, Tree
 from holdfast.cli.options import ask_timeout
 from holdfast.client import connect, is_there, not_found
-from holdfast.errors import DeliveryError
+from holdfast.errors import DeliveryError, HoldfastError
 
-__all__ = ["Processes", "connected", "family", "tree_of", "walk"]
+__all__ = ["Processes", "connected", "family", "http_of", "tree_of", "walk"]
+
+
+DOOR_TIMEOUT: Final = 2.0  # seconds; status has to come also when the HTTP door hangs
 
 
 @contextmanager
@@ -45,6 +49,19 @@ def walk(status: ChildStatus, depth: int = 0) -> Iterator[tuple[int, ChildStatus
     yield depth, status
     for child in status.children:
         yield from walk(child, depth + 1)
+
+
+def http_of(hub: Hub, tree: Tree) -> dict[str, object] | None:
+    """Where the HTTP door is, which file has its token, and what it counts; None without one."""
+    from holdfast.metrics.reading import has_door
+
+    if not has_door(tree):
+        return None
+    try:
+        reply = hub.ask("http", {}, timeout=DOOR_TIMEOUT)
+    except HoldfastError:
+        return None
+    return reply if isinstance(reply, dict) and "url" in reply else None
 
 
 class Processes:

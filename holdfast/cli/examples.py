@@ -72,6 +72,7 @@ EXAMPLES: Final = {
     "status": "holdfast status",
     "stop": "holdfast stop\nholdfast stop planner",
     "top": "holdfast top --run-dir var/run",
+    "swap cancel": "holdfast swap cancel",
     "swap forget": "holdfast swap forget --dry-run",
     "swap history": "holdfast swap history --limit 5",
     "swap status": "holdfast swap status",

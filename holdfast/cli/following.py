@@ -24,7 +24,10 @@ __all__ = ["line_of", "reload_and_follow"]
 LOOK: Final = 0.2  # seconds between two looks at how far it is
 IN_FILE: Final = 2.0  # seconds between two lines where nobody watches
 LONG: Final = 20 * 86_400.0  # seconds; the end of the wait is decided here
-GOES_ON: Final = "the reload goes on in the daemon: `holdfast swap status` says how far it is"
+GOES_ON: Final = (
+    "the reload goes on in the daemon: `holdfast swap status` says how far it is, `holdfast swap "
+    "cancel` ends it"
+)
 
 
 def reload_and_follow(run_dir: Path, timeout: float) -> Reloaded:
@@ -44,7 +47,7 @@ def reload_and_follow(run_dir: Path, timeout: float) -> Reloaded:
                     raise Failure(f"not reloaded within {timeout:g} s; {GOES_ON}")
                 with suppress(DeliveryError):  # it is asked again
                     status = hub.supervision.swap(timeout=5.0).status
-                    if status is not None and _moves(status, last):
+                    if status is not None and not status.is_cut and _moves(status, last):
                         last, deadline = status, time.monotonic() + timeout
                         shown(status)
     except KeyboardInterrupt:
@@ -59,12 +62,17 @@ def reload_and_follow(run_dir: Path, timeout: float) -> Reloaded:
 def line_of(status: SwapStatus) -> str:
     """For people."""
     what = f"{status.source} to {status.target}: {status.phase}"
+    if status.is_cut:
+        what += ", cut off: `holdfast reload` goes on with it, `holdfast swap cancel` gives it up"
+        return what
     if status.phase == "copying" and status.table:
         what += f" {status.table}"
     if status.total:
         what += f", {status.rows:,} of {status.total:,} rows, {status.rate:,.0f} rows/s"
     if status.phase == "copying" and status.remaining is not None:
         what += f", {status.remaining:.0f} s left"
+    if status.resumed:
+        what += f" ({status.resumed:,} were there)"
     if status.behind:
         what += f", {status.behind:,} rows behind"
     return what

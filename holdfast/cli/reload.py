@@ -68,6 +68,7 @@ def _plain(done: Reloaded, dry_run: bool) -> dict[str, object]:
         "seconds": done.seconds,
         "counts": done.counts,
         "refusals": done.refusals,
+        "notes": done.notes,
         "plan": msgspec.to_builtins(done.lines),
     }
 
@@ -76,6 +77,8 @@ def _show(done: Reloaded, dry_run: bool) -> None:
     changed = [line for line in done.lines if line.action != "unchanged"]
     if changed:
         console().print(_table(changed))
+    for note in done.notes:
+        write_line(printable(note))
     counts = ", ".join(f"{count} {action}" for action, count in done.counts.items() if count)
     did = "would be" if dry_run else f"done in {done.seconds:.3f} s"
     write_line(f"{did}: {counts}")

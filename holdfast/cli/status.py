@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 import click
 import msgspec
 
-from holdfast.cli.daemon import connected, tree_of, walk
+from holdfast.cli.daemon import connected, http_of, tree_of, walk
 from holdfast.cli.options import json_option, run_dir_option
 from holdfast.cli.output import console, printable, write_line
 from holdfast.cli.sizes import as_object, line_of, sizes_of, writing_of
@@ -37,9 +37,10 @@ def status(run_dir: Path, as_json: bool) -> None:
     with connected(run_dir) as hub:
         tree = tree_of(hub)
         sizes, writing = sizes_of(hub, tree), writing_of(hub, tree)
+        http = http_of(hub, tree)
     if as_json:
         outage = (None if writing is None else writing.outage) or None
-        also = {"database": as_object(sizes, writing), "outage": outage}
+        also = {"database": as_object(sizes, writing), "outage": outage, "http": http}
         write_line(json.dumps({**_as_object(tree), **also}))
         return
     uptime = timedelta(seconds=round(tree.uptime))
@@ -53,6 +54,9 @@ def status(run_dir: Path, as_json: bool) -> None:
         write_line(line_of(sizes, writing))
     if writing is not None and writing.outage:
         write_line(f"the database does not answer, events wait: {writing.outage}")
+    if http is not None:
+        token = f", the token is in {http['token_file']}" if http["token_file"] else ""
+        write_line(f"HTTP at {http['url']}{token}")
     for line in _notes(tree):
         write_line(line)
 

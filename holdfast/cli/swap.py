@@ -67,6 +67,12 @@ def history(limit: int, run_dir: Path, as_json: bool) -> None:
                 write_line(f"{record.swap}: {printable(record.error)}")
 
 
+def _outcome(record: SwapRecord) -> str:
+    if record.ok:
+        return "verified" if record.verified else "done"
+    return f"{'cut off' if record.resumable else 'failed'}, {record.phase}"
+
+
 def _table(records: list[SwapRecord]) -> Table:
     from rich.table import Table
 
@@ -74,12 +80,43 @@ def _table(records: list[SwapRecord]) -> Table:
     for name in ("swap", "began", "from", "to", "outcome", "rows", "seconds", "held", "old data"):
         table.add_column(name, overflow="fold")
     for each in records:
-        outcome = "verified" if each.verified else "done" if each.ok else f"failed, {each.phase}"
+        outcome = _outcome(each)
         held = f"{each.pause * 1000:.0f} ms" if each.pause else ""
         figures = f"{each.rows}", f"{each.seconds:.1f}", held
         place = printable(each.old)
         table.add_row(each.swap, each.began, each.source, each.target, outcome, *figures, place)
     return table
+
+
+@swap.command()
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=0.0),
+    default=120.0,
+    show_default=True,
+    help="Seconds to wait; it is cancelled all the same after that.",
+)
+@run_dir_option
+@json_option
+def cancel(timeout: float, run_dir: Path, as_json: bool) -> None:
+    """Give up the swap that is under way, or was cut off: the data stays where it was.
+
+    What it had filled is deleted.  Refused once the data is at its new place.
+    """
+    with connected(run_dir) as hub:
+        try:
+            done = hub.supervision.cancel_swap(timeout=timeout)
+        except AskTimeoutError:
+            raise Failure(f"not undone within {timeout:g} s; it goes on") from None
+    if as_json:
+        plain = {"swap": done.swap, "deleted": done.what, "left": done.left}
+        write_line(json.dumps(plain))
+        return
+    write_line(f"swap {done.swap} is cancelled")
+    for each in done.what:
+        write_line(f"deleted: {printable(each)}")
+    if done.left:
+        write_line(f"not deleted: {printable(done.left)}; `holdfast swap forget` tries again")
 
 
 @swap.command()

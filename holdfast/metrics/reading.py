@@ -17,9 +17,10 @@ from holdfast.actors.messages import log, query, sessions, writer
 from holdfast.actors.messages.supervisor import ChildStatus, GetTree, Tree
 from holdfast.actors.messages.swap import GetSwap, SwapIs, SwapStatus
 from holdfast.errors import HoldfastError
+from holdfast.http.figures import HttpFigures
 from holdfast.otel.figures import Figures
 
-__all__ = ["PARTS", "Reading", "Readings", "is_amiss", "running", "walk"]
+__all__ = ["PARTS", "Reading", "Readings", "has_door", "is_amiss", "running", "walk"]
 
 PATIENCE: Final = 2.0  # seconds for each answer; who lives answers in milliseconds
 FRESH: Final = 0.5  # seconds
@@ -38,6 +39,7 @@ class Reading(msgspec.Struct, frozen=True):
     sizes: query.SizesAre | None = None
     swap: SwapStatus | None = None  # under way
     otel: Figures | None = None
+    http: HttpFigures | None = None
     seconds: float = 0.0  # that it took
 
 
@@ -73,8 +75,9 @@ class Readings:
             log=self._of(there, "log", log.Stats(), log.LogStats),
             sessions=self._of(there, "sessions", sessions.Stats(), sessions.SessionsStats),
             sizes=self._of(there, "query", query.GetSizes(), query.SizesAre),
-            swap=None if swap is None else swap.status,
+            swap=None if swap is None or (swap.status and swap.status.is_cut) else swap.status,
             otel=self._of(there, "otel", "figures", Figures) if self._otel else None,
+            http=self._ask("http", {}, HttpFigures) if has_door(tree) else None,
             seconds=self._now() - began,
         )
 
@@ -84,7 +87,7 @@ class Readings:
     def _ask(self, name: str, question: object, wanted: type[T]) -> T | None:
         try:
             return msgspec.convert(self._hub.ask(name, question, timeout=PATIENCE), wanted)
-        except HoldfastError:
+        except (HoldfastError, msgspec.ValidationError):
             return None
 
 
@@ -100,6 +103,16 @@ def walk(tree: Tree | None) -> Iterator[ChildStatus]:
 def running(tree: Tree | None) -> set[str]:
     """The names of those that take messages."""
     return {child.id for child in walk(tree) if child.state == "running"}
+
+
+def has_door(tree: Tree | None) -> bool:
+    """Whether the HTTP door runs; an agent of that name elsewhere is somebody's own."""
+    return any(
+        child.id == "http" and child.state == "running"
+        for edge in walk(tree)
+        if edge.id == "edge"
+        for child in edge.children
+    )
 
 
 def is_amiss(child: ChildStatus) -> bool:

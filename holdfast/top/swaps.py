@@ -14,6 +14,9 @@ BAR: Final = 20  # characters
 
 def swap_line(status: SwapStatus, width: int) -> str:
     """Phase, rows, rate, what remains; what is needed least comes last.  A bar where it fits."""
+    if status.is_cut:
+        what = f"SWAP cut off, {status.phase}: the next reload goes on with it"
+        return printable(f"{what}  {status.source} to {status.target}")
     where = f" {status.table}" if status.phase == "copying" and status.table else ""
     parts = [f"SWAP {status.phase}{where}"]
     share = min(1.0, status.rows / status.total) if status.total else 0.0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from holdfast.storage.migrating.labels import Label
-from holdfast.storage.migrating.ports import Place, Source, Target
+from holdfast.storage.migrating.ports import Look, Place, Source, Target
 
 __all__ = ["open_source", "open_target"]
 
@@ -19,12 +19,15 @@ def open_source(place: Place) -> Source:
     return SqliteSource(place)
 
 
-def open_target(place: Place, label: Label) -> Target:
-    """To be filled, labelled as being so.  Raises SwapError when it is not empty, StorageError."""
+def open_target(place: Place, label: Label, look: Look | None = None) -> Target:
+    """To be filled, labelled as being so.  Raises SwapError when it is not empty, StorageError.
+
+    ``look``: it is to be gone on with, if that raises nothing; else it is emptied.
+    """
     if place.backend == "postgresql":
         from holdfast.storage.migrating.postgresql_target import PostgresqlTarget
 
-        return PostgresqlTarget(place, label)
+        return PostgresqlTarget(place, label, look=look)
     from holdfast.storage.migrating.sqlite_target import SqliteTarget
 
-    return SqliteTarget(place, label)
+    return SqliteTarget(place, label, look)

@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
-from holdfast.storage.migrating.canonical import Sum, digests
+from holdfast.storage.migrating.canonical import digests
 from holdfast.storage.migrating.catalog import BY_NAME, TABLES, Row, Table
 from holdfast.storage.migrating.ports import ClashError, RefusedRowError, Source, Target
 from holdfast.storage.migrating.proving import proven, refusal, require_properties
+from holdfast.storage.migrating.standing import Standing
 
 __all__ = ["Bringing"]
 
@@ -35,10 +36,10 @@ class _RefusedError(Exception):
 class Bringing:
     """Used once: which rows there are, which there are to be, and what is in their way."""
 
-    def __init__(self, source: Source, target: Target, sums: Mapping[str, Sum]) -> None:
+    def __init__(self, source: Source, target: Target, standing: Standing) -> None:
         self._source = source
         self._target = target
-        self._sums = sums
+        self._standing = standing
         self._keys: dict[str, set[Row]] = {}
         self._old: dict[str, Keyed] = {}  # at the target, to be changed or to go
         self._new: dict[str, Keyed] = {}  # as they are to be
@@ -49,13 +50,18 @@ class Bringing:
         try:
             with self._target.transaction():
                 added = self._bring()
+                self._sum(added)
+                self._target.keep(self._standing.encode())
         except _RefusedError as error:
             write, cause = self._target.replace, error.__cause__ or error
             raise refusal(self._target, error.table, error.rows, write, cause) from cause  # type: ignore[arg-type]  # as raised below
+
+    def _sum(self, added: Mapping[str, list[bytes]]) -> None:
+        sums = self._standing.sums
         for name, rows in self._old.items():
-            self._sums[name].take(digests(rows.values()))
+            sums[name].take(digests(rows.values()))
         for name, each in added.items():
-            self._sums[name].add(each)
+            sums[name].add(each)
 
     def _bring(self) -> dict[str, list[bytes]]:
         for table in _DEPENDENTS_LAST:

@@ -6,7 +6,7 @@ Not moved as rows, and why:
   between backends;
 * ``meta`` is a few facts (``ports.Facts``); its other rows are a backend's own, as is the epoch;
 * ``session_totals`` is kept by triggers, ``daemons`` is PostgreSQL's lock, and the tables of the
-  full-text index are built by the writer in time.
+  full-text index, ``events_text``, are built by the writer in time.
 
 A test compares this with the tables that both backends make.
 """
@@ -26,6 +26,7 @@ __all__ = [
     "COUNTERS",
     "EVENTS",
     "FACTS",
+    "INDEXED",
     "LONG",
     "NOT_MOVED",
     "NO_FACTS",
@@ -179,7 +180,14 @@ TABLES: Final = (
 BY_NAME: Final = {table.name: table for table in TABLES}
 
 # In the databases, and not among TABLES.
-NOT_MOVED: Final = ("properties", "meta", "session_totals", "daemons", "schema_version")
+NOT_MOVED: Final = (
+    "properties",
+    "meta",
+    "session_totals",
+    "daemons",
+    "schema_version",
+    "events_text",
+)
 
 # Of ``meta``: those that are numbers, and the others.
 COUNTERS: Final = (
@@ -191,7 +199,16 @@ COUNTERS: Final = (
 )
 FACTS: Final = (*COUNTERS, "forks")
 # A backend's own, or a migration's.
-NO_FACTS: Final = ("epoch", "synced_seq", "barriers", "full_text_from", "swap", "capture")
+INDEXED: Final = "full_text_from"
+NO_FACTS: Final = (
+    "epoch",
+    "synced_seq",
+    "barriers",
+    INDEXED,
+    "swap",
+    "swap_standing",
+    "capture",
+)
 
 # Columns whose values may be long; names are not.
 LONG: Final = frozenset(

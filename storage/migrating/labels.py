@@ -14,10 +14,20 @@ import msgspec
 
 from holdfast.errors import StorageError
 
-__all__ = ["CAPTURE", "LABEL", "Label", "decode", "encode", "require_whole", "settle_label"]
+__all__ = [
+    "CAPTURE",
+    "LABEL",
+    "STANDING",
+    "Label",
+    "decode",
+    "encode",
+    "require_whole",
+    "settle_label",
+]
 
 LABEL: Final = "swap"  # in meta
 CAPTURE: Final = "capture"  # in meta: the swap that the log is kept for
+STANDING: Final = "swap_standing"  # in meta: how far it has come, of a target that is filled
 
 State = Literal["filling", "complete", "old"]
 
@@ -56,7 +66,7 @@ def settle_label(connection: apsw.Connection, path: str) -> None:
     text = cast("str | None", connection.execute(sql, (LABEL,)).get)
     if text is not None:
         require_whole(text, path)
-        connection.execute("DELETE FROM meta WHERE name = ?", (LABEL,))
+        connection.execute("DELETE FROM meta WHERE name IN (?, ?)", (LABEL, STANDING))
 
 
 def require_whole(text: str | None, where: str) -> None:

@@ -13,14 +13,14 @@ from pathlib import Path
 from holdfast.clock import Clock
 from holdfast.storage.atomic_files import disk_errors, sync_folder
 from holdfast.storage.migrating.backends import open_source
-from holdfast.storage.migrating.labels import decode
+from holdfast.storage.migrating.labels import Label, decode
 from holdfast.storage.migrating.ports import Place
 from holdfast.storage.migrating.sqlite_source import move_aside, old_files
-from holdfast.storage.migrating.sqlite_target import is_half_filled
+from holdfast.storage.migrating.sqlite_target import is_half_filled, label_of
 from holdfast.storage.ports import NoDatabaseError
 from holdfast.storage.sqlite_lock import WriterLock
 
-__all__ = ["forget", "old_data", "retire"]
+__all__ = ["discard", "forget", "old_data", "retire"]
 
 _FILES = ("-wal", "-shm", "-journal", "")  # the database itself last
 
@@ -54,17 +54,7 @@ def old_data(place: Place) -> list[str]:
     if place.backend != "postgresql":
         path = os.path.realpath(place.path)
         return [*old_files(path), *([path] if is_half_filled(path) else [])]
-    from holdfast.storage.migrating.postgresql_rows import PostgresqlRows, open_rows
-
-    try:
-        connection = open_rows(place.dsn, place.daemon, "checking")
-    except NoDatabaseError:
-        return []
-    rows = PostgresqlRows(connection, place.daemon, place.where)
-    try:
-        label = decode(rows.label())
-    finally:
-        rows.close()
+    label = _label_in(place)
     if label is None or label.state == "complete":
         return []
     return [f"{place.where}, daemon {place.daemon!r} ({label.state}, swap {label.swap})"]
@@ -85,17 +75,60 @@ def forget(place: Place, seconds: float) -> bool:
     return forget_rows(place, seconds)
 
 
+def _label_in(place: Place) -> Label | None:
+    """Of the daemon's rows in PostgreSQL."""
+    from holdfast.storage.migrating.postgresql_rows import PostgresqlRows, open_rows
+
+    try:
+        connection = open_rows(place.dsn, place.daemon, "checking")
+    except NoDatabaseError:
+        return None
+    rows = PostgresqlRows(connection, place.daemon, place.where)
+    try:
+        return decode(rows.label())
+    finally:
+        rows.close()
+
+
+def discard(place: Place, swap: str, seconds: float) -> list[str]:
+    """Delete for about so long what that swap has filled, uncommitted; what there is of it.
+
+    Raises AlreadyRunningError, StorageError.
+    """
+    if place.backend != "postgresql":
+        path = os.path.realpath(place.path)
+        if (label := label_of(path)) is None or label.swap != swap:
+            return []
+        lock = WriterLock(path)
+        try:
+            _unlink(path, [path])
+        finally:
+            lock.release()
+        return [path]
+    from holdfast.storage.migrating.postgresql_target import forget_rows
+
+    label = _label_in(place)
+    if label is None or label.swap != swap or label.state == "old":
+        return []
+    forget_rows(place, seconds)
+    return [f"{place.where}, daemon {place.daemon!r} ({label.state}, swap {label.swap})"]
+
+
 def _forget_files(path: str) -> None:
     lock = WriterLock(path) if is_half_filled(path) else None  # nobody is filling it
     try:
         names = [*old_files(path), *([path] if lock is not None else [])]
-        with disk_errors(path):
-            for name in names:
-                for suffix in _FILES:
-                    with suppress(FileNotFoundError):
-                        os.unlink(name + suffix)
-            if names:
-                sync_folder(Path(path).parent)
+        _unlink(path, names)
     finally:
         if lock is not None:
             lock.release()
+
+
+def _unlink(path: str, names: list[str]) -> None:
+    with disk_errors(path):
+        for name in names:
+            for suffix in _FILES:
+                with suppress(FileNotFoundError):
+                    os.unlink(name + suffix)
+        if names:
+            sync_folder(Path(path).parent)

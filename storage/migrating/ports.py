@@ -6,19 +6,22 @@ every backend: integers, floats, texts, bytes and None.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Final, Literal, Protocol
 
 import msgspec
 
+from holdfast.errors import SwapError
 from holdfast.storage.migrating.catalog import Row, Table
 
 __all__ = [
     "NO_BOUND",
+    "AnewError",
     "ClashError",
     "Facts",
     "Logged",
+    "Look",
     "Mode",
     "Place",
     "Progress",
@@ -28,13 +31,14 @@ __all__ = [
     "Source",
     "TableProof",
     "Target",
+    "UnequalError",
 ]
 
 # empty: nothing is copied, and the target begins with nothing.  require-empty: refuse unless the
 # source holds nothing that anybody would miss.
 Mode = Literal["copy", "empty", "require-empty"]
 NO_BOUND: Final = 2**62  # bytes
-Phase = Literal["emptying", "copying", "following", "complete"]
+Phase = Literal["checking", "emptying", "copying", "following", "complete"]
 
 
 class Place(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,8 +70,9 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
     """How far it is.
 
     ``rows`` of about ``total`` are copied, ``bytes`` of text and bytes in them.  ``behind``: rows
-    that were changed or added since and are not at the target yet.  ``is_done``: of what was
-    called, there is no more to do now.
+    that were changed or added since and are not at the target yet; ``followed`` those that were
+    and are.  ``written`` rows by this try.  ``is_done``: of what was called, there is no more to do
+    now.
     """
 
     phase: Phase
@@ -76,6 +81,8 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
     total: int = 0
     bytes: int = 0
     behind: int = 0
+    followed: int = 0
+    written: int = 0
     is_done: bool = False
 
 
@@ -108,12 +115,23 @@ class Logged(msgspec.Struct, frozen=True):
     key: Row
 
 
+# Looks at the label of a target and at how far it says to have come; before anything is changed.
+Look = Callable[[str | None, str | None], None]
+
 # Rows of ``meta`` that go with the data (``catalog.FACTS``).
 Facts = dict[str, int | str]
 
 
 class RefusedRowError(Exception):
     """A backend cannot hold one of the rows; it never leaves the package."""
+
+
+class AnewError(SwapError):
+    """A migration that was cut off cannot be taken up; it says why."""
+
+
+class UnequalError(SwapError):
+    """What was moved is not what there is: nothing that another try of it could mend."""
 
 
 class ClashError(Exception):
@@ -159,6 +177,9 @@ class Source(Rows, Protocol):
     def capture(self) -> str | None:
         """The swap that its writer keeps a log for."""
 
+    def lineage(self) -> str:
+        """Another one once it may have lost what somebody has read."""
+
     def logged(self, after: int, limit: int) -> list[Logged]:
         """Of the log, in order."""
 
@@ -198,6 +219,12 @@ class Target(Rows, Protocol):
 
     def delete(self, table: Table, keys: Sequence[Row]) -> None:
         """Those that there are."""
+
+    def standing(self) -> str | None:
+        """What ``keep`` has kept."""
+
+    def keep(self, standing: str) -> None:
+        """How far it is, within the transaction that it comes by."""
 
     def wrong_properties(self, rows: Sequence[Row]) -> str | None:
         """Read back what entities are found by; the id of one where that is not as it has to be."""

@@ -18,7 +18,7 @@ from holdfast.storage.migrating.sqlite_rows import listed
 from holdfast.storage.postgresql.connection import Connection
 from holdfast.storage.postgresql.text import escaped
 
-__all__ = ["begin_steps", "captured", "end_steps", "log_of"]
+__all__ = ["begin_steps", "captured", "end_steps", "length", "log_of"]
 
 # Whoever waits for a lock holds up those behind it.
 _PATIENCE: Final = "SET LOCAL lock_timeout = 2000;"  # milliseconds
@@ -52,6 +52,13 @@ def captured(connection: Connection, daemon: str) -> str | None:
         "SELECT value FROM meta WHERE daemon = %s AND name = %s", (daemon, CAPTURE)
     )
     return found
+
+
+def length(connection: Connection, daemon: str) -> tuple[str, int]:
+    """The swap, and how many rows were put into its log; "" and 0 where there is none."""
+    if (swap := captured(connection, daemon)) is None:
+        return "", 0
+    return swap, int(connection.value(f"SELECT coalesce(max(n), 0) FROM {log_of(daemon)}"))
 
 
 def begin_steps(daemon: str, swap: str) -> list[str]:

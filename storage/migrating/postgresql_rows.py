@@ -11,7 +11,7 @@ from psycopg.rows import tuple_row
 
 from holdfast.errors import StorageError
 from holdfast.storage.migrating.catalog import LONG, Row, Table, facts_of
-from holdfast.storage.migrating.labels import LABEL
+from holdfast.storage.migrating.labels import LABEL, STANDING
 from holdfast.storage.migrating.ports import NO_BOUND, Facts
 from holdfast.storage.migrating.sqlite_rows import listed
 from holdfast.storage.postgresql.connection import (
@@ -166,8 +166,15 @@ class PostgresqlRows:
 
     def label(self) -> str | None:
         """As it is."""
+        return self._meta(LABEL)
+
+    def standing(self) -> str | None:
+        """How far a target has come."""
+        return self._meta(STANDING)
+
+    def _meta(self, name: str) -> str | None:
         sql = "SELECT value FROM meta WHERE daemon = %s AND name = %s"
-        rows = self._rows(sql, (self._daemon, LABEL))
+        rows = self._rows(sql, (self._daemon, name))
         return rows[0][0] if rows else None
 
     def close(self) -> None:

@@ -25,6 +25,10 @@ _SET: Final = """
 INSERT INTO meta (daemon, name, value) VALUES (%s, %s, %s)
 ON CONFLICT (daemon, name) DO UPDATE SET value = excluded.value
 """
+_SERVER: Final = """
+SELECT (SELECT system_identifier FROM pg_control_system()),
+    (SELECT timeline_id FROM pg_control_checkpoint())
+"""
 _key: Final = msgspec.json.Decoder(list).decode
 
 
@@ -52,6 +56,12 @@ class PostgresqlSource(PostgresqlRows):
         """The swap that its writer keeps a log for."""
         with self._naming():
             return captured(self._connection, self._daemon)
+
+    def lineage(self) -> str:
+        """Another one after a restore, of the server or of the daemon's data; what it has
+        acknowledged it has on its disk."""
+        (server,) = self._rows(_SERVER)
+        return f"{server[0]} {server[1]} {self.facts().get('forks', '')}"
 
     def logged(self, after: int, limit: int) -> list[Logged]:
         """Of the log, in order."""

@@ -11,9 +11,24 @@ import psycopg
 from psycopg import errors
 
 from holdfast.errors import InvalidInputError, SwapError
-from holdfast.storage.migrating.catalog import BY_NAME, EVENTS, FACTS, TABLES, Row, Table
-from holdfast.storage.migrating.labels import LABEL, Label, decode, encode
-from holdfast.storage.migrating.ports import ClashError, Facts, Place, RefusedRowError
+from holdfast.storage.migrating.catalog import (
+    BY_NAME,
+    EVENTS,
+    FACTS,
+    INDEXED,
+    TABLES,
+    Row,
+    Table,
+)
+from holdfast.storage.migrating.labels import LABEL, STANDING, Label, decode, encode
+from holdfast.storage.migrating.ports import (
+    AnewError,
+    ClashError,
+    Facts,
+    Look,
+    Place,
+    RefusedRowError,
+)
 from holdfast.storage.migrating.postgresql_capture import end_steps
 from holdfast.storage.migrating.postgresql_rows import (
     SETTINGS,
@@ -41,6 +56,7 @@ _SET: Final = """
 INSERT INTO meta (daemon, name, value) VALUES (%s, %s, %s)
 ON CONFLICT (daemon, name) DO UPDATE SET value = excluded.value
 """
+_UNSET: Final = "DELETE FROM meta WHERE daemon = %s AND name = %s"
 _SLICE: Final = 5_000  # rows deleted at once
 _LEFT: Final = (*(table.name for table in reversed(TABLES)), "properties")
 _ENTITIES: Final = BY_NAME["entities"]
@@ -50,10 +66,12 @@ class PostgresqlTarget(PostgresqlRows):
     """Implements ``ports.Target``.  Raises SwapError when it is somebody's, UnreachableError,
     SchemaError, StorageError."""
 
-    def __init__(self, place: Place, label: Label, *, is_old: bool = False) -> None:
+    def __init__(
+        self, place: Place, label: Label, *, is_old: bool = False, look: Look | None = None
+    ) -> None:
         where = named(place.dsn)
         if not is_old:
-            _require_ours(place, where)
+            _require_ours(place, where, look)
         try:
             self._session = _session(place, where)
             connection = self._session.connection
@@ -63,10 +81,12 @@ class PostgresqlTarget(PostgresqlRows):
                 connection.run(SETTINGS)
                 with self.transaction():
                     self._set(LABEL, encode(label))
+                    if look is None:
+                        connection.run(_UNSET, (place.daemon, STANDING))
                 for step in end_steps(place.daemon):
                     with self.transaction():
                         connection.run(step)
-                self._left = [name for name in _LEFT if self._has_any(name)]
+                self._left = [name for name in _LEFT if look is None and self._has_any(name)]
             except BaseException:
                 connection.close()
                 raise
@@ -148,6 +168,11 @@ class PostgresqlTarget(PostgresqlRows):
             if table is _ENTITIES:
                 self._drop_properties(keys)
 
+    def keep(self, standing: str) -> None:
+        """How far it is, within the transaction that it comes by."""
+        with self._naming():
+            self._set(STANDING, standing)
+
     def wrong_properties(self, rows: Sequence[Row]) -> str | None:
         """Read back what entities are found by; the id of one where that is not as it has to be."""
         sql = (
@@ -164,8 +189,11 @@ class PostgresqlTarget(PostgresqlRows):
         return next((cast(str, row[1]) for row in rows if row[0] in stray), None)
 
     def settle(self, facts: Facts, epoch: int) -> None:
-        """Replace the facts, and have the next writer's epoch be above that one."""
-        names = list(FACTS)
+        """Replace the facts, and have the next writer's epoch be above that one.
+
+        Nothing that came is in the full-text index, whatever a writer has said here before.
+        """
+        names = [*FACTS, INDEXED]
         sql = "DELETE FROM meta WHERE daemon = %s AND name = ANY(%s)"
         with self._naming():
             self._connection.run(sql, (self._daemon, names))
@@ -276,15 +304,19 @@ def _session(place: Place, where: str) -> Session:
     )
 
 
-def _require_ours(place: Place, where: str) -> None:
+def _require_ours(place: Place, where: str, look: Look | None) -> None:
     """Raise SwapError when there is data of the daemon that no swap has left half filled."""
     try:
         connection = open_rows(place.dsn, place.daemon, "checking")
-    except NoDatabaseError:
+    except NoDatabaseError as error:
+        if look is not None:
+            raise AnewError("the target is not there any more") from error
         return
     rows = PostgresqlRows(connection, place.daemon, where)
     try:
         label = decode(rows.label())
+        if look is not None:
+            look(rows.label(), rows.standing())
         if label is not None and label.state != "old":
             return
         there = label or any(rows.after(table, None, 1, 0)[0] for table in TABLES)

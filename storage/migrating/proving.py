@@ -7,7 +7,12 @@ from collections.abc import Callable, Sequence
 from holdfast.errors import SwapError
 from holdfast.storage.migrating.canonical import digests
 from holdfast.storage.migrating.catalog import Row, Table, shown
-from holdfast.storage.migrating.ports import ClashError, RefusedRowError, Target
+from holdfast.storage.migrating.ports import (
+    ClashError,
+    RefusedRowError,
+    Target,
+    UnequalError,
+)
 
 __all__ = ["proven", "refusal", "require_properties"]
 
@@ -25,7 +30,7 @@ def proven(table: Table, rows: Sequence[Row], found: Sequence[Row]) -> list[byte
     strange = set(got) ^ set(wanted)
     both = zip([*wanted, *got], [*rows, *found], strict=True)
     key = next((table.key_of(row) for each, row in both if each in strange), ())
-    raise SwapError(
+    raise UnequalError(
         f"table {table.name}: what was read back is not what was written, first of all row "
         f"({shown(key)}): the target does not keep what it is given",
         table=table.name,
@@ -36,7 +41,7 @@ def proven(table: Table, rows: Sequence[Row], found: Sequence[Row]) -> list[byte
 def require_properties(target: Target, table: Table, rows: Sequence[Row]) -> None:
     """Raise SwapError when entities are not found by what they are to be found by."""
     if table.name == "entities" and (id := target.wrong_properties(rows)) is not None:
-        raise SwapError(
+        raise UnequalError(
             f"table properties: what entity {shown((id,))} is found by is not what was written",
             table="properties",
             key=(id,),

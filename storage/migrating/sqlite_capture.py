@@ -15,7 +15,7 @@ from holdfast.storage.migrating.catalog import EVENTS, TABLES, Table
 from holdfast.storage.migrating.labels import CAPTURE
 from holdfast.storage.migrating.sqlite_rows import listed
 
-__all__ = ["begin_capture", "captured", "end_capture"]
+__all__ = ["begin_capture", "captured", "end_capture", "length"]
 
 _LOG: Final = """
 CREATE TABLE swap_log (n INTEGER PRIMARY KEY, tab TEXT NOT NULL, key TEXT NOT NULL) STRICT
@@ -26,6 +26,14 @@ def captured(connection: apsw.Connection) -> str | None:
     """The swap that there is a log for."""
     sql = f"SELECT value FROM meta WHERE name = '{CAPTURE}'"
     return cast("str | None", connection.execute(sql).get)
+
+
+def length(connection: apsw.Connection) -> tuple[str, int]:
+    """The swap, and how many rows were put into its log; "" and 0 where there is none."""
+    if (swap := captured(connection)) is None:
+        return "", 0
+    rows = connection.execute("SELECT coalesce(max(n), 0) FROM swap_log").get
+    return swap, cast(int, rows)
 
 
 def begin_capture(connection: apsw.Connection, swap: str) -> None:

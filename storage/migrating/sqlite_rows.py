@@ -10,7 +10,7 @@ from typing import Any, Final
 import apsw
 
 from holdfast.storage.migrating.catalog import Row, Table, facts_of
-from holdfast.storage.migrating.labels import LABEL
+from holdfast.storage.migrating.labels import LABEL, STANDING
 from holdfast.storage.migrating.ports import Facts
 from holdfast.storage.sqlite_connection import storage_error
 from holdfast.storage.sqlite_events import LAST_SEQ
@@ -113,6 +113,10 @@ class SqliteRows:
     def label(self) -> str | None:
         """As it is."""
         return self._value(f"SELECT value FROM meta WHERE name = '{LABEL}'")  # type: ignore[no-any-return]
+
+    def standing(self) -> str | None:
+        """How far a target has come."""
+        return self._value(f"SELECT value FROM meta WHERE name = '{STANDING}'")  # type: ignore[no-any-return]
 
     def close(self) -> None:
         """Let go of it."""

@@ -25,6 +25,7 @@ __all__ = ["SWAPPED", "SqliteSource", "move_aside", "old_files"]
 
 SWAPPED: Final = "swapped"  # <path>.swapped-<when>
 _BESIDE: Final = ("", "-wal", "-journal")
+BOOT: Final = "/proc/sys/kernel/random/boot_id"
 _BUSY: Final = 1_000  # milliseconds for a reader that is about to end
 
 _key: Final = msgspec.json.Decoder(list).decode
@@ -52,6 +53,13 @@ class SqliteSource(SqliteRows):
     def capture(self) -> str | None:
         """The swap that its writer keeps a log for."""
         return cast("str | None", self._value(f"SELECT value FROM meta WHERE name = '{CAPTURE}'"))
+
+    def lineage(self) -> str:
+        """Another one after a restart of the machine, which may have lost the last commits, and
+        after a restore."""
+        with disk_errors(BOOT):
+            boot = Path(BOOT).read_text().strip()
+        return f"{boot} {self.facts().get('forks', '')}"
 
     def logged(self, after: int, limit: int) -> list[Logged]:
         """Of the log, in order."""

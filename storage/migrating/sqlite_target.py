@@ -14,8 +14,15 @@ from holdfast.errors import StorageError, SwapError
 from holdfast.storage.atomic_files import disk_errors, sync_folder
 from holdfast.storage.database_file import check_file
 from holdfast.storage.migrating.catalog import FACTS, TABLES, Row, Table
-from holdfast.storage.migrating.labels import LABEL, Label, decode, encode
-from holdfast.storage.migrating.ports import ClashError, Facts, Place, RefusedRowError
+from holdfast.storage.migrating.labels import LABEL, STANDING, Label, decode, encode
+from holdfast.storage.migrating.ports import (
+    AnewError,
+    ClashError,
+    Facts,
+    Look,
+    Place,
+    RefusedRowError,
+)
 from holdfast.storage.migrating.sqlite_rows import SqliteRows, equal, listed, marks, naming
 from holdfast.storage.ports import NoDatabaseError
 from holdfast.storage.sqlite_connection import REFUSALS, open_reading, open_writing
@@ -23,7 +30,7 @@ from holdfast.storage.sqlite_lock import WriterLock
 from holdfast.storage.sqlite_schema import VERSION
 from holdfast.storage.state_values import comparable, parsed
 
-__all__ = ["SqliteTarget", "is_half_filled"]
+__all__ = ["SqliteTarget", "is_half_filled", "label_of"]
 
 _CLASHES: Final = (apsw.SQLITE_CONSTRAINT_UNIQUE, apsw.SQLITE_CONSTRAINT_PRIMARYKEY)
 _PROPERTIES: Final = ("entity", "name", "type", "kind", "key", "rest")
@@ -34,12 +41,15 @@ _FILES: Final = ("", "-wal", "-shm", "-journal")
 class SqliteTarget(SqliteRows):
     """Implements ``ports.Target``.  Raises SwapError when it is somebody's, StorageError."""
 
-    def __init__(self, place: Place, label: Label) -> None:
+    def __init__(self, place: Place, label: Label, look: Look | None = None) -> None:
         path = os.path.realpath(place.path)
         self._label = label
         self._lock = WriterLock(path)
         try:
-            _clear(path)
+            if look is None:
+                _clear(path)
+            else:
+                _look(path, look)
             super().__init__(open_writing(path, durability="committed", vfs=None), path)
             with naming(path):
                 self._connection.pragma("foreign_keys", 0)  # whole only in the end
@@ -51,7 +61,7 @@ class SqliteTarget(SqliteRows):
             raise
 
     def is_empty(self) -> bool:
-        """It was made anew."""
+        """It was made anew, or is to be gone on with."""
         return True
 
     def empty(self, seconds: float) -> bool:
@@ -102,6 +112,11 @@ class SqliteTarget(SqliteRows):
             self._connection.executemany(sql, keys)
         if table.name == "entities":
             self._drop_properties(keys)
+
+    def keep(self, standing: str) -> None:
+        """How far it is, within the transaction that it comes by."""
+        with naming(self.path):
+            self._connection.execute(_SET, (STANDING, standing))
 
     def wrong_properties(self, rows: Sequence[Row]) -> str | None:
         """Read back what entities are found by; the id of one where that is not as it has to be."""
@@ -201,17 +216,35 @@ def _clear(path: str) -> None:
                 os.unlink(path + suffix)
 
 
-def is_half_filled(path: str) -> bool:
-    """Whether a database is there whose label says so.  Raises StorageError."""
+def _look(path: str, look: Look) -> None:
+    """At what an earlier try has left.  Raises AnewError."""
+    check_file(path, newest=VERSION)
+    try:
+        rows = SqliteRows(open_reading(path), path)
+    except NoDatabaseError as error:
+        raise AnewError("the target is not there any more") from error
+    try:
+        look(rows.label(), rows.standing())
+    finally:
+        rows.close()
+
+
+def label_of(path: str) -> Label | None:
+    """Of the database there, if there is one.  Raises StorageError."""
     try:
         rows = SqliteRows(open_reading(path), path)
     except NoDatabaseError:
-        return False
+        return None
     try:
-        label = decode(rows.label())
-        return label is not None and label.state == "filling"
+        return decode(rows.label())
     finally:
         rows.close()
+
+
+def is_half_filled(path: str) -> bool:
+    """Whether a database is there whose label says so.  Raises StorageError."""
+    label = label_of(path)
+    return label is not None and label.state == "filling"
 
 
 def _require_leftover(path: str) -> None:

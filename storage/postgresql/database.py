@@ -30,7 +30,12 @@ from holdfast.errors import (
 from holdfast.storage.commands import Command, Outcome
 from holdfast.storage.delivering import Deliveries, apply_singly
 from holdfast.storage.marks import MAX_SENDERS, Marks
-from holdfast.storage.migrating.postgresql_capture import begin_steps, captured, end_steps
+from holdfast.storage.migrating.postgresql_capture import (
+    begin_steps,
+    captured,
+    end_steps,
+    length,
+)
 from holdfast.storage.once import HalfDone, OnceOnly
 from holdfast.storage.payloads import PAYLOAD_BYTES
 from holdfast.storage.ports import Durability, Wal
@@ -50,6 +55,7 @@ from holdfast.storage.postgresql.payloads import PayloadTable
 from holdfast.storage.postgresql.retention import PostgresqlRetention
 from holdfast.storage.postgresql.session import Session, open_session, require_fsync
 from holdfast.storage.postgresql.state import StateTables
+from holdfast.storage.postgresql.text_index import TextIndex
 from holdfast.storage.records import Mark, Position
 from holdfast.storage.retention import RetentionTable
 from holdfast.storage.retention_records import Deletions, Retention, Slice
@@ -93,6 +99,7 @@ class PostgresqlDatabase:
         max_senders: int = MAX_SENDERS,
         payload_bytes: int = PAYLOAD_BYTES,
         retention: Retention = _KEEP_ALL,
+        full_text: bool = False,
     ) -> None:
         self.where: Final = named(dsn)
         self._dsn = dsn
@@ -103,6 +110,7 @@ class PostgresqlDatabase:
         self._max_senders = max_senders
         self._payload_bytes = payload_bytes
         self._rules = retention
+        self._has_text = full_text
         self._session: Session | None = None  # None: lost, and not opened again yet
         self._epoch: int | None = None
         self._doubt: _Doubt | None = None
@@ -156,7 +164,9 @@ class PostgresqlDatabase:
     def _open_tables(self, session: Session) -> None:
         connection, daemon = session.connection, self._daemon
         self._payloads = PayloadTable(connection, daemon, limit=self._payload_bytes)
-        self._events = EventTable(connection, daemon, payloads=self._payloads)
+        self._text = TextIndex(connection, daemon)
+        self._events = EventTable(connection, daemon, payloads=self._payloads, text=self._text)
+        self._text.open(is_wanted=self._has_text, last_seq=self._events.last_seq)
         self._state = StateTables(connection, daemon, events=self._events, clock=self._clock)
         losses = LossTable(connection, daemon)
         self._marks = Marks(
@@ -273,6 +283,9 @@ class PostgresqlDatabase:
         self._marks.forget(sender, incarnation)
         forget_sender(self._connected().connection, self._daemon, sender, incarnation)
 
+    def begin_sync(self) -> None:
+        """Nothing to wait for."""
+
     def sync(self) -> None:
         """Everything committed is on the server's disk: no COMMIT returns earlier."""
 
@@ -298,11 +311,12 @@ class PostgresqlDatabase:
 
     @property
     def has_chores(self) -> bool:
-        """There is no full-text index to build."""
-        return False
+        """Whether ``work_off`` has something to do."""
+        return self._text.has_work
 
     def work_off(self, seconds: float) -> None:
-        """Nothing is put off."""
+        """For about so long do some of what has time."""
+        self._do(lambda: self._text.work(seconds))
 
     def checkpoint(self, *, is_hurried: bool = False, is_pressed: bool = False) -> Wal:
         """The server maintains its log."""
@@ -317,6 +331,10 @@ class PostgresqlDatabase:
     def end_capture(self) -> None:
         """Keep no log any more."""
         self._run_steps(end_steps(self._daemon))
+
+    def capture(self) -> tuple[str, int]:
+        """The swap that there is a log for, and how long it is."""
+        return self._do(lambda: length(self._connected().connection, self._daemon))
 
     def _run_steps(self, steps: Sequence[str]) -> None:
         for step in steps:
@@ -355,6 +373,7 @@ class PostgresqlDatabase:
             result = work()
             self._marks.flush()
             self._events.flush()
+            self._text.flush(self._events.last_seq)
             session.hold()
             is_committing = True
             session.commit()
@@ -382,6 +401,7 @@ class PostgresqlDatabase:
             self._marks.load()
             self._events.load()
             self._retention.forget()
+            self._text.load()
         except psycopg.Error:  # lost by now: all is read again with the next session
             session.connection.close()
             self._session = None

@@ -23,6 +23,7 @@ from holdfast.storage.once import CAUTIOUS, HalfDone
 from holdfast.storage.postgresql.connection import REFUSALS, Connection
 from holdfast.storage.postgresql.payloads import PayloadTable
 from holdfast.storage.postgresql.text import escaped_values
+from holdfast.storage.postgresql.text_index import TextIndex
 from holdfast.storage.records import Event, RawEvent
 
 __all__ = ["COLUMNS", "LAST_SEQ", "EventTable", "Stored"]
@@ -56,10 +57,13 @@ _Row = tuple[Any, ...]  # of the table, but for daemon and seq, and payload wher
 class EventTable:
     """Appends within the caller's transaction; ``last_seq`` is ahead of the table until COMMIT."""
 
-    def __init__(self, connection: Connection, daemon: str, *, payloads: PayloadTable) -> None:
+    def __init__(
+        self, connection: Connection, daemon: str, *, payloads: PayloadTable, text: TextIndex
+    ) -> None:
         self._connection = connection
         self._daemon = daemon
         self._payloads = payloads
+        self._text = text
         self.is_cautious = False  # this transaction is done again, because of a refusal
         self._cautious = 0  # frames that are still to be in savepoints, after one
         self._waiting: list[_Row] = []  # of the transaction in a pipeline, whole
@@ -143,6 +147,7 @@ class EventTable:
         repeated, kept = (
             self._sorted(rows) if asks and any(row[9] is not None for row in rows) else ([], rows)
         )
+        self._text.note(first, kept)
         apart: list[tuple[int, str]] = []
         if self._payloads.is_any_large(rows):
             indexes = {index for index, _ in repeated}

@@ -11,13 +11,39 @@ from holdfast.storage.ports import NoDatabaseError
 from holdfast.storage.postgresql.connection import Connection, connect, named, storage_error
 from holdfast.storage.postgresql.schema import check_version
 
-__all__ = ["check", "probe"]
+__all__ = ["check", "is_used", "probe"]
 
 _WRITER: Final = """
 SELECT d.home FROM holdfast.daemons AS d
 JOIN pg_stat_activity AS a ON a.pid = d.pid AND a.backend_start::text = d.started
 WHERE d.daemon = %s AND d.home <> %s
 """
+
+
+_OURS: Final = """
+SELECT count(*) FROM holdfast.daemons AS d
+JOIN pg_stat_activity AS a ON a.pid = d.pid AND a.backend_start::text = d.started
+WHERE d.daemon = %s AND d.home = %s
+"""
+
+
+def is_used(dsn: str, *, daemon: str, home: str) -> bool:
+    """Whether it is the database that this daemon's writer has open at this moment.
+
+    Its session is there: no copy of it, and no server that takes over from it, has that.
+    Raises HoldfastError.
+    """
+    where = named(dsn)
+    connection = connect(dsn, application=f"holdfast {daemon} checking")
+    try:
+        check_version(connection, where)
+        return bool(connection.value(_OURS, (daemon, home)))
+    except NoDatabaseError:
+        return False
+    except psycopg.Error as error:
+        raise storage_error(error, where) from error
+    finally:
+        connection.close()
 
 
 def probe(dsn: str, daemon: str, *, home: str = "") -> str | None:

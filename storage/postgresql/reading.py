@@ -94,13 +94,16 @@ class Reading:
     def _reason(self, error: Exception) -> HoldfastError:
         """What a statement ended with, in our words."""
         if isinstance(error, errors.QueryCanceled):
-            return InvalidInputError(
-                f"the question takes longer than {self._statement_timeout} s to answer: narrow it "
-                "(session, types, since, limit), or raise [actors.query] statement_timeout"
-            )
+            return self._too_slow()
         if isinstance(error, psycopg.Error) and not isinstance(error, REFUSALS):
             return storage_error(error, self.where)
         return InvalidInputError(f"a value that PostgreSQL cannot look for: {error}")
+
+    def _too_slow(self) -> InvalidInputError:
+        return InvalidInputError(
+            f"the question takes longer than {self._statement_timeout} s to answer: narrow it "
+            "(session, types, since, limit), or raise [actors.query] statement_timeout"
+        )
 
     def _number(self, sql: str, values: Values = ()) -> int:
         return cast(int, self._read(sql, values)[0][0])

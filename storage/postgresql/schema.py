@@ -22,6 +22,7 @@ from holdfast.storage.postgresql import (
     schema_state,
     schema_streams,
     schema_subscribers,
+    schema_text,
 )
 from holdfast.storage.postgresql.connection import Connection
 
@@ -41,7 +42,7 @@ _CONCERNS: Final = (
 )  # fmt: skip
 
 # Step n leads from version n to n + 1.
-MIGRATIONS: Final = ("".join(_CONCERNS),)
+MIGRATIONS: Final = ("".join(_CONCERNS), schema_text.TABLES)
 VERSION: Final = len(MIGRATIONS)
 
 # Two daemons that start at one instant make the tables once: a number of our own to lock.

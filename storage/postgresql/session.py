@@ -16,7 +16,7 @@ import msgspec
 import psycopg
 
 from holdfast.errors import AlreadyRunningError, FencedError, StorageError
-from holdfast.storage.migrating.labels import LABEL, require_whole
+from holdfast.storage.migrating.labels import LABEL, STANDING, require_whole
 from holdfast.storage.postgresql.connection import Connection, Cursor, connect
 from holdfast.storage.postgresql.schema import migrate
 
@@ -159,7 +159,8 @@ def _settle_label(connection: Connection, daemon: str, where: str) -> None:
     text = connection.value("SELECT value FROM meta WHERE daemon = %s AND name = %s", values)
     if text is not None:
         require_whole(text, where)
-        connection.run("DELETE FROM meta WHERE daemon = %s AND name = %s", values)
+        sql = "DELETE FROM meta WHERE daemon = %s AND name IN (%s, %s)"
+        connection.run(sql, (*values, STANDING))
 
 
 def _check_epoch(connection: Connection, daemon: str, epoch: int, where: str) -> None:

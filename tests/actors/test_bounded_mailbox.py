@@ -102,7 +102,11 @@ POLICIES: list[Any] = [
         "fail", {"outbox_messages": 5_000}, Outcome(5_000, EACH - 5_000, 0, 0, 5_000), id="fail"
     ),
     pytest.param(
-        "ring_only", {"outbox_messages": 5_000}, Outcome(EACH, 0, 0, 0, EACH), id="ring_only"
+        "ring_only",
+        {"outbox_messages": 5_000},
+        Outcome(EACH, 0, 0, 0, EACH),
+        id="ring_only",
+        marks=pytest.mark.slow,
     ),
 ]
 

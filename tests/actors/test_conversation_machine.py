@@ -243,7 +243,7 @@ class Conversations(RuleBasedStateMachine):
 
 @pytest.mark.parametrize(
     ("examples", "steps"),
-    [(70, 80), pytest.param(10_000, 120, marks=pytest.mark.slow)],
+    [(40, 80), pytest.param(10_000, 120, marks=pytest.mark.slow)],
     ids=["short", "long"],
 )
 def test_no_loss_no_duplicate_no_disorder_and_bounded_memory_whatever_happens(

@@ -18,7 +18,7 @@ from tests.actors.sending import orders, senders
 from tests.daemon import TIMEOUT, Daemon
 
 SENDERS = 2
-COUNT = 15_000  # events of each
+COUNT = 6_000  # events of each
 FOLLOWERS = 3  # of each kind
 LOOK = 10.0  # seconds a look may take; what ends the followers of a test that has failed
 LAST = "last"  # the type of an event behind all others
@@ -91,7 +91,7 @@ def test_who_follows_from_the_start_gets_every_event_once_whoever_is_killed(
             at_a_step=["writer"],
             progress=progress,
             total=total,
-            kills=20,
+            kills=8,
         )
         for sender in started:
             assert sender.finish().pending == 0

@@ -113,7 +113,13 @@ def test_in_sync_mode_a_sender_has_one_frame_under_way(tmp_path: Path) -> None:
         assert {notice["mode"] for notice in notices(daemon)} == {"sync", "async"}
 
 
-@pytest.mark.parametrize("victims", [["log"], ["writer"], ["log", "writer"]])
+@pytest.mark.parametrize(
+    "victims",
+    [
+        ["log", "writer"],
+        *(pytest.param([one], marks=pytest.mark.slow) for one in ("log", "writer")),
+    ],
+)
 def test_what_is_dropped_is_counted_once_whoever_is_killed(
     daemon: Daemon, victims: list[str]
 ) -> None:

@@ -76,6 +76,7 @@ def test_the_windows_of_two_hundred_senders_add_up_to_the_mailbox(limit: int) ->
     assert {delivery.sender for delivery in waiting} == {f"s{n}" for n in range(SENDERS)}
 
 
+@pytest.mark.slow
 def test_an_idle_connection_takes_little_memory_in_the_receiver(tmp_path: Path) -> None:
     """docs/DESIGN.md states the figure."""
     with Daemon(tmp_path, config("one")) as daemon, ExitStack() as stack:

@@ -42,8 +42,11 @@ def contents(place: Place) -> dict[str, Rows]:
     return all_rows(place.dsn or place.path, place.daemon)
 
 
-def migration(source: Place, target: Place, *, swap: str = SWAP, mode: Mode = "copy") -> Migration:
-    return Migration(source, target, swap=swap, mode=mode, clock=SystemClock())
+def migration(
+    source: Place, target: Place, *, swap: str = SWAP, mode: Mode = "copy", resumes: bool = False
+) -> Migration:
+    clock = SystemClock()
+    return Migration(source, target, swap=swap, mode=mode, clock=clock, resumes=resumes)
 
 
 def moved(
@@ -53,16 +56,20 @@ def moved(
     *,
     swap: str = SWAP,
     meanwhile: Callable[[], None] = lambda: None,
+    resumes: bool = False,
 ) -> Proof:
     """All of it, in slices as small as there are, ``meanwhile`` between any two of them.
 
     The writer is closed; both sides hold the same then, as others see it.
     """
-    writer.begin_capture(swap)
-    moving = migration(source, target, swap=swap)
+    if not resumes:
+        writer.begin_capture(swap)
+    moving = migration(source, target, swap=swap, resumes=resumes)
     try:
         moving.prepare()
         meanwhile()
+        while not moving.check(0.0).is_done:
+            meanwhile()
         while not moving.copy(0.0).is_done:
             meanwhile()
         meanwhile()

@@ -14,7 +14,7 @@ import psycopg
 
 Rows = set[tuple[Any, ...]]
 
-# Kept by each backend for itself.
+# Kept by each backend for itself, beside the index of texts, which its writer builds.
 OWN_TABLES: Final = {"meta", "daemons", "schema_version", "sqlite_sequence", "properties"}
 # As the daemon's name in front of each row is.
 LEFT_OUT: Final = {"daemon"}
@@ -29,7 +29,10 @@ def all_rows(where: str, daemon: str) -> dict[str, Rows]:
 
 def sqlite_rows(path: str) -> dict[str, Rows]:
     with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as connection:
-        sql = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'swap_log%'"
+        sql = (
+            "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'swap_log%'"
+            " AND name NOT LIKE 'events_text%'"
+        )
         tables = {name for (name,) in connection.execute(sql)} - OWN_TABLES
         found = {}
         for table in tables:
@@ -52,7 +55,7 @@ def postgresql_rows(dsn: str, daemon: str) -> dict[str, Rows]:
         connection.execute("SET search_path = holdfast")
         tables = connection.execute(
             "SELECT tablename FROM pg_tables WHERE schemaname = 'holdfast'"
-            " AND tablename NOT LIKE 'swap_log%'"
+            " AND tablename NOT LIKE 'swap_log%' AND tablename <> 'events_text'"
         ).fetchall()
         for table in {name for (name,) in tables} - OWN_TABLES:
             cursor = connection.execute(

@@ -60,7 +60,7 @@ class PostgresqlServer:
     """One server in a folder of its own; it makes empty databases in no time.
 
     ``port``: where it listens on ``address``, besides its socket; 0 nowhere.  ``namespace``: of the
-    network, that it is in.
+    network, that it is in.  ``within``: what runs its programs elsewhere.
     """
 
     def __init__(
@@ -71,24 +71,33 @@ class PostgresqlServer:
         port: int = 0,
         address: str = "127.0.0.1",
         namespace: str = "",
+        within: tuple[str, ...] = (),
     ) -> None:
         self.folder = folder
         self.data = folder / "data"
         self.log = folder / "log"
         self._programs = needs_postgresql()
         listen = (f"port={port}", f"listen_addresses={address}") if port else ("listen_addresses=",)
-        self._within = ["ip", "netns", "exec", namespace] if namespace else []
+        self._within = ["ip", "netns", "exec", namespace] if namespace else [*within]
         self._options = (f"unix_socket_directories={folder}", *listen, *options)
         self._port = port or 5432
+        self._is_remote = bool(namespace)
         self._process: subprocess.Popen[bytes] | None = None
         self._names = count(1)
         self._make()
 
     def _make(self) -> None:
         options = ("-U", "holdfast", "-A", "trust", "-E", "UTF8", "--no-locale", "--no-sync")
-        command = [*_as_somebody(), str(self._programs / "initdb"), "-D", str(self.data), *options]
+        command = [
+            *self._within,
+            *_as_somebody(),
+            str(self._programs / "initdb"),
+            "-D",
+            str(self.data),
+            *options,
+        ]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-        if self._within:
+        if self._is_remote:
             with (self.data / "pg_hba.conf").open("a") as file:
                 file.write("host all all 0.0.0.0/0 trust\n")
 

@@ -26,19 +26,19 @@ class Side:
 
 
 @contextmanager
-def both_sides(dsn: str, clock: ManualClock) -> Iterator[tuple[Side, Side]]:
+def both_sides(dsn: str, clock: ManualClock, **options: Any) -> Iterator[tuple[Side, Side]]:
+    """``options`` are those of a Database."""
     daemon = f"d{secrets.token_hex(4)}"
+    common = {"daemon": daemon, "durability": "committed", "clock": clock, **options}
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "holdfast.db"
         sides = (
             Side(
-                SqliteDatabase(path, daemon=daemon, durability="committed", clock=clock),
+                SqliteDatabase(path, **common),
                 SqliteReader(path),
             ),
             Side(
-                PostgresqlDatabase(
-                    dsn, daemon=daemon, durability="committed", clock=clock, home="here"
-                ),
+                PostgresqlDatabase(dsn, home="here", **common),
                 PostgresqlReader(dsn, daemon=daemon),
             ),
         )

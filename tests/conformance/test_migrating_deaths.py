@@ -17,7 +17,7 @@ import pytest
 from holdfast.errors import StorageError
 from holdfast.storage.migrating import old
 from holdfast.storage.migrating.migration import Migration
-from holdfast.storage.migrating.ports import Place
+from holdfast.storage.migrating.ports import AnewError, Place
 from holdfast.storage.migrating.postgresql_target import PostgresqlTarget
 from holdfast.storage.migrating.sqlite_target import SqliteTarget
 from holdfast.storage.ports import Database
@@ -152,7 +152,7 @@ def killing(method: str, times: int, when: str) -> Callable[[], None]:
 
 
 @pytest.mark.parametrize("point", BEFORE, ids=lambda point: " ".join(map(str, point)))
-def test_a_copier_that_is_killed_leaves_the_source_as_it_is_and_a_second_one_succeeds(
+def test_a_copier_that_is_killed_leaves_the_source_as_it_is_and_a_second_one_goes_on(
     places: tuple[Place, Place], opens: Callable[[Place], Database], point: tuple[str, int, str]
 ) -> None:
     source, target = places
@@ -179,7 +179,12 @@ def test_a_copier_that_is_killed_leaves_the_source_as_it_is_and_a_second_one_suc
     if point != ("complete", 0, "after"):
         with pytest.raises(StorageError, match="half filled"):
             opens(target)
-    moved(again, source, target, swap="swap-2")
+    if point == ("insert", 0, "before"):
+        with pytest.raises(AnewError, match="nothing was copied yet"):
+            migration(source, target, resumes=True).prepare()
+        moved(again, source, target, swap="swap-2")
+    else:
+        moved(again, source, target, resumes=True)
     assert len(contents(target)["events"]) == len(before["events"]) + 1
 
 

@@ -35,6 +35,6 @@ def test_the_page_on_postgresql_runs(
             timeout=TIMEOUT,
             check=True,
         )
-    assert done.stdout == "1 planner\n"
+    assert done.stdout == "1 planner\n['tool:call']\n"
     rows = postgresql_server.execute(blocks["sql rows"], dsn.rpartition("dbname=")[2])
     assert ("fleet-1", "tool:call", 1) in rows

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import signal
 import sqlite3
-from collections.abc import Iterator
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -11,9 +16,11 @@ import pytest
 
 import holdfast
 from holdfast.errors import ConfigError, HoldfastError, ReloadError
-from holdfast.testing.faults import AtPoint, Delay, Kill
-from tests.conformance.servers import PostgresqlServer, running_postgresql
+from holdfast.supervisors.in_place import ON_DATABASE
+from holdfast.testing.faults import AtPoint, Delay, Kill, Stop
+from tests.conformance.servers import QUICK, PostgresqlServer, running_postgresql
 from tests.daemon import CONFIG, ForkedDaemon
+from tests.supervisors.reload_rig import actions, pids
 from tests.supervisors.swap_rig import (
     PATIENCE,
     Senders,
@@ -120,6 +127,104 @@ def test_a_server_that_is_killed_in_the_middle_is_given_up_and_the_second_try_su
         move(daemon, postgresql(dsn))
         senders.wait_for(5)
     assert [record.ok for record in daemon.hub.supervision.swaps()] == [False, True]
+    check(dsn, senders)
+
+
+@pytest.fixture
+def small() -> Iterator[tuple[PostgresqlServer, Callable[[int], None]]]:
+    """A server whose data is on a disk of its own, and what leaves so many bytes free on that."""
+    mount = 'mount -t tmpfs -o size=200m,mode=0700 none "$1" && echo there && exec sleep 1000'
+    folder = Path(tempfile.mkdtemp(prefix="hf-pg-"))
+    (folder / "data").mkdir()
+    command = ["unshare", "--mount", "sh", "-c", mount, "-", str(folder / "data")]
+    holder = subprocess.Popen(command, stdout=subprocess.PIPE)
+    try:
+        assert holder.stdout is not None
+        if holder.stdout.readline() != b"there\n":
+            pytest.skip("nothing can be mounted here: run as root")
+        within = ("nsenter", "--mount", "-t", str(holder.pid))
+        server = PostgresqlServer(folder, options=(*QUICK, "max_wal_size=48MB"), within=within)
+        server.start()
+
+        def leave(size: int) -> None:
+            filler = folder / "data/filler"
+            script = f"rm -f {filler}; free=$(df -B1 --output=avail {filler.parent} | tail -1)"
+            if size:
+                script += f"; fallocate -l $((free - {size})) {filler}"
+            subprocess.run([*within, "sh", "-c", script], check=True)
+
+        yield server, leave
+        server.stop()
+    finally:
+        holder.kill()
+        holder.communicate()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.mark.slow  # a server with a disk of its own
+def test_a_server_whose_disk_is_full_is_named_and_the_swap_goes_on_when_there_is_room(
+    small: tuple[PostgresqlServer, Callable[[int], None]], daemon: ForkedDaemon
+) -> None:
+    """B3.  In the middle of the copy, then in the tail."""
+    server, leave = small
+    dsn = server.new_database()
+    filler = "x" * 2_000
+    for n in range(8_000):
+        daemon.hub.events.emit("before", {"n": n, "filler": f"{n}{filler}"})
+    daemon.hub.flush(timeout=PATIENCE)
+    leave(6 * 2**20)
+    with Senders(daemon.run_dir) as senders, holdfast.connect(daemon.run_dir) as hub:
+        was = pids(daemon)
+        with pytest.raises(HoldfastError, match="full"):
+            move(daemon, postgresql(dsn))
+        assert pids(daemon) == was
+        leave(0)
+        (fault,) = daemon.faults.arm(
+            AtPoint(point="copier.before_following", process="/copier", action=Stop())
+        )
+        asked = hub.ref("root").ask(
+            holdfast.actors.messages.reload.Reload(), timeout=PATIENCE, block=False
+        )
+        daemon.until(lambda: daemon.faults.injected(fault) or None)
+        leave(2**16)
+        for n in range(3_000):
+            hub.events.emit("tail", {"n": n, "filler": f"{n}{filler}"})
+        hub.flush(timeout=PATIENCE)
+        os.kill(daemon.faults.injected()[-1].pid, signal.SIGCONT)
+        with pytest.raises(HoldfastError, match="full"):
+            asked.get(timeout=PATIENCE)
+        senders.wait_for(5)
+        leave(0)
+        move(daemon, postgresql(dsn))
+        senders.wait_for(5)
+    check(dsn, senders)
+    first, second, last = daemon.hub.supervision.swaps()
+    assert (first.phase, second.phase) == ("copying", "following")
+    assert 0 < second.resumed < last.resumed
+    assert (last.ok, last.verified) == (True, True)
+
+
+@pytest.mark.slow  # two swaps and two starts
+def test_another_address_of_the_same_database_moves_nothing(
+    daemon: ForkedDaemon, postgresql_server: PostgresqlServer
+) -> None:
+    """Another password, and another name of the server's socket; a start goes by it as well."""
+    dsn = postgresql_server.new_database()
+    move(daemon, postgresql(dsn))
+    folder = str(postgresql_server.folder)
+    other = dsn.replace(folder, f"{folder}/.")
+    with Senders(daemon.run_dir) as senders:
+        senders.wait_for(5)
+        was = pids(daemon)
+        done = move(daemon, postgresql(f"{other} password=another"))
+        assert actions(done) == {"database": "in place"} | dict.fromkeys(ON_DATABASE, "restart")
+        senders.wait_for(5)
+        now = pids(daemon)
+        assert {name for name, pid in now.items() if was[name] != pid} == {*ON_DATABASE}
+    assert len(daemon.hub.supervision.swaps()) == 1
+    assert commit_point(daemon)["dsn"] == f"{other} password=another"
+    daemon.restart()
+    assert daemon.hub.state.get("counter") is not None
     check(dsn, senders)
 
 

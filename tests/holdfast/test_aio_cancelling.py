@@ -72,7 +72,9 @@ class Careless:
         return False
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize(
+    "seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, 20))]
+)
 def test_cancelled_awaits_lose_nothing_and_wedge_nothing(daemon: Daemon, seed: int) -> None:
     """Also while the actors are killed; tells to an agent that lives come once."""
     print(f"seed {seed}")

@@ -333,7 +333,7 @@ def test_a_file_that_is_moved_away_while_it_is_looked_for_is_not_read_twice(
 
 
 def test_concurrent_rotation_is_followed_without_a_gap(tmp_path: Path, read: Read) -> None:
-    total = 100_000
+    total = 30_000
     program = (
         "import sys; from pathlib import Path; from tests.holdfast.test_cli_logs import Written\n"
         f"w = Written(Path(sys.argv[1]))\nfor _ in range({total} // 500): w.write(500)"

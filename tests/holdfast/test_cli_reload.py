@@ -85,3 +85,9 @@ def test_a_refusal_is_in_the_plan_of_a_dry_run(daemon: Daemon, run: Run) -> None
 
 def test_where_no_daemon_runs_nothing_is_reloaded(tmp_path: Path, run: Run) -> None:
     assert run("reload").returncode == 4
+
+
+def test_where_there_is_no_swap_none_is_cancelled(daemon: Daemon, run: Run) -> None:
+    done = run("swap", "cancel", "--json", "--run-dir", str(daemon.run_dir))
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "no swap is under way, and none was cut off" in done.stderr

@@ -120,6 +120,14 @@ MUTATIONS: Final = (
         ("tests/storage/test_sqlite_faults.py::test_committed_is_not_synced_until_the_barrier",),
     ),
     Mutation(
+        "acknowledge-disk-before-the-wait",
+        "the barrier beside the connection is not waited for",
+        "storage/sqlite.py",
+        "        return self._log_sync\n",
+        "        return None\n",
+        ("tests/testing/test_slow_disks.py::test_a_commit_does_not_wait_while_the_disk_syncs",),
+    ),
+    Mutation(
         "cascade-off",
         "foreign keys are not enforced",
         "storage/sqlite_connection.py",

@@ -51,7 +51,7 @@ def test_it_wins_over_the_config_and_is_told(tmp_path: Path) -> None:
         "postgresql",
         "env:HOME",  # and no process but those that need it reads more
     )
-    assert not found.read.settings.storage.full_text
+    assert found.read.settings.storage.full_text
     assert "the data is in postgresql since 2026-01-01T00:00:00Z" in found.notice
     assert not obeyed(tmp_path, POSTGRESQL).notice
 

@@ -19,6 +19,7 @@ from holdfast.supervisors.settings import (
     OPTIONAL_ACTORS,
     AgentSettings,
     DaemonSettings,
+    HttpSettings,
     MetricsSettings,
     OtelSettings,
     Settings,
@@ -35,7 +36,7 @@ BAD = [
     ("[dameon]", "[dameon]: unknown table; did you mean daemon?"),
     (
         "[zoo]",
-        "[zoo]: unknown table; expected daemon, storage, retention, metrics, otel, supervisors",
+        "[zoo]: unknown table; expected daemon, storage, retention, metrics, otel, http",
     ),
     ("daemon = 1", "daemon = 1: expected a table, [daemon]"),
     ("[actors]\nlog = 1", "[actors] log = 1: expected a table, [actors.NAME]"),
@@ -51,10 +52,6 @@ BAD = [
     ('[storage]\ndsn = "host=x"', '"sqlite" with dsn: expected backend = "postgresql", or no dsn'),
     ("[storage]\ndsn = 5", "[storage] dsn = 5: expected a text, "),
     ('[storage]\nbackend = "memory"\ndurability = "disk"', 'expected "committed": it has no disk'),
-    (
-        '[storage]\nbackend = "postgresql"\ndsn = "host=x"\nfull_text = true',
-        "[storage] full_text = true: expected false: PostgreSQL has no such index",
-    ),
     ('[storage]\ndurability = "yes"', 'durability = "yes": expected one of "committed", "disk"'),
     ("[retention]\nmax_age = -1", "[retention] max_age = -1: expected seconds >= 0"),
     ("[retention]\nmax_cont = 1", "[retention] max_cont = 1"),
@@ -157,6 +154,7 @@ def tables() -> dict[str, type[msgspec.Struct]]:
         "storage": StorageSettings,
         "metrics": MetricsSettings,
         "otel": OtelSettings,
+        "http": HttpSettings,
         "agents.NAME": AgentSettings,
     }
     found |= {f"supervisors.{name}": SupervisorSettings for name in ("root", "state", "agents")}

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
+import threading
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -41,6 +43,12 @@ def daemon(tmp_path: Path) -> Iterator[ForkedDaemon]:
 
 def data(daemon: ForkedDaemon, name: str) -> Path:
     return daemon.folder / "var/lib" / name
+
+
+def is_recovered(daemon: ForkedDaemon) -> bool:
+    """What a killed root has left is on record; that swap is over, or to be gone on with."""
+    under_way = data(daemon, "swapping")
+    return not under_way.exists() or json.loads(under_way.read_text())["is_cut"]
 
 
 def refused(daemon: ForkedDaemon, text: str) -> ReloadError:
@@ -141,8 +149,8 @@ def test_who_may_not_move_is_where_it_was_and_the_second_try_succeeds(
         assert str(data(daemon, "backend")) in str(refused(daemon, OTHER))
         draft.rmdir()
         senders.wait_for(5)
-        assert not data(daemon, "swapping").exists()
         move(daemon, OTHER)
+        assert not data(daemon, "swapping").exists()
         senders.wait_for(5)
     check(data(daemon, "other.db"), senders)
     *failed, last = daemon.hub.supervision.swaps()
@@ -268,7 +276,7 @@ def test_a_root_that_is_killed_before_the_commit_point_is_where_it_was(
         root_dies(daemon, OTHER)
         assert commit_point(daemon)["path"] == "holdfast.db"
         senders.wait_for(5)
-        daemon.until(lambda: not data(daemon, "swapping").exists())
+        daemon.until(lambda: is_recovered(daemon))
         record = last_swap(daemon)
         assert not record.ok
         assert "cut off" in record.error
@@ -285,7 +293,7 @@ def test_a_root_that_is_killed_after_the_commit_point_is_where_it_moved_to(
         root_dies(daemon, OTHER)
         assert commit_point(daemon)["path"] == "other.db"
         senders.wait_for(5)
-        daemon.until(lambda: not data(daemon, "swapping").exists())
+        daemon.until(lambda: is_recovered(daemon))
         record = last_swap(daemon)
         assert record.ok
         assert Path(record.old).exists()
@@ -307,12 +315,50 @@ def test_a_root_that_is_killed_at_any_point_of_a_swap_loses_nothing(daemon: Fork
             senders.wait_for(5)
             daemon.faults.arm(AtPoint(point=point, nth=nth, process="root", action=Kill()))
             root_dies(daemon, texts[0])
-            daemon.until(lambda: not data(daemon, "swapping").exists())
+            daemon.until(lambda: is_recovered(daemon))
             if commit_point(daemon)["path"] in texts[0] or texts[0] == CONFIG:
                 texts.reverse()
             with suppress(ReloadError):  # it is there already
                 move(daemon, texts[1])
     check(data(daemon, commit_point(daemon)["path"]), senders)
+
+
+@pytest.mark.slow  # some twenty seconds in which nothing else is to be seen
+def test_a_writer_that_is_faster_than_the_copier_is_slowed_down_and_no_sender_sees_an_error(
+    daemon: ForkedDaemon,
+) -> None:
+    """Each look of the copier takes half a second longer than it would."""
+    daemon.faults.arm(
+        AtPoint(point="copier.before_following", process="/copier", action=Delay(0.5), times=0)
+    )
+    made, enough = 0, threading.Event()
+
+    def create() -> None:
+        nonlocal made
+        with holdfast.connect(daemon.run_dir) as hub:
+            while not enough.is_set():
+                hub.state.create_many(
+                    ({"type": "t", "id": f"e{made + n}"} for n in range(100)), timeout=PATIENCE
+                )
+                made += 100
+
+    with Senders(daemon.run_dir) as senders:
+        thread = threading.Thread(target=create)
+        daemon.faults.arm(
+            AtPoint(point="copier.after_preparing", process="/copier", action=Delay(1.0))
+        )
+        daemon.until(lambda: senders.version > 5)
+        thread.start()
+        move(daemon, OTHER)
+        enough.set()
+        thread.join(PATIENCE)
+        senders.wait_for(5)
+    check(data(daemon, "other.db"), senders)
+    assert daemon.hub.state.count(type="t") == made
+    record = last_swap(daemon)
+    assert (record.ok, record.verified) == (True, True)
+    assert record.pause < 5.0
+    assert "of its time: a copier follows" in daemon.log
 
 
 @pytest.mark.parametrize("mode", ["empty", pytest.param("require-empty", marks=pytest.mark.slow)])

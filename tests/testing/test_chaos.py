@@ -120,6 +120,7 @@ def chaos(*args: str | Path) -> int:
     return main([str(arg) for arg in args])
 
 
+@pytest.mark.slow
 def test_a_short_run_reports_and_cleans_up(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -154,6 +155,7 @@ def test_what_is_no_schedule_is_refused(tmp_path: Path, capsys: pytest.CaptureFi
     assert bad_usage.value.code == 2
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_leaves_nothing_and_is_no_good_one(tmp_path: Path) -> None:
     with subprocess.Popen(
         [sys.executable, "-m", "holdfast.testing.chaos", "--seed", "1", "--folder", tmp_path],

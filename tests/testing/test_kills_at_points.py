@@ -114,6 +114,8 @@ GROUPS: dict[str, Kills] = {
         "writer.before_epoch",
         "writer.after_epoch",
         "child.after_start",
+        "writer.before_first_sync",
+        "writer.after_first_sync",
     ),
     "retention": at("writer", prune, "retention.before_slice", "retention.after_slice"),
     "log": at(

@@ -79,7 +79,9 @@ def test_without_descriptors_files_refuses_what_needs_one(daemon: Daemon) -> Non
     assert daemon.pid("files") == pid
 
 
-@pytest.mark.parametrize("left", [0, 1, 2, 4, 6, 8, 10])
+@pytest.mark.parametrize(
+    "left", [0, 4, 10, *(pytest.param(left, marks=pytest.mark.slow) for left in (1, 2, 6, 8))]
+)
 def test_without_descriptors_a_supervisor_says_so_and_restarts_when_there_are_some(
     daemon: Daemon, left: int
 ) -> None:
@@ -98,7 +100,9 @@ def test_without_descriptors_a_supervisor_says_so_and_restarts_when_there_are_so
     assert "Traceback" not in daemon.log
 
 
-@pytest.mark.parametrize("room", [8, 12, 15, 18])
+@pytest.mark.parametrize(
+    "room", [8, 18, *(pytest.param(room, marks=pytest.mark.slow) for room in (12, 15))]
+)
 def test_a_zygote_without_descriptors_forks_nobody_and_costs_no_sibling_its_life(
     daemon: Daemon, room: int
 ) -> None:

@@ -46,6 +46,7 @@ _MAILBOX: Final = _ACTORS + "mailbox:Mailbox."
 _LAUNCHER: Final = _SUPERVISORS + "launcher:Launcher."
 _RESTARTING: Final = _SUPERVISORS + "restarting:Restarting."
 _SWAPPING: Final = _SUPERVISORS + "swapping:"
+_MIGRATING: Final = _STORAGE + "migrating."
 _MIGRATION: Final = _STORAGE + "migrating.migration:Migration."
 _ZYGOTE: Final = _SUPERVISORS + "zygote:"
 
@@ -63,8 +64,10 @@ POINTS: Final = (
     Point("writer.before_answer", _WRITER + "_reply", "before"),
     Point("writer.after_answer", _WRITER + "_reply", "after"),
     Point("writer.after_group", _WRITER + "WriterActor._commit", "after"),
-    Point("writer.before_sync", _DATABASE + "sync", "before"),
-    Point("writer.after_sync", _DATABASE + "sync", "after"),
+    Point("writer.before_first_sync", _DATABASE + "sync", "before"),
+    Point("writer.after_first_sync", _DATABASE + "sync", "after"),
+    Point("writer.before_sync", _STORAGE + "log_sync:LogSync.__call__", "before"),
+    Point("writer.after_sync", _STORAGE + "log_sync:LogSync.__call__", "after"),
     Point("writer.before_emptying", _STORAGE + "sqlite_wal:WalKeeper.empty", "before"),
     Point("writer.before_result", _MARKS + "keep", "before"),  # of a command
     Point("writer.after_result", _MARKS + "keep", "after"),
@@ -139,6 +142,10 @@ POINTS: Final = (
     Point("copier.before_preparing", _MIGRATION + "prepare", "before"),
     Point("copier.after_preparing", _MIGRATION + "prepare", "after"),
     Point("copier.after_copying", _MIGRATION + "copy", "after"),
+    Point("copier.before_range", _MIGRATING + "writing:Writing.append", "before"),
+    Point("copier.in_range", _MIGRATING + "standing:Standing.encode", "before"),  # not committed
+    Point("copier.after_range", _MIGRATING + "writing:Writing.append", "after"),
+    Point("copier.before_following", _MIGRATION + "follow", "before"),
     Point("copier.after_following", _MIGRATION + "follow", "after"),
     Point("copier.before_finishing", _MIGRATION + "finish", "before"),
     Point("copier.after_finishing", _MIGRATION + "finish", "after"),

@@ -8,10 +8,12 @@ fail is the system call below it (``shared_memory``).
 from __future__ import annotations
 
 import os
+from functools import partial
 from typing import Any, Final
 
 import apsw
 
+from holdfast.storage.log_sync import LOG_SYNCS
 from holdfast.testing.faults.plan import Operation
 from holdfast.testing.faults.recording import (
     Deleted,
@@ -75,6 +77,7 @@ class FaultyVFS(apsw.VFS):
     def __init__(self, name: str, disk: Disk, *, is_default: bool = False) -> None:
         self._disk = disk
         super().__init__(name, BASE, makedefault=is_default)
+        LOG_SYNCS[name] = partial(_sync_log, disk)
 
     def xOpen(self, name: str | apsw.URIFilename | None, flags: list[int]) -> apsw.VFSFile:
         """Temporary files, which have no name, are left alone."""
@@ -89,6 +92,23 @@ class FaultyVFS(apsw.VFS):
         super().xDelete(filename, syncdir)
         if self._disk.recorder is not None:
             self._disk.recorder.add(Deleted(file, syncdir))
+
+
+def _sync_log(disk: Disk, descriptor: int, name: str) -> None:
+    """As ``xSync`` of the log, from another thread, which writes on meanwhile.
+
+    Told before it is done: what is written during it is not on the disk for certain.
+    """
+    file = os.path.basename(name)
+    try:
+        disk.before("sync", file, 0)
+        if disk.recorder is not None:
+            disk.recorder.add(Synced(file, with_folder=False))
+        os.fdatasync(descriptor)
+    except (apsw.Error, OSError):
+        if disk.recorder is not None:
+            disk.recorder.add(SyncFailed(file))
+        raise
 
 
 class _FaultyFile(apsw.VFSFile):

@@ -33,7 +33,7 @@ LARGE = "x" * 60_000  # the outbox takes about 1,100 of these
 MANY = 1_500
 
 
-@pytest.fixture(params=["logging", "loguru"])
+@pytest.fixture(params=[pytest.param("logging", marks=pytest.mark.slow), "loguru"])
 def outlet(request: pytest.FixtureRequest) -> Handler | Sink:
     """Both, one after the other."""
     name = "handler" if request.param == "logging" else "loguru_sink"

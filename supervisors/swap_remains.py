@@ -1,0 +1,126 @@
+"""What swaps leave: to a root whose forerunner died in the middle, and at the places.
+
+Old data that is labelled so, what was filled by half, and a log that nobody follows any more.  Lost
+with the root: nothing; all of it is done again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+import msgspec
+
+from holdfast.actors.mailbox import Mailbox
+from holdfast.actors.messages.swap import SwapCancelled, SwappedForgotten, SwapRecord
+from holdfast.actors.messages.writer import EndCapture
+from holdfast.errors import ReloadError
+from holdfast.supervisors.asking import asked
+from holdfast.supervisors.commit_point import read_point
+from holdfast.supervisors.copier_line import Copier
+from holdfast.supervisors.copier_words import (
+    Discard,
+    Far,
+    Forget,
+    Forgotten,
+    Job,
+    Retire,
+    Retired,
+)
+from holdfast.supervisors.cut_off import CANCELLED, UNDONE, WRITER_ANSWERS, CutOff
+from holdfast.supervisors.spec import Environment
+from holdfast.supervisors.steps import Steps
+from holdfast.supervisors.swap_files import SwapFiles
+from holdfast.supervisors.swap_state import bare
+
+__all__ = ["Remains"]
+
+
+class _Copiers(Protocol):
+    """What makes them."""
+
+    def __call__(self, job: Job, told: Callable[[Far], None]) -> Copier:
+        """One, for one job."""
+
+
+class Remains:
+    """The root's."""
+
+    def __init__(
+        self,
+        files: SwapFiles,
+        cut_off: CutOff,
+        *,
+        copier: _Copiers,
+        mailbox: Mailbox,
+        keep: Callable[[SwapRecord, list[Environment]], None],
+    ) -> None:
+        """``keep``: have it in the history, and told."""
+        self._files = files
+        self._cut_off = cut_off
+        self._copier = copier
+        self._mailbox = mailbox
+        self._keep = keep
+
+    def recover(self) -> Steps[None]:
+        """Finish or report what a root was in the middle of when it died."""
+        left = self._files.under_way()
+        if left is None:
+            return
+        if left.is_cut:  # which is on record
+            self._cut_off.watch()
+            return
+        point = read_point(self._files.data_dir)
+        text = f"cut off: the daemon ended while it was {left.phase}"
+        record = msgspec.structs.replace(left.record, phase=left.phase)
+        if point is not None and point.swap == left.record.swap:
+            copier = self._copier(Retire(record.swap, left.source, left.target), lambda _: None)
+            copier.start()
+            error = yield copier.wait(Retired)
+            old = "" if error else copier.answer(Retired).where
+            copier.close()
+            record = msgspec.structs.replace(record, ok=True, old=old, error=error)
+        elif self._cut_off.is_worth(left):
+            record = self._cut_off.cut(left, f"{text}; {UNDONE}")
+            error = "kept"
+        else:
+            ending = asked("writer", EndCapture(), timeout=WRITER_ANSWERS, mailbox=self._mailbox)
+            error = "" if record.mode != "copy" else (yield ending)
+            text = f"{text}; {UNDONE}"
+            record = msgspec.structs.replace(record, ok=False, error=text)
+        if not error:
+            self._files.end()
+        self._keep(record, [left.source, left.target])
+
+    def forget(self, *, dry_run: bool) -> Steps[SwappedForgotten]:
+        """Delete what swaps have left; one that was cut off is given up.  Raises ReloadError."""
+        if not dry_run:
+            yield from self._cut_off.give_up("forgotten")
+        places = {
+            (each.backend, each.database, each.dsn): each
+            for entry in self._files.history()
+            for each in entry.places
+        }
+        copier = self._copier(Forget([*places.values()], dry_run), lambda _: None)
+        copier.start()
+        error = yield copier.wait(Forgotten)
+        copier.close()
+        if error:
+            raise ReloadError(f"not all of the old data is deleted: {error}", reason="failed")
+        return SwappedForgotten(copier.answer(Forgotten).what)
+
+    def cancel(self) -> Steps[SwapCancelled]:
+        """Give up the one that was cut off.  Raises ReloadError."""
+        left = yield from self._cut_off.give_up(CANCELLED)
+        if left is None:
+            raise ReloadError("no swap is under way, and none was cut off", reason="none")
+        return (yield from self.discarded(left.record.swap, left.target))
+
+    def discarded(self, swap: str, target: Environment) -> Steps[SwapCancelled]:
+        """Delete what that swap had filled there."""
+        copier = self._copier(Discard(swap, bare(target)), lambda _: None)
+        copier.start()
+        error = yield copier.wait(Forgotten)
+        what = [] if error else copier.answer(Forgotten).what
+        copier.close()
+        return SwapCancelled(swap, what, error)
