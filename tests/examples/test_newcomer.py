@@ -10,8 +10,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -87,58 +87,76 @@ def seen_in_top(script: str, folder: Path, path: str, text: str) -> None:
     os.close(screen)
 
 
+class Newcomer:
+    """Who reads the section in a clone; ``times`` says how long each step took."""
+
+    def __init__(self, home: Path) -> None:
+        self.clone = home / "holdfast"
+        subprocess.run(["git", "clone", "--quiet", ROOT, self.clone], check=True)
+        self.blocks = path_of(self.clone / "README.md")
+        bin_ = home / "bin"  # the interpreter, and nothing else of this environment
+        bin_.mkdir()
+        (bin_ / "python3").symlink_to(os.path.realpath(sys.executable))
+        self.path = f"{bin_}:/usr/local/bin:/usr/bin:/bin"
+        self.folder = self.clone
+        self.times: dict[str, float] = {}
+
+    @contextmanager
+    def timed(self, name: str) -> Iterator[None]:
+        began = time.monotonic()
+        yield
+        self.times[name] = time.monotonic() - began
+
+    def install(self) -> None:
+        first = Terminal(self.clone, self.path)
+        for name in ("install", "init"):
+            with self.timed(name):
+                first.type(self.blocks[name])
+        self.folder = Path(first.type("pwd").strip())
+        self.path = first.type('echo "$PATH"').strip()
+        first.close()
+
+    def try_it(self) -> None:
+        """While the daemon runs in another terminal."""
+        second = Terminal(self.folder, self.path)
+        (self.folder / "first.py").write_text(self.blocks[""])
+        with self.timed("first"):
+            said = second.type(self.blocks["first"])
+        assert said.splitlines()[1].endswith("tool:result {'files': 2}")
+        with self.timed("kill"):
+            said = second.type(self.blocks["kill"])
+        assert said.count("tool:call") == said.count("tool:result") == 1
+        (writer,) = (line for line in said.splitlines() if " writer " in line)
+        assert " running " in writer
+        assert "signal 9, " in writer
+        with self.timed("top"):
+            seen_in_top(self.blocks["top"], self.folder, self.path, "signal 9")
+        with self.timed("stop"):
+            second.type(self.blocks["stop"])
+        second.close()
+
+
 @pytest.mark.slow  # it installs, and five minutes are what it may take
 def test_five_minutes_are_enough(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    clone = tmp_path / "holdfast"
-    subprocess.run(["git", "clone", "--quiet", ROOT, clone], check=True)
-    blocks = path_of(clone / "README.md")
-    assert tuple(blocks) == STEPS
-    bin_ = tmp_path / "bin"  # the interpreter, and nothing else of this environment
-    bin_.mkdir()
-    (bin_ / "python3").symlink_to(os.path.realpath(sys.executable))
-    path = f"{bin_}:/usr/local/bin:/usr/bin:/bin"
-    times: dict[str, float] = {}
-
-    def timed(name: str, do: Callable[[], str | None]) -> str:
-        began = time.monotonic()
-        said = do()
-        times[name or "first.py"] = time.monotonic() - began
-        return said or ""
-
-    first = Terminal(clone, path)
-    timed("install", lambda: first.type(blocks["install"]))
-    timed("init", lambda: first.type(blocks["init"]))
-    folder = Path(first.type("pwd").strip())
-    path = first.type('echo "$PATH"').strip()
-    first.close()
-    began = time.monotonic()
+    newcomer = Newcomer(tmp_path)
+    newcomer.install()
     with subprocess.Popen(
-        ["bash", "-euc", f"exec {blocks['start']}"],
-        cwd=folder,
-        env=environment(PATH=path),
+        ["bash", "-euc", f"exec {newcomer.blocks['start']}"],
+        cwd=newcomer.folder,
+        env=environment(PATH=newcomer.path),
         stdout=subprocess.PIPE,
         text=True,
     ) as daemon:
         try:
             assert daemon.stdout is not None
-            assert daemon.stdout.readline().startswith("ready ")
-            times["start"] = time.monotonic() - began
-            second = Terminal(folder, path)
-            (folder / "first.py").write_text(blocks[""])
-            said = timed("first", lambda: second.type(blocks["first"]))
-            assert said.splitlines()[1].endswith("tool:result {'files': 2}")
-            said = timed("kill", lambda: second.type(blocks["kill"]))
-            assert said.count("tool:call") == said.count("tool:result") == 1
-            (writer,) = (line for line in said.splitlines() if " writer " in line)
-            assert " running " in writer
-            assert "signal 9, " in writer
-            timed("top", lambda: seen_in_top(blocks["top"], folder, path, "signal 9"))
-            timed("stop", lambda: second.type(blocks["stop"]))
-            second.close()
+            with newcomer.timed("start"):
+                assert daemon.stdout.readline().startswith("ready ")
+            newcomer.try_it()
             assert daemon.wait(READY) == 0
         finally:
             if daemon.poll() is None:
                 daemon.send_signal(signal.SIGTERM)
+    times = newcomer.times
     with capsys.disabled():
         shown = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in times.items())
         print(f"\na newcomer's path: {shown}; {sum(times.values()):.1f} s in all")

@@ -90,7 +90,10 @@ def on_a_terminal(folder: Path, *arguments: str, columns: int = 120, **changes: 
         os.close(writing)
 
 
-@pytest.mark.parametrize("arguments", ["events tail -n 3", "events tree colours", "doctor"])
+@pytest.mark.parametrize(
+    "arguments",
+    ["events tail -n 3", "events tree colours", pytest.param("doctor", marks=pytest.mark.slow)],
+)
 def test_there_are_colours_on_a_terminal_only_and_not_with_no_color(
     daemon: Daemon, arguments: str
 ) -> None:
