@@ -189,6 +189,7 @@ def test_a_killed_exporter_goes_on_where_it_was(exported: Exported) -> None:
     """With a collector that is away meanwhile: nothing is in its hands, so nothing comes twice."""
     receiver, daemon = exported.receiver, exported.daemon
     exported.daemon.until(lambda: exported.figures().behind == 0)
+    before = receiver.seqs()
     receiver.answers.extend([(503, {})] * 1_000)
     wanted = exported.emit(50)
     daemon.until(lambda: exported.figures().away)
@@ -197,6 +198,7 @@ def test_a_killed_exporter_goes_on_where_it_was(exported: Exported) -> None:
     receiver.answers.clear()
     seqs = exported.await_all(wanted)
     assert [seq for seq in seqs if seq in set(wanted)] == wanted
+    assert not set(before) & set(seqs[len(before) :])
     (subscriber,) = daemon.hub.events.subscribers()
     assert (subscriber.name, subscriber.owner) == ("otel", "agent/otel")
 
