@@ -15,7 +15,6 @@ from contextlib import suppress
 from functools import partial
 from typing import Final, TypeVar, cast
 
-import msgspec
 import psycopg
 
 from holdfast.clock import Clock
@@ -47,6 +46,7 @@ from holdfast.storage.postgresql.connection import (
     storage_error,
     unreachable,
 )
+from holdfast.storage.postgresql.doubt import Doubt, LostError, Settled
 from holdfast.storage.postgresql.events import EventTable
 from holdfast.storage.postgresql.losses import LossTable
 from holdfast.storage.postgresql.marks import PostgresqlSenders
@@ -65,19 +65,6 @@ __all__ = ["PostgresqlDatabase"]
 T = TypeVar("T")
 
 _KEEP_ALL: Final = Retention()
-
-_Settled = tuple[Command, Outcome | HoldfastError]
-
-
-class _LostError(Exception):
-    """The connection was lost; it never leaves this module."""
-
-
-class _Doubt(msgspec.Struct, frozen=True):
-    """A COMMIT that was not answered: the commits that there are if it was done, and what of."""
-
-    commits: int
-    settled: list[_Settled]
 
 
 class PostgresqlDatabase:
@@ -113,9 +100,9 @@ class PostgresqlDatabase:
         self._has_text = full_text
         self._session: Session | None = None  # None: lost, and not opened again yet
         self._epoch: int | None = None
-        self._doubt: _Doubt | None = None
+        self._doubt: Doubt | None = None
         # Of the last call of ``apply``, if it raised, what is committed of it all the same.
-        self._settled: list[_Settled] = []
+        self._settled: list[Settled] = []
         self._open()
 
     def _open(self) -> Session:
@@ -257,7 +244,7 @@ class PostgresqlDatabase:
         """Again after a refusal, cautiously; and once, if the connection was lost."""
         for _ in range(2):
             before = len(self._settled)
-            with suppress(_LostError):
+            with suppress(LostError):
                 try:
                     return self._transact(lambda: self._run_all(commands), commands)
                 except HalfDone:
@@ -353,9 +340,9 @@ class PostgresqlDatabase:
         try:
             try:
                 return self._transact(work)
-            except _LostError:
+            except LostError:
                 return self._transact(work)
-        except _LostError as error:
+        except LostError as error:
             raise unreachable(self.where) from error
         except psycopg.Error as error:
             raise storage_error(error, self.where) from error
@@ -363,7 +350,7 @@ class PostgresqlDatabase:
     def _transact(self, work: Callable[[], T], commands: Sequence[Command] = ()) -> T:
         """Do the work in one transaction of this epoch, or nothing of it.
 
-        Raises HalfDone, _LostError, psycopg.Error; ``_doubt`` is there when it may be committed.
+        Raises HalfDone, LostError, psycopg.Error; ``_doubt`` is there when it may be committed.
         The work of ``commands`` results in their outcomes.
         """
         session, is_committing = self._connected(), False
@@ -388,8 +375,8 @@ class PostgresqlDatabase:
             if is_committing and commands:
                 outcomes = cast("list[Outcome | HoldfastError]", result)
                 settled = list(zip(commands, outcomes, strict=True))
-                self._doubt = _Doubt(session.commits, settled)
-            raise _LostError from error
+                self._doubt = Doubt(session.commits, settled)
+            raise LostError from error
         self._last_seq = self._events.last_seq
         self._events.is_cautious = False
         return result
