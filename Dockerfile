@@ -11,8 +11,8 @@ RUN pip wheel --no-cache-dir --wheel-dir /wheels /src
 
 FROM python:3.13-slim
 RUN --mount=type=bind,from=build,source=/wheels,target=/wheels \
-    pip install --no-cache-dir --no-compile --no-index --find-links /wheels holdfast \
-    && useradd --system --uid 10001 --home-dir /data --create-home --shell /usr/sbin/nologin holdfast
+    pip install --no-cache-dir --no-index --find-links /wheels holdfast \
+    && useradd --no-log-init --uid 10001 --home-dir /data --create-home --shell /usr/sbin/nologin holdfast
 USER holdfast
 WORKDIR /data
 VOLUME /data

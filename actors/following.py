@@ -68,6 +68,7 @@ class Following:
         acknowledging: Acknowledging | None = None,
         bucket: TokenBucket | None = None,
         on_gap: OnGap | None = None,
+        payloads: bool = True,
     ) -> None:
         self.acknowledging = acknowledging  # of a named one
         self.bucket = bucket  # of one with a rate
@@ -78,6 +79,7 @@ class Following:
         self._wanted = wanted
         self._page = page
         self._on_gap = on_gap
+        self._payloads = payloads  # the data that is stored apart, too
         self._id = random.getrandbits(48)  # of this subscription, among those of its process
         self._until: int | None = None  # the database is read up to there
         self._is_idle = False  # the log had nothing, the last time
@@ -117,7 +119,7 @@ class Following:
             fetch = log.Fetch(self._id, self._behind(position), self._page, self._wait)
             reply = yield Ask(LANE, fetch, self.timeout)
             if reply.covered:
-                page = yield from fetched_events(reply, True, self.timeout)
+                page = yield from fetched_events(reply, self._payloads, self.timeout)
                 self._look_for_holes(position, page, reply.upto)
                 self._position, self._is_idle = reply.upto, not page
                 return page
@@ -132,7 +134,7 @@ class Following:
         last = min(until, position + SPAN)
         wanted = msgspec.structs.replace(self._behind(position), before=last + 1)
         reply = yield Ask("query", query.ReadOn(wanted, self._page), self.timeout)
-        page = yield from opened_events(reply.events, reply.epoch, True, self.timeout)
+        page = yield from opened_events(reply.events, reply.epoch, self._payloads, self.timeout)
         if len(page) >= self._page or reply.more:
             last = page[-1].seq
         if reply.oldest > position + 1:
@@ -200,6 +202,7 @@ def following_of(
     source: str | None = None,
     subject: str | None = None,
     correlation: str | None = None,
+    payloads: bool = True,
 ) -> Following:
     """A subscriber as a caller describes it.  Raises InvalidInputError."""
     if max_in_flight < 1:
@@ -224,6 +227,7 @@ def following_of(
         timeout=timeout,
         acknowledging=named,
         on_gap=on_gap,
+        payloads=payloads,
     )
 
 

@@ -20,6 +20,7 @@ from holdfast.supervisors.accepting import as_toml, hints_of, in_words, is_plain
 from holdfast.supervisors.http import with_http
 from holdfast.supervisors.metrics import with_metrics
 from holdfast.supervisors.modules import is_importable
+from holdfast.supervisors.otel import with_otel
 from holdfast.supervisors.secrets import check_references, masked
 from holdfast.supervisors.session_backends import check_session_backend
 from holdfast.supervisors.settings import (
@@ -31,6 +32,7 @@ from holdfast.supervisors.settings import (
     HttpSettings,
     LogSettings,
     MetricsSettings,
+    OtelSettings,
     RetentionBounds,
     RetentionSettings,
     SessionsSettings,
@@ -48,6 +50,7 @@ TABLES: Final = (
     "storage",
     "retention",
     "metrics",
+    "otel",
     "http",
     "supervisors",
     "actors",
@@ -87,7 +90,7 @@ def parse_settings(text: str, *, file: str) -> Settings:
         raise ConfigError(f"{file}: nested too deep") from error
     except ValueError as error:  # an integer of more digits than Python reads
         raise ConfigError(f"{file}: {error}") from error
-    return with_http(with_metrics(_Document(document, file).settings()))
+    return with_otel(with_http(with_metrics(_Document(document, file).settings())))
 
 
 def parse_agent(name: str, table: dict[str, Any], *, file: str) -> AgentSettings:
@@ -125,6 +128,7 @@ class _Document:
             actors=self._actors(),
             agents=self.agents(),
             metrics=self._decode("metrics", self._document.get("metrics", {}), MetricsSettings),
+            otel=self._decode("otel", self._document.get("otel", {}), OtelSettings),
             http=self._decode("http", self._document.get("http", {}), HttpSettings),
         )
         self._check_tree(settings)
@@ -361,4 +365,4 @@ class _Document:
 def _is_secret(where: str, key: str, value: object, fields: dict[str, Any]) -> bool:
     if where.startswith("agents."):
         return key not in fields or isinstance(value, dict)
-    return key in ("url", "dsn", "token")
+    return key in ("url", "dsn", "endpoint", "headers", "token")

@@ -1,4 +1,4 @@
-"""The tables of what is served to the outside: ``[metrics]`` and ``[http]``."""
+"""The tables of what is served to the outside: ``[metrics]``, ``[http]``, ``[otel]``."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from holdfast.supervisors.otel_settings import OtelSettings
 from holdfast.supervisors.value_kinds import Flag, Period, Text
 
-__all__ = ["HttpSettings", "MetricsSettings"]
+__all__ = ["HttpSettings", "MetricsSettings", "OtelSettings"]
 
 Ip = Annotated[
     str, Meta(pattern=r"\A[0-9A-Fa-f:.]+\Z", description='an IP address, as "127.0.0.1"')

@@ -43,7 +43,11 @@ def with_metrics(settings: Settings) -> Settings:
         target="holdfast.metrics.actor:MetricsActor",
         parent=EDGE,
         python_path=(),
-        options={"address": wanted.address, "port": wanted.port},
+        options={
+            "address": wanted.address,
+            "port": wanted.port,
+            "otel": settings.otel.enabled,
+        },
     )
     return replace(
         settings,

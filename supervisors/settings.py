@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Meta
 
 from holdfast.actors.messages.tracker import RateLimit
-from holdfast.supervisors.edge_settings import HttpSettings, MetricsSettings
+from holdfast.supervisors.edge_settings import HttpSettings, MetricsSettings, OtelSettings
 from holdfast.supervisors.value_kinds import (
     Count,
     Flag,
@@ -41,6 +41,7 @@ __all__ = [
     "LogLevel",
     "LogSettings",
     "MetricsSettings",
+    "OtelSettings",
     "OutboxPolicy",
     "QuerySettings",
     "Restart",
@@ -395,4 +396,5 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     actors: dict[str, ActorSettings]
     agents: dict[str, AgentSettings]
     metrics: MetricsSettings = MetricsSettings()
+    otel: OtelSettings = OtelSettings()
     http: HttpSettings = HttpSettings()

@@ -7,10 +7,13 @@ import shlex
 import subprocess
 from pathlib import Path
 
+import click
+
+from holdfast.cli.app import commands
 from tests import forkserver
 from tests.daemon import TIMEOUT
 
-__all__ = ["command_line", "completed", "environment"]
+__all__ = ["command_line", "completed", "environment", "every_command"]
 
 
 def environment(**changes: str) -> dict[str, str]:
@@ -31,6 +34,23 @@ def command_line(
         stdin=stdin,
         timeout=TIMEOUT,
     )
+
+
+def every_command() -> dict[str, click.Command]:
+    """Those that are no groups, by the words that call them."""
+    found: dict[str, click.Command] = {}
+    waiting: list[tuple[tuple[str, ...], click.Command]] = [((), commands)]
+    while waiting:
+        path, command = waiting.pop()
+        if isinstance(command, click.Group):
+            context = click.Context(command)
+            for name in command.list_commands(context):
+                below = command.get_command(context, name)
+                assert below is not None
+                waiting.append(((*path, name), below))
+        else:
+            found[" ".join(path)] = command
+    return found
 
 
 def completed(folder: Path, *words: str) -> list[str]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from holdfast.cli.colours import Style, painted
 from holdfast.cli.daemon import connected, tree_of, walk
 from holdfast.cli.findings import Finding
 from holdfast.cli.options import json_option, run_dir_option
@@ -103,7 +104,8 @@ def _print(
         write_line(json.dumps(_as_object(findings, tables) | more))
         return
     for finding in findings:
-        write_line(f"{finding.level:<8} {finding.what}: {finding.text}")
+        style: Style = "good" if finding.level == "ok" else finding.level
+        write_line(f"{painted(f'{finding.level:<8}', style)} {finding.what}: {finding.text}")
     for name, rows, each in tables:
         write_line(f"         {name}: {rows:,} rows, {size(each)}")
 

@@ -6,7 +6,9 @@ import json
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
+from holdfast.cli.colours import columns, painted
 from holdfast.cli.output import moment, printable, write_line
+from holdfast.severities import severity_of
 from holdfast.storage import jsontext
 
 if TYPE_CHECKING:
@@ -23,7 +25,10 @@ __all__ = [
 ]
 
 FORMATS: Final = ("short", "verbose", "json")
-_SHOWN: Final = 120  # characters of `data` in a line for people
+# Columns of a terminal; below them a line leaves out what can best be missed.
+WIDE: Final = 130
+NARROW: Final = 80
+SHOWN: Final = 120  # characters of `data` in a line for people
 # JSON may hold these, but many a reader takes them for the end of the line.
 _LINE_ENDS: Final = {ord(c): f"\\u{ord(c):04x}" for c in "\x85\u2028\u2029"}
 _COLUMNS: Final = (
@@ -60,8 +65,13 @@ def _as_record(event: Event) -> str:
     """All that there is, a field a line, below its time and its cursor."""
     fields = [(column, getattr(event, column)) for column in _COLUMNS if column != "time_us"]
     fields.append(("data", jsontext.encode(event.data)))
-    head = f"{moment(event.time_us)} [cursor {event.cursor}]"
-    lines = [f"    {name}: {printable(str(each))}" for name, each in fields if each is not None]
+    head = painted(f"{moment(event.time_us)} [cursor {event.cursor}]", "dim")
+    lines = [
+        f"    {painted(name, 'dim')}: "
+        + (_type_of(event, printable(each)) if name == "type" else printable(str(each)))
+        for name, each in fields
+        if each is not None
+    ]
     return "\n".join([head, *lines])
 
 
@@ -79,15 +89,36 @@ def without_line_ends(line: str) -> str:
 
 
 def as_text(event: Event) -> str:
-    """For people."""
-    session = event.session or "-"
-    return printable(
-        f"{event.seq:>7} {moment(event.time_us)} {event.type:<20} {event.source} {session}"
-        f" {shortened(event)}"
-    )
+    """For people; on a terminal a line of it, as far as its names leave room, or less of both."""
+    width = columns()
+    number, type_ = f"{event.seq:>7}", f"{printable(event.type):<20}"
+    time = _time_of(event, width or WIDE)
+    if (width or WIDE) < NARROW:
+        number, type_ = number.strip(), type_.rstrip()
+    where = printable(f"{event.source} {event.session or '-'}")
+    room = SHOWN
+    if width is not None and width >= NARROW:
+        room = min(room, width - sum(map(len, (number, time, type_, where))) - 4)
+    data = f" {printable(shortened(event, room))}" if room > len("...") else ""
+    head = f"{painted(number, 'dim')} {painted(time, 'dim')} {_type_of(event, type_)}"
+    return f"{head} {where}{data}"
 
 
-def shortened(event: Event) -> str:
-    """The beginning of its data."""
+def _time_of(event: Event, width: int) -> str:
+    """All of it; where there is less room without the day, then without fractions."""
+    whole = moment(event.time_us)
+    of_day = whole.partition("T")[2]
+    if width >= WIDE or not of_day:
+        return whole
+    return of_day[:12] if width >= NARROW else of_day[:8]
+
+
+def _type_of(event: Event, text: str) -> str:
+    severity = severity_of(event.type)
+    return painted(text, "name" if severity == "info" else severity)
+
+
+def shortened(event: Event, room: int = SHOWN) -> str:
+    """The beginning of its data, in so many characters."""
     data = jsontext.encode(event.data)
-    return data if len(data) <= _SHOWN else data[: _SHOWN - 3] + "..."
+    return data if len(data) <= room else data[: room - 3] + "..."

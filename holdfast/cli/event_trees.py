@@ -10,13 +10,16 @@ from typing import TYPE_CHECKING
 
 import click
 
+from holdfast.cli.colours import STYLES
 from holdfast.cli.daemon import connected
 from holdfast.cli.event_lines import as_json as as_json_line
 from holdfast.cli.event_lines import print_event, shortened
 from holdfast.cli.options import json_option, run_dir_option
 from holdfast.cli.output import Failure, console, printable, write_line
+from holdfast.severities import severity_of
 
 if TYPE_CHECKING:
+    from rich.text import Text
     from rich.tree import Tree as Drawing
 
     from holdfast.actors.trees import Node, Tree
@@ -84,13 +87,16 @@ def _draw(roots: list[Node], drawing: Drawing) -> None:
         waiting += [(child, below) for child in reversed(node.children)]
 
 
-def _line(node: Node) -> str:
+def _line(node: Node) -> Text:
+    from rich.text import Text
+
     event = node.event
     key = f" [{event.key}]" if event.key is not None else ""
     orphan = f" (cause {event.cause!r} not above it)" if node.is_orphan else ""
     hidden = f" (+{node.hidden} below)" if node.hidden else ""
-    line = f"{event.seq} {event.type} {event.source}{key}{orphan}{hidden} {shortened(event)}"
-    return printable(line)
+    rest = f" {event.source}{key}{orphan}{hidden} {shortened(event)}"
+    type_ = printable(event.type), STYLES[severity_of(event.type)]
+    return Text.assemble((f"{event.seq} ", "dim"), type_, printable(rest))
 
 
 def _as_json(tree: Tree) -> Iterator[str]:

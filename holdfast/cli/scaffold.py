@@ -5,6 +5,7 @@ Nothing that is there is overwritten; a config that would be refused is not writ
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from contextlib import suppress
@@ -14,6 +15,7 @@ from typing import Final
 
 import click
 
+from holdfast.cli.options import json_option
 from holdfast.cli.output import Failure, write_line
 from holdfast.errors import InvalidInputError
 
@@ -26,7 +28,8 @@ FIRST: Final = "hello"
 
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False), default=".")
-def init(folder: Path) -> None:
+@json_option
+def init(folder: Path, as_json: bool) -> None:
     """Write a commented config and an example agent to FOLDER, by default this one.
 
     Refused, and nothing written, where one of these files exists.
@@ -39,12 +42,16 @@ def init(folder: Path) -> None:
     text = _template("holdfast.toml").replace("{name}", name[:48] or "default")
     _write_new(agent, _agent_text(FIRST))
     _write_new(config, text + _table(FIRST))
+    if as_json:
+        write_line(json.dumps({"config": str(config), "agent": str(agent)}))
+        return
     there = "" if folder == Path() else f"cd {folder}\n"
     write_line(f"wrote {config} and {agent}; now:\n{there}holdfast start {CONFIG}")
 
 
 @click.command("new-agent")
 @click.argument("name")
+@json_option
 @click.option(
     "--config",
     type=click.Path(path_type=Path),
@@ -52,7 +59,7 @@ def init(folder: Path) -> None:
     show_default=True,
     help="The config that the agent is added to.",
 )
-def new_agent(name: str, config: Path) -> None:
+def new_agent(name: str, config: Path, as_json: bool) -> None:
     """Write a file for the agent NAME below agents/, and add the agent to the config.
 
     Call it where the daemon is started.  Refused, and nothing written, when something of that
@@ -79,6 +86,9 @@ def new_agent(name: str, config: Path) -> None:
         with suppress(OSError):
             file.unlink()
         raise
+    if as_json:
+        write_line(json.dumps({"config": str(config), "agent": str(file), "name": name}))
+        return
     write_line(f"wrote {file}, added [agents.{name}] to {config}")
     write_line("a daemon that runs has it after `holdfast reload`")
 

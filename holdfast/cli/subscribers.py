@@ -35,12 +35,15 @@ def subscribers(run_dir: Path, as_json: bool) -> None:
 @click.command()
 @click.argument("name")
 @run_dir_option
-def unsubscribe(name: str, run_dir: Path) -> None:
+@json_option
+def unsubscribe(name: str, run_dir: Path, as_json: bool) -> None:
     """Forget a named subscriber and its position."""
     with connected(run_dir) as hub:
         if not hub.events.unsubscribe(name):
             hint = "`holdfast events subscribers` shows all there are"
             raise Failure(f"no subscriber is named {name!r}: {hint}")
+    if as_json:
+        write_line(json.dumps({"unsubscribed": name}))
 
 
 def _as_text(each: Subscriber) -> str:

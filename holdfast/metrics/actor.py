@@ -26,9 +26,9 @@ PAUSE: Final = 1.0  # seconds until a port that is taken is tried again
 class MetricsActor(HostedActor):
     """Serves at ``address`` and ``port``; while somebody else has the port, it waits for it."""
 
-    def __init__(self, *, address: str, port: int) -> None:
+    def __init__(self, *, address: str, port: int, otel: bool = False) -> None:
         super().__init__()
-        self._address, self._port = address, port
+        self._address, self._port, self._otel = address, port, otel
         self._hub: Hub | None = None
         self._server: Server | None = None
         self._is_told = False
@@ -52,7 +52,8 @@ class MetricsActor(HostedActor):
     def _serve(self) -> None:
         assert self._hub is not None
         try:
-            self._server = Server((self._address, self._port), Readings(self._hub))
+            readings = Readings(self._hub, otel=self._otel)
+            self._server = Server((self._address, self._port), readings)
         except OSError as error:
             if not self._is_told:
                 where = f"{self._address}:{self._port}"

@@ -234,4 +234,15 @@ FAMILIES: Final = (
     _one("cache_bytes", "gauge", "What they take.", "sessions.cache_bytes"),
     _one("cache_hits", "counter", "Asked for and there.", "sessions.reads.cache_hits"),
     _one("cache_misses", "counter", "Asked for and not there.", "sessions.reads.cache_misses"),
+    # The export to OpenTelemetry.
+    _one("otel_logs", "counter", "Log records that the collector has.", "otel.logs"),
+    _one("otel_spans", "counter", "Spans that the collector has.", "otel.spans"),
+    _one("otel_requests", "counter", "Sent to it.", "otel.requests"),
+    _one("otel_failures", "counter", 'Not answered, or by "later".', "otel.failures"),
+    _one("otel_rejected", "counter", "Records that it took and did not keep.", "otel.rejected"),
+    _one("otel_pruned_events", "counter", "Deleted before they were exported.", "otel.pruned"),
+    _one("otel_given_up_events", "counter", "Given up, since too many waited.", "otel.given_up"),
+    _one("otel_refused_events", "counter", "Refused by the collector, each alone.", "otel.refused"),
+    _one("otel_behind_events", "gauge", "Committed and not exported.", "otel.behind"),
+    _one("otel_away", "gauge", "1 while the collector does not take them.", "otel.away"),
 )

@@ -18,6 +18,7 @@ from holdfast.actors.messages.supervisor import ChildStatus, GetTree, Tree
 from holdfast.actors.messages.swap import GetSwap, SwapIs, SwapStatus
 from holdfast.errors import HoldfastError
 from holdfast.http.figures import HttpFigures
+from holdfast.otel.figures import Figures
 
 __all__ = ["PARTS", "Reading", "Readings", "has_door", "is_amiss", "running", "walk"]
 
@@ -37,6 +38,7 @@ class Reading(msgspec.Struct, frozen=True):
     sessions: sessions.SessionsStats | None = None
     sizes: query.SizesAre | None = None
     swap: SwapStatus | None = None  # under way
+    otel: Figures | None = None
     http: HttpFigures | None = None
     seconds: float = 0.0  # that it took
 
@@ -44,8 +46,11 @@ class Reading(msgspec.Struct, frozen=True):
 class Readings:
     """Asked by several threads at once, it asks the daemon once."""
 
-    def __init__(self, hub: Hub, *, now: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, hub: Hub, *, otel: bool = False, now: Callable[[], float] = time.monotonic
+    ) -> None:
         self._hub = hub
+        self._otel = otel  # whether an actor of that name is holdfast's own
         self._now = now
         self._lock = threading.Lock()
         self._newest = Reading()
@@ -71,6 +76,7 @@ class Readings:
             sessions=self._of(there, "sessions", sessions.Stats(), sessions.SessionsStats),
             sizes=self._of(there, "query", query.GetSizes(), query.SizesAre),
             swap=None if swap is None or (swap.status and swap.status.is_cut) else swap.status,
+            otel=self._of(there, "otel", "figures", Figures) if self._otel else None,
             http=self._ask("http", {}, HttpFigures) if has_door(tree) else None,
             seconds=self._now() - began,
         )

@@ -28,6 +28,7 @@ from holdfast.top.lines import Lines
 from holdfast.top.orders import Order, carry_out, question
 from holdfast.top.rates import Row
 from holdfast.top.screens import About, Sure
+from holdfast.top.swaps import swap_line, swapped_line
 
 __all__ = ["TopApp"]
 
@@ -55,6 +56,8 @@ class TopApp(App[None]):
     ]
     CSS = """
     #status { height: 1; text-style: bold; }
+    #swap { display: none; height: auto; max-height: 3; color: $accent; }
+    #swap.shown { display: block; }
     #said { height: auto; max-height: 3; color: $warning; }
     #filter { display: none; height: 1; border: none; padding: 0; }
     #filter.shown { display: block; }
@@ -76,8 +79,9 @@ class TopApp(App[None]):
         self._root = 0
 
     def compose(self) -> ComposeResult:
-        """A line about the daemon, one of three lists, what was said last, the keys."""
+        """The daemon, its swap, one of three lists, what was said last, the keys."""
         yield Static("", id="status", markup=False)
+        yield Static("", id="swap", markup=False)
         with ContentSwitcher(initial="tree"):
             yield Lines(id="tree")
             yield Lines(id="events", has_cursor=False, follows=True)
@@ -124,6 +128,7 @@ class TopApp(App[None]):
         self.shot = shot
         self.query_one("#status", Static).update(self._status(shot))
         width = self.size.width - 1
+        self._draw_swap(shot, width)
         if self.view == "tree":
             self._draw_tree(width)
         elif self.view == "events":
@@ -146,6 +151,17 @@ class TopApp(App[None]):
         if shot.problem:
             parts.insert(0, shot.problem)
         return "  ".join(parts)
+
+    def _draw_swap(self, shot: Shot, width: int) -> None:
+        """A line that is there while it has something to say."""
+        text = ""
+        if shot.swap is not None:
+            text = swap_line(shot.swap, width)
+        elif shot.swapped is not None:
+            text = swapped_line(shot.swapped)
+        line = self.query_one("#swap", Static)
+        line.set_class(bool(text), "shown")
+        line.update(text)
 
     def _draw_tree(self, width: int) -> None:
         rows = self.shot.rows

@@ -16,6 +16,7 @@ import msgspec
 from holdfast.actors.event_calls import Event
 from holdfast.actors.hub import Hub
 from holdfast.actors.messages.supervisor import ChildStatus, GetTree, Tree
+from holdfast.actors.messages.swap import SwapRecord, SwapStatus
 from holdfast.actors.session_calls import SessionPage
 from holdfast.client import connect
 from holdfast.errors import HoldfastError
@@ -29,6 +30,7 @@ PATIENCE: Final = 2.0  # seconds for each answer
 EVENTS: Final = 100  # asked for at a time; what came between is counted, not shown
 BEHIND: Final = 1_000  # numbers that a filter looks back: they are in the ring
 SESSIONS: Final = 200
+REMEMBERED: Final = 60.0  # seconds that the end of a swap is shown
 
 
 class Shot(msgspec.Struct, frozen=True):
@@ -40,6 +42,8 @@ class Shot(msgspec.Struct, frozen=True):
     events: list[Event] = []  # newer than those of the shot before, in order
     skipped: int = 0  # numbers before them that were not looked at
     sessions: SessionPage | None = None
+    swap: SwapStatus | None = None  # under way
+    swapped: SwapRecord | None = None  # what became of it, for a minute
 
 
 class Feed:
@@ -53,6 +57,10 @@ class Feed:
         self._before: tuple[float, Tree] | None = None
         self._seen = 0  # the number of the last event that was shown
         self._types = ""
+        self._commit_point = ""  # where the data is, as of the look before
+        self._swap = ""  # the one that was under way then
+        self._swapped: SwapRecord | None = None
+        self._swapped_at = 0.0
 
     def read(self, view: View, types: str = "") -> Shot:
         """The next shot; ``types`` is a glob for events, "" is all."""
@@ -68,7 +76,7 @@ class Feed:
             self.close()
             self._forget()
             return Shot(problem=str(error))
-        return self._extended(hub, Shot(tree=tree, rows=rows), view, types)
+        return self._extended(hub, self._with_swap(hub, Shot(tree=tree, rows=rows)), view, types)
 
     def close(self) -> None:
         """Let go of the connection; the next read makes another."""
@@ -79,6 +87,7 @@ class Feed:
 
     def _forget(self) -> None:
         self._before, self._root, self._seen = None, 0, 0
+        self._commit_point, self._swapped = "", None
 
     def _rows(self, tree: Tree) -> list[Row]:
         now = time.monotonic()
@@ -88,6 +97,23 @@ class Feed:
 
     def _span(self, now: float) -> float:
         return now - self._before[0] if self._before else 0.0
+
+    def _with_swap(self, hub: Hub, shot: Shot) -> Shot:
+        """With how far the data's move is; with its outcome, also of one that no look saw."""
+        try:
+            found = hub.supervision.swap(timeout=PATIENCE)
+            point = f"{found.backend} {found.since}"
+            moved = self._commit_point not in ("", point)
+            if found.status is None and (self._swap or moved):
+                self._swapped = next(iter(hub.supervision.swaps(limit=1, timeout=PATIENCE)), None)
+                self._swapped_at = time.monotonic()
+        except HoldfastError as error:
+            return msgspec.structs.replace(shot, problem=str(error))
+        self._commit_point = point
+        self._swap = "" if found.status is None else found.status.swap
+        if found.status is not None or time.monotonic() - self._swapped_at > REMEMBERED:
+            self._swapped = None
+        return msgspec.structs.replace(shot, swap=found.status, swapped=self._swapped)
 
     def _extended(self, hub: Hub, shot: Shot, view: View, types: str) -> Shot:
         """With what the view shows besides; that its actor is down is told, the tree shown."""

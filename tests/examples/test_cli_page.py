@@ -16,7 +16,7 @@ from tests.holdfast.conftest import ROOT
 def test_the_commands_of_the_page_do_what_it_says(tmp_path: Path) -> None:
     page = (ROOT / "docs" / "CLI.md").read_text(encoding="utf-8")
     blocks = dict(BLOCK.findall(page))
-    names = ["begin", "look", "actors", "events", "cursor", "state", "stop"]
+    names = ["begin", "look", "actors", "events", "cursor", "state", "swap", "stop"]
     assert list(blocks) == names
     run(tmp_path, blocks["begin"])
     config = (tmp_path / "holdfast.toml").read_text(encoding="utf-8")
@@ -38,5 +38,8 @@ def test_the_commands_of_the_page_do_what_it_says(tmp_path: Path) -> None:
         assert '{"user":"ana"}' in stated
         assert "session s1 ended" in stated
         assert "task-1" in stated
+        moved = run(tmp_path, blocks["swap"])
+        assert moved.startswith("the data is in ")
+        assert moved.endswith("no swap has left anything\n")
         assert "today.db: whole" in run(tmp_path, blocks["stop"])
         assert daemon.process.wait(TIMEOUT) == 0

@@ -77,6 +77,16 @@ def test_every_command_of_the_page_would_be_accepted() -> None:
             parsed(words[1:])
 
 
+def test_the_page_lists_every_command_and_says_what_its_help_says() -> None:
+    page = (ROOT / "docs" / "CLI.md").read_text(encoding="utf-8")
+    listed = dict(re.findall(r"^\| `([a-z -]+)` \| (.*) \|$", page, re.MULTILINE))
+    there = below(commands, click.Context(commands, info_name="holdfast"))
+    wanted = {path: each.get_short_help_str(200).rstrip(".") for path, each in there}
+    assert listed == wanted
+    for door in ("[metrics]", "[otel]", "[actors.gateway]", "holdfast top"):
+        assert f"`{door}`" in page
+
+
 def test_help_shows_the_example(run: Run) -> None:
     done = run("files", "results", "get", "--help")
     assert done.stdout.endswith("Example:\n    holdfast files results get report\n")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -10,8 +11,9 @@ from tempfile import TemporaryFile
 import pytest
 
 from tests import forkserver
-from tests.commandline import command_line, completed, environment
+from tests.commandline import command_line, completed, environment, every_command
 from tests.daemon import TIMEOUT, Daemon
+from tests.holdfast.conftest import ROOT
 
 
 @pytest.fixture(scope="module")
@@ -77,10 +79,68 @@ def test_tables_fit_40_columns(daemon: Daemon, arguments: str) -> None:
     assert all(len(line) <= 40 for line in table), table
 
 
+def on_a_terminal(folder: Path, *arguments: str, columns: int = 120, **changes: str) -> str:
+    reading, writing = os.openpty()
+    try:
+        given = {"COLUMNS": str(columns), "TERM": "xterm-256color", **changes}
+        assert told(folder, *arguments, stdout=writing, **given) == (0, "")
+        return os.read(reading, 65536).decode()
+    finally:
+        os.close(reading)
+        os.close(writing)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    ["events tail -n 3", "events tree colours", pytest.param("doctor", marks=pytest.mark.slow)],
+)
+def test_there_are_colours_on_a_terminal_only_and_not_with_no_color(
+    daemon: Daemon, arguments: str
+) -> None:
+    for type_ in ("tool:call", "tool:failed", "login:denied"):
+        daemon.hub.events.emit(type_, correlation="colours")
+    daemon.hub.flush(timeout=TIMEOUT)
+    shown = on_a_terminal(daemon.folder, *arguments.split())
+    assert "\x1b[" in shown
+    if arguments != "doctor":
+        assert "\x1b[31m\x1b[1mtool:failed" in shown or "\x1b[1;31mtool:failed" in shown
+        assert "\x1b[33mlogin:denied" in shown
+        assert "\x1b[36mtool:call" in shown
+    assert "\x1b" not in on_a_terminal(daemon.folder, *arguments.split(), NO_COLOR="1")
+    assert "\x1b" not in on_a_terminal(daemon.folder, *arguments.split(), TERM="dumb")
+    assert "\x1b" not in command_line(daemon.folder, *arguments.split()).stdout
+
+
+def test_a_line_of_an_event_is_short_on_40_columns(daemon: Daemon) -> None:
+    daemon.hub.events.emit("short", {"n": 1})
+    daemon.hub.flush(timeout=TIMEOUT)
+    shown = on_a_terminal(daemon.folder, "events", "tail", "-n", "1", columns=40, NO_COLOR="1")
+    number, clock, type_, *_ = shown.split()
+    assert (number.isdecimal(), len(clock), type_) == (True, len("12:00:00"), "short")
+
+
+def test_every_command_has_json_but_those_that_print_nothing_to_parse() -> None:
+    without = {
+        path
+        for path, command in every_command().items()
+        if not any("--json" in each.opts for each in command.params)
+    }
+    assert without == {"completion", "top"}
+
+
+def test_nothing_is_printed_past_the_guard_of_closed_pipes() -> None:
+    """All of standard output goes through ``output``: what else prints says so to the other."""
+    bare = re.compile(r"(click\.echo|(?<![\w.])print)\((?!.*err=True)")
+    for path in sorted((ROOT / "holdfast" / "cli").glob("*.py")):
+        text = re.sub(r"\(\n\s+", "(", path.read_text(encoding="utf-8"))
+        calls = [line for line in text.splitlines() if bare.search(line)]
+        assert all("err=True" in line or "console()" in line for line in calls), (path, calls)
+
+
 def test_the_tab_key_completes_actors_and_types_of_the_daemon(daemon: Daemon) -> None:
     assert completed(daemon.folder, "restart", "wr") == ["writer"]
     assert completed(daemon.folder, "logs", "s") == ["sessions", "state"]
-    assert completed(daemon.folder, "events", "query", "--type", "tool") == ["tool:call"]
+    assert completed(daemon.folder, "events", "query", "--type", "tool:c") == ["tool:call"]
 
 
 @pytest.mark.parametrize("arguments", ["stop wirter", "restart wirter", "logs wirter"])

@@ -288,3 +288,31 @@ sys.exit(run(["top"]))
     )
     assert done.returncode == 69
     assert done.stderr == ("holdfast: top needs textual: python -m pip install 'holdfast[top]'\n")
+
+
+def test_a_swap_is_followed_to_its_end(daemon: Daemon) -> None:
+    """Its data are those of `swap status --json`; what no look caught is told all the same."""
+    for number in range(3_000):
+        daemon.hub.events.emit("filling", "x" * 1_000, session=str(number % 7))
+    daemon.hub.flush(timeout=TIMEOUT)
+    moved = daemon.config_file.read_text() + '\n[storage]\npath = "moved.db"\n'
+    daemon.config_file.write_text(moved)
+    seen: set[str] = set()
+
+    async def what(stage: Stage) -> None:
+        await stage.shows("writer")
+        assert "SWAP" not in stage.screen
+        reloading = asyncio.create_task(asyncio.to_thread(daemon.hub.supervision.reload))
+
+        def is_over() -> bool:
+            status = stage.app.shot.swap
+            if status is not None and f"SWAP {status.phase}" in stage.screen:
+                seen.add(status.phase)
+            return "SWAP done" in stage.screen
+
+        await stage.until(is_over)
+        await reloading
+        assert "moved.db" in stage.screen
+
+    play(daemon.run_dir, what, size=(60, 30))
+    assert seen, "it was over between two looks"

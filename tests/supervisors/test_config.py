@@ -21,6 +21,7 @@ from holdfast.supervisors.settings import (
     DaemonSettings,
     HttpSettings,
     MetricsSettings,
+    OtelSettings,
     Settings,
     StorageSettings,
     SupervisorSettings,
@@ -35,7 +36,7 @@ BAD = [
     ("[dameon]", "[dameon]: unknown table; did you mean daemon?"),
     (
         "[zoo]",
-        "[zoo]: unknown table; expected daemon, storage, retention, metrics, http, supervisors",
+        "[zoo]: unknown table; expected daemon, storage, retention, metrics, otel, http",
     ),
     ("daemon = 1", "daemon = 1: expected a table, [daemon]"),
     ("[actors]\nlog = 1", "[actors] log = 1: expected a table, [actors.NAME]"),
@@ -153,6 +154,7 @@ def tables() -> dict[str, type[msgspec.Struct]]:
         "daemon": DaemonSettings,
         "storage": StorageSettings,
         "metrics": MetricsSettings,
+        "otel": OtelSettings,
         "http": HttpSettings,
         "agents.NAME": AgentSettings,
     }
