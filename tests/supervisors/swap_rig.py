@@ -42,8 +42,8 @@ class Senders:
             threading.Thread(target=self._update),
             threading.Thread(target=self._read),
         ]
-        self.emitted = 0 if behind is None else behind.emitted
-        self.version = 0 if behind is None else behind.version  # of the entity, as acknowledged
+        self.emitted: int = 0 if behind is None else behind.emitted
+        self.version: int = 0 if behind is None else behind.version  # of the entity, as acknowledged
         self.slowest = 0.0  # seconds that an update took
         self.errors: list[str] = []
         self.stale: list[str] = []  # what was read, though something newer was acknowledged
