@@ -43,7 +43,7 @@ class Senders:
             threading.Thread(target=self._read),
         ]
         self.emitted: int = 0 if behind is None else behind.emitted
-        self.version: int = 0 if behind is None else behind.version  # of the entity, as acknowledged
+        self.version: int = 0 if behind is None else behind.version  # the entity's, as acknowledged
         self.slowest = 0.0  # seconds that an update took
         self.errors: list[str] = []
         self.stale: list[str] = []  # what was read, though something newer was acknowledged
