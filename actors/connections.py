@@ -63,6 +63,11 @@ class Connections:
         for connection in list(self._open):
             connection.read_rest()
 
+    def farewell(self) -> None:
+        """Tell them all how much of what they sent has come."""
+        for connection in self._open:
+            connection.intake.farewell()
+
     def let_go(self) -> None:
         """In a fork: close its copies, unseen by the peers."""
         for connection in self._open:

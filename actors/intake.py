@@ -27,6 +27,7 @@ from holdfast.actors.wire import (
     Command,
     Credit,
     Failure,
+    Farewell,
     FromSender,
     Goodbye,
     Hello,
@@ -210,6 +211,11 @@ class Intake:
                 life, (number, taken) = last.incarnation, reached
         grants = (mark, duplicates, credit, self._number)
         self._send(encode_frame(Welcome(*who, *grants, life, number, taken, dropped)))
+
+    def farewell(self) -> None:
+        """The actor stops: tell the sender what has come of what it sent."""
+        if self._begun and not self.closed and not self.is_refused:
+            self._send(encode_frame(Farewell(self.position)))
 
     def refuse(self, error: HoldfastError) -> None:
         """Tell the sender why its connection ends, which it does once that is sent."""

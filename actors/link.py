@@ -24,6 +24,7 @@ from holdfast.actors.wire import (
     Begin,
     Credit,
     Failure,
+    Farewell,
     Goodbye,
     Hello,
     Refused,
@@ -79,6 +80,7 @@ class Link:
         self.life = ""  # the incarnation of the other side that said Welcome last
         self._connection = 0  # the number that it gave to the connection
         self._position = 0  # messages sent on this connection
+        self._farewell: int | None = None  # of them the other side had, when it stopped
         self._handed: list[Entry] = []  # given to the driver by the last ``outgoing``
         self.duplicates = 0  # keys that existed, as the other side counts them
         self.dropped = 0  # events that were not stored, likewise
@@ -205,7 +207,7 @@ class Link:
         first, resuming = self._outbox.first_number()
         hello = Hello(VERSION, self.to, self._sender, self._incarnation, first, resuming)
         self._first = encode_frame(hello)
-        self._state = "greeting"
+        self._state, self._farewell = "greeting", None
 
     def disconnected(self, *, last_was_sent: bool = True) -> None:
         """The connection is gone: what was sent waits to be sent again.
@@ -220,6 +222,8 @@ class Link:
         asks = list(self._asks.values())
         self._asks.clear()
         unsent: set[Entry] = set() if last_was_sent else set(self._handed)
+        if (received := self._farewell) is not None:
+            unsent.update(each for each in asks if each.position > received and each.kind == "ask")
         again = [entry for entry in asks if entry.idempotent or entry in unsent]
         self._limbo += [entry for entry in asks if entry not in again]
         self._outbox.put_back(again, unsent)
@@ -274,6 +278,8 @@ class Link:
                 self._failed(message)
             case Welcome():
                 self._welcomed(message)
+            case Farewell(received=received):
+                self._farewell = received
             case Refused():
                 self.refuse(exception_from(self.to, message.type, message.text, []))
 
@@ -359,7 +365,8 @@ class Link:
             answer = self._outbox.finish(failure.number)
         else:
             entry = self._asks.pop(failure.id, None)
-            if entry is not None and entry.idempotent and is_unhandled:
+            # The next life's, as what a killed one never took in hand; a stop was for this one.
+            if entry is not None and entry.kind == "ask" and is_unhandled:
                 self._outbox.requeue([entry])
                 return
             answer = None if entry is None else entry.answer

@@ -89,6 +89,8 @@ class LinkSocket:
         """Send what the link has to say and the socket takes; wait for room for the rest."""
         if not self._send():
             is_new, self._unsent = self._is_new, b""
+            if not self.waiting:  # it has answered all the same, perhaps, and said farewell
+                self._hear_last_words()
             self._broke(last_was_sent=not is_new)
 
     def drive(self) -> None:
@@ -152,6 +154,12 @@ class LinkSocket:
         if self.link.is_up:
             self._failures = 0
         self._changed()
+
+    def _hear_last_words(self) -> None:
+        with suppress(OSError, HoldfastError):  # BlockingIOError among them: that was all
+            while self.sock is not None and (payloads := self._reader.read(self.sock)) is not None:
+                for payload in payloads:
+                    self.link.receive(payload)
 
     def close(self) -> None:
         """Close for good; what is not acknowledged is abandoned with the link."""

@@ -296,6 +296,7 @@ class Mailbox:
             if isinstance(item, Delivery) and item.kind in ("ask", "command"):
                 item.set_exception((None, ActorDeadError(f"{self.name} stopped"), None))
         self._ready.clear()
+        self._connections.farewell()
         self._flush()
         self._connections.close()
         self.outgoing.close()

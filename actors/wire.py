@@ -30,6 +30,7 @@ __all__ = [
     "Command",
     "Credit",
     "Failure",
+    "Farewell",
     "FromReceiver",
     "FromSender",
     "Goodbye",
@@ -53,7 +54,7 @@ __all__ = [
     "tell_frame",
 ]
 
-VERSION: Final = 2
+VERSION: Final = 3
 MAX_FRAME: Final = 8 * 1024 * 1024  # bytes; the largest legal event is an eighth of it
 _LENGTH = struct.Struct("<I")
 _Ident = Annotated[int, msgspec.Meta(ge=0)]  # the flight recorder and a reply have no sign for it
@@ -202,8 +203,17 @@ class Credit(msgspec.Struct, frozen=True, array_like=True, tag_field="frame", ta
     count: int
 
 
+class Farewell(msgspec.Struct, frozen=True, array_like=True, tag_field="frame", tag=15):
+    """The last frame of an actor that stops: ``received`` messages of this connection had come.
+
+    What was sent behind them was taken in hand by nobody.
+    """
+
+    received: int
+
+
 FromSender = Hello | Begin | Tell | Tells | Command | Ask | Goodbye | StopActor
-FromReceiver = Welcome | Refused | Ack | Reply | Result | Failure | Credit
+FromReceiver = Welcome | Refused | Ack | Reply | Result | Failure | Credit | Farewell
 
 _Payload = bytes | bytearray
 _from_sender: Callable[[_Payload], FromSender] = msgspec.msgpack.Decoder(FromSender).decode

@@ -10,6 +10,7 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pykka import ActorDeadError
 
 from holdfast.actors.delivery import Delivery
 from holdfast.actors.intake import Intake
@@ -169,6 +170,42 @@ def test_what_the_last_life_never_took_in_hand_is_asked_of_the_next() -> None:
     os.close(record)
 
 
+def test_what_an_actor_that_stops_has_not_received_is_asked_of_the_next() -> None:
+    """Its farewell says how much has come; it may still be handled what had."""
+    sender = link()
+    wire = Wire(sender, receiver())
+    outcomes: list[Any] = []
+    sender.ask("in hand", outcomes.append, idempotent=False)
+    wire.move(1 << 20)
+    wire.move(1 << 20)
+    sender.ask("on its way", outcomes.append, idempotent=False)
+    sender.outgoing()  # as far as the socket of the one that stops
+    wire.intake.farewell()
+    wire.bring(1 << 20)
+    wire.cut()
+    sender.give_up_limbo()
+    Wire(sender, receiver(incarnation="1.2")).settle(lambda delivery: delivery.set("answer"))
+    died, answer = outcomes
+    assert isinstance(died, ActorDied)
+    assert died.started
+    assert answer == "answer"
+
+
+def test_what_an_actor_that_stops_has_not_handled_is_asked_of_the_next() -> None:
+    sender = link()
+    wire = Wire(sender, receiver())
+    outcomes: list[Any] = []
+    sender.ask("waiting", outcomes.append, idempotent=False)
+    wire.move(1 << 20)
+    (waiting,) = wire.move(1 << 20)
+    waiting.set_exception((None, ActorDeadError("critic stopped"), None))
+    wire.bring(1 << 20)
+    assert outcomes == []
+    wire.cut()
+    Wire(sender, receiver(incarnation="1.2")).settle(lambda delivery: delivery.set("answer"))
+    assert outcomes == ["answer"]
+
+
 def test_the_record_of_another_life_proves_nothing() -> None:
     record = create("critic")
     sender = link()
@@ -264,7 +301,7 @@ def test_a_reply_that_cannot_be_encoded_is_an_error_of_the_caller_alone() -> Non
 
 def test_a_peer_of_another_version_is_told_which() -> None:
     intake = Intake(receiver(), wake=lambda: None)
-    with pytest.raises(VersionError, match="speaks version 2 of the protocol, not 99"):
+    with pytest.raises(VersionError, match="speaks version 3 of the protocol, not 99"):
         intake.receive(encode_frame(Hello(99, "critic", "s", "1", 1, False))[4:])
 
 
