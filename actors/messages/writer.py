@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Annotated
 
 import msgspec
 
@@ -187,7 +188,7 @@ class Pace(msgspec.Struct, frozen=True, array_like=True, tag="pace"):
     A copier is to catch up.  It lasts some seconds, unless it is said again.  Reply: Captured.
     """
 
-    share: float
+    share: Annotated[float, msgspec.Meta(ge=0.01, le=1.0)]
 
 
 class CaptureIs(msgspec.Struct, frozen=True, array_like=True, tag="capture_is"):
