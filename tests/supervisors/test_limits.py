@@ -144,6 +144,7 @@ def limit(pid: int, name: str) -> list[str]:
     raise AssertionError(name)
 
 
+@pytest.mark.slow
 def test_a_supervisor_has_room_for_many_children_and_they_keep_the_limit_of_the_daemon(
     grow: Grow, few_descriptors: int
 ) -> None:

@@ -159,6 +159,7 @@ def test_a_socket_is_taken_over_and_given_back(daemon: Daemon) -> None:
         assert hub.events.count(types="through") == 1
 
 
+@pytest.mark.slow
 def test_the_sockets_of_a_new_root_are_taken_over_too(daemon: Daemon) -> None:
     with SocketProxy(daemon.run_dir, STATE) as proxy:
         before = (daemon.run_dir / "log.sock").stat().st_mtime_ns
