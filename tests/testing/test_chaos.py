@@ -7,7 +7,6 @@ import random
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import get_args
 
@@ -120,22 +119,22 @@ def chaos(*args: str | Path) -> int:
     return main([str(arg) for arg in args])
 
 
-@pytest.mark.slow
 def test_a_short_run_reports_and_cleans_up(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """In a folder below the present one, as nobody names another."""
+    monkeypatch.chdir(tmp_path)
     saved = Schedule(seed=5, profile="kill", rounds=[[Step(pause=0.5, do="kill", to="writer")]])
     saved.save(tmp_path / "it.json")
     report = tmp_path / "report.md"
-    options: Sequence[str | Path] = ("--folder", tmp_path / "runs", "--clients", "1")
-    code = chaos("--schedule", tmp_path / "it.json", "--report", report, *options)
+    code = chaos("--schedule", tmp_path / "it.json", "--report", report, "--clients", "1")
     printed = capsys.readouterr()
     assert code == 0, printed.out
     assert report.read_text() in printed.out
     assert "# Chaos: seed 5, profile kill" in printed.out
     assert "| SIGKILLs | 1 (" in printed.out
     assert "round 1 of 1: step 0 of 1\n" in printed.err
-    left = tmp_path / "runs" / "kill-5"
+    left = tmp_path / "var" / "chaos" / "kill-5"
     assert [path.name for path in left.iterdir()] == ["schedule.json"]
     assert load(left / "schedule.json") == saved
 

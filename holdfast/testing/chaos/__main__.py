@@ -31,7 +31,8 @@ def main(argv: list[str] | None = None) -> int:
     if options.print:
         _print(schedule)
         return 0
-    folder = options.folder / f"{schedule.profile}-{schedule.seed}"
+    # The daemon's processes work in folders of their own.
+    folder = options.folder.absolute() / f"{schedule.profile}-{schedule.seed}"
     folder.mkdir(parents=True, exist_ok=True)
     saved = folder / "schedule.json"
     schedule.save(saved)
