@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from holdfast.testing.processes import Process, descendants, lasting, list_text
-from tests.forkserver import start_server, stop_server
+from tests.forkserver import server_pids, start_server, stop_server
 
 # How long an example takes says how busy the machine is, nothing of what is tested.
 settings.register_profile(
@@ -65,15 +65,14 @@ def is_locked(path: Path) -> bool:
 @pytest.fixture(autouse=True)
 def nothing_is_left_behind(tmp_path: Path) -> Iterator[None]:
     """No process, zombie, socket file or held lock survives the test."""
-    children = _children() - {start_server()[1].pid}
+    children = _children() - server_pids()
     before = set(descendants(os.getpid())) if children else set()
     yield
-    server = start_server()[1].pid
-    if _children() <= children | {server} and not any(tmp_path.iterdir()):
+    if _children() <= children | server_pids() and not any(tmp_path.iterdir()):
         return  # an orphan would be a child
 
     def new() -> dict[int, Process]:
-        known = before | {server}
+        known = before | server_pids()
         found = {pid: one for pid, one in descendants(os.getpid()).items() if pid not in known}
         for pid in found:
             with suppress(ChildProcessError):

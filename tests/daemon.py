@@ -45,6 +45,7 @@ class ForkedDaemon(testing.Daemon):
             folder=self.folder,
             environment=environment,
             streams=(stdin, output, output),
+            postgresql=forkserver.POSTGRESQL in self.config_file.read_text(),
         )
         return cast("subprocess.Popen[bytes]", forked)
 
