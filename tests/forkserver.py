@@ -17,7 +17,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from contextvars import ContextVar
 from functools import cache
@@ -25,10 +25,11 @@ from importlib import import_module
 from pathlib import Path
 from pkgutil import walk_packages
 from tempfile import TemporaryFile
-from typing import IO, Final, NoReturn
+from typing import IO, Any, AnyStr, Final, NoReturn
 
 __all__ = [
     "ForkedProcess",
+    "Popen",
     "fork",
     "run",
     "server_pids",
@@ -154,6 +155,25 @@ def fork(
     return ForkedProcess(int(answer), called)
 
 
+class Popen(subprocess.Popen[AnyStr]):
+    """``python -m`` (or ``-c``) and arguments, forked: an exec takes 0.3 s of a CPU."""
+
+    def _execute_child(self, args: Sequence[str], *more: Any) -> None:
+        cwd, env, pipes = more[4], more[5], more[9:15]
+        reads, _, _, out, _, error = pipes
+        streams = [own if fd == -1 else fd for own, fd in enumerate((reads, out, error))]
+        try:
+            forked = fork(
+                *args,
+                folder=Path(cwd or "."),
+                environment=os.environ if env is None else env,
+                streams=(streams[0], streams[1], streams[2]),
+            )
+        finally:
+            self._close_pipe_fds(*pipes)  # type: ignore[attr-defined]  # as the one overridden
+        self.pid, self._child_created = forked.pid, True
+
+
 def _limit() -> tuple[int, int]:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     return soft_nofile.get() or soft, hard
@@ -231,7 +251,11 @@ def _become(request: bytes, streams: list[int]) -> NoReturn:
             os.execv(sys.executable, [sys.executable, "-m", module, *arguments])
         sys.argv = [module, *arguments]
         sys.path[0] = folder  # as ``python -m`` has it
-        runpy.run_module(module, run_name="__main__", alter_sys=True)
+        if module == "-c":
+            program, *sys.argv[1:] = arguments
+            exec(compile(program, "<string>", "exec"), {"__name__": "__main__"})
+        else:
+            runpy.run_module(module, run_name="__main__", alter_sys=True)
         code = 0
     except SystemExit as ending:
         code = ending.code if isinstance(ending.code, int) else 0

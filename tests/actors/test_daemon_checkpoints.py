@@ -41,7 +41,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
 
 @pytest.fixture
 def daemon(shared: Daemon) -> Iterator[Daemon]:
-    """What its agents held before is theirs again, and checkpoints are there already."""
+    """Its agents hold what they held before, and checkpoints are there already."""
     with shared.lent(*KEEPERS, "bystander") as daemon:
         yield daemon
 
@@ -102,19 +102,19 @@ def test_what_was_held_is_restored_and_a_dry_run_only_says_so(daemon: Daemon) ->
         restore(daemon, 999)
 
 
-def test_who_does_not_answer_is_named_and_blocks_nobody(daemon: Daemon) -> None:
-    hold(daemon, 1)
-    daemon.ref("k1").tell("hang")
-    daemon.ref("bystander").tell("hang")  # it has no hook
-    daemon.ref("k2").ask("raise", timeout=TIMEOUT)
-    with daemon.paused("k3"):
-        made = create(daemon)
+def test_who_does_not_answer_is_named_and_blocks_nobody(own: Daemon) -> None:
+    hold(own, 1)
+    own.ref("k1").tell("hang")
+    own.ref("bystander").tell("hang")  # it has no hook
+    own.ref("k2").ask("raise", timeout=TIMEOUT)
+    with own.paused("k3"):
+        made = create(own)
     errors = {each.name: each.error for each in made.participants if each.name in KEEPERS}
     assert "did not answer within 1.0 s" in errors["k1"]
     assert "set is no JSON type" in errors["k2"]
     assert "did not answer within 1.0 s" in errors["k3"]
     assert "bystander" not in errors
-    plan = restore(daemon, made.id, dry_run=True)
+    plan = restore(own, made.id, dry_run=True)
     assert agents_in(plan) == []
 
 
