@@ -87,6 +87,7 @@ def test_a_target_that_cannot_be_used_is_refused_and_nothing_stops(
         (dsn.replace("user=holdfast", "user=stranger"), "may not make schema holdfast"),
         (dsn.replace("dbname=", "dbname=no"), "there is no such database"),
         ("postgresql://me:secret@127.0.0.1:1/x", "127.0.0.1"),
+        (f'{dsn}"\ndurability = "disk', "runs with fsync = off"),  # as servers of tests do
     ):
         with pytest.raises((ConfigError, ReloadError), match=words) as caught:
             move(daemon, postgresql(text))
