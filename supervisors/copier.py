@@ -178,9 +178,9 @@ class _Copier:
         what = []
         for environment in job.places:
             place = place_of(environment)
-            found = old_data(place)
+            found = old_data(place, job.failed)
             what += found
-            while found and not job.dry_run and not forget(place, FORGET_SLICE):
+            while found and not job.dry_run and not forget(place, FORGET_SLICE, job.failed):
                 self._heard(0.0)
         self._tell(Forgotten(what))
 

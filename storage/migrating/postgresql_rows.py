@@ -164,6 +164,11 @@ class PostgresqlRows:
         rows = self._rows("SELECT epoch FROM daemons WHERE daemon = %s", (self._daemon,))
         return int(rows[0][0]) if rows else 0
 
+    def home(self) -> str:
+        """Of the last writer, or who filled it."""
+        rows = self._rows("SELECT home FROM daemons WHERE daemon = %s", (self._daemon,))
+        return str(rows[0][0]) if rows else ""
+
     def label(self) -> str | None:
         """As it is."""
         return self._meta(LABEL)

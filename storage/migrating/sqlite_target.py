@@ -30,7 +30,7 @@ from holdfast.storage.sqlite_lock import WriterLock
 from holdfast.storage.sqlite_schema import VERSION
 from holdfast.storage.state_values import comparable, parsed
 
-__all__ = ["SqliteTarget", "is_half_filled", "label_of"]
+__all__ = ["SqliteTarget", "label_of"]
 
 _CLASHES: Final = (apsw.SQLITE_CONSTRAINT_UNIQUE, apsw.SQLITE_CONSTRAINT_PRIMARYKEY)
 _PROPERTIES: Final = ("entity", "name", "type", "kind", "key", "rest")
@@ -239,12 +239,6 @@ def label_of(path: str) -> Label | None:
         return decode(rows.label())
     finally:
         rows.close()
-
-
-def is_half_filled(path: str) -> bool:
-    """Whether a database is there whose label says so.  Raises StorageError."""
-    label = label_of(path)
-    return label is not None and label.state == "filling"
 
 
 def _require_leftover(path: str) -> None:

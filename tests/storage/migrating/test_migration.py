@@ -271,6 +271,15 @@ def test_require_empty_refuses_what_somebody_would_miss(
     quiet = opens(nothing)
     append(quiet, [event(source="supervisor/root", type="supervisor:progress")], origin(1))
     quiet.close()
+    late = copied(migration(nothing, target, mode="require-empty"))
+    again = opens(nothing)
+    append(again, [event(source="a")], origin(2))  # acknowledged while it was prepared
+    again.close()
+    with pytest.raises(SwapError, match="table events is not empty"):
+        late.finish()
+    late.abandon()
+    os.unlink(nothing.path)
+    opens(nothing).close()
     moving = migration(nothing, target, mode="require-empty")
     copied(moving).finish()
     moving.commit()
