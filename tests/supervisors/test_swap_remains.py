@@ -10,12 +10,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
 import pytest
 
 import holdfast
 from holdfast.actors.messages.reload import Reload
 from holdfast.actors.messages.writer import BeginCapture
 from holdfast.errors import HoldfastError, ReloadError
+from holdfast.supervisors.swap_files import Entry, SwapFiles
 from holdfast.testing.faults import AtPoint, Kill, Stop
 from tests.daemon import CONFIG, ForkedDaemon
 from tests.supervisors.swap_rig import PATIENCE, commit_point, configured, last_swap, move
@@ -100,10 +102,24 @@ def test_a_log_that_came_with_a_backup_is_ended(daemon: ForkedDaemon) -> None:
 
 
 def test_what_was_filled_as_a_whole_and_not_committed_is_forgotten(daemon: ForkedDaemon) -> None:
+    """Also when a server that some swap went to is no more."""
     daemon.faults.arm(AtPoint(point="copier.after_finishing", process="/copier", action=Kill()))
     with pytest.raises(ReloadError, match="goes on from there"):
         move(daemon, OTHER)
+    assert daemon.hub.supervision.forget_swapped(dry_run=True) == [str(data(daemon, "other.db"))]
     assert data(daemon, "other.db").exists()
-    assert daemon.hub.supervision.forget_swapped() == [str(data(daemon, "other.db"))]
-    assert not data(daemon, "other.db").exists()
+    files = SwapFiles(data(daemon, ""))
+    entries = files.history()
+    gone = msgspec.structs.replace(last_swap(daemon), swap="0-0")
+    lost = msgspec.structs.replace(
+        entries[0].places[0],
+        backend="postgresql",
+        dsn="host=/nowhere dbname=d",
+    )
+    data(daemon, "swaps.jsonl").unlink()
+    for entry in (Entry(gone, [lost]), *entries):
+        files.add(entry)
+    with pytest.raises(ReloadError, match="/nowhere/d: the server cannot be reached"):
+        daemon.hub.supervision.forget_swapped()
+    assert not data(daemon, "other.db").exists()  # for all that
     assert daemon.hub.state.get("nobody") is None
