@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,7 +19,15 @@ from holdfast.errors import HoldfastError, ReloadError
 from holdfast.supervisors.swap_files import Entry, SwapFiles
 from holdfast.testing.faults import AtPoint, Kill, Stop
 from tests.daemon import CONFIG, ForkedDaemon
-from tests.supervisors.swap_rig import PATIENCE, commit_point, configured, last_swap, move
+from tests.supervisors.swap_rig import (
+    PATIENCE,
+    commit_point,
+    configured,
+    data,
+    last_swap,
+    move,
+    triggers,
+)
 
 OTHER: Final = configured(CONFIG, 'path = "other.db"')
 
@@ -29,20 +36,6 @@ OTHER: Final = configured(CONFIG, 'path = "other.db"')
 def daemon(tmp_path: Path) -> Iterator[ForkedDaemon]:
     with ForkedDaemon(tmp_path, CONFIG, profile={}, faults=[]) as daemon:
         yield daemon
-
-
-def data(daemon: ForkedDaemon, name: str) -> Path:
-    return daemon.folder / "var/lib" / name
-
-
-def triggers(path: Path) -> int:
-    """Of a log, read without holdfast."""
-    connection = sqlite3.connect(path)
-    try:
-        sql = "SELECT count(*) FROM sqlite_schema WHERE name LIKE 'swap_log%'"
-        return int(connection.execute(sql).fetchone()[0])
-    finally:
-        connection.close()
 
 
 @contextmanager
