@@ -108,6 +108,7 @@ class Swapping:
         Raises ReloadError: it is where it was.
         """
         self.cut_off.limit = storage.resume_rows
+        yield from self.remains.retire()
         left, anew = self._left(storage, target)
         while True:
             swap = self._swap = Swap(
@@ -306,7 +307,7 @@ class Swapping:
         copier.tell(Commit())
         error = yield copier.wait(Retired)
         if error:
-            error = f"the old data is not labelled as such, which the next start does: {error}"
+            error = f"the old data is not labelled as such, which the next swap does: {error}"
         else:
             swap.old = copier.answer(Retired).where
             self._noting(self.files.end)

@@ -116,3 +116,19 @@ def test_what_was_filled_as_a_whole_and_not_committed_is_forgotten(daemon: Forke
         daemon.hub.supervision.forget_swapped()
     assert not data(daemon, "other.db").exists()  # for all that
     assert daemon.hub.state.get("nobody") is None
+
+
+def test_old_data_that_nobody_came_to_label_is_moved_aside_by_the_next_swap(
+    daemon: ForkedDaemon,
+) -> None:
+    """The copier was killed just behind the commit point; the daemon went on."""
+    daemon.faults.arm(AtPoint(point="copier.before_retiring", process="/copier", action=Kill()))
+    move(daemon, OTHER)
+    assert "not labelled as such" in last_swap(daemon).error
+    assert data(daemon, "holdfast.db").exists()
+    daemon.hub.state.create("agent", {}, id="a")
+    move(daemon, CONFIG)
+    _, retired, last = daemon.hub.supervision.swaps()
+    assert (retired.ok, retired.error, last.ok, last.error) == (True, "", True, "")
+    assert retired.old.startswith(str(data(daemon, "holdfast.db.swapped-")))
+    assert daemon.hub.state.get("a") is not None
