@@ -17,36 +17,20 @@ from holdfast.storage.migrating import migration as module
 from holdfast.storage.migrating import old
 from holdfast.storage.migrating.migration import Migration
 from holdfast.storage.migrating.ports import Place
-from holdfast.storage.ports import Database
 from holdfast.storage.state_records import ChangeState, CreateEntity, DeleteEntity
 from tests.clock import ManualClock
 from tests.conformance.moving import (
     SWAP,
+    Opens,
     contents,
     migration,
     moved,
-    opened,
     postgresql_place,
     sqlite_place,
 )
 from tests.storage.making import append, event, events
 
-Opens = Callable[[Place], Database]
 Moves = Callable[[Place, Place], Migration]
-
-
-@pytest.fixture
-def opens() -> Iterator[Opens]:
-    """What opens writers, which are closed in the end."""
-    made: list[Database] = []
-
-    def one(place: Place) -> Database:
-        made.append(opened(place, ManualClock()))
-        return made[-1]
-
-    yield one
-    for database in made:
-        database.close()
 
 
 @pytest.fixture
