@@ -158,6 +158,8 @@ def settle(obeyed: Obeyed, *, clock: Clock) -> None:
     if read_point(data_dir) != obeyed.point:
         raise ConfigError(f"{data_dir / COMMIT_POINT}: it changed meanwhile: start again")
     storage, point = obeyed.read.settings.storage, obeyed.point
+    if point is not None:
+        _require_data(obeyed.read.environment, point)
     if point is None or not point.is_of(storage):
         write_point(data_dir, CommitPoint.of(storage, clock=clock))
     elif point.dsn != storage.dsn:  # with another password
@@ -170,6 +172,21 @@ def in_words(environment: Environment) -> str:
         return environment.backend
     name = os.path.relpath(environment.database, environment.data_dir)
     return environment.backend if environment.backend == "memory" else f"sqlite ({name})"
+
+
+def _require_data(environment: Environment, point: CommitPoint) -> None:
+    """Raise ConfigError where a swap has moved the data to a file that is not there, as on a disk
+    that is not mounted: an empty database in its place would be taken for it."""
+    data_dir = Path(environment.data_dir)
+    if not point.swap or point.backend != "sqlite" or os.path.exists(data_dir / point.path):
+        return
+    if environment.backend == "sqlite" and os.path.exists(environment.database):
+        return  # it was moved by hand
+    raise ConfigError(
+        f"{data_dir / COMMIT_POINT}: swap {point.swap} has moved the data to {point.named}, which "
+        "is not there: mount its disk, or `holdfast restore` a backup; or remove that file, to "
+        "begin with what the config names, which may be nothing"
+    )
 
 
 def _is_same_dsn(one: str, other: str) -> bool:

@@ -86,6 +86,20 @@ def test_where_nothing_is_any_more_the_config_counts(tmp_path: Path) -> None:
     assert point.path == "b.db"
 
 
+@pytest.mark.parametrize("path", ["a.db", "b.db"])
+def test_where_a_swap_has_moved_the_data_to_a_disk_that_is_not_mounted_nothing_starts(
+    tmp_path: Path, path: str
+) -> None:
+    """With another config neither, unless that names a database that is there."""
+    write_point(tmp_path, CommitPoint("sqlite", "s", path="a.db", swap="1-a"))
+    found = obeyed(tmp_path, f"[storage]\npath = '{path}'")
+    with pytest.raises(ConfigError, match=r"swap 1-a has moved the data to sqlite \(a\.db\)"):
+        settle(found, clock=SystemClock())
+    assert [each.name for each in tmp_path.iterdir()] == [COMMIT_POINT]
+    (tmp_path / path).touch()
+    settle(found, clock=SystemClock())
+
+
 def test_one_that_changes_under_a_start_ends_it(tmp_path: Path) -> None:
     found = obeyed(tmp_path, "")
     write_point(tmp_path, CommitPoint("memory", "2026-01-01T00:00:00Z"))
