@@ -173,7 +173,7 @@ class WriterActor(HostedActor):
         """A Batch of deliveries, or the timer's message."""
         match message:
             case Batch(items=items) if self._outage.is_on:
-                self._wait(items)
+                self._wait(self._pacing.take() + items)
             case Batch(items=items) if not self._is_open:
                 self._held += items
             case Batch(items=items) if self._pacing.holds(items):
@@ -343,7 +343,7 @@ class WriterActor(HostedActor):
                 database = self._database if self._is_open else None
                 delivery.set(figures(database, self._groups, self._commands, self._outage))
             case BeginCapture() | EndCapture() | GetCapture():
-                delivery.set(capture(self._database, message))
+                capture(self._database, delivery)
             case Pace():
                 self._pacing.set(message)
                 delivery.set(Captured())
