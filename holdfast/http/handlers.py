@@ -17,6 +17,7 @@ from holdfast.http import requests
 from holdfast.http.hub import DoorHub
 from holdfast.http.problems import Answered, HttpError
 from holdfast.http.requests import Request
+from holdfast.storage.cursors import MAX_SEQ
 
 __all__ = ["Reply", "answer", "position_of", "selection_of"]
 
@@ -256,10 +257,12 @@ def _moment(name: str, given: str | None) -> int | None:
 
 
 def position_of(given: str | None) -> int | str | None:
-    """A number, or a cursor."""
-    if given is not None and given.isascii() and given.isdecimal():
-        return int(given)
-    return given
+    """A number, or a cursor.  Raises InvalidInputError."""
+    if given is None or not (given.isascii() and given.isdecimal()):
+        return given
+    if (number := int(given)) > MAX_SEQ:
+        raise InvalidInputError(f"after = {given}: no event has such a number")
+    return number
 
 
 def selection_of(request: Any) -> dict[str, Any]:
