@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 import click
+import msgspec
 
+from holdfast.actors.messages.query import DeadLettersAre, ListDeadLetters
 from holdfast.cli.completing import complete_actors
 from holdfast.cli.daemon import connected, tree_of, walk
 from holdfast.cli.nearest import hint
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
     from holdfast.actors.hub import Hub
 
 __all__ = ["emit", "send"]
+
+NEWEST: Final = 100  # dead letters that are looked at
 
 
 @click.command()
@@ -50,6 +54,7 @@ def send(
             return
         hub.ref(actor).tell(message)
         hub.flush(timeout=timeout)
+        _check_is_no_letter(hub, actor)
     write_line(json.dumps({"actor": actor, "handled": True}) if as_json else f"{actor} handled it")
 
 
@@ -58,6 +63,17 @@ def _check(hub: Hub, actor: str) -> None:
     names = [each.id for _, each in walk(tree_of(hub).root)]
     if actor not in names:
         raise Failure(f"no actor {actor!r}; {hint(actor, names)}")
+
+
+def _check_is_no_letter(hub: Hub, actor: str) -> None:
+    """That it was handled: what killed ACTOR twice, or came to one that is gone, is kept."""
+    letters = hub.ask("query", ListDeadLetters(NEWEST), timeout=ask_timeout)
+    for letter in msgspec.convert(letters, DeadLettersAre).letters:
+        if (letter.actor, letter.sender) == (actor, hub._driver.sender):
+            raise Failure(
+                f"{actor!r} did not handle it: {letter.reason}; it is dead letter {letter.id}: "
+                f"`holdfast deadletters show {letter.id}`"
+            )
 
 
 @click.command()
