@@ -80,11 +80,11 @@ def _check_is_no_letter(hub: Hub, actor: str) -> None:
 @click.argument("type")
 @click.argument("data", metavar="[JSON]", type=JSON, default="null")
 @click.option("--session", help="The session that it belongs to.")
-@click.option("--source", help="Who it is from; else this process.")
+@click.option("--source", default="cli", show_default=True, help="Who it is from.")
 @click.option("--subject", help="What it is about.")
 @click.option("--correlation", help="What it is part of: `holdfast trace` finds it by that.")
 @click.option("--cause", help="The key of the event that led to it.")
-@click.option("--key", help="Unique for a source: a second event with it is not stored.")
+@click.option("--key", help="Unique for its source: a second event with it is not stored.")
 @click.option(
     "--level",
     type=click.Choice(["committed", "disk"]),
@@ -98,7 +98,7 @@ def emit(
     type: str,
     data: object,
     session: str | None,
-    source: str | None,
+    source: str,
     subject: str | None,
     correlation: str | None,
     cause: str | None,

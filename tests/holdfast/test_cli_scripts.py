@@ -146,13 +146,13 @@ def test_bad_input_is_refused_by_name(run: Run, arguments: str, code: int, said:
 
 
 def test_an_emitted_event_is_committed_once_for_its_key_and_traced(run: Run) -> None:
-    first = ("--source", "/script", "--correlation", "request-17", "--key", "r1")
+    first = ("--correlation", "request-17", "--key", "r1")  # of the same source, whoever says it
     assert ok(run("events", "emit", "ask", '{"n": 1e20}', *first)) == "committed\n"
     again = ok(run("events", "emit", "ask", '{"n": 1e20}', *first, "--json"))
     assert json.loads(again) == {"type": "ask", "key": "r1", "level": "committed", "new": False}
     second = ("--cause", "r1", "--correlation", "request-17", "--level", "disk")
     assert ok(run("events", "emit", "answer", "-", *second, stdin="[2]")) == "disk\n"
-    found = objects(ok(run("events", "query", "--source", "/script", "--json")))
+    found = objects(ok(run("events", "query", "--source", "cli", "--type", "ask", "--json")))
     assert [(event["type"], event["data"]) for event in found] == [("ask", {"n": 1e20})]
     drawn = ok(run("trace", "request-17"))
     assert [re.findall("ask|answer", line)[0] for line in drawn.splitlines()] == ["ask", "answer"]
