@@ -14,7 +14,8 @@ __all__ = ["Guard", "WrongTokenError"]
 OPEN: Final = ("/healthz",)  # for who only wants to know whether it lives
 METHODS: Final = "GET, HEAD, POST, PUT, PATCH, DELETE"
 HEADERS: Final = (
-    "Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, Last-Event-ID"
+    "Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, Last-Event-ID, "
+    "X-Correlation-Id"
 )
 EXPOSED: Final = "ETag, Location, Retry-After"
 

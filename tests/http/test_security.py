@@ -16,6 +16,7 @@ import httpx
 import pytest
 
 from holdfast.errors import ConfigError
+from holdfast.http.requests import REQUESTS
 from holdfast.http.tokens import token_of
 from holdfast.supervisors.config import parse_settings
 from tests.daemon import TIMEOUT
@@ -150,6 +151,9 @@ def test_pages_of_other_origins_may_not_ask_and_listed_ones_may(door: Door) -> N
     before = door.client.options("/state/entities/x", headers=asked)
     assert before.status_code == 204
     assert "PATCH" in before.headers["access-control-allow-methods"]
+    allowed = before.headers["access-control-allow-headers"]
+    read = {name for request in REQUESTS for name in request.HEADERS.values()}
+    assert {"Authorization", "Content-Type", "X-Correlation-Id"} | read == {*allowed.split(", ")}
     assert door.client.options("/state/entities/x").status_code == 405
 
 
