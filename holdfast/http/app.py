@@ -118,7 +118,10 @@ class Door:
     async def _rest(self, request: Request) -> Told:
         timeout = self._limits.timeout if request.timeout is msgspec.UNSET else request.timeout
         async with _Deadline(timeout):
-            reply = await answer(request, self._hub, msgspec.to_builtins(self._figures), timeout)
+            figures = msgspec.to_builtins(self._figures)
+            reply = await answer(
+                request, self._hub, figures, timeout, max_answer=self._limits.max_answer
+            )
         if reply.body is None:
             return request.STATUS, reply.headers, b""
         headers = {"content-type": JSON, **reply.headers}

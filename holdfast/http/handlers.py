@@ -12,7 +12,7 @@ import msgspec
 from holdfast.actors.event_calls import Event
 from holdfast.actors.gateway_events import moment_of
 from holdfast.actors.messages import gateway as said
-from holdfast.errors import InvalidInputError, NoSessionError, NotFoundError
+from holdfast.errors import CapacityError, InvalidInputError, NoSessionError, NotFoundError
 from holdfast.http import requests
 from holdfast.http.hub import DoorHub
 from holdfast.http.problems import Answered, HttpError
@@ -34,13 +34,15 @@ class Reply(NamedTuple):
     headers: Mapping[str, str] = MappingProxyType({})
 
 
-async def answer(request: Request, hub: DoorHub, figures: Body, timeout: float) -> Reply:
+async def answer(
+    request: Request, hub: DoorHub, figures: Body, timeout: float, *, max_answer: int
+) -> Reply:
     """Raises what the calls raise, HttpError, and Answered."""
     match request:
         case requests.EmitEvent():
             return await _emit(request, hub, timeout)
         case requests.QueryEvents():
-            return await _events(request, hub, timeout)
+            return await _events(request, hub, timeout, max_answer)
         case requests.EventStats():
             return Reply(await hub.log_stats(timeout))
         case requests.GetEvent(seq=seq):
@@ -235,16 +237,22 @@ async def _emit(request: requests.EmitEvent, hub: DoorHub, timeout: float) -> Re
     return Reply({"type": request.type, "key": key, "durability": level})
 
 
-async def _events(request: requests.QueryEvents, hub: DoorHub, timeout: float) -> Reply:
-    found = await hub.events.query(
-        limit=request.limit,
-        reverse=request.reverse,
-        since=_moment("since", request.since),
-        until=_moment("until", request.until),
-        after=position_of(request.after),
-        timeout=timeout,
-        **selection_of(request),
-    )
+async def _events(
+    request: requests.QueryEvents, hub: DoorHub, timeout: float, max_answer: int
+) -> Reply:
+    try:
+        found = await hub.events.query(
+            limit=request.limit,
+            reverse=request.reverse,
+            since=_moment("since", request.since),
+            until=_moment("until", request.until),
+            after=position_of(request.after),
+            max_bytes=max_answer,  # so that what is refused is not held, too
+            timeout=timeout,
+            **selection_of(request),
+        )
+    except CapacityError as error:
+        raise HttpError(400, f"{error}; [http] max_answer, as with limit") from None
     after = found[-1].cursor if found and not request.reverse else None
     return Reply({"events": list(map(as_event, found)), "after": after})
 

@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import re
-import socket
 import subprocess
 import sys
-import threading
-import time
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -18,7 +14,6 @@ import pytest
 from holdfast.errors import ConfigError
 from holdfast.metrics.families import Families
 from holdfast.metrics.reading import Readings
-from holdfast.otel.collector import Away, Collector
 from holdfast.otel.figures import Figures
 from holdfast.otel.records import LOST
 from holdfast.supervisors.config import parse_settings
@@ -174,33 +169,6 @@ def test_what_a_collector_does_not_answer_well_is_sent_again(exported: Exported)
     seqs = exported.await_all(wanted)
     assert [seq for seq in seqs if seq in set(wanted)] == wanted
     assert exported.figures().failures >= failures + 4
-
-
-@pytest.mark.parametrize("is_to_close", [False, True])
-def test_a_collector_that_answers_byte_by_byte_holds_nobody_up(is_to_close: bool) -> None:
-    """Each byte is within a socket's own timeout; the answer never ends."""
-    is_over = threading.Event()
-    closing = b"Connection: close\r\n" if is_to_close else b""
-
-    def trickle(listener: socket.socket) -> None:
-        client = listener.accept()[0]
-        with client, suppress(OSError):
-            client.recv(65_536)
-            client.sendall(b"HTTP/1.1 200 OK\r\n" + closing + b"Content-Length: 9999\r\n\r\n")
-            for _ in range(200):
-                if is_over.wait(0.05):
-                    return
-                client.sendall(b"x")
-
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        threading.Thread(target=trickle, args=(listener,), daemon=True).start()
-        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        collector = Collector(url, headers={}, certificate="", compress=False, timeout=0.5)
-        began = time.monotonic()
-        answer = collector.post("/v1/logs", b"")
-        is_over.set()
-    assert time.monotonic() - began < TIMEOUT / 2
-    assert answer == Away("TimeoutError: not answered within 0.5 s")
 
 
 @pytest.mark.parametrize("rejects", [-(2**40), 2**40])

@@ -169,6 +169,12 @@ def test_a_body_that_is_too_large_or_no_json_is_refused(door: Door) -> None:
         )
         assert refused.status_code == 415
     door.daemon.hub.state.create("big", {"text": "x" * 300_000}, id="big")
+    for _ in range(12):
+        door.daemon.hub.events.emit("bulky", "x" * 20_000)
+    door.daemon.hub.flush(timeout=TIMEOUT)
+    many = door.ask("GET", "/events", code=400, params={"type": "bulky"})
+    assert "over 200000 bytes: ask for fewer; [http] max_answer" in many["detail"]
+    assert len(door.ask("GET", "/events", params={"type": "bulky", "limit": 9})["events"]) == 9
     over = door.ask("GET", "/state/entities/big", code=400)
     assert "[http] max_answer" in over["detail"]
 
