@@ -37,7 +37,7 @@ def told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple
                 streams = (devnull, output.fileno(), output.fileno())
                 forked = forkserver.fork(
                     "holdfast", *arguments, folder=tmp_path, environment={**os.environ},
-                    streams=streams,
+                    streams=streams, postgresql=True,
                 )  # fmt: skip
                 code = forked.wait(TIMEOUT)
             finally:
