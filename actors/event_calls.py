@@ -6,6 +6,7 @@ Nothing is kept here.
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from typing import Final, Unpack
 
 import msgspec
@@ -17,9 +18,10 @@ from holdfast.actors.messages import log, query
 from holdfast.actors.opened_events import fetched_events, opened_events
 from holdfast.actors.readable_events import Event
 from holdfast.actors.wire import array_head
-from holdfast.errors import InvalidInputError
+from holdfast.errors import CapacityError, InvalidInputError
 from holdfast.storage.cursors import Cursor
-from holdfast.storage.records import EventFilter
+from holdfast.storage.payloads import Payload
+from holdfast.storage.records import EventFilter, StoredEvent
 
 __all__ = [
     "LANE",
@@ -92,6 +94,7 @@ def query_events(
     visibility: log.Visibility = "committed",
     wait: float = 0.0,
     payloads: bool = True,
+    max_bytes: int | None = None,
     timeout: float = 30.0,
     **conditions: Unpack[Conditions],
 ) -> Steps[list[Event]]:
@@ -102,19 +105,42 @@ def query_events(
     cursor, excluded).  Answered from the ring when it reaches back far enough.  When nothing
     matches, waits up to ``wait`` seconds until something is committed that does.
     Without ``payloads`` the data of large events is left out; ``event.payload`` is there.
+    Of more than ``max_bytes`` of data nothing is kept: raises CapacityError.
     """
+    room = _Room(max_bytes, payloads)
     if limit < 1:
         raise InvalidInputError(f"limit = {limit}: expected at least 1")
     wanted = yield from wanted_events(conditions, timeout)
     reply = yield Ask(_log(visibility), log.Query(wanted, limit, reverse, visibility), timeout)
     if not reply.covered:
-        found = yield from _from_database(wanted, limit, reverse, payloads, timeout)
+        found = yield from _from_database(wanted, limit, reverse, room, timeout)
     else:
+        room.take(reply.events)
         found = yield from opened_events(reply.events, reply.epoch, payloads, timeout)
     if not found and wait > 0:
         found = yield from _wait_for_events(wanted, limit, payloads, wait=wait, timeout=timeout)
         return found[::-1] if reverse else found
     return found
+
+
+class _Room:
+    """Bytes of data that may still come, with ``payloads`` those that are stored apart, too."""
+
+    def __init__(self, max_bytes: int | None, payloads: bool) -> None:
+        self.payloads = payloads
+        self._max_bytes = max_bytes
+        self._left = max_bytes or 0
+
+    def take(self, events: Sequence[StoredEvent]) -> None:
+        """Raises CapacityError."""
+        if self._max_bytes is None:
+            return
+        for event in events:
+            self._left -= len(event.data)
+            if self.payloads and event.payload is not None:
+                self._left -= Payload.of(event.payload).bytes
+        if self._left < 0:
+            raise CapacityError(f"the events have over {self._max_bytes} bytes: ask for fewer")
 
 
 def _log(visibility: log.Visibility) -> str:
@@ -126,13 +152,14 @@ def _log(visibility: log.Visibility) -> str:
 
 
 def _from_database(
-    wanted: EventFilter, limit: int, reverse: bool, payloads: bool, timeout: float
+    wanted: EventFilter, limit: int, reverse: bool, room: _Room, timeout: float
 ) -> Steps[list[Event]]:
     found: list[Event] = []
     while len(found) < limit:
         page = query.QueryEvents(wanted, min(PAGE, limit - len(found)), reverse)
         reply = yield Ask("query", page, timeout)
-        found += yield from opened_events(reply.events, reply.epoch, payloads, timeout)
+        room.take(reply.events)
+        found += yield from opened_events(reply.events, reply.epoch, room.payloads, timeout)
         if not reply.events or (len(reply.events) < page.limit and not reply.more):
             break
         last = reply.events[-1].seq

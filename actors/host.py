@@ -83,6 +83,10 @@ class HostedActor(pykka.Actor):
             current.refuse(error)
             return None
 
+    def _holdfast_shows_life(self) -> bool:
+        """Asked before each sign of life: whether what works beside its handlers does."""
+        return True
+
     def _stay_behind(self) -> None:
         """A tell in hand is not acknowledged before the letters that were told before it."""
         if self._holdfast_held is not None and self.mailbox.current is not None:

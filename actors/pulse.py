@@ -27,15 +27,22 @@ class Pulse:
         self._now = clock.monotonic
         self._begin: Callable[[], None] = lambda: None  # with what was chosen at the start
 
-    def beat_in_mailbox(self, mailbox: Mailbox, when: Literal["idle", "always"] = "idle") -> None:
-        """From the main thread: none comes while a handler works.
+    def beat_in_mailbox(
+        self,
+        mailbox: Mailbox,
+        when: Literal["idle", "always"] = "idle",
+        *,
+        shows_life: Callable[[], bool] = lambda: True,
+    ) -> None:
+        """From the main thread: none comes while a handler works, or ``shows_life`` says no.
 
         "always": its handlers are short, so that one that is missing means a hang all the same.
         """
 
         def again() -> None:
             if self._interval > 0:
-                self._beat(mailbox)
+                if shows_life():
+                    self._beat(mailbox)
                 mailbox.later(self._interval, again)
 
         self._start(when, again)

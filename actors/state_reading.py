@@ -243,9 +243,7 @@ def history(
     id: str, *, limit: int = 100, cursor: str | None = None, timeout: float = 30.0
 ) -> Steps[Page[EntityVersion]]:
     """What is kept of an entity, the newest version first: what it is is always kept."""
-    if cursor is not None and not cursor.isdigit():
-        raise InvalidInputError("cursor: is none that a history gave")
-    before = None if cursor is None else int(cursor)
+    before = None if cursor is None else _number(cursor, "a history")
     question = state.GetHistory(checked_name(id, "id"), checked_number(limit, "limit"), before)
     reply: state.HistoryIs = yield Ask("query", question, timeout)
     page = Page(version_of(id, row) for row in reply.versions)
@@ -269,13 +267,11 @@ def peek(
     timeout: float = 30.0,
 ) -> Steps[Page[Item]]:
     """The items of a queue from the front; they stay in it."""
-    if cursor is not None and not cursor.isdigit():
-        raise InvalidInputError("cursor: is none that a peek gave")
     question = state.PeekQueue(
         checked_name(namespace, "namespace"),
         checked_name(key, "key"),
         checked_number(limit, "limit"),
-        int(cursor or 0),
+        0 if cursor is None else _number(cursor, "a peek"),
     )
     reply: state.QueueIs = yield Ask("query", question, timeout)
     page = Page(map(item_of, reply.items))
@@ -326,8 +322,17 @@ def _pair(cursor: str | None) -> tuple[str, str] | None:
     return texts[0], texts[1]
 
 
+def _number(cursor: str, what: str) -> int:
+    if not (cursor.isascii() and cursor.isdecimal() and len(cursor) < 19):
+        raise InvalidInputError(f"cursor: is none that {what} gave")
+    return int(cursor)
+
+
 def _texts(cursor: str, count: int) -> list[str]:
-    place = jsontext.decode(cursor)
+    try:
+        place = jsontext.decode(cursor)
+    except InvalidInputError:
+        raise InvalidInputError("cursor: is none that such a question gave") from None
     if not isinstance(place, list) or [type(part) for part in place] != [str] * count:
         raise InvalidInputError("cursor: is of another question")
     return cast("list[str]", place)

@@ -8,7 +8,14 @@ import msgspec
 from msgspec import Meta
 
 from holdfast.supervisors.otel_settings import OtelSettings
-from holdfast.supervisors.value_kinds import Flag, Period, Text
+from holdfast.supervisors.value_kinds import (
+    AnswerBytes,
+    Clients,
+    Flag,
+    Period,
+    RequestBytes,
+    Text,
+)
 
 __all__ = ["HttpSettings", "MetricsSettings", "OtelSettings"]
 
@@ -51,14 +58,10 @@ class HttpSettings(msgspec.Struct, frozen=True, kw_only=True):
     origins: Annotated[
         tuple[Text, ...], Meta(description='a list of origins, as "https://example.org"')
     ] = ()
-    max_clients: Annotated[int, Meta(ge=1, le=10_000, description="a number, 1 to 10000")] = 256
-    max_streams: Annotated[int, Meta(ge=1, le=10_000, description="a number, 1 to 10000")] = 128
-    max_body: Annotated[
-        int, Meta(ge=1024, le=6 * 1024 * 1024, description="a number, 1024 to 6291456")
-    ] = 2 * 1024 * 1024
-    max_answer: Annotated[
-        int, Meta(ge=65_536, le=2**30, description="a number, 65536 to 1073741824")
-    ] = 32 * 1024 * 1024
+    max_clients: Clients = 256
+    max_streams: Clients = 128
+    max_body: RequestBytes = 2 * 1024 * 1024
+    max_answer: AnswerBytes = 32 * 1024 * 1024
     timeout: Period = 30.0
     patience: Period = 10.0
     grace: Period = 10.0

@@ -331,8 +331,9 @@ def _agent(
     )
     box = mailbox(decode=msgspec.msgpack.decode, limits=limits)
     if not issubclass(class_, Agent):  # an actor that wants no hub
-        records.pulse.beat_in_mailbox(box)
-        return construct(class_, mailbox=box, **options)
+        actor = construct(class_, mailbox=box, **options)
+        records.pulse.beat_in_mailbox(box, shows_life=actor._holdfast_shows_life)
+        return actor
     hub = Hub(
         run_dir=Path(start.environment.run_dir),
         sender=f"{start.name}.hub",  # its references send as the actor itself

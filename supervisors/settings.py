@@ -14,6 +14,8 @@ from msgspec import Meta
 from holdfast.actors.messages.tracker import RateLimit
 from holdfast.supervisors.edge_settings import HttpSettings, MetricsSettings, OtelSettings
 from holdfast.supervisors.value_kinds import (
+    AnswerBytes,
+    Clients,
     Count,
     Flag,
     Fraction,
@@ -21,6 +23,7 @@ from holdfast.supervisors.value_kinds import (
     Most,
     Name,
     Period,
+    RequestBytes,
     Seconds,
     ShutdownValue,
     Text,
@@ -308,13 +311,9 @@ class GatewaySettings(ActorSettings, frozen=True, kw_only=True, tag="gateway"):
 
     enabled: Flag = False
     parent: Name = "agents"
-    max_clients: Annotated[int, Meta(ge=1, le=10_000, description="a number, 1 to 10000")] = 256
-    max_line: Annotated[
-        int, Meta(ge=1024, le=6 * 1024 * 1024, description="a number, 1024 to 6291456")
-    ] = 2 * 1024 * 1024
-    max_answer: Annotated[
-        int, Meta(ge=65_536, le=2**30, description="a number, 65536 to 1073741824")
-    ] = 32 * 1024 * 1024
+    max_clients: Clients = 256
+    max_line: RequestBytes = 2 * 1024 * 1024
+    max_answer: AnswerBytes = 32 * 1024 * 1024
     timeout: Period = 30.0
     grace: Period = 10.0
 

@@ -9,6 +9,8 @@ from msgspec import Meta
 __all__ = [
     "NAME",
     "NAME_IN_WORDS",
+    "AnswerBytes",
+    "Clients",
     "Count",
     "Flag",
     "Fraction",
@@ -16,6 +18,7 @@ __all__ = [
     "Most",
     "Name",
     "Period",
+    "RequestBytes",
     "Seconds",
     "ShutdownValue",
     "Text",
@@ -34,6 +37,13 @@ Fraction = Annotated[float, Meta(ge=0, lt=1, description="a fraction, 0 to less 
 Limit = Annotated[int, Meta(ge=1, le=2**53, description="a whole number >= 1")]
 
 Most = Annotated[int, Meta(ge=1, le=100_000, description="a number, 1 to 100000")]
+
+# Of the doors to the outside, [actors.gateway] and [http].
+Clients = Annotated[int, Meta(ge=1, le=10_000, description="a number, 1 to 10000")]
+RequestBytes = Annotated[
+    int, Meta(ge=1024, le=6 * 1024 * 1024, description="a number, 1024 to 6291456")
+]
+AnswerBytes = Annotated[int, Meta(ge=65_536, le=2**30, description="a number, 65536 to 1073741824")]
 
 ShutdownValue = Annotated[
     Annotated[float, Meta(ge=0)] | Literal["infinity", "brutal_kill"],

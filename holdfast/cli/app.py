@@ -6,6 +6,7 @@ process, and every child would carry the rest.
 
 from __future__ import annotations
 
+import errno
 import shutil
 import signal
 import sys
@@ -18,7 +19,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from holdfast.cli.groups import Commands
-from holdfast.cli.output import Failure, flush, write_line
+from holdfast.cli.output import Failure, flush, printable_lines, unwritable, write_line
 from holdfast.errors import ConfigError, DaemonNotFoundError, HoldfastError, InvalidInputError
 
 __all__ = ["commands", "run"]
@@ -55,6 +56,7 @@ _EXIT_CODES: Final[tuple[tuple[type[HoldfastError], int], ...]] = (
     (InvalidInputError, 2),
     (HoldfastError, 1),
 )
+_FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 _MISSING: Final = 69  # EX_UNAVAILABLE of sysexits.h
 
 
@@ -124,6 +126,11 @@ def run(arguments: Sequence[str]) -> int:
     except HoldfastError as error:
         _complain(str(error))
         return _exit_code(error)
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        _complain(str(unwritable(error)))  # by what prints elsewhere: tables, help
+        return 1
     except ModuleNotFoundError as error:
         _complain(f"{error.name} is not installed: python -m pip install {error.name}")
         return _MISSING
@@ -145,4 +152,5 @@ def _terminated(number: int, frame: FrameType | None) -> NoReturn:
 
 
 def _complain(text: str) -> None:
-    click.echo(f"holdfast: {text}", err=True)
+    # What an actor or a server answered may stand in it.
+    click.echo(f"holdfast: {printable_lines(text)}", err=True)

@@ -15,7 +15,7 @@ from holdfast.cli.colours import Style, painted
 from holdfast.cli.daemon import connected, tree_of, walk
 from holdfast.cli.findings import Finding
 from holdfast.cli.options import json_option, run_dir_option
-from holdfast.cli.output import write_line
+from holdfast.cli.output import printable, write_line
 from holdfast.cli.places import place_options
 from holdfast.cli.sizes import as_object, line_of, size, sizes_of, writing_of
 from holdfast.cli.surroundings import (
@@ -105,7 +105,9 @@ def _print(
         return
     for finding in findings:
         style: Style = "good" if finding.level == "ok" else finding.level
-        write_line(f"{painted(f'{finding.level:<8}', style)} {finding.what}: {finding.text}")
+        write_line(
+            f"{painted(f'{finding.level:<8}', style)} {finding.what}: {printable(finding.text)}"
+        )
     for name, rows, each in tables:
         write_line(f"         {name}: {rows:,} rows, {size(each)}")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -14,7 +15,7 @@ import msgspec
 from holdfast.cli.daemon import connected
 from holdfast.cli.groups import Commands
 from holdfast.cli.options import json_option, run_dir_option
-from holdfast.cli.output import Failure, moment, printable, write_line
+from holdfast.cli.output import Failure, moment, printable, printable_lines, write_line
 from holdfast.storage import jsontext
 
 if TYPE_CHECKING:
@@ -76,7 +77,8 @@ def export(session: str, output: Path | None, run_dir: Path, as_json: bool) -> N
     with connected(run_dir) as hub:
         text = hub.files.export(session, "json" if as_json else "markdown")
     if output is None:
-        write_line(text.removesuffix("\n"))
+        text = text.removesuffix("\n")
+        write_line(printable_lines(text) if sys.stdout.isatty() else text)
         return
     try:
         _write_file(output, text)

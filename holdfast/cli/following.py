@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 import time
 from contextlib import suppress
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from holdfast.cli.changing import ChangingLine
 from holdfast.cli.daemon import connected
 from holdfast.cli.output import Failure
 from holdfast.errors import DeliveryError
@@ -110,24 +110,18 @@ class _Shown:
     """One line that changes on a terminal; elsewhere a line now and then."""
 
     def __init__(self) -> None:
-        self._is_terminal = sys.stderr.isatty()
-        self._is_dirty = False
+        self._line = ChangingLine()
         self._phase, self._at = "", 0.0
 
     def __call__(self, status: SwapStatus) -> None:
-        line, now = line_of(status), time.monotonic()
-        if self._is_terminal:
-            click.echo(f"\r{line}\x1b[K", nl=False, err=True)
-            self._is_dirty = True
-        elif status.phase != self._phase or now - self._at >= IN_FILE:
+        now = time.monotonic()
+        if self._line.is_terminal or status.phase != self._phase or now - self._at >= IN_FILE:
             self._phase, self._at = status.phase, now
-            click.echo(line, err=True)
+            self._line.show(line_of(status))
 
     def close(self) -> None:
         """Leave the terminal as it was."""
-        if self._is_dirty:
-            click.echo("\r\x1b[K", nl=False, err=True)
-            self._is_dirty = False
+        self._line.close()
 
 
 def _moves(status: SwapStatus, last: SwapStatus | None) -> bool:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from typing import Final
 
-import click
-
+from holdfast.cli.changing import ChangingLine
 from holdfast.cli.sizes import size
 
 __all__ = ["Meter"]
@@ -22,21 +20,20 @@ class Meter:
     def __init__(self, what: str) -> None:
         self._what = what
         self._began = self._told = time.monotonic()
-        self._is_terminal = sys.stderr.isatty()
-        self._is_dirty = False  # a line without an end stands on the terminal
+        self._line = ChangingLine()
 
     def __call__(self, done: int, total: int) -> None:
         """``done`` of ``total`` bytes."""
         now = time.monotonic()
-        if now - self._told < (ON_TERMINAL if self._is_terminal else IN_FILE):
+        if now - self._told < (ON_TERMINAL if self._line.is_terminal else IN_FILE):
             return
         self._told = now
-        self._show(self.line(done, total, now - self._began))
+        self._line.show(self.line(done, total, now - self._began))
 
     def say(self, text: str) -> None:
         """What is done now; of something that has no measure."""
-        if self._is_terminal:
-            self._show(f"{self._what}: {text}")
+        if self._line.is_terminal:
+            self._line.show(f"{self._what}: {text}")
 
     @staticmethod
     def rate(done: int, seconds: float) -> float:
@@ -52,13 +49,4 @@ class Meter:
 
     def close(self) -> None:
         """Leave the terminal as it was."""
-        if self._is_dirty:
-            click.echo("\r\x1b[K", nl=False, err=True)
-            self._is_dirty = False
-
-    def _show(self, line: str) -> None:
-        if self._is_terminal:
-            click.echo(f"\r{line}\x1b[K", nl=False, err=True)
-            self._is_dirty = True
-        else:
-            click.echo(line, err=True)
+        self._line.close()

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from typing import Final
 
 __all__ = ["hint", "nearest"]
 
+MOST: Final = 8  # that are looked at
+
 
 def nearest(name: str, names: Iterable[str]) -> str | None:
-    """The closest of ``names``; None when none is close."""
-    return next(iter(get_close_matches(name, sorted(set(names)), n=1)), None)
+    """The closest of ``names``; None when none is close.
+
+    Of the same letters in another order it is the likelier one: ``start`` of ``strat``.
+    """
+    close = get_close_matches(name, sorted(set(names)), n=MOST)
+    swapped = (each for each in close if sorted(each) == sorted(name))
+    return next(swapped, next(iter(close), None))
 
 
 def hint(name: str, names: Iterable[str], *, none: str = "there are none") -> str:

@@ -17,10 +17,26 @@ from holdfast.errors import HoldfastError
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = ["Failure", "console", "flush", "moment", "printable", "write_line"]
+__all__ = [
+    "Failure",
+    "console",
+    "flush",
+    "moment",
+    "printable",
+    "printable_lines",
+    "unwritable",
+    "write_line",
+]
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _PIPE_WIDTH: Final = 160  # columns of a table that nobody sees on a terminal
+# JSON text may hold these as they are, and some terminals take them for orders; written so it means
+# the same.  All else that is no text is an escape in JSON, and in lines for people ``printable``.
+_STEERING: Final = {
+    number: f"\\u{number:04x}"
+    for numbers in (range(0x7F, 0xA0), range(0x202A, 0x202F), range(0x2066, 0x206A))
+    for number in numbers
+}
 
 
 class Failure(HoldfastError):
@@ -32,11 +48,13 @@ class Failure(HoldfastError):
 
 
 def write_line(text: str) -> None:
-    """Print ``text`` as one line of UTF-8."""
+    """Print ``text`` as one line of UTF-8; JSON, or what is printable."""
     try:
-        sys.stdout.buffer.write(text.encode(errors="backslashreplace") + b"\n")
+        sys.stdout.buffer.write(text.translate(_STEERING).encode(errors="backslashreplace") + b"\n")
     except BrokenPipeError:
         _reader_left()
+    except OSError as error:
+        raise unwritable(error) from None
 
 
 def flush() -> None:
@@ -45,12 +63,24 @@ def flush() -> None:
         sys.stdout.flush()
     except BrokenPipeError:
         _reader_left()
+    except OSError as error:
+        raise unwritable(error) from None
+
+
+def unwritable(error: OSError) -> Failure:
+    """Standard output takes nothing more: its disk is full, as a rule."""
+    _let_go()
+    return Failure(f"standard output cannot be written: {error.strerror}")
 
 
 def _reader_left() -> NoReturn:
+    _let_go()
+    raise click.exceptions.Exit(0)
+
+
+def _let_go() -> None:
     # What is still buffered goes nowhere; the interpreter's own flush at exit would complain.
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    raise click.exceptions.Exit(0)
 
 
 def console(*, stderr: bool = False) -> Console:
@@ -90,3 +120,8 @@ def printable(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def printable_lines(text: str) -> str:
+    """As ``printable``, but that line ends and tabs stay."""
+    return "\n".join("\t".join(map(printable, line.split("\t"))) for line in text.split("\n"))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 from contextlib import suppress
 from importlib import resources
 from pathlib import Path
@@ -45,7 +46,7 @@ def init(folder: Path, as_json: bool) -> None:
     if as_json:
         write_line(json.dumps({"config": str(config), "agent": str(agent)}))
         return
-    there = "" if folder == Path() else f"cd {folder}\n"
+    there = "" if folder == Path() else f"cd {shlex.quote(str(folder))}\n"
     write_line(f"wrote {config} and {agent}; now:\n{there}holdfast start {CONFIG}")
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 import click
+import msgspec
 
+from holdfast.actors.messages.query import DeadLettersAre, ListDeadLetters
 from holdfast.cli.completing import complete_actors
 from holdfast.cli.daemon import connected, tree_of, walk
 from holdfast.cli.nearest import hint
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
     from holdfast.actors.hub import Hub
 
 __all__ = ["emit", "send"]
+
+NEWEST: Final = 100  # dead letters that are looked at
 
 
 @click.command()
@@ -50,6 +54,7 @@ def send(
             return
         hub.ref(actor).tell(message)
         hub.flush(timeout=timeout)
+        _check_is_no_letter(hub, actor)
     write_line(json.dumps({"actor": actor, "handled": True}) if as_json else f"{actor} handled it")
 
 
@@ -60,15 +65,26 @@ def _check(hub: Hub, actor: str) -> None:
         raise Failure(f"no actor {actor!r}; {hint(actor, names)}")
 
 
+def _check_is_no_letter(hub: Hub, actor: str) -> None:
+    """That it was handled: what killed ACTOR twice, or came to one that is gone, is kept."""
+    letters = hub.ask("query", ListDeadLetters(NEWEST), timeout=ask_timeout)
+    for letter in msgspec.convert(letters, DeadLettersAre).letters:
+        if (letter.actor, letter.sender) == (actor, hub._driver.sender):
+            raise Failure(
+                f"{actor!r} did not handle it: {letter.reason}; it is dead letter {letter.id}: "
+                f"`holdfast deadletters show {letter.id}`"
+            )
+
+
 @click.command()
 @click.argument("type")
 @click.argument("data", metavar="[JSON]", type=JSON, default="null")
 @click.option("--session", help="The session that it belongs to.")
-@click.option("--source", help="Who it is from; else this process.")
+@click.option("--source", default="cli", show_default=True, help="Who it is from.")
 @click.option("--subject", help="What it is about.")
 @click.option("--correlation", help="What it is part of: `holdfast trace` finds it by that.")
 @click.option("--cause", help="The key of the event that led to it.")
-@click.option("--key", help="Unique for a source: a second event with it is not stored.")
+@click.option("--key", help="Unique for its source: a second event with it is not stored.")
 @click.option(
     "--level",
     type=click.Choice(["committed", "disk"]),
@@ -82,7 +98,7 @@ def emit(
     type: str,
     data: object,
     session: str | None,
-    source: str | None,
+    source: str,
     subject: str | None,
     correlation: str | None,
     cause: str | None,

@@ -46,6 +46,9 @@ def start(
                 as_json=as_json,
             )
             return 0
+    for option, is_given in (("--timeout", timeout is not None), ("--json", as_json)):
+        if is_given:
+            raise click.UsageError(f"{option} is of use with a CHILD only")
     from holdfast.supervisors.tree import run_tree
 
     return run_tree(config, data_dir=data_dir, run_dir=run_dir)

@@ -53,7 +53,7 @@ def status(run_dir: Path, as_json: bool) -> None:
     if sizes is not None:
         write_line(line_of(sizes, writing))
     if writing is not None and writing.outage:
-        write_line(f"the database does not answer, events wait: {writing.outage}")
+        write_line(printable(f"the database does not answer, events wait: {writing.outage}"))
     if http is not None:
         token = f", the token is in {http['token_file']}" if http["token_file"] else ""
         write_line(f"HTTP at {http['url']}{token}")
@@ -180,4 +180,4 @@ def _notes(tree: Tree) -> Iterator[str]:
             yield f"{child.id}: {', '.join(counts)}"
         for gone in child.gone:
             letters = gone.letters + gone.waiting
-            yield f"{gone.id} is gone: {gone.how}; dead letters {letters}"
+            yield printable(f"{gone.id} is gone: {gone.how}; dead letters {letters}")

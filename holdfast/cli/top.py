@@ -39,7 +39,8 @@ def top(run_dir: Path, interval: float) -> int:
             raise
         missing = "top needs textual: python -m pip install 'holdfast[top]'"
         raise Failure(missing, code=_MISSING) from None
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+    # What it draws goes to standard error.
+    if not all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr)):
         raise Failure("top needs a terminal; holdfast status --json is for programs")
     app = TopApp(run_dir, interval=interval)
     app.run()

@@ -79,6 +79,10 @@ class HttpActor(HostedActor):
         """Figures, whatever is asked."""
         return msgspec.to_builtins(self._figures)
 
+    def _holdfast_shows_life(self) -> bool:
+        """The loop in its thread is what may hang; that this one does not says nothing."""
+        return self._server.shows_life()
+
     def on_stop(self) -> None:
         """Close the door."""
         self._server.stop()

@@ -1,10 +1,16 @@
-"""What the HTTP door answers, for the OpenAPI document.  Times are microseconds since 1970."""
+"""What the HTTP door answers, for the OpenAPI document.  Times are microseconds since 1970.
+
+What goes out as the calls of a hub have it is of their types; here are those that differ.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
 import msgspec
+
+from holdfast.actors.session_calls import Session
+from holdfast.actors.state_results import Relationship
 
 __all__ = [
     "Checkpoint",
@@ -44,18 +50,6 @@ class Entities(msgspec.Struct, frozen=True):
 
     entities: list[Entity]
     cursor: str | None
-
-
-class Relationship(msgspec.Struct, frozen=True):
-    """One entity leads to another."""
-
-    from_id: str
-    relation_type: str
-    to_id: str
-    version: int
-    created_us: int
-    updated_us: int
-    metadata: dict[str, Any]
 
 
 class Relationships(msgspec.Struct, frozen=True):
@@ -117,21 +111,6 @@ class LogStats(msgspec.Struct, frozen=True):
     mode: str
     dropped: int
     subscribers: int
-
-
-class Session(msgspec.Struct, frozen=True):
-    """A session that lives; ``version`` is its ETag."""
-
-    id: str
-    data: Any
-    version: str
-    created_us: int
-    touched_us: int
-    expires_us: int
-    ttl: float
-    max_age: float | None
-    owner: str | None
-    items: int
 
 
 class PutSession(msgspec.Struct, frozen=True):

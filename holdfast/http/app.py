@@ -15,7 +15,8 @@ from loguru import logger
 
 from holdfast.errors import AskTimeoutError, HoldfastError, InvalidInputError
 from holdfast.http.figures import HttpFigures
-from holdfast.http.guard import Guard
+from holdfast.http.guard import Guard, WrongTokenError
+from holdfast.http.guesses import Guesses
 from holdfast.http.handlers import answer
 from holdfast.http.hub import DoorHub
 from holdfast.http.ksi import answer_ksi
@@ -55,6 +56,7 @@ class Door:
     ) -> None:
         self._hub, self._guard, self._limits = hub, guard, limits
         self._streams, self._figures = streams, figures
+        self._guesses = Guesses(figures)
         self._document = msgspec.json.encode(document()) + b"\n"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -62,7 +64,7 @@ class Door:
         if scope["type"] != "http":
             return
         self._figures.requests += 1
-        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in _of(scope)}
+        headers = _headers_of(scope)
         shared: dict[str, str] = {}
         more: Mapping[str, str]
         try:
@@ -73,12 +75,16 @@ class Door:
                 status, more, body = await self._answer(scope, headers, receive, send, shared)
             except Answered as other:
                 status, more, body = other.status, other.headers, b""
-        except Exception as error:
+        except (Exception, asyncio.CancelledError) as raised:
+            is_stopping = isinstance(raised, asyncio.CancelledError)
+            error = AskTimeoutError("the HTTP door stops; ask again") if is_stopping else raised
             is_change = scope["method"] in CHANGES
             is_conditional = "if-match" in headers or "if-none-match" in headers
             if not isinstance(error, HoldfastError | TimeoutError):
                 logger.opt(exception=error).error("a request could not be handled")
             self._figures.errors += 1
+            if isinstance(error, WrongTokenError):
+                await self._guesses.wait(scope["client"])
             status, more, problem = problem_of(
                 error, is_change=is_change, is_conditional=is_conditional
             )
@@ -112,7 +118,10 @@ class Door:
     async def _rest(self, request: Request) -> Told:
         timeout = self._limits.timeout if request.timeout is msgspec.UNSET else request.timeout
         async with _Deadline(timeout):
-            reply = await answer(request, self._hub, msgspec.to_builtins(self._figures), timeout)
+            figures = msgspec.to_builtins(self._figures)
+            reply = await answer(
+                request, self._hub, figures, timeout, max_answer=self._limits.max_answer
+            )
         if reply.body is None:
             return request.STATUS, reply.headers, b""
         headers = {"content-type": JSON, **reply.headers}
@@ -173,8 +182,12 @@ class Door:
         return text + b"\n"
 
 
-def _of(scope: Scope) -> list[tuple[bytes, bytes]]:
-    found: list[tuple[bytes, bytes]] = scope["headers"]
+def _headers_of(scope: Scope) -> dict[str, str]:
+    """What is there more than once is one list, as HTTP has it; so no second token is looked at."""
+    found: dict[str, str] = {}
+    for raw_name, raw_value in scope["headers"]:
+        name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
+        found[name] = f"{found[name]}, {value}" if name in found else value
     return found
 
 

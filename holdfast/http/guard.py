@@ -9,16 +9,21 @@ from typing import Any, Final
 from holdfast.http.problems import HttpError
 from holdfast.http.tokens import Token
 
-__all__ = ["Guard"]
+__all__ = ["Guard", "WrongTokenError"]
 
 OPEN: Final = ("/healthz",)  # for who only wants to know whether it lives
 METHODS: Final = "GET, HEAD, POST, PUT, PATCH, DELETE"
 HEADERS: Final = (
-    "Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, Last-Event-ID"
+    "Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, Last-Event-ID, "
+    "X-Correlation-Id"
 )
 EXPOSED: Final = "ETag, Location, Retry-After"
 
 Headers = dict[str, str]
+
+
+class WrongTokenError(HttpError):
+    """Somebody guesses, or has an old one."""
 
 
 class Guard:
@@ -31,6 +36,10 @@ class Guard:
 
     def check(self, scope: MutableMapping[str, Any], headers: Headers) -> Headers:
         """What the answer has to say to a browser.  Raises HttpError."""
+        if "content-length" in headers and "transfer-encoding" in headers:
+            # A proxy in front may go by the other one, and so see other requests than are here.
+            text = "Content-Length and Transfer-Encoding: expected one of them"
+            raise HttpError(400, text, connection="close")
         self._check_host(headers.get("host"))
         shared = self._check_origin(headers.get("origin"))
         if scope["method"] == "OPTIONS" and "access-control-request-method" in headers and shared:
@@ -41,14 +50,20 @@ class Guard:
                 "access-control-allow-headers": HEADERS,
                 "access-control-max-age": "600",
             }
-        if scope["path"] not in OPEN and not self._token.is_in(headers.get("authorization", "")):
-            raise HttpError(
-                401,
-                "expected the header Authorization: Bearer TOKEN; holdfast status says which file "
-                "has the token",
-                www_authenticate='Bearer realm="holdfast"',
-            )
+        if scope["path"] not in OPEN:
+            self._check_token(headers.get("authorization", ""))
         return shared
+
+    def _check_token(self, given: str) -> None:
+        if self._token.is_in(given):
+            return
+        kind = WrongTokenError if given else HttpError
+        raise kind(
+            401,
+            "expected the header Authorization: Bearer TOKEN; holdfast status says which file "
+            "has the token",
+            www_authenticate='Bearer realm="holdfast"',
+        )
 
     def _check_host(self, host: str | None) -> None:
         """A page whose name has been bent to this address still sends that name: it is refused."""

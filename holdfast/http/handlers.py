@@ -12,11 +12,12 @@ import msgspec
 from holdfast.actors.event_calls import Event
 from holdfast.actors.gateway_events import moment_of
 from holdfast.actors.messages import gateway as said
-from holdfast.errors import InvalidInputError, NoSessionError, NotFoundError
+from holdfast.errors import CapacityError, InvalidInputError, NoSessionError, NotFoundError
 from holdfast.http import requests
 from holdfast.http.hub import DoorHub
 from holdfast.http.problems import Answered, HttpError
 from holdfast.http.requests import Request
+from holdfast.storage.cursors import MAX_SEQ
 
 __all__ = ["Reply", "answer", "position_of", "selection_of"]
 
@@ -33,13 +34,15 @@ class Reply(NamedTuple):
     headers: Mapping[str, str] = MappingProxyType({})
 
 
-async def answer(request: Request, hub: DoorHub, figures: Body, timeout: float) -> Reply:
+async def answer(
+    request: Request, hub: DoorHub, figures: Body, timeout: float, *, max_answer: int
+) -> Reply:
     """Raises what the calls raise, HttpError, and Answered."""
     match request:
         case requests.EmitEvent():
             return await _emit(request, hub, timeout)
         case requests.QueryEvents():
-            return await _events(request, hub, timeout)
+            return await _events(request, hub, timeout, max_answer)
         case requests.EventStats():
             return Reply(await hub.log_stats(timeout))
         case requests.GetEvent(seq=seq):
@@ -234,16 +237,22 @@ async def _emit(request: requests.EmitEvent, hub: DoorHub, timeout: float) -> Re
     return Reply({"type": request.type, "key": key, "durability": level})
 
 
-async def _events(request: requests.QueryEvents, hub: DoorHub, timeout: float) -> Reply:
-    found = await hub.events.query(
-        limit=request.limit,
-        reverse=request.reverse,
-        since=_moment("since", request.since),
-        until=_moment("until", request.until),
-        after=position_of(request.after),
-        timeout=timeout,
-        **selection_of(request),
-    )
+async def _events(
+    request: requests.QueryEvents, hub: DoorHub, timeout: float, max_answer: int
+) -> Reply:
+    try:
+        found = await hub.events.query(
+            limit=request.limit,
+            reverse=request.reverse,
+            since=_moment("since", request.since),
+            until=_moment("until", request.until),
+            after=position_of(request.after),
+            max_bytes=max_answer,  # so that what is refused is not held, too
+            timeout=timeout,
+            **selection_of(request),
+        )
+    except CapacityError as error:
+        raise HttpError(400, f"{error}; [http] max_answer, as with limit") from None
     after = found[-1].cursor if found and not request.reverse else None
     return Reply({"events": list(map(as_event, found)), "after": after})
 
@@ -256,10 +265,12 @@ def _moment(name: str, given: str | None) -> int | None:
 
 
 def position_of(given: str | None) -> int | str | None:
-    """A number, or a cursor."""
-    if given is not None and given.isascii() and given.isdecimal():
-        return int(given)
-    return given
+    """A number, or a cursor.  Raises InvalidInputError."""
+    if given is None or not (given.isascii() and given.isdecimal()):
+        return given
+    if (number := int(given)) > MAX_SEQ:
+        raise InvalidInputError(f"after = {given}: no event has such a number")
+    return number
 
 
 def selection_of(request: Any) -> dict[str, Any]:

@@ -13,9 +13,8 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from holdfast.http.figures import HttpFigures
 
-__all__ = ["CONNECTION", "BoundedProtocol", "Bounds"]
+__all__ = ["BoundedProtocol", "Bounds"]
 
-CONNECTION: Final = "holdfast.connection"  # in the state of an ASGI scope
 LOOKS: Final = 4  # within a bound
 
 
@@ -36,7 +35,6 @@ class BoundedProtocol(H11Protocol):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.app_state = {**self.app_state, CONNECTION: self}
         self._look_at: asyncio.TimerHandle | None = None
         self._waits_since: float | None = None  # for a request to be whole
         self._has_begun = False  # the first byte of it is there
@@ -85,10 +83,6 @@ class BoundedProtocol(H11Protocol):
         self._read_at = self.loop.time()
         super().resume_writing()
 
-    def cut(self) -> None:
-        """End it at once, whatever is unread."""
-        self.transport.abort()
-
     def _look(self) -> None:
         now, bounds = self.loop.time(), self.bounds
         unread = self.transport.get_write_buffer_size()
@@ -97,10 +91,10 @@ class BoundedProtocol(H11Protocol):
         self._unread = unread
         if now - self._read_at > bounds.grace:
             bounds.figures.slow += 1
-            self.cut()
+            self.transport.abort()
         elif self._waits_since is not None and now - self._waits_since > bounds.patience:
             bounds.figures.late += 1
-            self.cut()
+            self.transport.abort()
         else:
             self._look_at = self.loop.call_later(
                 min(bounds.grace, bounds.patience) / LOOKS, self._look

@@ -10,6 +10,7 @@ import os
 import socket
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -61,6 +62,7 @@ class Server:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._server: uvicorn.Server | None = None
         self._streams: Streams | None = None
+        self._has_come_round = True  # the loop, since it was last asked to
 
     def start(self) -> None:
         """At once; it is open a moment later."""
@@ -72,6 +74,18 @@ class Server:
         if self._loop is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._end)
         self._thread.join(timeout=FAREWELL + 1.0)
+
+    def shows_life(self) -> bool:
+        """Whether the loop has come round since this was last asked; before it begins, yes."""
+        if self._loop is None or not self._has_come_round:
+            return self._has_come_round
+        self._has_come_round = False
+        with suppress(RuntimeError):  # it is closed: the process ends
+            self._loop.call_soon_threadsafe(self._come_round)
+        return True
+
+    def _come_round(self) -> None:
+        self._has_come_round = True
 
     def _end(self) -> None:
         if self._server is not None:

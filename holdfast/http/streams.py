@@ -11,15 +11,24 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from contextlib import suppress
 from typing import Any, Final
 
-from holdfast.actors.event_calls import Event
+from holdfast.actors.calls import Ask, Steps
+from holdfast.actors.event_calls import LANE, Event
 from holdfast.actors.following import Gap, Start, following_of
+from holdfast.actors.messages import log, query
 from holdfast.clock import SystemClock
-from holdfast.errors import AskTimeoutError, CapacityError, HoldfastError, InvalidInputError
+from holdfast.errors import (
+    AskTimeoutError,
+    CapacityError,
+    CursorError,
+    HoldfastError,
+    InvalidInputError,
+)
 from holdfast.http.figures import HttpFigures
 from holdfast.http.handlers import as_event, position_of, selection_of
 from holdfast.http.hub import DoorHub
 from holdfast.http.requests import StreamEvents
 from holdfast.storage import jsontext
+from holdfast.storage.filters import EventFilter
 
 __all__ = ["Streams"]
 
@@ -52,6 +61,7 @@ class Streams:
         self._hub, self._max_streams, self._heartbeat = hub, max_streams, heartbeat
         self._figures = figures
         self._open: set[asyncio.Task[None]] = set()
+        self._taken = 0  # of max_streams: those that begin are not open yet
         self._leaving: set[asyncio.Task[None]] = set()  # kept, or the loop forgets them
 
     def close(self) -> None:
@@ -73,12 +83,26 @@ class Streams:
         shared: dict[str, str],
     ) -> None:
         """Until the client goes.  Raises CapacityError, InvalidInputError before it begins."""
-        if len(self._open) >= self._max_streams:
+        if self._taken >= self._max_streams:
             raise CapacityError(
                 f"{self._max_streams} streams are open, [http] max_streams: try again later"
             )
-        stream = _Stream(self._hub, request, send, self._figures)
-        await stream.begin()
+        self._taken += 1
+        try:
+            stream = _Stream(self._hub, request, send, self._figures)
+            await stream.begin()
+            await self._serve(stream, scope, receive, send, shared)
+        finally:
+            self._taken -= 1
+
+    async def _serve(
+        self,
+        stream: _Stream,
+        scope: MutableMapping[str, Any],
+        receive: Receive,
+        send: Send,
+        shared: dict[str, str],
+    ) -> None:
         more = [(name.encode(), value.encode()) for name, value in shared.items()]
         await send({"type": "http.response.start", "status": 200, "headers": [*HEADERS, *more]})
         if scope["method"] == "HEAD":
@@ -113,7 +137,7 @@ class _Stream:
         self, hub: DoorHub, request: StreamEvents, send: Send, figures: HttpFigures
     ) -> None:
         # A browser that connects again sends both: the header is the newer one.
-        position = position_of(request.last_event_id or request.after)
+        self._after = position = position_of(request.last_event_id or request.after)
         start: Start = "now" if position is None else position
         self._gaps: list[Gap] = []
         self._hub, self._send, self._figures = hub, send, figures
@@ -133,6 +157,8 @@ class _Stream:
 
     async def begin(self) -> None:
         """Take the position: what is committed from now on is in the stream."""
+        if isinstance(self._after, int):
+            await self._hub.run(_exists(self._after))
         await self._hub.run(self._following.begin())
 
     async def leave(self) -> None:
@@ -183,6 +209,16 @@ class _Stream:
 
     async def _write(self, text: bytes) -> None:
         await self._send({"type": "http.response.body", "body": text, "more_body": True})
+
+
+def _exists(number: int) -> Steps[None]:
+    """Raise CursorError where no event has come so far: its client would wait and miss others."""
+    reply = yield Ask(LANE, log.Fetch(0, EventFilter()), PATIENCE)
+    if number <= reply.upto:
+        return
+    stands = (yield Ask("query", query.GetPosition(), PATIENCE)).position
+    if number > stands.last_seq:
+        raise CursorError(str(number), current=f"{stands.epoch}.{stands.last_seq}")
 
 
 def _told(name: str, data: dict[str, Any], seq: int | None = None) -> bytes:

@@ -226,6 +226,7 @@ FAMILIES: Final = (
     _one("http_streams", "gauge", "Streams of events over it.", "http.streams"),
     _one("http_requests", "counter", "Requests over it.", "http.requests"),
     _one("http_errors", "counter", "Of these, refused or failed.", "http.errors"),
+    _one("http_denied_requests", "counter", "Of those, with a wrong token.", "http.denied"),
     _one("http_pushed_events", "counter", "Events sent over streams.", "http.pushed"),
     _one("http_refused_clients", "counter", "Connections that were too many.", "http.refused"),
     _one("http_slow_clients", "counter", "Cut off because they did not read.", "http.slow"),

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import gzip
 import http.client
+import socket
 import ssl
+import threading
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Final
@@ -53,7 +55,7 @@ Answer = Accepted | Refused | Away
 
 
 class Collector:
-    """``endpoint`` is a URL without a query; every wait for it ends after ``timeout`` seconds."""
+    """``endpoint`` is a URL without a query; a request is over after ``timeout`` seconds."""
 
     def __init__(
         self,
@@ -70,6 +72,7 @@ class Collector:
         self._headers |= {"Content-Encoding": "gzip"} if compress else {}
         self._headers |= headers
         self._compress = compress
+        self._timeout = timeout
         self._connection = _connection(url.scheme, url.netloc, certificate, timeout)
 
     def post(self, path: str, body: bytes) -> Answer:
@@ -92,15 +95,20 @@ class Collector:
 
     def _ask(self, path: str, packed: bytes) -> tuple[http.client.HTTPResponse, bytes]:
         is_old = self._connection.sock is not None
+        deadline = _Deadline(self._connection, self._timeout)
         try:
             self._connection.request("POST", self._path + path, packed, self._headers)
-            response = self._connection.getresponse()
+            response = deadline.response()
+            content = response.read(READ)
         except ConnectionError:
-            if not is_old:
+            if not is_old or deadline.is_over:
                 raise
             self.close()  # the other end did, since nothing came for a while
             return self._ask(path, packed)
-        content = response.read(READ)
+        finally:
+            deadline.cancel()
+        if deadline.is_over:
+            raise TimeoutError(f"not answered within {self._timeout:g} s")
         if not response.isclosed():  # more than anybody has to say
             self.close()
         return response, content
@@ -109,6 +117,30 @@ class Collector:
         """Hang up; the next request connects."""
         with suppress(OSError):
             self._connection.close()
+
+
+class _Deadline(threading.Timer):
+    """The socket's own timeout is for each byte: who sends one now and then would hold us up."""
+
+    def __init__(self, connection: http.client.HTTPConnection, timeout: float) -> None:
+        super().__init__(timeout, self._cut)
+        self.daemon = True
+        self.is_over = False
+        self._of = connection
+        self._read: socket.socket | None = None  # the connection forgets it, if it is to be closed
+        self.start()
+
+    def response(self) -> http.client.HTTPResponse:
+        """The head of the answer."""
+        self._read = self._of.sock
+        return self._of.getresponse()
+
+    def _cut(self) -> None:
+        self.is_over = True
+        for each in (self._of.sock, self._read):
+            if each is not None:
+                with suppress(OSError):
+                    each.shutdown(socket.SHUT_RDWR)
 
 
 def _connection(

@@ -200,13 +200,14 @@ class Exporting:
 
     def _count(self, part: list[Item], path: str, answer: Accepted) -> None:
         figures = self._figures
-        figures.rejected += answer.rejected
+        rejected = min(max(0, answer.rejected), len(part))  # whatever it says
+        figures.rejected += rejected
         if path == LOGS:
-            figures.logs += len(part) - answer.rejected
+            figures.logs += len(part) - rejected
         else:
-            figures.spans += len(part) - answer.rejected
-        if answer.rejected or answer.said:
-            logger.warning("the collector rejects {} records: {}", answer.rejected, answer.said)
+            figures.spans += len(part) - rejected
+        if rejected or answer.said:
+            logger.warning("the collector rejects {} records: {}", rejected, answer.said)
 
     def _give_up(self, events: list[Event]) -> None:
         """One that tells of an earlier loss is contained in the one that tells of this."""

@@ -21,6 +21,7 @@ from textual.widgets import ContentSwitcher, Footer, Input, Static
 
 from holdfast.actors.messages.supervisor import ChildStatus, Report
 from holdfast.cli.logreading import ActorLog
+from holdfast.cli.output import printable, printable_lines
 from holdfast.errors import HoldfastError
 from holdfast.top import drawing
 from holdfast.top.feed import Feed, Shot, View
@@ -120,7 +121,7 @@ class TopApp(App[None]):
         if not self.query("#status"):  # the application ends
             return
         if shot.tree is None:  # what was there stays, and says that it is old
-            self.query_one("#status", Static).update(f"no daemon: {shot.problem}")
+            self.query_one("#status", Static).update(f"no daemon: {printable(shot.problem)}")
             return
         if shot.tree.root.pid != self._root:
             self._root = shot.tree.root.pid or 0
@@ -149,7 +150,7 @@ class TopApp(App[None]):
         if self._is_paused:
             parts.insert(0, "PAUSED")
         if shot.problem:
-            parts.insert(0, shot.problem)
+            parts.insert(0, printable(shot.problem))
         return "  ".join(parts)
 
     def _draw_swap(self, shot: Shot, width: int) -> None:
@@ -189,9 +190,7 @@ class TopApp(App[None]):
             return [f"{screen.actor} is no child any more"]
         lines: list[str] = []
         if shot.tree.log_dir:
-            log = ActorLog(Path(shot.tree.log_dir), screen.actor)
-            lines = [drawing.log_line(line) for line in log.newest(LOG_LINES)]
-            log.close()
+            lines = _log_of(screen.actor, Path(shot.tree.log_dir))
         return drawing.detail(row, self._reports(row), lines, width=self.size.width)
 
     def _reports(self, row: Row) -> list[Report]:
@@ -280,4 +279,14 @@ class TopApp(App[None]):
     def _say(self, text: str) -> None:
         # On the main screen, whatever lies above it; there is none when the application ends.
         for line in self.query("#said").results(Static):
-            line.update(text)
+            line.update(printable_lines(text))
+
+
+def _log_of(actor: str, folder: Path) -> list[str]:
+    log = ActorLog(folder, actor)
+    try:
+        return [drawing.log_line(line) for line in log.newest(LOG_LINES)]
+    except OSError as error:
+        return [f"{error.filename or folder}: cannot be read: {error.strerror}"]
+    finally:
+        log.close()

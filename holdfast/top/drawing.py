@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from typing import Final, NamedTuple
 
 import msgspec
+from rich.cells import cell_len, set_cell_size
 
 from holdfast.actors.event_calls import Event
 from holdfast.actors.handling import bound
@@ -117,8 +118,11 @@ def fitting(width: int, names: int) -> tuple[int, list[Column]]:
 
 
 def clipped(text: str, width: int) -> str:
-    """Exactly so long; what does not fit ends in a mark."""
-    return text.ljust(width) if len(text) <= width else text[: max(0, width - 1)] + "…"[:width]
+    """Exactly so many cells of a screen; what does not fit ends in a mark."""
+    room = width - cell_len(text)
+    if room >= 0:
+        return text + " " * room
+    return set_cell_size(text, max(0, width - 1)) + "…"[:width]
 
 
 def _cells(first: str, width: int, cells: Iterable[tuple[Column, str]]) -> str:

@@ -142,7 +142,8 @@ class Feed:
         found = hub.events.query(
             types=types, after=after, limit=EVENTS, reverse=True, payloads=False, timeout=PATIENCE
         )
-        return found[::-1], after - seen if seen else 0
+        looked = found[-1].seq - 1 if len(found) == EVENTS else after
+        return found[::-1], looked - seen if seen else 0
 
 
 def child_in(tree: Tree | None, name: str) -> tuple[ChildStatus, str] | None:

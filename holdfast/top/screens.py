@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from rich.cells import chop_cells
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
@@ -62,10 +63,6 @@ class About(Screen[None]):
     def show(self, texts: list[str]) -> None:
         """What is known now."""
         width = max(10, self.size.width - 1)  # beside the scrollbar
-        wrapped = [
-            (text[at : at + width], "")
-            for text in texts
-            for at in range(0, max(1, len(text)), width)
-        ]
+        wrapped = [(part, "") for text in texts for part in chop_cells(text, width) or [""]]
         for lines in self.query(Lines):  # there are none yet, or none any more
             lines.show("", wrapped)

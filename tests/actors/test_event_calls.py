@@ -10,6 +10,7 @@ import pytest
 
 from holdfast import CursorError, Event, Hub, InvalidInputError, aio, connect
 from holdfast.actors.trees import Tree
+from holdfast.errors import CapacityError
 from tests.daemon import CONFIG, TIMEOUT, Daemon
 
 # A ring that holds a few: older ones come from the database.
@@ -45,6 +46,21 @@ def test_subject_and_correlation_are_conditions_wherever_the_answer_comes_from(h
         assert hub.events.count(correlation="c2", after=after) == 5
     newest = hub.events.query(correlation="c0", limit=1, reverse=True)
     assert [event.data for event in newest] == [16]
+
+
+def test_more_data_than_a_query_has_room_for_is_refused_before_it_is_held(hub: Hub) -> None:
+    start = hub.events.cursor()
+    for _ in range(20):
+        hub.events.emit("heavy", "x" * 1_000)
+    hub.flush()
+    for reverse in (False, True):
+        found = hub.events.query(types="heavy", after=start, reverse=reverse, max_bytes=21_000)
+        assert len(found) == 20
+        for limit in (3, 20):  # three of the newest are in the ring
+            with pytest.raises(CapacityError, match="over 2000 bytes: ask for fewer"):
+                hub.events.query(
+                    types="heavy", after=start, limit=limit, reverse=reverse, max_bytes=2_000
+                )
 
 
 def test_an_event_is_found_by_its_number(hub: Hub) -> None:

@@ -132,6 +132,20 @@ def test_retry_says_that_the_actor_is_gone_and_keeps_the_letter(daemon: Daemon, 
     assert listed(run) == [letter]
 
 
+def test_send_says_what_became_of_what_kills_its_receiver_and_steers_no_terminal(
+    daemon: Daemon, run: Run
+) -> None:
+    done = run("send", "puppet", '["kill", null]')
+    assert (done.returncode, done.stdout) == (1, "")
+    (letter,) = listed(run)
+    assert f"'puppet' did not handle it: {letter['reason']}" in done.stderr
+    assert f"`holdfast deadletters show {letter['id']}`" in done.stderr
+    text = json.dumps(["raise", "\x1b[2J\x9b31m\nsecond\tline"])
+    raised = run("send", "puppet", text, "--ask")
+    assert raised.returncode == 1
+    assert raised.stderr.endswith("ValueError: \\x1b[2J\\x9b31m\nsecond\tline\n")
+
+
 def test_status_shows_who_is_gone_and_how_many_letters_there_are(daemon: Daemon, run: Run) -> None:
     """Scenario 29."""
     daemon.kill("mortal")

@@ -98,6 +98,7 @@ def test_help_shows_the_example(run: Run) -> None:
         ("statsu", "did you mean `holdfast status`?"),
         ("events qurey", "did you mean `holdfast events query`?"),
         ("files results gte r", "did you mean `holdfast files results get`?"),
+        ("strat holdfast.toml", "did you mean `holdfast start`?"),
         ("tail -f", "did you mean `holdfast events tail`?"),
         ("xyzzy", "no command 'xyzzy'."),
         ("status --jsno", "'--json'"),

@@ -117,7 +117,7 @@ def test_init_overwrites_nothing_and_new_agent_needs_a_config(tmp_path: Path) ->
     assert file.read_text() == "mine"
     assert not (tmp_path / "holdfast.toml").exists()
     assert command_line(tmp_path, "new-agent", "x").returncode == 3
-    assert ok(command_line(tmp_path, "init", "sub/9 Lives!"))
+    assert "\ncd 'sub/9 Lives!'\n" in ok(command_line(tmp_path, "init", "sub/9 Lives!"))
     assert '\nname = "lives-"\n' in (tmp_path / "sub/9 Lives!/holdfast.toml").read_text()
 
 
@@ -136,6 +136,8 @@ def test_init_overwrites_nothing_and_new_agent_needs_a_config(tmp_path: Path) ->
         ("sessions put s x", 2, "not JSON"),
         ("sessions put s 1 --ttl never", 2, "expected seconds > 0"),
         ("trace nobody", 1, "no event has the correlation"),
+        ("start holdfast.toml --json", 2, "--json is of use with a CHILD only"),
+        ("start holdfast.toml --timeout 1", 2, "--timeout is of use with a CHILD only"),
     ],
 )
 def test_bad_input_is_refused_by_name(run: Run, arguments: str, code: int, said: str) -> None:
@@ -146,13 +148,13 @@ def test_bad_input_is_refused_by_name(run: Run, arguments: str, code: int, said:
 
 
 def test_an_emitted_event_is_committed_once_for_its_key_and_traced(run: Run) -> None:
-    first = ("--source", "/script", "--correlation", "request-17", "--key", "r1")
+    first = ("--correlation", "request-17", "--key", "r1")  # of the same source, whoever says it
     assert ok(run("events", "emit", "ask", '{"n": 1e20}', *first)) == "committed\n"
     again = ok(run("events", "emit", "ask", '{"n": 1e20}', *first, "--json"))
     assert json.loads(again) == {"type": "ask", "key": "r1", "level": "committed", "new": False}
     second = ("--cause", "r1", "--correlation", "request-17", "--level", "disk")
     assert ok(run("events", "emit", "answer", "-", *second, stdin="[2]")) == "disk\n"
-    found = objects(ok(run("events", "query", "--source", "/script", "--json")))
+    found = objects(ok(run("events", "query", "--source", "cli", "--type", "ask", "--json")))
     assert [(event["type"], event["data"]) for event in found] == [("ask", {"n": 1e20})]
     drawn = ok(run("trace", "request-17"))
     assert [re.findall("ask|answer", line)[0] for line in drawn.splitlines()] == ["ask", "answer"]

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
+import termios
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryFile
 
 import pytest
 
+from holdfast.cli.changing import ChangingLine
 from tests import forkserver
 from tests.commandline import command_line, completed, environment, every_command
 from tests.daemon import TIMEOUT, Daemon
@@ -135,6 +138,55 @@ def test_nothing_is_printed_past_the_guard_of_closed_pipes() -> None:
         text = re.sub(r"\(\n\s+", "(", path.read_text(encoding="utf-8"))
         calls = [line for line in text.splitlines() if bare.search(line)]
         assert all("err=True" in line or "console()" in line for line in calls), (path, calls)
+
+
+def test_json_means_the_same_and_steers_no_terminal(daemon: Daemon) -> None:
+    """JSON escapes what is below the space; some terminals obey others, too."""
+    name = "s\x9b2J\x85\u202e\x7f"
+    hub = daemon.hub
+    hub.events.emit("steering", {"text": name}, session=name, source=name)
+    hub.sessions.put(name, {"text": name}, durability="committed")
+    hub.state.create("thing", {"text": name}, id=name)
+    hub.flush(timeout=TIMEOUT)
+    for arguments, key in (
+        (["events", "query", "--json", "--type", "steering"], "session"),
+        (["events", "export", "--type", "steering"], "source"),
+        (["events", "tail", "--output", "json", "--type", "steering"], "session"),
+        (["sessions", "get", name], "text"),
+        (["sessions", "list", "--json"], "id"),
+        (["state", "get", name, "--json"], "id"),
+    ):
+        done = command_line(daemon.folder, *arguments)
+        assert done.stdout.removesuffix("\n").isprintable(), arguments
+        assert json.loads(done.stdout)[key] == name
+
+
+@pytest.mark.parametrize("arguments", ["status", "events query --json", "logs", "--help"])
+def test_a_full_disk_is_said_without_a_traceback(daemon: Daemon, arguments: str) -> None:
+    full = os.open("/dev/full", os.O_WRONLY)
+    try:
+        code, complaint = told(daemon.folder, *arguments.split(), stdout=full)
+    finally:
+        os.close(full)
+    said = "holdfast: standard output cannot be written: No space left on device\n"
+    assert (code, complaint) == (1, said)
+
+
+@pytest.mark.parametrize("columns", [40, 200])
+def test_a_line_that_changes_stays_one_on_a_narrow_terminal(
+    columns: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reading, writing = os.openpty()
+    with open(writing, "w", encoding="utf-8") as stderr:
+        termios.tcsetwinsize(writing, (24, columns))
+        monkeypatch.delenv("COLUMNS", raising=False)
+        monkeypatch.setattr("sys.stderr", stderr)
+        line = ChangingLine()
+        line.show("copying " + "x" * 92)
+        shown = os.read(reading, 4096).decode().removeprefix("\r").removesuffix("\x1b[K")
+        line.close()
+    os.close(reading)
+    assert len(shown) == min(columns - 1, 100)
 
 
 def test_the_tab_key_completes_actors_and_types_of_the_daemon(daemon: Daemon) -> None:

@@ -171,6 +171,22 @@ def test_what_a_collector_does_not_answer_well_is_sent_again(exported: Exported)
     assert exported.figures().failures >= failures + 4
 
 
+@pytest.mark.parametrize("rejects", [-(2**40), 2**40])
+def test_counts_that_a_collector_makes_up_are_not_believed(
+    exported: Exported, rejects: int
+) -> None:
+    receiver, before = exported.receiver, exported.figures()
+    receiver.rejects = rejects
+    try:
+        exported.await_all(exported.emit(5))
+        exported.daemon.until(lambda: exported.figures().behind == 0)
+    finally:
+        receiver.rejects = 0
+    after = exported.figures()
+    assert after.logs >= before.logs
+    assert 0 <= after.rejected - before.rejected <= 5 + len(receiver.sizes)
+
+
 def test_what_is_refused_is_found_alone_counted_and_told(exported: Exported) -> None:
     receiver = exported.receiver
     receiver.refuses = lambda record: "poison" in str(record)

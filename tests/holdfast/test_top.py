@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import subprocess
 import sys
 import time
@@ -10,10 +11,12 @@ from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
 import pytest
+from rich.cells import cell_len
 from textual.pilot import Pilot
 from textual.widgets import Static
 
 from holdfast.top.app import TopApp
+from holdfast.top.drawing import clipped
 from holdfast.top.lines import Lines
 from holdfast.top.screens import About, Sure
 from tests.daemon import TIMEOUT, Daemon
@@ -262,14 +265,39 @@ def test_it_goes_on_when_the_daemon_is_killed_and_started_again(tmp_path: Path) 
         play(daemon.run_dir, what)
 
 
-def test_without_a_terminal_it_says_what_to_do(daemon: Daemon) -> None:
+@pytest.mark.parametrize("text", ["中文" * 30, "e\u0301" * 40, "x" * 60, "👨‍👩‍👧" * 9, "中"])
+@pytest.mark.parametrize("width", [1, 2, 39, 80])
+def test_what_is_wide_takes_the_cells_there_are(text: str, width: int) -> None:
+    assert cell_len(clipped(text, width)) == width
+
+
+def test_wide_lines_about_an_actor_lose_nothing(daemon: Daemon) -> None:
+    async def what(stage: Stage) -> None:
+        about = About("writer")
+        await stage.app.push_screen(about)
+        about.show(["中文" * 30])
+        texts = [text for text, _ in about.query_one(Lines)._texts]
+        assert "".join(texts) == "中文" * 30
+        assert max(map(cell_len, texts)) <= 40
+
+    play(daemon.run_dir, what, size=(40, 24))
+
+
+@pytest.mark.parametrize("is_terminal", [False, True])
+def test_without_a_terminal_it_says_what_to_do(daemon: Daemon, is_terminal: bool) -> None:
+    """It is drawn to standard error: where that goes to a file, there is nothing to see."""
+    ends = os.openpty()
     done = subprocess.run(
         command("top", "--run-dir", daemon.run_dir),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
+        stdin=ends[1] if is_terminal else subprocess.DEVNULL,
+        stdout=ends[1] if is_terminal else subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
+        timeout=TIMEOUT,
         check=False,
     )
+    for end in ends:
+        os.close(end)
     assert done.returncode == 1
     assert done.stderr == (
         "holdfast: top needs a terminal; holdfast status --json is for programs\n"

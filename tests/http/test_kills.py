@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import json
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, cast
 
 import httpx
 import pytest
 
+from tests.daemon import TIMEOUT
 from tests.http.door import Door
 from tests.http.test_streams import emit, stream
+
+
+def figures(door: Door) -> dict[str, int]:
+    """What the door counts, asked of its actor."""
+    return cast("dict[str, int]", door.daemon.hub.ask("http", {}, timeout=TIMEOUT))
 
 
 def push(door: Door, key: str, value: Any) -> int:
@@ -61,6 +67,30 @@ def test_a_stream_goes_on_behind_its_last_id_when_the_door_was_killed(door: Door
     emit(door, "k:a", range(1, 4))
     with stream(door, type="k:a", last=first["id"]) as live:
         assert [live.data() for _ in range(3)] == [1, 2, 3]
+
+
+def test_a_door_whose_loop_hangs_is_killed_with_its_stack_in_the_log(door: Door) -> None:
+    daemon = door.daemon
+    pid = daemon.pid("hangs")
+    daemon.hub.ref("hangs").ask("hang", timeout=TIMEOUT)  # its other thread answers all the same
+    after = daemon.wait_for_another("hangs", pid)
+    assert after.last_exit is not None
+    assert after.last_exit.kind == "hang"
+    assert "asyncio/base_events.py" in daemon.log.read_text()
+
+
+def test_who_is_not_answered_before_the_door_stops_is_told_what_is_known(door: Door) -> None:
+    daemon = door.daemon
+    body = {"type": "t", "id": "stopped"}
+    with daemon.paused("writer"), ThreadPoolExecutor(1) as pool:
+        before = door.figure("requests")
+        late = pool.submit(door.client.post, "/state/entities", json=body)
+        daemon.until(lambda: figures(door)["requests"] > before)
+        daemon.hub.supervision.terminate_child("http", timeout=TIMEOUT)
+        answer = late.result(TIMEOUT)
+    daemon.hub.supervision.restart_child("http", timeout=TIMEOUT)
+    assert (answer.status_code, answer.json()["outcome"]) == (503, "unknown")
+    assert "the HTTP door stops" in answer.json()["detail"]
 
 
 @pytest.mark.slow  # waits for restarts

@@ -9,12 +9,14 @@ import socket
 import stat
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import httpx
 import pytest
 
 from holdfast.errors import ConfigError
+from holdfast.http.requests import REQUESTS
 from holdfast.http.tokens import token_of
 from holdfast.supervisors.config import parse_settings
 from tests.daemon import TIMEOUT
@@ -49,6 +51,43 @@ def test_nothing_is_answered_without_the_token(door: Door, given: dict[str, str]
             assert "holdfast status" in answer.json()["detail"]
             assert door.token not in answer.text
         assert stranger.get("/healthz").json() == {"ok": True}
+
+
+def test_wrong_tokens_are_counted_told_and_answered_ever_more_slowly(door: Door) -> None:
+    before = door.figure("denied")
+    wrong = door.request().replace(door.token.encode(), b"guess")
+    with door.connect() as guesser:
+        guesser.sendall(wrong * 30)
+        began = time.monotonic()
+        count = 0
+        while count < 30:
+            count += guesser.recv(65_536).count(b"HTTP/1.1 401")
+        # Twenty at once, the others a tenth of a second each; no more than what is on time is sure.
+        assert time.monotonic() - began > 0.8
+    door.ask("GET", "/events/stats")  # who has it is answered
+    assert door.figure("denied") == before + 30
+    log = Path(door.daemon.folder, "var/lib/log/http.log").read_text()
+    assert 1 <= log.count("requests with a wrong token, the newest from 127.0.0.1") <= 2
+
+
+def test_a_second_token_is_not_looked_at(door: Door) -> None:
+    """A proxy may look at the first, and this one at the last."""
+    other = [("Authorization", "Bearer other"), ("Authorization", f"Bearer {door.token}")]
+    with httpx.Client(base_url=door.url, timeout=TIMEOUT) as client:
+        for headers in (other, other[::-1]):
+            assert client.get("/events/stats", headers=headers).status_code == 401
+
+
+def test_a_body_of_two_lengths_ends_the_connection(door: Door) -> None:
+    """What one proxy takes for a body another takes for the next request."""
+    inner = door.request("/events/stats")
+    head = door.request("/ksi/system:health", body=b"0\r\n\r\n" + inner)
+    both = head.replace(b"\r\n", b"\r\nTransfer-Encoding: chunked\r\n", 1)
+    with door.connect() as sock:
+        sock.sendall(both)
+        text = hears(sock)
+    assert text.count(b"HTTP/1.1 ") == text.count(b"HTTP/1.1 400") == 1
+    assert b"expected one of them" in text
 
 
 def test_the_token_is_in_a_file_of_its_users_and_nowhere_else(door: Door) -> None:
@@ -112,6 +151,9 @@ def test_pages_of_other_origins_may_not_ask_and_listed_ones_may(door: Door) -> N
     before = door.client.options("/state/entities/x", headers=asked)
     assert before.status_code == 204
     assert "PATCH" in before.headers["access-control-allow-methods"]
+    allowed = before.headers["access-control-allow-headers"]
+    read = {name for request in REQUESTS for name in request.HEADERS.values()}
+    assert {"Authorization", "Content-Type", "X-Correlation-Id"} | read == {*allowed.split(", ")}
     assert door.client.options("/state/entities/x").status_code == 405
 
 
@@ -127,6 +169,12 @@ def test_a_body_that_is_too_large_or_no_json_is_refused(door: Door) -> None:
         )
         assert refused.status_code == 415
     door.daemon.hub.state.create("big", {"text": "x" * 300_000}, id="big")
+    for _ in range(12):
+        door.daemon.hub.events.emit("bulky", "x" * 20_000)
+    door.daemon.hub.flush(timeout=TIMEOUT)
+    many = door.ask("GET", "/events", code=400, params={"type": "bulky"})
+    assert "over 200000 bytes: ask for fewer; [http] max_answer" in many["detail"]
+    assert len(door.ask("GET", "/events", params={"type": "bulky", "limit": 9})["events"]) == 9
     over = door.ask("GET", "/state/entities/big", code=400)
     assert "[http] max_answer" in over["detail"]
 

@@ -93,9 +93,11 @@ def test_silence_is_broken_by_a_sign_of_life(door: Door) -> None:
 
 
 def test_a_position_of_another_database_is_refused(door: Door) -> None:
-    for last in ("x", "77:1"):
-        answer = door.client.get("/events/stream", headers={"Last-Event-ID": last})
-        assert answer.status_code == 400
+    for last in ("x", "77:1", "77.1", "999999999", str(2**64), "9" * 60):
+        headers = {"Last-Event-ID": last}
+        with door.client.stream("GET", "/events/stream", headers=headers) as answer:
+            assert answer.status_code == 400, last
+            answer.read()
         assert answer.json()["error_type"] in ("InvalidInputError", "CursorError")
 
 
@@ -103,10 +105,13 @@ def test_one_stream_too_many_is_told_to_come_again(door: Door) -> None:
     door.daemon.until(lambda: door.figure("streams") == 0)
     query = door.request("/events/stream?type=none")
     socks = []
-    for _ in range(6):
+    for _ in range(20):  # none of them is open yet when the next one asks
         socks.append(door.connect())
-        socks[-1].sendall(query)
+    for sock in socks:
+        sock.sendall(query)
     try:
+        codes = [sock.recv(12).decode() for sock in socks]
+        assert (codes.count("HTTP/1.1 200"), codes.count("HTTP/1.1 503")) == (6, 14)
         door.daemon.until(lambda: door.figure("streams") == 6)
         refused = door.client.get("/events/stream")
         assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
