@@ -128,6 +128,17 @@ MUTATIONS: Final = (
         ("tests/testing/test_slow_disks.py::test_a_commit_does_not_wait_while_the_disk_syncs",),
     ),
     Mutation(
+        "copy-the-log-before-it-is-on-the-disk",
+        "pages get into the database before the log that would mend them is synced",
+        "storage/log_pass.py",
+        '            self._connection.pragma("wal_autocheckpoint", 0)\n',
+        '            self._connection.pragma("synchronous", 0)\n',
+        (
+            "tests/testing/test_power_loss.py::"
+            "test_a_log_that_is_copied_beside_the_connection_is_on_the_disk_before_its_pages_are",
+        ),
+    ),
+    Mutation(
         "cascade-off",
         "foreign keys are not enforced",
         "storage/sqlite_connection.py",
