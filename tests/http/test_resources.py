@@ -86,6 +86,22 @@ def test_an_event_with_an_idempotency_key_is_stored_once(door: Door) -> None:
     door.ask("GET", "/events/999999", code=404)
 
 
+def test_a_page_of_large_entities_is_shorter_and_leaves_none_out(door: Door) -> None:
+    state = door.daemon.hub.state
+    for n in range(9):
+        state.create("heavy", {"text": "x" * 1_000_000}, id=f"heavy-{n}")
+    assert len(state.query(type="heavy")) == 9
+    page = state.query(type="heavy", max_bytes=1)
+    found = [each.id for each in page]
+    assert len(found) < 6
+    while page.cursor is not None:
+        page = state.query(type="heavy", max_bytes=1, cursor=page.cursor)
+        found += [each.id for each in page]
+    assert found == [f"heavy-{n}" for n in range(9)]
+    for id in found:
+        state.delete(id)
+
+
 def test_events_are_read_a_page_at_a_time(door: Door) -> None:
     for n in range(5):
         event = {"type": f"paged:{n}", "data": n, "durability": "memory"}
