@@ -6,16 +6,15 @@ the next life asks for a sync of its own.
 
 from __future__ import annotations
 
-import os
-import threading
-from collections.abc import Callable, Iterable
-from queue import SimpleQueue
+from collections.abc import Callable
 from typing import Final, Protocol
 
 import msgspec
 from loguru import logger
 
+from holdfast.actors import disk_thread
 from holdfast.actors.delivery import Delivery
+from holdfast.actors.disk_thread import DiskThread, Work
 from holdfast.actors.messages.writer import Synced
 from holdfast.actors.reactor import Timer
 from holdfast.clock import Clock
@@ -24,8 +23,6 @@ from holdfast.errors import DiskFullError
 __all__ = ["DiskDone", "SyncDue", "Syncing"]
 
 SLOW: Final = 10.0  # seconds of one wait for the disk that are told
-
-Wait = Callable[[], None]
 
 
 class SyncDue(msgspec.Struct, frozen=True):
@@ -38,14 +35,11 @@ class DiskDone(msgspec.Struct, frozen=True):
     error: BaseException | None
 
 
-class Box(Protocol):
+class Box(disk_thread.Box, Protocol):
     """Of a mailbox, what it takes to be told."""
 
     def after(self, delay: float, message: object) -> Timer:
         """Deliver it then."""
-
-    def watch(self, fd: int, read: Callable[[], Iterable[object]]) -> None:
-        """Deliver what ``read`` returns when ``fd`` is readable."""
 
 
 class Syncing:
@@ -57,7 +51,7 @@ class Syncing:
     def __init__(
         self,
         *,
-        begin: Callable[[], Wait | None],
+        begin: Callable[[], Work | None],
         on_full: Callable[[DiskFullError], None],
         interval: float,
         box: Box,
@@ -71,11 +65,7 @@ class Syncing:
         self._began = 0.0
         self._waiting: list[Delivery] = []  # for the one that is under way
         self._next: list[Delivery] = []
-        self._waits: SimpleQueue[Wait | None] = SimpleQueue()
-        self._over: SimpleQueue[BaseException | None] = SimpleQueue()
-        self._thread: threading.Thread | None = None
-        self._wakeup = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
-        box.watch(self._wakeup, self._ended)
+        self._thread = DiskThread("disk", done=DiskDone, box=box)
 
     def later(self) -> None:
         """Something was committed."""
@@ -118,12 +108,8 @@ class Syncing:
 
     def stop(self) -> None:
         """Answer who waits for the wait that is under way, when that is over; begin no other."""
-        if self._thread is None:
-            return
-        self._waits.put(None)
-        self._thread.join()
-        while not self._over.empty():
-            if self._over.get() is None:
+        for error in self._thread.stop():
+            if error is None:
                 self._answer()
 
     def _answer(self) -> None:
@@ -141,12 +127,11 @@ class Syncing:
         if wait is None:
             self.done(DiskDone(None))
             return
-        if self._thread is None and not self._start():
+        if not self._thread.begin(wait):
             wait()
             self.done(DiskDone(None))
             return
         self._is_under_way, self._began = True, self._now()
-        self._waits.put(wait)
 
     def _go_on(self) -> None:
         try:
@@ -157,29 +142,3 @@ class Syncing:
                 delivery.set_exception((type(error), error, None))
             self._on_full(error)
             self.later()
-
-    def _start(self) -> bool:
-        """Whether there is a thread now; without memory for one this thread waits."""
-        thread = threading.Thread(target=self._work, name="disk", daemon=True)
-        try:
-            thread.start()
-        except (RuntimeError, MemoryError):
-            return False
-        self._thread = thread
-        return True
-
-    def _ended(self) -> Iterable[object]:
-        os.eventfd_read(self._wakeup)
-        while not self._over.empty():
-            yield DiskDone(self._over.get())
-
-    def _work(self) -> None:
-        """All that the thread does."""
-        while (wait := self._waits.get()) is not None:
-            error: BaseException | None = None
-            try:
-                wait()
-            except BaseException as caught:  # raised by ``done``, where it is somebody's
-                error = caught
-            self._over.put(error)
-            os.eventfd_write(self._wakeup, 1)

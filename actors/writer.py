@@ -20,6 +20,7 @@ from holdfast.actors.capturing import capture
 from holdfast.actors.delivery import Delivery, Departed, Joined
 from holdfast.actors.expiry import EXPIRE, Expiry, ItemsDue
 from holdfast.actors.host import HostedActor
+from holdfast.actors.log_keeping import CheckpointDone, LogKeeping
 from holdfast.actors.mailbox import Answered, Batch
 from holdfast.actors.messages.writer import (
     BeginCapture,
@@ -57,7 +58,6 @@ STREAM: Final = "writer"  # the numbering that senders use towards this actor
 CHORE_SLICE: Final = 0.004
 CHORE_PAUSE: Final = 0.016
 OPEN_AGAIN: Final = 0.5  # seconds until a database on a full disk is opened again
-STUCK_WARNING: Final = 2  # blocked attempts in a row to empty the write-ahead log
 
 
 class _OpenDue(msgspec.Struct, frozen=True):
@@ -89,18 +89,17 @@ class WriterActor(HostedActor):
         self._open_database = open_database
         self._syncing = Syncing(
             begin=lambda: self._database.begin_sync(),
-            on_full=self._on_full,
+            on_full=lambda error: self._log.on_full(error),
             interval=sync_interval,
             box=self.mailbox,
             clock=clock,
         )
+        self._log = LogKeeping(database=lambda: self._database, box=self.mailbox)
         self._retention_period = retention_period
         self._retained_at = 0  # groups committed when retention had its last slice
         self._clock = clock
         self._groups = 0
         self._commands = 0
-        self._warned_stuck = False
-        self._warned_full = False
         self._announcing = Announcing(self.mailbox)
         self._pacing = Pacing(after=self.mailbox.after, clock=clock)
         self._is_open = False
@@ -132,14 +131,14 @@ class WriterActor(HostedActor):
         try:
             self._database = self._open_database()
         except DiskFullError as error:
-            self._warn_of_full_disk(error)
+            self._log.warn_of_full_disk(error)
             self.mailbox.after(OPEN_AGAIN, _OpenDue())
             return
         except UnreachableError as error:
             held, self._held = self._held, []
             self._outage.begin(error, [], held)
             return
-        self._warned_full = False
+        self._log.has_room()
         self._is_open = True
         self._retaining = Retaining(
             database=self._database,
@@ -159,6 +158,7 @@ class WriterActor(HostedActor):
         """Leave one file that needs no recovery."""
         if self._is_open:
             self._syncing.stop()
+            self._log.stop()
             self._database.close()
 
     def unburden(self, delivery: Delivery) -> None:
@@ -173,7 +173,7 @@ class WriterActor(HostedActor):
         """A Batch of deliveries, or the timer's message."""
         match message:
             case Batch(items=items) if self._outage.is_on:
-                self._wait(items)
+                self._wait(self._pacing.take() + items)
             case Batch(items=items) if not self._is_open:
                 self._held += items
             case Batch(items=items) if self._pacing.holds(items):
@@ -201,6 +201,8 @@ class WriterActor(HostedActor):
                 self._syncing.due()
             case DiskDone():
                 self._syncing.done(message)
+            case CheckpointDone():
+                self._log.done(message)
             case RetainDue():
                 self._retain()
             case _ChoreDue():
@@ -268,11 +270,11 @@ class WriterActor(HostedActor):
             if tells_of_events(outcome):
                 self._announcing.added(self._database.last_seq)
         if any(not isinstance(outcome, StorageError) for outcome in outcomes):
-            self._warned_full = False
+            self._log.has_room()
         self._groups += 1
         self._commands += len(group)
         self._syncing.later()
-        self._look_after_wal(is_pressed=any(isinstance(each, DiskFullError) for each in outcomes))
+        self._log.look(is_pressed=any(isinstance(each, DiskFullError) for each in outcomes))
 
     def _expire(self) -> None:
         try:
@@ -289,7 +291,7 @@ class WriterActor(HostedActor):
         """A slice of what retention has to do, and what follows every commit."""
         is_busy, self._retained_at = self._groups > self._retained_at, self._groups
         self._retaining.work(is_busy=is_busy)
-        self._look_after_wal(is_hurried=True)
+        self._log.look(is_hurried=True)
 
     def _tell_of_deletions(self, spans: list[tuple[int, int]]) -> None:
         self._announcing.deleted(spans)
@@ -304,37 +306,12 @@ class WriterActor(HostedActor):
         try:
             self._database.work_off(CHORE_SLICE)
         except DiskFullError as error:
-            self._warn_of_full_disk(error)
+            self._log.warn_of_full_disk(error)
         except UnreachableError as error:
             self._outage.begin(error, [], [])
         self._syncing.later()
-        self._look_after_wal()
+        self._log.look()
         self._chores_later()
-
-    def _on_full(self, error: DiskFullError) -> None:
-        self._warn_of_full_disk(error)
-        self._look_after_wal(is_pressed=True)
-
-    def _warn_of_full_disk(self, error: StorageError) -> None:
-        if not self._warned_full:
-            self._warned_full = True
-            logger.warning("{}; trying again and again", error)
-
-    def _look_after_wal(self, *, is_hurried: bool = False, is_pressed: bool = False) -> None:
-        try:
-            wal = self._database.checkpoint(is_hurried=is_hurried, is_pressed=is_pressed)
-        except DiskFullError as error:  # the log is kept, and copied later
-            self._warn_of_full_disk(error)
-            return
-        if wal.stuck < STUCK_WARNING:
-            self._warned_stuck = False
-        elif not self._warned_stuck:
-            self._warned_stuck = True
-            logger.warning(
-                "the write-ahead log holds {} pages and cannot be emptied: a reader keeps a "
-                "snapshot open; close viewers of the database",
-                wal.frames,
-            )
 
     def _answer(self, delivery: Delivery) -> None:
         """A full disk is the asker's to know; any other fault of the disk ends this process."""
@@ -366,7 +343,7 @@ class WriterActor(HostedActor):
                 database = self._database if self._is_open else None
                 delivery.set(figures(database, self._groups, self._commands, self._outage))
             case BeginCapture() | EndCapture() | GetCapture():
-                delivery.set(capture(self._database, message))
+                capture(self._database, delivery)
             case Pace():
                 self._pacing.set(message)
                 delivery.set(Captured())

@@ -17,13 +17,23 @@ import apsw
 from holdfast.errors import StorageError
 from holdfast.storage.sqlite_connection import naming_errors
 
-__all__ = ["LOG_SYNCS", "LogSync"]
+__all__ = ["FILE_SYNCS", "LogSync", "sync_file"]
 
-# How the log of a database that was opened with the VFS of this name is synced, given its
+# How a file of a database that was opened with the VFS of this name is synced, given its
 # descriptor and name; raises OSError, apsw.Error.  Of another VFS nobody knows what its files are.
-LOG_SYNCS: Final[dict[str, Callable[[int, str], None]]] = {
+FILE_SYNCS: Final[dict[str, Callable[[int, str], None]]] = {
     "unix": lambda descriptor, _name: os.fdatasync(descriptor)
 }
+
+
+def sync_file(sync: Callable[[int, str], None], descriptor: int, name: str) -> None:
+    """Raises what SQLite would, so that the next opening knows."""
+    try:
+        sync(descriptor, name)
+    except OSError as error:
+        failed = apsw.IOError(f"sync of {name}: {error.strerror}")
+        failed.extendedresult = apsw.SQLITE_IOERR_FSYNC  # type: ignore[attr-defined]  # apsw's stub lacks it
+        raise failed from error
 
 
 class LogSync:
@@ -36,7 +46,7 @@ class LogSync:
     def __init__(self, path: str, vfs: str) -> None:
         self._path = path
         self._name: Final = f"{path}-wal"
-        self._sync = LOG_SYNCS[vfs]
+        self._sync = FILE_SYNCS[vfs]
         try:
             self._descriptor = os.open(self._name, os.O_RDONLY | os.O_CLOEXEC)
         except OSError as error:
@@ -48,12 +58,7 @@ class LogSync:
         Any thread may call it.  After a StorageError nobody knows what is: end the process.
         """
         with naming_errors(self._path):
-            try:
-                self._sync(self._descriptor, self._name)
-            except OSError as error:  # as SQLite has it, so that the next opening knows
-                failed = apsw.IOError(f"sync of the log: {error.strerror}")
-                failed.extendedresult = apsw.SQLITE_IOERR_FSYNC  # type: ignore[attr-defined]  # apsw's stub lacks it
-                raise failed from error
+            sync_file(self._sync, self._descriptor, self._name)
 
     def close(self) -> None:
         """Let go of the file."""

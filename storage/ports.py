@@ -121,6 +121,13 @@ class Database(Protocol):
     def work_off(self, seconds: float) -> None:
         """For about so long do some of what has time, in one transaction.  Raises StorageError."""
 
+    def begin_checkpoint(self) -> Callable[[], None] | None:
+        """The part of maintaining the log that takes long, for any thread; None: none is due.
+
+        Commits go on meanwhile, and ``checkpoint`` does nothing; call it when that has returned.
+        One at a time, over before ``close``; raises what ``checkpoint`` raises, there.
+        """
+
     def checkpoint(self, *, is_hurried: bool = False, is_pressed: bool = False) -> Wal:
         """Maintain the log; cheap unless it is due.  Call it after every ``apply``.
 

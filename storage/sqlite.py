@@ -19,7 +19,8 @@ from holdfast.errors import DamagedError, FencedError, HoldfastError, StorageErr
 from holdfast.storage.commands import Command, Outcome
 from holdfast.storage.database_file import check_file
 from holdfast.storage.delivering import Deliveries, apply_singly
-from holdfast.storage.log_sync import LOG_SYNCS, LogSync
+from holdfast.storage.log_pass import LogPass
+from holdfast.storage.log_sync import FILE_SYNCS, LogSync
 from holdfast.storage.marks import MAX_SENDERS, Marks
 from holdfast.storage.migrating.labels import settle_label
 from holdfast.storage.migrating.sqlite_capture import begin_capture, end_capture, length
@@ -199,7 +200,7 @@ class SqliteDatabase:
         """
         if not self._is_unsynced:
             return None
-        if (vfs := self._connection.open_vfs) not in LOG_SYNCS:
+        if (vfs := self._connection.open_vfs) not in FILE_SYNCS:
             self.sync()
             return None
         if self._log_sync is None:
@@ -259,6 +260,10 @@ class SqliteDatabase:
         with naming_errors(self.path):
             self._transact(lambda: self._text.work(seconds, self._events.last_seq))
 
+    def begin_checkpoint(self) -> LogPass | None:
+        """The long part of a checkpoint that is due, for any thread."""
+        return self._wal.begin()
+
     def checkpoint(self, *, is_hurried: bool = False, is_pressed: bool = False) -> Wal:
         """Maintain the log; cheap unless it is due.  Call it after every ``apply``."""
         try:
@@ -296,6 +301,7 @@ class SqliteDatabase:
             self._lock.note_made()
         finally:
             self._connection.close()
+            self._wal.release()
             self._lock.release()
 
     def _raise_epoch(self) -> int:

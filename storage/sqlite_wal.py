@@ -11,6 +11,9 @@ from typing import Final, cast
 import apsw
 from loguru import logger
 
+from holdfast.errors import StorageError
+from holdfast.storage.log_pass import LogPass
+from holdfast.storage.log_sync import FILE_SYNCS
 from holdfast.storage.ports import Wal
 from holdfast.storage.wal_file import FRAME_HEAD, HEAD, cut_off_in
 
@@ -33,6 +36,8 @@ class WalKeeper:
     def __init__(self, connection: apsw.Connection, *, path: str, vfs: str | None = None) -> None:
         self._connection = connection
         self._path = path
+        self._pass: LogPass | None = None  # from the first one on
+        self._is_to_finish = False  # what a pass beside the connection has begun
         self._is_file = vfs is None  # not so sure of what a test's file system has
         self._frames = 0
         self._checkpointed = 0
@@ -79,10 +84,30 @@ class WalKeeper:
         self._frames = frames
         return apsw.SQLITE_OK
 
+    def begin(self, every: int | None = None) -> LogPass | None:
+        """The long part of a checkpoint that is due, for any thread; ``maintain`` does the rest.
+
+        It is due when the log has grown by ``every`` pages.
+        """
+        if self._is_to_finish or self._frames < self._attempted + (every or self._most_frames()):
+            return None
+        if self._pass is None:
+            if (vfs := self._connection.open_vfs) not in FILE_SYNCS:
+                return None
+            try:
+                self._pass = LogPass(self._path, vfs)
+            except StorageError:  # then the connection does it all
+                return None
+        self._is_to_finish = True
+        return self._pass.begin()
+
     def maintain(self, *, is_hurried: bool) -> Wal:
         """Checkpoint when it is due; earlier, and so shorter, when somebody must not wait."""
+        if self._pass is not None and self._pass.is_under_way:
+            return self.figures
         every = HURRIED_FRAMES if is_hurried else self._most_frames()
-        if self._frames >= self._attempted + every:
+        if self._is_to_finish or self._frames >= self._attempted + every:
+            self._is_to_finish = False
             # PASSIVE, never TRUNCATE here: TRUNCATE waits for readers and stalls every agent.
             frames = self._frames
             # Busy: another program is at it.  That is no progress of ours either.
@@ -142,8 +167,20 @@ class WalKeeper:
                 self._frames - self._checkpointed,
             )
 
+    def close(self) -> None:
+        """Let go of what passes have open; none is under way.  ``release`` follows."""
+        if self._pass is not None:
+            self._pass.close()
+
+    def release(self) -> None:
+        """After the connection was closed."""
+        if self._pass is not None:
+            self._pass.release()
+            self._pass = None
+
     def empty(self) -> None:
         """At the end: copy everything, leave no log."""
+        self.close()
         self._connection.set_busy_timeout(CLOSE_TIMEOUT)
         try:
             self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)

@@ -9,8 +9,9 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import msgspec
 from msgspec import Meta
+from msgspec.structs import FieldInfo
 
-__all__ = ["as_toml", "hints_of", "in_words", "is_plain"]
+__all__ = ["as_toml", "fields_of", "hints_of", "in_words", "is_plain"]
 
 
 def as_toml(value: object) -> str:
@@ -26,6 +27,12 @@ def as_toml(value: object) -> str:
 def hints_of(type_: type[msgspec.Struct]) -> dict[str, Any]:
     """The types of its fields, with what is said of them."""
     return get_type_hints(type_, include_extras=True)
+
+
+@cache
+def fields_of(type_: type[msgspec.Struct]) -> dict[str, FieldInfo]:
+    """Its fields, by what a config calls them."""
+    return {field.encode_name: field for field in msgspec.structs.fields(type_)}
 
 
 def in_words(hint: Any) -> str:

@@ -93,7 +93,12 @@ def check_backend(environment: Environment, *, may_wait: bool = False) -> None:
     from holdfast.storage.postgresql.probing import check
 
     try:
-        check(dsn_of(environment), daemon=environment.daemon, home=_home(environment))
+        check(
+            dsn_of(environment),
+            daemon=environment.daemon,
+            home=_home(environment),
+            durability=environment.durability,
+        )
     except UnreachableError as error:
         if not (may_wait and environment.outage_timeout):
             raise

@@ -39,7 +39,8 @@ __all__ = ["LATE", "Child", "ChildSaid", "Overdue", "Verdict", "exit_of", "is_re
 SLACK: Final = 0.5  # seconds; a supervisor below has killed what is left by then
 EXITS: Final = 3  # that are remembered of each child
 NOTHING: Final = StatusReply(0, 0, 0)
-REAP_GRACE: Final = 1.0  # seconds from a death to its reap, which follows in a millisecond
+# Seconds from a death to its reap, which follows in a millisecond; all children die for a late one.
+REAP_GRACE: Final = 5.0
 LATE: Final = 0.5  # seconds; a deadline that is heard of so much later was not the child's alone
 
 # Why a supervisor killed a child; it is the kind of the exit that follows.

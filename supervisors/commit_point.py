@@ -19,6 +19,7 @@ from holdfast.errors import ConfigError
 from holdfast.storage.atomic_files import replace
 from holdfast.supervisors.config_file import Read
 from holdfast.supervisors.plan import environment_of
+from holdfast.supervisors.secrets import resolved
 from holdfast.supervisors.settings import Backend, StorageSettings
 from holdfast.supervisors.spec import Environment
 
@@ -63,7 +64,7 @@ class CommitPoint(msgspec.Struct, frozen=True, omit_defaults=True):
             return False
         if self.backend == "sqlite":
             return self.path == storage.path
-        return self.backend == "memory" or self.dsn == storage.dsn
+        return self.backend == "memory" or _is_same_dsn(self.dsn, storage.dsn)
 
     @property
     def named(self) -> str:
@@ -156,9 +157,13 @@ def settle(obeyed: Obeyed, *, clock: Clock) -> None:
     data_dir = Path(obeyed.read.environment.data_dir)
     if read_point(data_dir) != obeyed.point:
         raise ConfigError(f"{data_dir / COMMIT_POINT}: it changed meanwhile: start again")
-    storage = obeyed.read.settings.storage
-    if obeyed.point is None or not obeyed.point.is_of(storage):
+    storage, point = obeyed.read.settings.storage, obeyed.point
+    if point is not None:
+        _require_data(obeyed.read.environment, point)
+    if point is None or not point.is_of(storage):
         write_point(data_dir, CommitPoint.of(storage, clock=clock))
+    elif point.dsn != storage.dsn:  # with another password
+        write_point(data_dir, msgspec.structs.replace(point, dsn=storage.dsn))
 
 
 def in_words(environment: Environment) -> str:
@@ -167,6 +172,33 @@ def in_words(environment: Environment) -> str:
         return environment.backend
     name = os.path.relpath(environment.database, environment.data_dir)
     return environment.backend if environment.backend == "memory" else f"sqlite ({name})"
+
+
+def _require_data(environment: Environment, point: CommitPoint) -> None:
+    """Raise ConfigError where a swap has moved the data to a file that is not there, as on a disk
+    that is not mounted: an empty database in its place would be taken for it."""
+    data_dir = Path(environment.data_dir)
+    if not point.swap or point.backend != "sqlite" or os.path.exists(data_dir / point.path):
+        return
+    if environment.backend == "sqlite" and os.path.exists(environment.database):
+        return  # it was moved by hand
+    raise ConfigError(
+        f"{data_dir / COMMIT_POINT}: swap {point.swap} has moved the data to {point.named}, which "
+        "is not there: mount its disk, or `holdfast restore` a backup; or remove that file, to "
+        "begin with what the config names, which may be nothing"
+    )
+
+
+def _is_same_dsn(one: str, other: str) -> bool:
+    """Whether they lead to one database, as far as can be told while nobody is asked."""
+    if one == other:
+        return True
+    try:
+        from holdfast.storage.postgresql.connection import is_same_place
+
+        return is_same_place(*(str(resolved(dsn, "[storage] dsn")) for dsn in (one, other)))
+    except (ImportError, ConfigError):  # who needs it says so
+        return False
 
 
 def _in_place_of(storage: StorageSettings, point: CommitPoint) -> StorageSettings:

@@ -16,7 +16,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from holdfast.errors import ConfigError
-from holdfast.supervisors.accepting import as_toml, hints_of, in_words, is_plain
+from holdfast.supervisors.accepting import as_toml, fields_of, hints_of, in_words, is_plain
 from holdfast.supervisors.http import with_http
 from holdfast.supervisors.metrics import with_metrics
 from holdfast.supervisors.modules import is_importable
@@ -279,7 +279,7 @@ class _Document:
     def _decode(self, where: str, content: dict[str, Any], type_: type[_Table]) -> _Table:
         """One table, key by key: msgspec names a path, this names the key and its value."""
         hints = hints_of(type_)
-        fields = {field.encode_name: field for field in msgspec.structs.fields(type_)}
+        fields = fields_of(type_)
         values: dict[str, object] = {}
         for key, value in content.items():
             # The texts of an agent's table may be secrets, and a URL or DSN may have one in it.

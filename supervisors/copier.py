@@ -19,7 +19,7 @@ from holdfast.clock import Clock, SystemClock
 from holdfast.errors import HoldfastError
 from holdfast.storage.migrating.migration import Migration
 from holdfast.storage.migrating.old import discard, forget, old_data, retire
-from holdfast.storage.migrating.ports import AnewError, UnequalError
+from holdfast.storage.migrating.ports import AnewError, Place, UnequalError
 from holdfast.supervisors.backends import place_of
 from holdfast.supervisors.copier_words import (
     COPIER,
@@ -175,14 +175,22 @@ class _Copier:
         self._tell(Retired(where))
 
     def _forget(self, job: Forget) -> None:
-        what = []
+        what: list[str] = []
+        errors: list[HoldfastError] = []
         for environment in job.places:
-            place = place_of(environment)
-            found = old_data(place)
-            what += found
-            while found and not job.dry_run and not forget(place, FORGET_SLICE):
-                self._heard(0.0)
+            try:
+                what += self._forget_at(place_of(environment), job)
+            except HoldfastError as error:  # a server that is no more keeps nobody from the others
+                errors.append(error)
+        if errors:
+            raise errors[0]
         self._tell(Forgotten(what))
+
+    def _forget_at(self, place: Place, job: Forget) -> list[str]:
+        found = old_data(place, job.failed)
+        while found and not job.dry_run and not forget(place, FORGET_SLICE, job.failed):
+            self._heard(0.0)
+        return found
 
     def _discard(self, job: Discard) -> None:
         place, what = place_of(job.place), []

@@ -64,10 +64,14 @@ class Retire(msgspec.Struct, frozen=True, array_like=True, tag="retire"):
 
 
 class Forget(msgspec.Struct, frozen=True, array_like=True, tag="forget"):
-    """Delete what is labelled as old or half filled at these places, or only name it."""
+    """Delete what is labelled as old or half filled at these places, or only name it.
+
+    ``failed`` are swaps that were never committed, whatever the label of their target says.
+    """
 
     places: list[Environment]
     dry_run: bool
+    failed: list[str] = []
 
 
 class Discard(msgspec.Struct, frozen=True, array_like=True, tag="discard"):

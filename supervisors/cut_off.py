@@ -8,7 +8,6 @@ it, and the next root looks after it.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any, Final
 
 import msgspec
@@ -18,12 +17,12 @@ from holdfast.actors.host import Errand
 from holdfast.actors.mailbox import Mailbox
 from holdfast.actors.messages.swap import SwapRecord
 from holdfast.actors.messages.writer import CaptureIs, EndCapture, GetCapture
-from holdfast.errors import HoldfastError
+from holdfast.errors import HoldfastError, StorageError
 from holdfast.supervisors.asking import asked, told
 from holdfast.supervisors.commit_point import in_words
 from holdfast.supervisors.settings import Migrate
 from holdfast.supervisors.spec import Environment
-from holdfast.supervisors.steps import Steps
+from holdfast.supervisors.steps import Begin, Steps
 from holdfast.supervisors.swap_files import SwapFiles, UnderWay
 from holdfast.supervisors.swap_state import bare
 
@@ -78,21 +77,28 @@ class CutOff:
             return f"it came from {in_words(left.source)}, and the data is elsewhere by now"
         return ""
 
-    def is_worth(self, swap: UnderWay) -> bool:
+    def _is_worth(self, swap: UnderWay) -> bool:
         """Whether there may be something to go on from."""
         is_begun = swap.resumes or swap.phase in RESUMABLE
         return is_begun and swap.record.mode == "copy" and self.limit > 0
 
-    def cut(self, swap: UnderWay, why: str) -> SwapRecord:
-        """This one is; what is to be kept of it.  Raises StorageError."""
+    def kept(self, swap: UnderWay, why: str) -> SwapRecord | None:
+        """What is to be kept of this one, which is cut off; None when nobody can go on with it."""
+        if not self._is_worth(swap):
+            return None
         error = f"{why}; {KEPT}"
         record = msgspec.structs.replace(swap.record, ok=False, error=error, resumable=True)
-        self._files.begin(msgspec.structs.replace(swap, record=record, is_cut=True))
+        try:
+            self._files.begin(msgspec.structs.replace(swap, record=record, is_cut=True))
+        except StorageError as unwritten:
+            logger.error("{}: swap {} is given up", unwritten, record.swap)
+            return None
         self.watch()
         return record
 
     def watch(self) -> None:
-        """See to it that its log does not grow without end."""
+        """See to it that no log grows without end: its own, or one that nobody follows, which came
+        with a backup or could not be ended."""
         if not self._is_watching:
             self._is_watching = True
             self._mailbox.after(FIRST_LOOK, Errand(self._look))
@@ -102,42 +108,55 @@ class CutOff:
         left = self.left()
         if left is None:
             return None
-        error = yield asked("writer", EndCapture(), timeout=WRITER_ANSWERS, mailbox=self._mailbox)
-        if error:
+        if error := (yield self._ending()):
             raise HoldfastError(f"swap {left.record.swap}: its log is not ended: {error}")
         self._files.end()
         record = msgspec.structs.replace(left.record, ok=False, resumable=False, error=why)
         self._keep(record, [left.source, left.target])
         return left
 
+    def _ending(self) -> Begin:
+        return asked("writer", EndCapture(), timeout=WRITER_ANSWERS, mailbox=self._mailbox)
+
     def _look(self) -> None:
+        told("writer", GetCapture(), self._seen, timeout=WRITER_ANSWERS, mailbox=self._mailbox)
+
+    def _seen(self, outcome: Any) -> None:
+        left: UnderWay | None = None
         try:
             left = self._files.under_way()
         except HoldfastError as error:
             logger.error("{}", error)
-            left = None
-        if left is None:
+        is_cut = left is not None and left.is_cut
+        if isinstance(outcome, CaptureIs) and not is_cut and not outcome.swap:
             self._is_watching = False
             return
         self._mailbox.after(LOOK, Errand(self._look))
-        if left.is_cut:
-            answer = partial(self._answered, left)
-            told("writer", GetCapture(), answer, timeout=WRITER_ANSWERS, mailbox=self._mailbox)
-
-    def _answered(self, left: UnderWay, outcome: Any) -> None:
-        swap = left.record.swap
         if not isinstance(outcome, CaptureIs):
             return  # it is asked again
-        if outcome.swap == swap and outcome.rows <= self.limit:
-            return
-        if outcome.swap != swap:
-            why = "given up: its log was ended"
-        else:
-            why = (
-                f"given up: its log has {outcome.rows} rows, more than [storage] resume_rows = "
-                f"{self.limit}; the next reload begins anew"
-            )
-        self.alone(self._end(why))
+        if left is None or not left.is_cut:
+            self.alone(self._end_stray(left, outcome.swap))
+        elif why := self._why_end(left, outcome):
+            self.alone(self._end(why))
+
+    def _why_end(self, left: UnderWay, found: CaptureIs) -> str:
+        """The log of the one that was cut off."""
+        if found.swap != left.record.swap:
+            return "given up: its log was ended"
+        if found.rows <= self.limit:
+            return ""
+        return (
+            f"given up: its log has {found.rows} rows, more than [storage] resume_rows = "
+            f"{self.limit}; the next reload begins anew"
+        )
 
     def _end(self, why: str) -> Steps[None]:
         yield from self.give_up(why)
+
+    def _end_stray(self, left: UnderWay | None, swap: str) -> Steps[None]:
+        """Nothing is reloaded, so nobody follows it."""
+        if error := (yield self._ending()):
+            raise HoldfastError(f"the log of swap {swap}, which is over, is not ended: {error}")
+        logger.info("the log of swap {}, which nobody follows any more, is ended", swap)
+        if left is not None and left.record.swap == swap:
+            self._files.end()

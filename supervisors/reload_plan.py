@@ -41,9 +41,11 @@ _FIXED: Final[dict[tuple[str, str], str]] = {
 }
 _MOVE: Final = "nobody moves as it runs: reload without it, and then with it in its new place"
 _STAY: Final = "it cannot be taken out: " + STOP_FIRST
-# Between the scheme and the host of a URL, and in a connection string.
-_USER: Final = re.compile(r"(?<=://)[^/@\s]*@")
-_PASSWORD: Final = re.compile(r"(password\s*=\s*)('[^']*'|\S+)", re.IGNORECASE)
+# Between the scheme and the host of a URL, whatever stands there, and in a connection string.
+_USER: Final = re.compile(r"(?<=://)\S*@")
+_PASSWORD: Final = re.compile(
+    r"(password\s*=\s*)('(?:[^'\\]|\\.)*'?|(?:\\.|[^\s\\])+)", re.IGNORECASE | re.DOTALL
+)
 
 Kind = Literal["daemon", "database", "supervisor", "actor", "agent"]
 

@@ -77,7 +77,7 @@ class Reloading:
         # What the root itself has to know of another environment.
         self.adopted: Callable[[Environment], None] = lambda _: None
         self._watch = FileWatch(
-            file, mailbox=mailbox, known=read.look, changed=lambda: self.begin("watch")
+            file, mailbox=mailbox, known=read.look, changed=partial(self.begin, "watch")
         )
 
     def start(self) -> None:
@@ -136,14 +136,16 @@ class Reloading:
             take(_caught(self._swapping.remains.forget(dry_run=request.dry_run)), done)
         return LATER
 
-    def begin(self, trigger: Trigger) -> None:
-        """Nobody waits for the outcome: it is in the log, and an event."""
+    def begin(self, trigger: Trigger) -> bool:
+        """Nobody waits for the outcome: it is in the log, and an event.  Whether it has begun."""
         try:
             self._refuse_when_busy()
         except ReloadError as error:
-            logger.warning("{}: {}", trigger, error)
-        else:
-            self._take(False, trigger, lambda _: None)
+            if trigger != "watch":  # which comes again
+                logger.warning("{}: {}", trigger, error)
+            return False
+        self._take(False, trigger, lambda _: None)
+        return True
 
     def _refuse_when_busy(self) -> None:
         phase = self._supervision.phase

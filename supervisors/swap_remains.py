@@ -64,44 +64,56 @@ class Remains:
 
     def recover(self) -> Steps[None]:
         """Finish or report what a root was in the middle of when it died."""
+        self._cut_off.watch()
+        error = yield from self.retire()
         left = self._files.under_way()
-        if left is None:
+        if left is None or left.is_cut:  # which is on record
             return
-        if left.is_cut:  # which is on record
-            self._cut_off.watch()
-            return
-        point = read_point(self._files.data_dir)
-        text = f"cut off: the daemon ended while it was {left.phase}"
         record = msgspec.structs.replace(left.record, phase=left.phase)
-        if point is not None and point.swap == left.record.swap:
-            copier = self._copier(Retire(record.swap, left.source, left.target), lambda _: None)
-            copier.start()
-            error = yield copier.wait(Retired)
-            old = "" if error else copier.answer(Retired).where
-            copier.close()
-            record = msgspec.structs.replace(record, ok=True, old=old, error=error)
-        elif self._cut_off.is_worth(left):
-            record = self._cut_off.cut(left, f"{text}; {UNDONE}")
-            error = "kept"
+        text = f"cut off: the daemon ended while it was {left.phase}; {UNDONE}"
+        if error:
+            record = msgspec.structs.replace(record, ok=True, error=error)
+        elif kept := self._cut_off.kept(left, text):
+            record, error = kept, "kept"
         else:
             ending = asked("writer", EndCapture(), timeout=WRITER_ANSWERS, mailbox=self._mailbox)
             error = "" if record.mode != "copy" else (yield ending)
-            text = f"{text}; {UNDONE}"
             record = msgspec.structs.replace(record, ok=False, error=text)
+        self._keep(record, [left.source, left.target])
         if not error:
             self._files.end()
-        self._keep(record, [left.source, left.target])
+
+    def retire(self) -> Steps[str]:
+        """Label the old data of a swap that is committed, where nobody came to it; the error."""
+        left, point = self._files.under_way(), read_point(self._files.data_dir)
+        if left is None or left.is_cut or point is None or point.swap != left.record.swap:
+            return ""
+        copier = self._copier(Retire(point.swap, left.source, left.target), lambda _: None)
+        copier.start()
+        error = yield copier.wait(Retired)
+        old = "" if error else copier.answer(Retired).where
+        copier.close()
+        if not error:
+            done = msgspec.structs.replace(left.record, phase=left.phase, ok=True, old=old)
+            self._keep(done, [left.source, left.target])
+            self._files.end()
+        return error
 
     def forget(self, *, dry_run: bool) -> Steps[SwappedForgotten]:
         """Delete what swaps have left; one that was cut off is given up.  Raises ReloadError."""
         if not dry_run:
+            yield from self.retire()
             yield from self._cut_off.give_up("forgotten")
+        history, point = self._files.history(), read_point(self._files.data_dir)
         places = {
             (each.backend, each.database, each.dsn): each
-            for entry in self._files.history()
+            for entry in history
             for each in entry.places
         }
-        copier = self._copier(Forget([*places.values()], dry_run), lambda _: None)
+        committed = {entry.record.swap for entry in history if entry.record.ok}
+        committed.add("" if point is None else point.swap)
+        failed = sorted({entry.record.swap for entry in history} - committed)
+        copier = self._copier(Forget([*places.values()], dry_run, failed), lambda _: None)
         copier.start()
         error = yield copier.wait(Forgotten)
         copier.close()

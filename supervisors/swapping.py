@@ -108,6 +108,7 @@ class Swapping:
         Raises ReloadError: it is where it was.
         """
         self.cut_off.limit = storage.resume_rows
+        yield from self.remains.retire()
         left, anew = self._left(storage, target)
         while True:
             swap = self._swap = Swap(
@@ -274,17 +275,22 @@ class Swapping:
             swap.held_until(self._mailbox.monotonic(), "start")
         record = swap.record(self._seconds(swap), phase, error=str(error))
         left = UnderWay(record, phase, swap.source, swap.target, resumes=swap.resumes)
-        if not swap.cancelled and copier.does != "end" and self.cut_off.is_worth(left):
-            record = self.cut_off.cut(left, str(error))
-        elif not swap.is_copied or not (yield self._writer(EndCapture())):
-            self.files.end()  # else the next start does it
+        kept = None
+        if not swap.cancelled and copier.does != "end":
+            kept = self.cut_off.kept(left, str(error))
+        if kept is not None:
+            record = kept
+        elif swap.is_copied and (yield self._writer(EndCapture())):
+            self.cut_off.watch()  # which tries again
+        else:
+            self._noting(self.files.end)
         self._tell(swap, record)
         yield from self._answer_cancelling(swap)
         return record.error
 
     def _answer_cancelling(self, swap: Swap) -> Steps[None]:
-        waiting, self._cancelling = self._cancelling, []
-        if waiting:
+        while self._cancelling:  # more may come meanwhile
+            waiting, self._cancelling = self._cancelling, []
             done = yield from self.remains.discarded(swap.id, swap.target)
             for delivery in waiting:
                 delivery.set(done)
@@ -292,18 +298,19 @@ class Swapping:
     # -- after it -------------------------------------------------------------------------------
 
     def _finish(self, swap: Swap, copier: Copier) -> Steps[None]:
-        """Nothing goes back from here."""
+        """Nothing goes back from here, and nothing raises: who undoes a reload would bring back
+        the old database."""
         swap.phase = "releasing"
         yield partial(self._holding.release, swap.target)
         swap.held_until(self._mailbox.monotonic(), "start")
-        self._note(swap)
+        self._noting(partial(self._note, swap))
         copier.tell(Commit())
         error = yield copier.wait(Retired)
         if error:
-            error = f"the old data is not labelled as such, which the next start does: {error}"
+            error = f"the old data is not labelled as such, which the next swap does: {error}"
         else:
             swap.old = copier.answer(Retired).where
-            self.files.end()
+            self._noting(self.files.end)
         if not error and swap.is_copied:
             swap.phase = "verifying"
             copier.tell(Verify())
@@ -351,6 +358,13 @@ class Swapping:
         record = swap.record(self._seconds(swap), swap.phase)
         under_way = UnderWay(record, swap.phase, swap.source, swap.target, resumes=swap.resumes)
         self.files.begin(under_way)
+
+    def _noting(self, note: Callable[[], None]) -> None:
+        """What is not on record is found out by the next start."""
+        try:
+            note()
+        except StorageError as error:
+            logger.error("{}", error)
 
     def _seconds(self, swap: Swap) -> float:
         return self._mailbox.monotonic() - swap.start

@@ -18,11 +18,12 @@ PERIOD: Final = 1.0  # seconds between two looks, and that a file has to stand s
 
 
 class FileWatch:
-    """``changed`` is called once for each state in which the file stands still."""
+    """``changed`` is called for each state in which the file stands still."""
 
     def __init__(
-        self, file: ConfigFile, *, mailbox: Mailbox, known: Look | None, changed: Callable[[], None]
+        self, file: ConfigFile, *, mailbox: Mailbox, known: Look | None, changed: Callable[[], bool]
     ) -> None:
+        """``changed``: whether it was taken up; else it is called again at the next look."""
         self._file = file
         self._mailbox = mailbox
         self._known = self._seen = known
@@ -48,5 +49,6 @@ class FileWatch:
         # A file that is empty is not written yet.
         is_whole = self._seen is not None and self._seen == before and self._seen[1] > 0
         if is_whole and self._seen != self._known:
-            self._known = self._seen
-            self._changed()
+            known, self._known = self._known, self._seen
+            if not self._changed():
+                self._known = known

@@ -203,6 +203,7 @@ def _become_zygote(
         os.dup2(null, 0)
         os.close(null)
         set_process_name(name)
+        gc.freeze()  # what it was forked with: a collection would touch, and so copy, all of it
         _import(preload)
         _serve(socket.socket(fileno=channel), main)
     except BaseException:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import fcntl
+import gc
 import os
 import signal
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from holdfast.testing.processes import Process, descendants, lasting, list_text
-from tests.forkserver import start_server, stop_server
+from tests.forkserver import server_pids, start_server, stop_server
 
 # How long an example takes says how busy the machine is, nothing of what is tested.
 settings.register_profile(
@@ -31,6 +32,13 @@ def pytest_configure() -> None:
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     # Started in the background by a shell, pytest ignores SIGINT, and so would what it starts.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    gc.disable()  # until everything is collected: all that is made until then stays
+
+
+def pytest_collection_finish() -> None:
+    """No collection goes through three thousand tests again."""
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -62,19 +70,29 @@ def is_locked(path: Path) -> bool:
     return False
 
 
+def _belongs_to(pid: int, known: set[int], below: dict[int, Process]) -> bool:
+    """Whether it is known, or was started by one that is and tells of what is left at its end.
+
+    That is a daemon of several tests, an actor of which was killed in this one.
+    """
+    while pid in below and pid not in known:
+        pid = below[pid].parent
+    return pid in known
+
+
 @pytest.fixture(autouse=True)
 def nothing_is_left_behind(tmp_path: Path) -> Iterator[None]:
     """No process, zombie, socket file or held lock survives the test."""
-    children = _children() - {start_server()[1].pid}
+    children = _children() - server_pids()
     before = set(descendants(os.getpid())) if children else set()
     yield
-    server = start_server()[1].pid
-    if _children() <= children | {server} and not any(tmp_path.iterdir()):
+    if _children() <= children | server_pids() and not any(tmp_path.iterdir()):
         return  # an orphan would be a child
 
     def new() -> dict[int, Process]:
-        known = before | {server}
-        found = {pid: one for pid, one in descendants(os.getpid()).items() if pid not in known}
+        known = before | server_pids()
+        below = descendants(os.getpid())
+        found = {pid: one for pid, one in below.items() if not _belongs_to(pid, known, below)}
         for pid in found:
             with suppress(ChildProcessError):
                 os.waitpid(pid, os.WNOHANG)  # an orphan that came here: this is its parent now

@@ -5,7 +5,10 @@ Forked from a server that has imported it: see ``tests.forkserver``.
 
 from __future__ import annotations
 
+import sqlite3
 import subprocess
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Self, cast
 
@@ -36,6 +39,8 @@ stable_after = 0.0
 class ForkedDaemon(testing.Daemon):
     """The kit's, but for how its process is made."""
 
+    since = 0  # the ``seq`` of the last event before it was lent to a test
+
     def _run(
         self, arguments: list[str], environment: dict[str, str], stdin: int, output: int
     ) -> subprocess.Popen[bytes]:
@@ -45,12 +50,38 @@ class ForkedDaemon(testing.Daemon):
             folder=self.folder,
             environment=environment,
             streams=(stdin, output, output),
+            postgresql=forkserver.POSTGRESQL in self.config_file.read_text(),
         )
         return cast("subprocess.Popen[bytes]", forked)
+
+    @contextmanager
+    def lent(self, *anew: str) -> Iterator[Self]:
+        """To one of the tests that share it: with a hub of its own, and whole again for the next.
+
+        ``anew`` remember nothing of the one before.  What that has left in the database is there:
+        events up to ``since``, and all under names that are not this test's.  A new root would be
+        left behind: who kills that has its own daemon.
+        """
+        self.since = self._newest()
+        yield self
+        for name in anew:
+            self.kill(name)
+        self.until(lambda: _is_whole(self.tree().root))
+        self._abandon_hub()
+
+    def _newest(self) -> int:
+        uri = f"file:{self.database}?mode=ro"
+        with closing(sqlite3.connect(uri, uri=True)) as connection:
+            (newest,) = connection.execute("SELECT max(seq) FROM events").fetchone()
+        return int(newest or 0)
 
     def _left(self) -> dict[int, Process]:
         """Without the mark, which a forked process cannot have: ``conftest`` looks for the rest."""
         return {process.pid: process for process in self._below if is_alive(process)}
+
+
+def _is_whole(child: ChildStatus) -> bool:
+    return child.state == "running" and all(map(_is_whole, child.children))
 
 
 class Daemon(ForkedDaemon):

@@ -17,7 +17,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from contextvars import ContextVar
 from functools import cache
@@ -25,12 +25,24 @@ from importlib import import_module
 from pathlib import Path
 from pkgutil import walk_packages
 from tempfile import TemporaryFile
-from typing import IO, Final, NoReturn
+from typing import IO, Any, AnyStr, Final, NoReturn
 
-__all__ = ["ForkedProcess", "fork", "run", "soft_nofile", "start_server", "stop_server"]
+__all__ = [
+    "ForkedProcess",
+    "Popen",
+    "fork",
+    "run",
+    "server_pids",
+    "soft_nofile",
+    "start_server",
+    "stop_server",
+]
 
 RECORD_BYTES: Final = 128 * 1024
 ROOT: Final = Path(__file__).resolve().parents[1]
+# A quarter of the memory of a process that has it, and every fork copies the page tables of that:
+# only daemons on PostgreSQL come from a server that has imported it.
+POSTGRESQL: Final = "postgresql"
 
 # Descriptors that what is forked may have open; None as many as this process.
 soft_nofile: ContextVar[int | None] = ContextVar("soft_nofile", default=None)
@@ -82,26 +94,42 @@ class ForkedProcess:
         self.send_signal(signal.SIGKILL)
 
 
+_pids: set[int] = set()  # of the servers of this process
+
+
 @cache
-def start_server() -> tuple[socket.socket, subprocess.Popen[bytes]]:
-    """One for each process that runs tests; it ends with that."""
+def start_server(*, postgresql: bool = False) -> tuple[socket.socket, subprocess.Popen[bytes]]:
+    """One for each process that runs tests, and one with PostgreSQL's once it is asked for.
+
+    It ends with that process.
+    """
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with theirs:
         process = subprocess.Popen(
-            [sys.executable, "-m", "tests.forkserver", str(theirs.fileno())],
+            [sys.executable, "-m", "tests.forkserver", str(theirs.fileno()), str(postgresql)],
             cwd=ROOT,
             pass_fds=[theirs.fileno()],
             stdin=subprocess.DEVNULL,
         )
+    _pids.add(process.pid)
     return ours, process
 
 
+def server_pids() -> frozenset[int]:
+    """Those that run."""
+    return frozenset(_pids)
+
+
 def stop_server() -> None:
-    """Have it end."""
-    channel, process = start_server()
-    channel.close()
-    process.wait()
+    """Have them end."""
+    servers = [start_server()]
+    if len(_pids) > 1:
+        servers.append(start_server(postgresql=True))
+    for channel, process in servers:
+        channel.close()
+        process.wait()
     start_server.cache_clear()
+    _pids.clear()
 
 
 def fork(
@@ -110,12 +138,14 @@ def fork(
     folder: Path,
     environment: Mapping[str, str],
     streams: tuple[int, int, int],
+    postgresql: bool = False,
 ) -> ForkedProcess:
     """``python -m MODULE ARGUMENTS`` in a process group of its own, a child of the caller.
 
-    Of a caller that is a subreaper, as ``conftest`` has it.
+    Of a caller that is a subreaper, as ``conftest`` has it.  ``postgresql``: whether it will
+    import what speaks with such a server.
     """
-    server, _ = start_server()
+    server, _ = start_server(postgresql=True) if postgresql else start_server()
     called = [module, *map(str, arguments)]
     limit = _limit()
     request = json.dumps([called, str(folder), dict(environment), limit]).encode()
@@ -123,6 +153,25 @@ def fork(
     answer = server.recv(RECORD_BYTES)
     assert answer, "the fork server has ended: see what it wrote"
     return ForkedProcess(int(answer), called)
+
+
+class Popen(subprocess.Popen[AnyStr]):
+    """``python -m`` (or ``-c``) and arguments, forked: an exec takes 0.3 s of a CPU."""
+
+    def _execute_child(self, args: Sequence[str], *more: Any) -> None:
+        cwd, env, pipes = more[4], more[5], more[9:15]
+        reads, _, _, out, _, error = pipes
+        streams = [own if fd == -1 else fd for own, fd in enumerate((reads, out, error))]
+        try:
+            forked = fork(
+                *args,
+                folder=Path(cwd or "."),
+                environment=os.environ if env is None else env,
+                streams=(streams[0], streams[1], streams[2]),
+            )
+        finally:
+            self._close_pipe_fds(*pipes)  # type: ignore[attr-defined]  # as the one overridden
+        self.pid, self._child_created = forked.pid, True
 
 
 def _limit() -> tuple[int, int]:
@@ -155,11 +204,15 @@ def run(
         return subprocess.CompletedProcess(process.arguments, code, out.read(), err.read())
 
 
-def _serve(channel: socket.socket) -> NoReturn:
+def _serve(channel: socket.socket, postgresql: bool) -> NoReturn:
     for package in ("holdfast.actors", "holdfast.storage", "holdfast.supervisors", "holdfast.cli"):
         for module in walk_packages(import_module(package).__path__, f"{package}."):
-            import_module(module.name)
+            if postgresql or POSTGRESQL not in module.name:
+                import_module(module.name)
     import_module("holdfast.testing.faults.launch")  # it patches when it is called, not before
+    import_module("holdfast.supervisors.config").parse_settings(
+        "", file="warm"
+    )  # what it finds out of its types is kept
     gc.collect()
     gc.freeze()
     while True:
@@ -198,7 +251,11 @@ def _become(request: bytes, streams: list[int]) -> NoReturn:
             os.execv(sys.executable, [sys.executable, "-m", module, *arguments])
         sys.argv = [module, *arguments]
         sys.path[0] = folder  # as ``python -m`` has it
-        runpy.run_module(module, run_name="__main__", alter_sys=True)
+        if module == "-c":
+            program, *sys.argv[1:] = arguments
+            exec(compile(program, "<string>", "exec"), {"__name__": "__main__"})
+        else:
+            runpy.run_module(module, run_name="__main__", alter_sys=True)
         code = 0
     except SystemExit as ending:
         code = ending.code if isinstance(ending.code, int) else 0
@@ -212,4 +269,4 @@ def _become(request: bytes, streams: list[int]) -> NoReturn:
 
 if __name__ == "__main__":
     with socket.socket(fileno=int(sys.argv[1])) as own:
-        _serve(own)
+        _serve(own, sys.argv[2] == str(True))

@@ -18,6 +18,8 @@ __all__ = ["Process", "descendants", "is_alive", "lasting", "list_text", "look",
 
 PERIOD: Final = 0.01  # seconds between looks at what is about to end
 
+STAT_BYTES: Final = 4096  # above any line of /proc/PID/stat
+
 _pause = threading.Event().wait
 
 
@@ -38,10 +40,15 @@ class Process(NamedTuple):
 def look(pid: int) -> Process | None:
     """The process with this pid now."""
     try:
-        head, _, tail = Path(f"/proc/{pid}/stat").read_text().rpartition(")")
+        file = os.open(f"/proc/{pid}/stat", os.O_RDONLY)  # there are many: a Path takes four times
+        try:
+            text = os.read(file, STAT_BYTES)
+        finally:
+            os.close(file)
     except OSError:
         return None
-    fields = tail.split()
+    head, _, tail = text.decode(errors="replace").rpartition(")")
+    fields = tail.split(maxsplit=20)
     return Process(pid, head.partition("(")[2], fields[0], int(fields[1]), int(fields[19]))
 
 

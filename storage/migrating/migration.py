@@ -192,6 +192,8 @@ class Migration:
             raise SwapError(f"table {left[0]} is not copied yet: copy first")
         start, before = self._clock.monotonic(), writing.written
         source.lock()
+        if self._mode == "require-empty":  # something may have come since
+            require_nothing(source, self._from)
         while self._mode == "copy" and not self._step(source):
             pass
         facts = source.facts() if self._mode == "copy" else _fresh_facts(source)

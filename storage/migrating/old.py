@@ -7,6 +7,7 @@ a daemon whose label says so.
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from holdfast.storage.migrating.backends import open_source
 from holdfast.storage.migrating.labels import Label, decode
 from holdfast.storage.migrating.ports import Place
 from holdfast.storage.migrating.sqlite_source import move_aside, old_files
-from holdfast.storage.migrating.sqlite_target import is_half_filled, label_of
+from holdfast.storage.migrating.sqlite_target import label_of
 from holdfast.storage.ports import NoDatabaseError
 from holdfast.storage.sqlite_lock import WriterLock
 
@@ -49,26 +50,38 @@ def retire(place: Place, *, swap: str, other: str, clock: Clock) -> str:
     return source.retire(swap, other, clock.time_us())
 
 
-def old_data(place: Place) -> list[str]:
-    """What is left there, for people.  Raises StorageError."""
+def old_data(place: Place, failed: Collection[str] = ()) -> list[str]:
+    """What is left there, for people.  Raises StorageError.
+
+    ``failed`` swaps were never committed, so what one of them has filled is left even if that is
+    all of it.
+    """
     if place.backend != "postgresql":
         path = os.path.realpath(place.path)
-        return [*old_files(path), *([path] if is_half_filled(path) else [])]
+        is_left = _is_left(label_of(path), failed)
+        return [*old_files(path), *([path] if is_left else [])]
     label = _label_in(place)
-    if label is None or label.state == "complete":
+    if label is None or not (label.state == "old" or _is_left(label, failed)):
         return []
     return [f"{place.where}, daemon {place.daemon!r} ({label.state}, swap {label.swap})"]
 
 
-def forget(place: Place, seconds: float) -> bool:
+def _is_left(label: Label | None, failed: Collection[str]) -> bool:
+    """Whether it was filled for nothing."""
+    if label is None:
+        return False
+    return label.state == "filling" or (label.state == "complete" and label.swap in failed)
+
+
+def forget(place: Place, seconds: float, failed: Collection[str] = ()) -> bool:
     """Delete for about so long what is left there, and nothing else; whether it is all gone.
 
-    Raises AlreadyRunningError, StorageError.
+    ``failed`` as above.  Raises AlreadyRunningError, StorageError.
     """
     if place.backend != "postgresql":
-        _forget_files(os.path.realpath(place.path))
+        _forget_files(os.path.realpath(place.path), failed)
         return True
-    if not old_data(place):
+    if not old_data(place, failed):
         return True
     from holdfast.storage.migrating.postgresql_target import forget_rows
 
@@ -114,8 +127,9 @@ def discard(place: Place, swap: str, seconds: float) -> list[str]:
     return [f"{place.where}, daemon {place.daemon!r} ({label.state}, swap {label.swap})"]
 
 
-def _forget_files(path: str) -> None:
-    lock = WriterLock(path) if is_half_filled(path) else None  # nobody is filling it
+def _forget_files(path: str, failed: Collection[str]) -> None:
+    is_left = _is_left(label_of(path), failed)
+    lock = WriterLock(path) if is_left else None  # nobody is filling it
     try:
         names = [*old_files(path), *([path] if lock is not None else [])]
         _unlink(path, names)

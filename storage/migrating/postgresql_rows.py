@@ -39,11 +39,12 @@ __all__ = [
 ]
 
 # Every question here goes by an index, whatever the planner thinks of tables that nobody has
-# analysed yet.
+# analysed yet.  The server notices that this machine is gone, and gives up the lock on the source.
 SETTINGS: Final = """
 SET search_path = holdfast; SET jit = off; SET enable_seqscan = off; SET enable_hashjoin = off;
 SET enable_mergejoin = off; SET enable_bitmapscan = off; SET work_mem = '64MB';
-SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0
+SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0;
+SET tcp_keepalives_idle = 1; SET tcp_keepalives_interval = 1; SET tcp_keepalives_count = 5
 """
 _TYPES: Final = {"int": "bigint", "real": "float8", "text": "text", "bytes": "bytea"}
 
@@ -163,6 +164,11 @@ class PostgresqlRows:
         """Of the last writer."""
         rows = self._rows("SELECT epoch FROM daemons WHERE daemon = %s", (self._daemon,))
         return int(rows[0][0]) if rows else 0
+
+    def home(self) -> str:
+        """Of the last writer, or who filled it."""
+        rows = self._rows("SELECT home FROM daemons WHERE daemon = %s", (self._daemon,))
+        return str(rows[0][0]) if rows else ""
 
     def label(self) -> str | None:
         """As it is."""

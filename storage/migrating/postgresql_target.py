@@ -317,7 +317,8 @@ def _require_ours(place: Place, where: str, look: Look | None) -> None:
         label = decode(rows.label())
         if look is not None:
             look(rows.label(), rows.standing())
-        if label is not None and label.state != "old":
+        is_ours = label is not None and (label.state == "filling" or rows.home() == place.home)
+        if label is not None and label.state != "old" and is_ours:
             return
         there = label or any(rows.after(table, None, 1, 0)[0] for table in TABLES)
     finally:

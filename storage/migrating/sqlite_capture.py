@@ -15,8 +15,9 @@ from holdfast.storage.migrating.catalog import EVENTS, TABLES, Table
 from holdfast.storage.migrating.labels import CAPTURE
 from holdfast.storage.migrating.sqlite_rows import listed
 
-__all__ = ["begin_capture", "captured", "end_capture", "length"]
+__all__ = ["SWAP_LOG", "begin_capture", "captured", "end_capture", "length"]
 
+SWAP_LOG: Final = "swap_log"  # and how each of its triggers begins
 _LOG: Final = """
 CREATE TABLE swap_log (n INTEGER PRIMARY KEY, tab TEXT NOT NULL, key TEXT NOT NULL) STRICT
 """

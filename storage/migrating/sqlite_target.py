@@ -27,10 +27,10 @@ from holdfast.storage.migrating.sqlite_rows import SqliteRows, equal, listed, ma
 from holdfast.storage.ports import NoDatabaseError
 from holdfast.storage.sqlite_connection import REFUSALS, open_reading, open_writing
 from holdfast.storage.sqlite_lock import WriterLock
-from holdfast.storage.sqlite_schema import VERSION
+from holdfast.storage.sqlite_schema import VERSION, has_table
 from holdfast.storage.state_values import comparable, parsed
 
-__all__ = ["SqliteTarget", "is_half_filled", "label_of"]
+__all__ = ["SqliteTarget", "label_of"]
 
 _CLASHES: Final = (apsw.SQLITE_CONSTRAINT_UNIQUE, apsw.SQLITE_CONSTRAINT_PRIMARYKEY)
 _PROPERTIES: Final = ("entity", "name", "type", "kind", "key", "rest")
@@ -241,25 +241,27 @@ def label_of(path: str) -> Label | None:
         rows.close()
 
 
-def is_half_filled(path: str) -> bool:
-    """Whether a database is there whose label says so.  Raises StorageError."""
-    label = label_of(path)
-    return label is not None and label.state == "filling"
-
-
 def _require_leftover(path: str) -> None:
-    rows = SqliteRows(open_reading(path), path)
+    connection = open_reading(path)
     try:
-        label = decode(rows.label())
+        label = decode(SqliteRows(connection, path).label())
         if label is not None and label.state != "old":
             return
-        if rows.epoch() == 0 and not any(rows.after(table, None, 1, 0)[0] for table in TABLES):
-            return  # made by a try that ended before it could label it
-    except StorageError as error:
+        if _is_untouched(connection):
+            return
+    except (apsw.Error, StorageError) as error:
         raise SwapError(f"{path}: cannot be told to be a leftover: {error}") from error
     finally:
-        rows.close()
+        connection.close()
     raise SwapError(
         f"{path}: there is a database there already, which no swap has left half filled: move it "
         "away, or name another path"
     )
+
+
+def _is_untouched(connection: apsw.Connection) -> bool:
+    """Made by a try that ended before it could label it, perhaps before all tables were there."""
+    if connection.execute("SELECT value FROM meta WHERE name = 'epoch'").get:
+        return False  # of a writer
+    tables = [table.name for table in TABLES if has_table(connection, table.name)]
+    return not any(connection.execute(f"SELECT 1 FROM {name} LIMIT 1").get for name in tables)

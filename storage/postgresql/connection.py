@@ -31,6 +31,7 @@ __all__ = [
     "Values",
     "connect",
     "is_lost",
+    "is_same_place",
     "named",
     "naming_errors",
     "storage_error",
@@ -225,7 +226,29 @@ def named(dsn: str) -> str:
     return f"postgresql://{user}{host}{port}/{name}"
 
 
+def is_same_place(one: str, other: str) -> bool:
+    """Whether two name one database of one server, by their words; one that cannot be read does
+    not.  They may differ in who comes, with which password, and how."""
+    try:
+        return _place(one) == _place(other)
+    except ConfigError:
+        return False
+
+
+def _place(dsn: str) -> tuple[Any, ...]:
+    given = _parsed(dsn)
+    where = tuple(given.get(key) or "" for key in ("service", "host", "hostaddr"))
+    return *where, given.get("port") or "5432", given.get("dbname") or given.get("user")
+
+
 def _parsed(dsn: str) -> dict[str, Any]:
+    if dsn.startswith(("postgresql://", "postgres://")):
+        user, at, behind = dsn.partition("://")[2].partition("?")[0].partition("@")
+        if at and ("/" in user or "@" in behind):  # the rest of a password would be a host
+            raise ConfigError(
+                '[storage] dsn: of a user or a password in "postgresql://..." each "/" is '
+                'written %2F, and each "@" %40'
+            )
     try:
         return dict(conninfo_to_dict(dsn))
     except psycopg.Error:  # quotes what it cannot read, which may be the password

@@ -305,6 +305,9 @@ class PostgresqlDatabase:
         """For about so long do some of what has time."""
         self._do(lambda: self._text.work(seconds))
 
+    def begin_checkpoint(self) -> None:
+        """Nothing that takes long."""
+
     def checkpoint(self, *, is_hurried: bool = False, is_pressed: bool = False) -> Wal:
         """The server maintains its log."""
         return self.wal

@@ -7,9 +7,10 @@ from typing import Final
 import psycopg
 
 from holdfast.errors import AlreadyRunningError, HoldfastError, StorageError
-from holdfast.storage.ports import NoDatabaseError
+from holdfast.storage.ports import Durability, NoDatabaseError
 from holdfast.storage.postgresql.connection import Connection, connect, named, storage_error
 from holdfast.storage.postgresql.schema import check_version
+from holdfast.storage.postgresql.session import require_fsync
 
 __all__ = ["check", "is_used", "probe"]
 
@@ -55,11 +56,13 @@ def probe(dsn: str, daemon: str, *, home: str = "") -> str | None:
     return None
 
 
-def check(dsn: str, *, daemon: str, home: str) -> None:
+def check(dsn: str, *, daemon: str, home: str, durability: Durability = "committed") -> None:
     """Raise ConfigError, UnreachableError, SchemaError, StorageError, AlreadyRunningError."""
     where = named(dsn)
     connection = connect(dsn, application=f"holdfast {daemon} checking")
     try:
+        if durability == "disk":
+            require_fsync(connection, where)
         _check(connection, where, daemon, home)
     except psycopg.Error as error:
         raise storage_error(error, where) from error

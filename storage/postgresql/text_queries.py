@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from typing import Final
+from functools import reduce
+from typing import Final, TypeVar
 
 import msgspec
 
@@ -25,6 +26,9 @@ _TOKEN: Final = re.compile(
     r'[ \t\n\r]*(?:"((?:[^"]|"")*)"|([0-9A-Za-z_\x1a\x80-\U0010ffff]+)|([(){}:,+*\-^]))'
 )
 _JOINING: Final = ("OR", "AND", "NOT")
+_PHRASE: Final = 200  # words of a phrase that the server looks for as one; it is nested as deep
+
+_T = TypeVar("_T")
 
 
 def kept_word(word: str) -> str:
@@ -79,18 +83,19 @@ class _Parser:
         """What binds at least as tight as ``_JOINING[level]``."""
         if level == len(_JOINING):
             return self._side_by_side()
-        found = self.expression(level + 1)
+        found = [self.expression(level + 1)]
         while self._skip(_JOINING[level]):
-            found = _JOINED[level](found, self.expression(level + 1))
-        return found
+            found.append(self.expression(level + 1))
+        join = _JOINED[level]
+        return reduce(_not, found) if join is _not else _halved(join, found)
 
     def _side_by_side(self) -> _Found:
         if self._skip("("):
             return self._rest_of_group()
-        found = self._in_columns()
+        found = [self._in_columns()]
         while self._kind not in ("end", ")", *_JOINING):
-            found = _beside(found, self._in_columns())
-        return found
+            found.append(self._in_columns())
+        return _halved(_beside, found)
 
     def _rest_of_group(self) -> _Found:
         found = self.expression(0)
@@ -117,12 +122,12 @@ class _Parser:
         if not (self._token.text == "NEAR" and self._tokens[self._at + 1].kind == "("):
             return self._phrase()
         self._at += 2
-        found: _Found = None
+        found: list[_Found] = [None]
         while self._kind not in (")", ",", "end"):
-            found = _beside(found, self._phrase())
+            found.append(self._phrase())
         while not self._skip(")"):
             self._at += 1
-        return _loosely(found)
+        return _loosely(_halved(_beside, found))
 
     def _phrase(self) -> _Found:
         words: list[tuple[str, bool]] = []  # and whether longer ones do too
@@ -136,10 +141,11 @@ class _Parser:
         if not words:
             return None
         terms = [_term(word, is_prefix) for word, is_prefix in words]
-        is_exact = all(len(word) <= LONGEST for word, _ in words) and not any(
-            is_prefix for _, is_prefix in words[:-1]
-        )
-        return Condition(_grouped(" & ", terms), _grouped(" <-> ", terms), is_exact)
+        loose = _halved("({} & {})".format, list(dict.fromkeys(terms)))
+        is_exact = len(words) <= _PHRASE and all(len(word) <= LONGEST for word, _ in words)
+        if not is_exact or any(is_prefix for _, is_prefix in words[:-1]):
+            return Condition(loose, loose, False)
+        return Condition(loose, terms[0] if len(terms) == 1 else f"({' <-> '.join(terms)})", True)
 
     @property
     def _token(self) -> _Token:
@@ -162,8 +168,13 @@ def _term(word: str, is_prefix: bool) -> str:
     return f"'{kept_word(word)}'{':*' if is_prefix and len(word) <= LONGEST else ''}"
 
 
-def _grouped(sign: str, terms: list[str]) -> str:
-    return terms[0] if len(terms) == 1 else f"({sign.join(terms)})"
+def _halved(join: Callable[[_T, _T], _T], found: Sequence[_T]) -> _T:
+    """All of them, joined as two halves are: the server goes down into whatever is nested, as deep
+    as its max_stack_depth lets it."""
+    if len(found) == 1:
+        return found[0]
+    middle = len(found) // 2
+    return join(_halved(join, found[:middle]), _halved(join, found[middle:]))
 
 
 def _loosely(found: _Found) -> _Found:

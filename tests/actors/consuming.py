@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from typing import IO
 
 import holdfast
+from tests import forkserver
 from tests.actors.sending import ROOT
 from tests.daemon import TIMEOUT, Daemon
 
@@ -61,8 +62,8 @@ class Consumer:
 
 @contextmanager
 def consumer(daemon: Daemon, *, every: int) -> Iterator[Consumer]:
-    command = [sys.executable, "-m", "tests.actors.consuming", str(daemon.run_dir), str(every)]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+    command = ["tests.actors.consuming", str(daemon.run_dir), str(every)]
+    with forkserver.Popen[str](command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         try:
             assert process.stdout.readline() == "began\n"

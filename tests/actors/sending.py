@@ -20,6 +20,7 @@ import msgspec
 import holdfast
 from holdfast.actors.outbox import Policy
 from holdfast.errors import OutboxFullError
+from tests import forkserver
 from tests.daemon import TIMEOUT, Daemon
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -109,10 +110,8 @@ class Sender:
 
     def __init__(self, daemon: Daemon, order: Order) -> None:
         self._timeout = order.timeout
-        self.process = subprocess.Popen(
+        self.process = forkserver.Popen[bytes](
             [
-                sys.executable,
-                "-m",
                 "tests.actors.sending",
                 str(daemon.run_dir),
                 msgspec.json.encode(order).decode(),

@@ -27,9 +27,15 @@ def config(*names: str, more: str = "") -> str:
     return CONFIG + "".join(AGENT.format(name=name, root=ROOT, more=more) for name in names)
 
 
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
+    with Daemon(tmp_path_factory.mktemp("shared"), config("one", "two")) as daemon:
+        yield daemon
+
+
 @pytest.fixture
-def daemon(tmp_path: Path) -> Iterator[Daemon]:
-    with Daemon(tmp_path, config("one", "two")) as daemon:
+def daemon(shared: Daemon) -> Iterator[Daemon]:
+    with shared.lent("one", "two") as daemon:
         yield daemon
 
 
@@ -81,11 +87,12 @@ def test_an_exception_in_a_tell_ends_the_agent_and_its_supervisor_restarts_it(
     daemon: Daemon, tmp_path: Path
 ) -> None:
     ref = daemon.hub.ref("one")
+    before = daemon.child("one").restarts
     pid = ask(daemon, "one", "pid", None)
     ref.tell(["raise_once", str(tmp_path / "raised")])
     ref.tell(["remember", "next"])
     child = daemon.wait_for_another("one", pid)
-    assert (child.restarts, child.last_exit and child.last_exit.code) == (1, 1)
+    assert (child.restarts, child.last_exit and child.last_exit.code) == (before + 1, 1)
     seen: Any = ask(daemon, "one", "recall", None)
     assert [value for value, _ in seen] == ["next"]
     assert "ValueError: once" in daemon.log.read_text()
@@ -194,16 +201,16 @@ def test_a_tell_is_acknowledged_before_a_hub_is_closed(daemon: Daemon) -> None:
 
 
 def test_an_agent_finds_its_last_checkpoint_after_a_crash(daemon: Daemon) -> None:
-    assert ask(daemon, "one", "restored", None) is None
-    assert ask(daemon, "one", "checkpoint", {"step": 1}) == 1
-    assert ask(daemon, "one", "checkpoint", {"step": 2}) == 2
-    daemon.kill("one")
-    assert ask(daemon, "one", "restored", None) == {"step": 2}
+    assert ask(daemon, "two", "restored", None) is None
+    assert ask(daemon, "two", "checkpoint", {"step": 1}) == 1
+    assert ask(daemon, "two", "checkpoint", {"step": 2}) == 2
+    daemon.kill("two")
+    assert ask(daemon, "two", "restored", None) == {"step": 2}
 
 
 def test_a_checkpoint_first_commits_what_was_emitted_before_it(daemon: Daemon) -> None:
     ask(daemon, "one", "checkpoint", {"step": 1})
-    (event,) = daemon.hub.events.query(types="before:checkpoint")
+    (event,) = daemon.hub.events.query(types="before:checkpoint", after=daemon.since)
     assert (event.data, event.source) == ({"step": 1}, "agent/one")
 
 

@@ -6,13 +6,13 @@ import os
 import random
 import signal
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 import holdfast
 from holdfast.errors import InvalidInputError, OwnedError
+from tests import forkserver
 from tests.daemon import CONFIG, TIMEOUT, Daemon
 from tests.daemon import ForkedDaemon as Kit
 
@@ -116,8 +116,8 @@ hub.close()
 
 
 def start_writer(daemon: Daemon, text: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-c", WRITER, str(daemon.run_dir), text],
+    return forkserver.Popen[str](
+        ["-c", WRITER, str(daemon.run_dir), text],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -233,8 +233,8 @@ except holdfast.HoldfastError:
 
 
 def _putting(daemon: Kit, base: int) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-c", PUTTING, str(daemon.run_dir), str(base)],
+    return forkserver.Popen[str](
+        ["-c", PUTTING, str(daemon.run_dir), str(base)],
         stdout=subprocess.PIPE,
         text=True,
     )

@@ -33,8 +33,21 @@ def config_with(table: str = "", keepers: tuple[str, ...] = KEEPERS) -> str:
     return text
 
 
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
+    with Daemon(tmp_path_factory.mktemp("shared"), config_with()) as daemon:
+        yield daemon
+
+
 @pytest.fixture
-def daemon(tmp_path: Path) -> Iterator[Daemon]:
+def daemon(shared: Daemon) -> Iterator[Daemon]:
+    """Its agents hold what they held before, and checkpoints are there already."""
+    with shared.lent(*KEEPERS, "bystander") as daemon:
+        yield daemon
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Iterator[Daemon]:
     with Daemon(tmp_path, config_with()) as daemon:
         yield daemon
 
@@ -85,23 +98,23 @@ def test_what_was_held_is_restored_and_a_dry_run_only_says_so(daemon: Daemon) ->
     assert held_by(daemon) == before
     with pytest.raises(InvalidInputError, match="nothing of nobody"):
         restore(daemon, made.id, only=("nobody",))
-    with pytest.raises(InvalidInputError, match="no checkpoint 99"):
-        restore(daemon, 99)
+    with pytest.raises(InvalidInputError, match="no checkpoint 999"):
+        restore(daemon, 999)
 
 
-def test_who_does_not_answer_is_named_and_blocks_nobody(daemon: Daemon) -> None:
-    hold(daemon, 1)
-    daemon.ref("k1").tell("hang")
-    daemon.ref("bystander").tell("hang")  # it has no hook
-    daemon.ref("k2").ask("raise", timeout=TIMEOUT)
-    with daemon.paused("k3"):
-        made = create(daemon)
+def test_who_does_not_answer_is_named_and_blocks_nobody(own: Daemon) -> None:
+    hold(own, 1)
+    own.ref("k1").tell("hang")
+    own.ref("bystander").tell("hang")  # it has no hook
+    own.ref("k2").ask("raise", timeout=TIMEOUT)
+    with own.paused("k3"):
+        made = create(own)
     errors = {each.name: each.error for each in made.participants if each.name in KEEPERS}
     assert "did not answer within 1.0 s" in errors["k1"]
     assert "set is no JSON type" in errors["k2"]
     assert "did not answer within 1.0 s" in errors["k3"]
     assert "bystander" not in errors
-    plan = restore(daemon, made.id, dry_run=True)
+    plan = restore(own, made.id, dry_run=True)
     assert agents_in(plan) == []
 
 
@@ -126,7 +139,7 @@ def test_a_daemon_that_is_killed_during_a_checkpoint_keeps_the_one_before(tmp_pa
     with Kit(tmp_path, config_with(), profile={}) as daemon:
         hold(daemon, "kept")
         first = create(daemon)
-        for round in range(3):
+        for round in range(2):
             hold(daemon, f"round {round}")
             daemon.ref("checkpoints").ask(checkpoints.Create(), block=False)
             daemon.hub.ref("k1").ask("what", timeout=TIMEOUT)
@@ -285,29 +298,29 @@ def holdfast(daemon: Daemon, *arguments: str, code: int = 0) -> list[Any]:
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
-def test_the_command_makes_shows_restores_and_prunes(daemon: Daemon) -> None:
-    hold(daemon, 1)
-    (made,) = holdfast(daemon, "create")
+def test_the_command_makes_shows_restores_and_prunes(own: Daemon) -> None:
+    hold(own, 1)
+    (made,) = holdfast(own, "create")
     assert [each["name"] for each in made["participants"] if each["name"] in KEEPERS] == [*KEEPERS]
-    holdfast(daemon, "create")
-    listed = holdfast(daemon, "list")
+    holdfast(own, "create")
+    listed = holdfast(own, "list")
     assert [each["id"] for each in listed] == [2, 1]
-    (shown,) = holdfast(daemon, "show", "1")
+    (shown,) = holdfast(own, "show", "1")
     assert shown["state"]["k1"] == ["k1", 1]
-    hold(daemon, 2)
-    (plan,) = holdfast(daemon, "restore", "1", "--dry-run")
+    hold(own, 2)
+    (plan,) = holdfast(own, "restore", "1", "--dry-run")
     assert plan["dry_run"] is True
-    assert held_by(daemon)["k1"] == ["k1", 2]
-    holdfast(daemon, "restore", "1", "--only", "k1")
-    assert held_by(daemon)["k1"] == ["k1", 1]
-    holdfast(daemon, "restore", "7", code=2)
-    holdfast(daemon, "pin", "1", "release")
-    (pruned,) = holdfast(daemon, "prune", "--keep-last", "1")
+    assert held_by(own)["k1"] == ["k1", 2]
+    holdfast(own, "restore", "1", "--only", "k1")
+    assert held_by(own)["k1"] == ["k1", 1]
+    holdfast(own, "restore", "7", code=2)
+    holdfast(own, "pin", "1", "release")
+    (pruned,) = holdfast(own, "prune", "--keep-last", "1")
     assert pruned["checkpoints"] == {}
-    holdfast(daemon, "unpin", "release")
-    (pruned,) = holdfast(daemon, "prune", "--keep-last", "1")
+    holdfast(own, "unpin", "release")
+    (pruned,) = holdfast(own, "prune", "--keep-last", "1")
     assert pruned["checkpoints"] == {"the daemon": [1]}
-    holdfast(daemon, "unpin", "release", code=1)
+    holdfast(own, "unpin", "release", code=1)
 
 
 def test_the_command_looks_after_threads_of_agents(daemon: Daemon) -> None:
@@ -325,4 +338,4 @@ def test_the_command_looks_after_threads_of_agents(daemon: Daemon) -> None:
 
 def test_an_error_of_the_actor_is_the_callers(daemon: Daemon) -> None:
     with pytest.raises(HoldfastError):
-        restore(daemon, 1)
+        restore(daemon, 999)

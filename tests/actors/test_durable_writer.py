@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 import sqlite3
 import subprocess
-import sys
 from collections import Counter
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import TextIO
 
 import pytest
 
+from tests import forkserver
 from tests.actors.firing import CONFIG, chance, committed, wait_for
 from tests.daemon import TIMEOUT, Daemon
 from tests.forkserver import ROOT
@@ -50,8 +50,8 @@ def test_every_acknowledged_row_is_there_once_though_the_writer_is_killed(
 
 
 def start(daemon: Daemon, name: str, count: int, journal: TextIO) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "tests.actors.keyed_sender", str(daemon.run_dir), name]
-    return subprocess.Popen([*command, str(count)], cwd=ROOT, stdout=journal)
+    command = ["tests.actors.keyed_sender", str(daemon.run_dir), name]
+    return forkserver.Popen[bytes]([*command, str(count)], cwd=ROOT, stdout=journal)
 
 
 def kill(daemon: Daemon, chance: random.Random, *, total: int, kills: int) -> None:

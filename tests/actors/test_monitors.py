@@ -39,9 +39,22 @@ backoff_max = 60.0
 SOON = 0.5  # seconds; far above the milliseconds it takes, far below any timeout
 
 
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
+    with Daemon(tmp_path_factory.mktemp("shared"), config("one", "two") + WATCHER) as daemon:
+        yield daemon
+
+
 @pytest.fixture
-def daemon(tmp_path: Path) -> Iterator[Daemon]:
-    with Daemon(tmp_path, config("one", "two") + WATCHER) as daemon:
+def daemon(shared: Daemon) -> Iterator[Daemon]:
+    with shared.lent("watcher") as daemon:
+        yield daemon
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Iterator[Daemon]:
+    """For a test that ends it."""
+    with Daemon(tmp_path, config("one", "two")) as daemon:
         yield daemon
 
 
@@ -86,8 +99,8 @@ def test_an_exit_is_told_with_its_code(
     assert (reason.kind, reason.code, reason.signal) == (kind, code, None)
 
 
-def test_an_ordered_stop_is_told_for_every_actor_before_the_daemon_is_gone(daemon: Daemon) -> None:
-    with holdfast.connect(daemon.run_dir) as hub:
+def test_an_ordered_stop_is_told_for_every_actor_before_the_daemon_is_gone(own: Daemon) -> None:
+    with holdfast.connect(own.run_dir) as hub:
         monitors = [hub.monitor(name) for name in ("one", "log", "writer", "agents", "state")]
         hub.ask("root", StopTree())
         ends = [monitor.wait(TIMEOUT).reason for monitor in monitors]
@@ -269,14 +282,14 @@ def test_a_supervisor_that_is_back_says_that_the_old_lives_are_gone(daemon: Daem
     assert daemon.hub.monitor("one").incarnation != monitor.incarnation
 
 
-def test_the_death_of_the_whole_daemon_is_told(daemon: Daemon) -> None:
-    monitors = [daemon.hub.monitor(name) for name in ("one", "agents", "root", "log")]
-    daemon.process.kill()
+def test_the_death_of_the_whole_daemon_is_told(own: Daemon) -> None:
+    monitors = [own.hub.monitor(name) for name in ("one", "agents", "root", "log")]
+    own.process.kill()
     for monitor in monitors:
         assert monitor.wait(TIMEOUT).reason.kind == "noconnection"
-    daemon.restart()
+    own.restart()
     assert {monitor.wait().reason.kind for monitor in monitors} == {"noconnection"}
-    assert daemon.hub.monitor("one").is_alive
+    assert own.hub.monitor("one").is_alive
 
 
 def test_a_closed_hub_ends_who_waits(daemon: Daemon) -> None:

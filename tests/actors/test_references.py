@@ -24,14 +24,13 @@ COUNTER = AGENT.format(name="counter", root=ROOT, more="options = { start = 5 }"
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
-    """For tests that leave it as it was."""
     with Daemon(tmp_path_factory.mktemp("shared"), config("one", "two") + COUNTER) as daemon:
         yield daemon
 
 
 @pytest.fixture
-def daemon(tmp_path: Path) -> Iterator[Daemon]:
-    with Daemon(tmp_path, config("one", "two") + COUNTER) as daemon:
+def daemon(shared: Daemon) -> Iterator[Daemon]:
+    with shared.lent("one", "counter") as daemon:
         yield daemon
 
 

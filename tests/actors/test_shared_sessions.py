@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +14,7 @@ import pytest
 import holdfast
 from holdfast.actors.messages.sessions import SessionsStats, Stats
 from holdfast.errors import NoSessionError, OwnedError
+from tests import forkserver
 from tests.daemon import CONFIG, TIMEOUT, Daemon
 
 
@@ -62,8 +62,8 @@ with holdfast.connect(run_dir, source=role) as hub:
 
 
 def program(text: str, *arguments: object) -> subprocess.Popen[str]:
-    command = [sys.executable, "-c", text, *map(str, arguments)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    command = ["-c", text, *map(str, arguments)]
+    return forkserver.Popen[str](command, stdout=subprocess.PIPE, text=True)
 
 
 def test_no_update_is_lost_between_processes_that_compare_and_set(daemon: Daemon) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 import pytest
 
 import holdfast
+from tests import forkserver
 from tests.commandline import environment
 from tests.daemon import CONFIG, TIMEOUT, Daemon
 from tests.holdfast.conftest import ROOT
@@ -24,8 +24,8 @@ def race(daemon: Daemon, processes: int, turns: int, kills: int) -> None:
     daemon.hub.state.define_type("race", history=True)
     daemon.hub.state.create("race", id="race")
     racers = [
-        subprocess.Popen(
-            [sys.executable, "-m", "tests.actors.state_racer", daemon.run_dir, str(n), str(turns)],
+        forkserver.Popen[str](
+            ["tests.actors.state_racer", str(daemon.run_dir), str(n), str(turns)],
             cwd=ROOT,
             env=environment(),
             stdout=subprocess.PIPE,

@@ -8,6 +8,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -33,8 +34,21 @@ python_path = ["{ROOT}"]
 """
 
 
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
+    with Daemon(tmp_path_factory.mktemp("shared"), CONFIG + TRACKER + WORKER) as daemon:
+        yield daemon
+
+
 @pytest.fixture
-def daemon(tmp_path: Path) -> Iterator[Daemon]:
+def daemon(shared: Daemon) -> Iterator[Daemon]:
+    """No checkpoint of it is made, so that its tracker begins anew with nothing."""
+    with shared.lent("tracker", "worker") as daemon:
+        yield daemon
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Iterator[Daemon]:
     with Daemon(tmp_path, CONFIG + TRACKER + WORKER) as daemon:
         yield daemon
 
@@ -85,11 +99,12 @@ def test_a_request_that_is_late_expires_and_that_is_told_once(daemon: Daemon) ->
     daemon.hub.tracker.begin("late", "llm", deadline=0.1)
     daemon.hub.tracker.begin("in time", "llm", deadline=0.2)
     daemon.hub.tracker.finish("in time")
-    daemon.until(lambda: daemon.hub.events.count(types="tracker:request_expired") > 0)
+    told = partial(daemon.hub.events.query, types="tracker:request_expired", after=daemon.since)
+    daemon.until(told)
     late = daemon.hub.tracker.finish("late", "too late")
     assert late is not None
     assert (late.status, late.result) == ("expired", None)
-    (event,) = daemon.hub.events.query(types="tracker:*")
+    (event,) = daemon.hub.events.query(types="tracker:*", after=daemon.since)
     assert (event.subject, event.data["id"]) == ("late", "late")
 
 
@@ -152,7 +167,8 @@ def test_the_requests_of_an_agent_that_dies_are_handed_to_its_next_life(daemon: 
     daemon.kill("worker")
     daemon.until(lambda: len(daemon.hub.tracker.interrupted()) == 2)
     assert {one.id for one in daemon.hub.tracker.list(status="running")} == {"mine"}
-    daemon.until(lambda: daemon.hub.events.count(types="tracker:interrupted") >= 2)
+    interrupted = partial(daemon.hub.events.query, types="tracker:interrupted", after=daemon.since)
+    daemon.until(lambda: len(interrupted()) >= 2)
 
 
 def test_permits_come_in_turn_and_the_actor_answers_meanwhile(daemon: Daemon) -> None:
@@ -246,28 +262,28 @@ def test_what_a_checkpoint_collected_is_handed_back_as_interrupted(daemon: Daemo
 
 
 def test_a_tracker_that_starts_anew_takes_its_part_of_the_newest_checkpoint(
-    daemon: Daemon,
+    own: Daemon,
 ) -> None:
-    """After SIGKILL of its process, and after a stop of the whole daemon."""
+    """After SIGKILL of its process, and after a stop of the whole own."""
     hour = SlidingWindow(limit=1, period=3_600)
-    daemon.hub.tracker.begin("r1", "llm", {"n": 1})
-    assert daemon.hub.tracker.acquire("hour", limit=hour).granted
-    created = msgspec.convert(daemon.hub.ask("checkpoints", Create("command")), Created)
+    own.hub.tracker.begin("r1", "llm", {"n": 1})
+    assert own.hub.tracker.acquire("hour", limit=hour).granted
+    created = msgspec.convert(own.hub.ask("checkpoints", Create("command")), Created)
     assert {one.name: one.count for one in created.participants}["tracker"] == 1
-    daemon.hub.tracker.begin("since", "llm")
-    daemon.kill("tracker")
-    (taken,) = daemon.hub.tracker.take(wait=TIMEOUT)
+    own.hub.tracker.begin("since", "llm")
+    own.kill("tracker")
+    (taken,) = own.hub.tracker.take(wait=TIMEOUT)
     assert (taken.id, taken.payload, taken.attempt) == ("r1", {"n": 1}, 2)
     assert taken.reason == f"restored from checkpoint {created.id}"
-    assert daemon.hub.tracker.get("since") is None, "lost, as the page says"
-    assert not daemon.hub.tracker.acquire("hour", limit=hour).granted
-    daemon.hub.tracker.finish("r1")
-    daemon.hub.tracker.begin("r2", "llm")
-    assert daemon.stop() == 0  # makes a checkpoint
-    daemon.restart()
-    (taken,) = daemon.hub.tracker.take(wait=TIMEOUT)
+    assert own.hub.tracker.get("since") is None, "lost, as the page says"
+    assert not own.hub.tracker.acquire("hour", limit=hour).granted
+    own.hub.tracker.finish("r1")
+    own.hub.tracker.begin("r2", "llm")
+    assert own.stop() == 0  # makes a checkpoint
+    own.restart()
+    (taken,) = own.hub.tracker.take(wait=TIMEOUT)
     assert taken.id == "r2"
-    assert not daemon.hub.tracker.acquire("hour", limit=hour).granted
+    assert not own.hub.tracker.acquire("hour", limit=hour).granted
 
 
 def test_a_state_that_cannot_be_read_changes_nothing(daemon: Daemon) -> None:

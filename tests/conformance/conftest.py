@@ -9,8 +9,11 @@ from typing import Any, Final
 
 import pytest
 
+from holdfast.storage.migrating.ports import Place
 from holdfast.storage.ports import Database, Reader
 from holdfast.storage.sqlite import SqliteDatabase, SqliteReader
+from tests.clock import ManualClock
+from tests.conformance.moving import Opens, opened
 from tests.conformance.servers import PostgresqlServer, shared_postgresql, stop_shared
 
 BACKENDS: Final = ("sqlite", "postgresql")
@@ -101,6 +104,20 @@ def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Backend]
         made = Backend("postgresql", dsn, daemon=f"d{secrets.token_hex(4)}")
     yield made
     made.close()
+
+
+@pytest.fixture
+def opens() -> Iterator[Opens]:
+    """What opens writers, which are closed in the end."""
+    made: list[Database] = []
+
+    def one(place: Place) -> Database:
+        made.append(opened(place, ManualClock()))
+        return made[-1]
+
+    yield one
+    for database in made:
+        database.close()
 
 
 @pytest.fixture

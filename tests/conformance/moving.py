@@ -14,6 +14,7 @@ from holdfast.storage.ports import Database
 from tests.conformance.other_eyes import Rows, all_rows
 
 SWAP: Final = "swap-1"
+Opens = Callable[[Place], Database]
 
 
 def sqlite_place(folder: Path, daemon: str = "d", name: str = "") -> Place:

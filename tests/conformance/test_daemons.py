@@ -37,7 +37,7 @@ def told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple
                 streams = (devnull, output.fileno(), output.fileno())
                 forked = forkserver.fork(
                     "holdfast", *arguments, folder=tmp_path, environment={**os.environ},
-                    streams=streams,
+                    streams=streams, postgresql=True,
                 )  # fmt: skip
                 code = forked.wait(TIMEOUT)
             finally:
@@ -179,6 +179,8 @@ def refusals(server: PostgresqlServer) -> list[tuple[str, str]]:
         ("host=127.0.0.1 port=1 dbname=x", "Connection refused"),
         (server.dsn("nothing"), "there is no such database or user"),
         ("secret secret", "no connection string of PostgreSQL"),
+        ("postgresql://me:my/secret@127.0.0.1:1/x", 'each "/" is written %2F'),
+        ("postgresql://me:my@secret@127.0.0.1:1/x", 'each "@" %40'),
         (taken, "tables of another program"),
         (newer, "schema version 99, but this holdfast knows up to"),
         (still, "read-only"),

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import secrets
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
@@ -24,10 +24,10 @@ from holdfast.storage.ports import Database
 from tests.clock import ManualClock
 from tests.conformance.moving import (
     SWAP,
+    Opens,
     contents,
     migration,
     moved,
-    opened,
     postgresql_place,
     sqlite_place,
 )
@@ -60,20 +60,6 @@ def places(
     }
     source, _, target = request.param.split(" ")
     return made[source], made[target]
-
-
-@pytest.fixture
-def opens() -> Iterator[Callable[[Place], Database]]:
-    """What opens writers, which are closed in the end."""
-    made: list[Database] = []
-
-    def one(place: Place) -> Database:
-        made.append(opened(place, ManualClock()))
-        return made[-1]
-
-    yield one
-    for database in made:
-        database.close()
 
 
 class Copier:
@@ -153,7 +139,7 @@ def killing(method: str, times: int, when: str) -> Callable[[], None]:
 
 @pytest.mark.parametrize("point", BEFORE, ids=lambda point: " ".join(map(str, point)))
 def test_a_copier_that_is_killed_leaves_the_source_as_it_is_and_a_second_one_goes_on(
-    places: tuple[Place, Place], opens: Callable[[Place], Database], point: tuple[str, int, str]
+    places: tuple[Place, Place], opens: Opens, point: tuple[str, int, str]
 ) -> None:
     source, target = places
     copier = Copier(source, target, killing(*point))
@@ -189,7 +175,7 @@ def test_a_copier_that_is_killed_leaves_the_source_as_it_is_and_a_second_one_goe
 
 
 def test_a_copier_that_is_killed_behind_the_commit_point_is_finished_by_others(
-    places: tuple[Place, Place], opens: Callable[[Place], Database]
+    places: tuple[Place, Place], opens: Opens
 ) -> None:
     source, target = places
     copier = Copier(source, target, lambda: _die_in(Migration, "commit"))

@@ -17,36 +17,20 @@ from holdfast.storage.migrating import migration as module
 from holdfast.storage.migrating import old
 from holdfast.storage.migrating.migration import Migration
 from holdfast.storage.migrating.ports import Place
-from holdfast.storage.ports import Database
 from holdfast.storage.state_records import ChangeState, CreateEntity, DeleteEntity
 from tests.clock import ManualClock
 from tests.conformance.moving import (
     SWAP,
+    Opens,
     contents,
     migration,
     moved,
-    opened,
     postgresql_place,
     sqlite_place,
 )
 from tests.storage.making import append, event, events
 
-Opens = Callable[[Place], Database]
 Moves = Callable[[Place, Place], Migration]
-
-
-@pytest.fixture
-def opens() -> Iterator[Opens]:
-    """What opens writers, which are closed in the end."""
-    made: list[Database] = []
-
-    def one(place: Place) -> Database:
-        made.append(opened(place, ManualClock()))
-        return made[-1]
-
-    yield one
-    for database in made:
-        database.close()
 
 
 @pytest.fixture
@@ -224,6 +208,32 @@ def test_data_that_is_there_already_is_left_alone_and_only_old_data_is_forgotten
     assert not contents(target)["events"]
     assert len(contents(neighbour)["events"]) == 2
     moved(opens(source), source, target)
+
+
+def test_what_another_home_has_just_moved_there_is_left_alone_and_ours_is_forgotten(
+    opens: Opens, moves: Moves, source: Place, target: Place, tmp_path: Path
+) -> None:
+    """It is complete and has no writer yet: whether it is committed, its own home knows."""
+    first = opens(source)
+    append(first, events(3))
+    first.begin_capture(SWAP)
+    moving = moves(source, target)
+    _copy(moving)
+    first.close()
+    moving.finish()
+    moving.abandon()
+    stranger = sqlite_place(tmp_path, source.daemon)
+    opens(stranger).begin_capture(SWAP)
+    elsewhere = Place(backend="postgresql", dsn=target.dsn, daemon=target.daemon, home="there")
+    with pytest.raises(SwapError, match="holds data of daemon"):
+        moves(stranger, elsewhere)
+    assert len(contents(target)["events"]) == 3
+    assert old.old_data(target) == []
+    (left,) = old.old_data(target, [SWAP])  # which has failed
+    assert "complete" in left
+    while not old.forget(target, 1.0, [SWAP]):
+        pass
+    assert not contents(target)["events"]
 
 
 def _copy(moving: Migration) -> None:

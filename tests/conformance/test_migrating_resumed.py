@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import secrets
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psycopg
@@ -16,34 +15,18 @@ from holdfast.storage.migrating.ports import AnewError, Place
 from holdfast.storage.ports import Database
 from holdfast.storage.sqlite import SqliteDatabase
 from holdfast.storage.state_records import ChangeState, CreateEntity, DeleteEntity
-from tests.clock import ManualClock
 from tests.conformance.moving import (
     SWAP,
+    Opens,
     contents,
     migration,
     moved,
-    opened,
     postgresql_place,
     sqlite_place,
 )
 from tests.storage.making import append, events
 
-Opens = Callable[[Place], Database]
 RANGE = 7  # rows
-
-
-@pytest.fixture
-def opens() -> Iterator[Opens]:
-    """What opens writers, which are closed in the end."""
-    made: list[Database] = []
-
-    def one(place: Place) -> Database:
-        made.append(opened(place, ManualClock()))
-        return made[-1]
-
-    yield one
-    for database in made:
-        database.close()
 
 
 @pytest.fixture(

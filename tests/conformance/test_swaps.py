@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
+import psycopg
 import pytest
 
 import holdfast
@@ -87,12 +88,35 @@ def test_a_target_that_cannot_be_used_is_refused_and_nothing_stops(
         (dsn.replace("user=holdfast", "user=stranger"), "may not make schema holdfast"),
         (dsn.replace("dbname=", "dbname=no"), "there is no such database"),
         ("postgresql://me:secret@127.0.0.1:1/x", "127.0.0.1"),
+        (f'{dsn}"\ndurability = "disk', "runs with fsync = off"),  # as servers of tests do
     ):
         with pytest.raises((ConfigError, ReloadError), match=words) as caught:
             move(daemon, postgresql(text))
         assert "secret" not in str(caught.value)
     assert daemon.pid("writer") == pid
     assert daemon.hub.supervision.swaps() == []
+
+
+def test_a_log_that_somebody_keeps_from_its_end_costs_the_writer_nothing_and_ends_later(
+    tmp_path: Path, postgresql_server: PostgresqlServer
+) -> None:
+    """Triggers of a table go when nobody reads it: a dump may take hours."""
+    dsn = postgresql_server.new_database()
+    with ForkedDaemon(tmp_path, postgresql(dsn), profile={}, faults=[]) as daemon:
+        daemon.hub.state.create("agent", {}, id="a")
+        pid = daemon.pid("writer")
+        daemon.faults.arm(AtPoint(point="copier.after_range", process="/copier", action=Kill()))
+        with pytest.raises(ReloadError, match="goes on from there"):
+            move(daemon, CONFIG)
+        with psycopg.connect(dsn) as other:
+            other.execute("SELECT FROM holdfast.entities")
+            with pytest.raises(HoldfastError, match=r"its log is not ended: .*lock timeout"):
+                daemon.hub.supervision.cancel_swap()
+        assert daemon.pid("writer") == pid
+        daemon.hub.supervision.cancel_swap()
+    with psycopg.connect(dsn) as other:
+        sql = "SELECT count(*) FROM pg_trigger WHERE tgname LIKE 'swap_log%'"
+        assert other.execute(sql).fetchone() == (0,)
 
 
 @pytest.fixture

@@ -273,6 +273,25 @@ def test_a_text_that_is_no_search_is_refused(database: Database, reader: Reader,
         assert found(reader, " OR ".join(["x" * 100] * 500)) == []
 
 
+def test_a_search_of_thousands_of_words_goes_no_deeper_than_a_server_does(
+    postgresql_dsn: str,
+) -> None:
+    """As little as that may be; at its default, twenty times that, a longer one would be needed."""
+    shallow = f"{postgresql_dsn} options='-c max_stack_depth=100kB'"
+    with both_sides(shallow, ManualClock(), full_text=True) as sides:
+        for side in sides:
+            append(side.database, told("a b"), told("b"), told("a " * 2_000))
+        for sign, words, wanted in (
+            (" AND ", ["a", "b*"], [1]),
+            (" OR ", ["no", "b"], [2, 1]),
+            (" ", ["a"], [3, 1]),
+            (" + ", ["a"], [3]),
+            (" + ", ["b", "a"], []),
+        ):
+            text = sign.join(words * (2_000 // len(words)))
+            assert [found(side.reader, text) for side in sides] == [wanted, wanted], (sign, words)
+
+
 def test_a_search_that_looks_at_many_texts_ends_in_time(postgresql_dsn: str) -> None:
     """FTS5 looks at a text in no time, but they are all to be read."""
     backend = Backend("postgresql", postgresql_dsn, daemon=f"d{secrets.token_hex(4)}")

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import forkserver
 from tests.commandline import command_line, environment
 from tests.daemon import TIMEOUT, Daemon
 
@@ -37,8 +38,8 @@ def spawn(
     changes: dict[str, str] | None = None,
 ) -> subprocess.Popen[str]:
     """Run the command line in ``folder``, with changes of the environment, and do not wait."""
-    return subprocess.Popen(
-        command(*arguments),
+    return forkserver.Popen[str](
+        ["holdfast", *map(str, arguments)],
         cwd=folder,
         env=environment(**changes or {}),
         stdin=stdin,

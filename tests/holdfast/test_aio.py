@@ -31,13 +31,19 @@ from tests.holdfast.programs import kill, run
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
-    """For tests that leave it as it was."""
     with Daemon(tmp_path_factory.mktemp("shared"), config("one")) as daemon:
         yield daemon
 
 
 @pytest.fixture
-def daemon(tmp_path: Path) -> Iterator[Daemon]:
+def daemon(shared: Daemon) -> Iterator[Daemon]:
+    with shared.lent("one") as daemon:
+        yield daemon
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Iterator[Daemon]:
+    """For a test that ends it."""
     with Daemon(tmp_path, config("one")) as daemon:
         yield daemon
 
@@ -182,7 +188,7 @@ def test_commands_and_questions_go_on_across_kills(daemon: Daemon) -> None:
                 assert await hub.sessions.get("s", timeout=TIMEOUT) is not None
 
         async with asyncio.TaskGroup() as tasks:
-            saves = [tasks.create_task(save(agent)) for agent in "abc"]
+            saves = [tasks.create_task(save(agent)) for agent in "xyz"]
             tasks.create_task(look())
             for name in ("checkpoints", "writer", "sessions", "checkpoints"):
                 await kill(daemon, name)
@@ -191,18 +197,18 @@ def test_commands_and_questions_go_on_across_kills(daemon: Daemon) -> None:
     run(daemon, program)
 
 
-def test_a_hub_outlives_the_whole_daemon(daemon: Daemon) -> None:
+def test_a_hub_outlives_the_whole_daemon(own: Daemon) -> None:
     async def program(hub: aio.Hub) -> None:
         for n in range(500):
             await hub.events.emit("n", n)
             if n == 250:
-                daemon.process.kill()
-        await asyncio.to_thread(daemon.restart)
+                own.process.kill()
+        await asyncio.to_thread(own.restart)
         await hub.flush(timeout=TIMEOUT)
         assert await hub.events.count(types="n", timeout=TIMEOUT) == 500
 
-    run(daemon, program)
-    assert numbers(daemon, "n") == list(range(500))
+    run(own, program)
+    assert numbers(own, "n") == list(range(500))
 
 
 def test_an_ask_whose_actor_dies_fails_and_says_whether_it_was_started(daemon: Daemon) -> None:
@@ -281,7 +287,7 @@ def test_follow_gives_every_event_once_and_in_order_across_kills(daemon: Daemon)
     async def program(hub: aio.Hub) -> None:
         async def follow() -> list[int]:
             seen = []
-            async for event in hub.events.follow(types="n", after=0, timeout=TIMEOUT):
+            async for event in hub.events.follow(types="n", after=daemon.since, timeout=TIMEOUT):
                 seen.append(event.data)
                 if len(seen) == 3_000:
                     break
@@ -300,7 +306,7 @@ def test_follow_gives_every_event_once_and_in_order_across_kills(daemon: Daemon)
 
 def test_a_cancelled_step_of_follow_skips_nothing(daemon: Daemon) -> None:
     async def program(hub: aio.Hub) -> None:
-        following = hub.events.follow(types="n", after=0, timeout=TIMEOUT)
+        following = hub.events.follow(types="n", after=daemon.since, timeout=TIMEOUT)
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(anext(following), 0.05)
         for n in range(50):

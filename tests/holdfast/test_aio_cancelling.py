@@ -25,8 +25,21 @@ from tests.holdfast.programs import kill, run
 MEGABYTE = "x" * 1_000_000  # the outbox holds 64 MiB
 
 
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
+    with Daemon(tmp_path_factory.mktemp("shared"), config("one")) as daemon:
+        yield daemon
+
+
 @pytest.fixture
-def daemon(tmp_path: Path) -> Iterator[Daemon]:
+def daemon(shared: Daemon) -> Iterator[Daemon]:
+    with shared.lent("one") as daemon:
+        yield daemon
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Iterator[Daemon]:
+    """For a test that ends it."""
     with Daemon(tmp_path, config("one")) as daemon:
         yield daemon
 
@@ -81,14 +94,14 @@ def test_cancelled_awaits_lose_nothing_and_wedge_nothing(daemon: Daemon, seed: i
     chance = random.Random(seed)
 
     async def program(hub: aio.Hub) -> list[Careless]:
-        tasks = [Careless(hub, f"task{n}", chance) for n in range(4)]
+        tasks = [Careless(hub, f"seed{seed}:{n}", chance) for n in range(4)]
         async with asyncio.TaskGroup() as group:
             for task in tasks:
                 group.create_task(task.work(60))
             for victim in ("log", "checkpoints", "writer", "sessions"):
                 await kill(daemon, victim)
         assert await hub.flush(timeout=TIMEOUT) == "committed"
-        assert await hub.checkpoints.put("last", 1, timeout=TIMEOUT) == 1
+        assert await hub.checkpoints.put(f"last{seed}", 1, timeout=TIMEOUT) == 1
         seen = [value for value, _ in await hub.ref("one").ask(["recall", None], timeout=TIMEOUT)]
         for task in tasks:
             assert [value for value in seen if value[0] == task.name] == task.told
@@ -159,14 +172,14 @@ def test_a_full_outbox_makes_emit_wait_and_a_cancelled_wait_has_queued_nothing(
 
         async def fill() -> None:
             for _ in range(100):
-                await hub.events.emit("n", MEGABYTE, timeout=0.2)
+                await hub.events.emit("large", MEGABYTE, timeout=0.2)
 
         with pytest.raises(OutboxFullError, match="is the daemon running"):
             await fill()
         n = hub.events.accepted
         assert 60 < n < 100
-        waiting = asyncio.create_task(hub.events.emit("n", MEGABYTE, timeout=TIMEOUT))
-        cancelled = asyncio.create_task(hub.events.emit("n", "cancelled", timeout=TIMEOUT))
+        waiting = asyncio.create_task(hub.events.emit("large", MEGABYTE, timeout=TIMEOUT))
+        cancelled = asyncio.create_task(hub.events.emit("large", "cancelled", timeout=TIMEOUT))
         assert await asyncio.wait([waiting, cancelled], timeout=0.05) == (
             set(),
             {waiting, cancelled},
@@ -176,7 +189,7 @@ def test_a_full_outbox_makes_emit_wait_and_a_cancelled_wait_has_queued_nothing(
         os.kill(pid, signal.SIGCONT)
         await waiting
         await hub.flush(timeout=TIMEOUT)
-        assert await hub.events.count(types="n") == hub.events.accepted == n + 1
+        assert await hub.events.count(types="large") == hub.events.accepted == n + 1
 
     run(daemon, program)
 
@@ -248,18 +261,18 @@ def test_leaving_the_block_commits_what_was_emitted(
     assert numbers(daemon, "n") == list(range(1_000))
 
 
-def test_leaving_by_an_exception_does_not_wait_for_a_daemon_that_is_gone(daemon: Daemon) -> None:
+def test_leaving_by_an_exception_does_not_wait_for_a_daemon_that_is_gone(own: Daemon) -> None:
     async def program(hub: aio.Hub) -> None:
-        daemon.process.kill()
-        daemon.process.wait(TIMEOUT)
+        own.process.kill()
+        own.process.wait(TIMEOUT)
         await hub.events.emit("n", 1)
         raise KeyError("x")
 
     began = time.monotonic()
     with pytest.raises(KeyError):
-        run(daemon, program)
+        run(own, program)
     assert time.monotonic() - began < 5.0
-    daemon.restart()  # it takes away what the killed one left
+    own.restart()  # it takes away what the killed one left
 
 
 def test_closing_says_what_was_not_acknowledged(daemon: Daemon) -> None:

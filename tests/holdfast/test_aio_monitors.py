@@ -16,8 +16,21 @@ from tests.daemon import TIMEOUT, Daemon
 from tests.holdfast.programs import kill, run
 
 
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
+    with Daemon(tmp_path_factory.mktemp("shared"), config("one")) as daemon:
+        yield daemon
+
+
 @pytest.fixture
-def daemon(tmp_path: Path) -> Iterator[Daemon]:
+def daemon(shared: Daemon) -> Iterator[Daemon]:
+    with shared.lent() as daemon:
+        yield daemon
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Iterator[Daemon]:
+    """For a test that ends it."""
     with Daemon(tmp_path, config("one")) as daemon:
         yield daemon
 
@@ -90,19 +103,19 @@ def test_a_wait_ends_on_time_and_the_monitor_watches_on(daemon: Daemon) -> None:
     run(daemon, program)
 
 
-def test_a_lost_supervisor_and_a_lost_daemon_are_told(daemon: Daemon) -> None:
+def test_a_lost_supervisor_and_a_lost_daemon_are_told(own: Daemon) -> None:
     async def program(hub: aio.Hub) -> None:
         monitor = await hub.monitor("one")
-        await kill(daemon, "agents")
+        await kill(own, "agents")
         assert (await monitor.wait(TIMEOUT)).reason.kind == "supervisor_lost"
         monitors = [await hub.monitor(name) for name in ("one", "root")]
-        daemon.process.kill()
+        own.process.kill()
         for monitor in monitors:
             assert (await monitor.wait(TIMEOUT)).reason.kind == "noconnection"
-        await asyncio.to_thread(daemon.restart)
+        await asyncio.to_thread(own.restart)
         assert (await hub.monitor("one")).is_alive
 
-    run(daemon, program)
+    run(own, program)
 
 
 def test_a_closed_hub_ends_who_waits(daemon: Daemon) -> None:
@@ -121,7 +134,7 @@ def test_a_closed_hub_ends_who_waits(daemon: Daemon) -> None:
 def test_state_is_what_the_synchronous_hub_says(daemon: Daemon) -> None:
     async def program(hub: aio.Hub) -> None:
         state = await hub.ref("one").state()
-        assert (state.id, state.state, state.incarnation) == ("one", "running", 1)
+        assert (state.id, state.state, state.restarts) == ("one", "running", state.incarnation - 1)
         assert state.pid == daemon.pid("one")
         assert (await hub.ref("root").state()).id == "root"
         with pytest.raises(UnknownActorError, match="'nobody'"):

@@ -7,11 +7,14 @@ import os
 import select
 import signal
 import subprocess
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.commandline import command_line
 from tests.daemon import TIMEOUT, Daemon
 from tests.holdfast.conftest import ROOT, Run, next_line, spawn
 
@@ -21,6 +24,33 @@ CHILD = (
     "id pid state incarnation restarts last_exit mailbox handled rss children "
     "uptime cpu last_message busy"
 )
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
+    with Daemon(tmp_path_factory.mktemp("shared")) as daemon:
+        yield daemon
+
+
+@pytest.fixture
+def daemon(shared: Daemon) -> Iterator[Daemon]:
+    with shared.lent() as daemon:
+        yield daemon
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Iterator[Daemon]:
+    """For a test that ends it, or counts all that is in it."""
+    with Daemon(tmp_path) as daemon:
+        yield daemon
+
+
+@pytest.fixture
+def run(request: pytest.FixtureRequest, tmp_path: Path) -> Run:
+    """In the folder of the test's daemon."""
+    names = request.fixturenames
+    folder = request.getfixturevalue("shared").folder if "daemon" in names else tmp_path
+    return partial(command_line, folder)
 
 
 def objects(text: str) -> list[dict[str, Any]]:
@@ -62,7 +92,7 @@ def test_status_tells_of_every_process(daemon: Daemon, run: Run) -> None:
     assert "\x1b" not in text
 
 
-def test_a_file_imported_twice_is_stored_once(daemon: Daemon, run: Run) -> None:
+def test_a_file_imported_twice_is_stored_once(own: Daemon, run: Run) -> None:
     """Scenario D5."""
     first = run("events", "import", TRACES, "--json")
     second = run("events", "import", TRACES, "--json")
@@ -76,11 +106,11 @@ def test_a_file_imported_twice_is_stored_once(daemon: Daemon, run: Run) -> None:
 
 def test_a_line_without_a_source_is_stored_once_too(daemon: Daemon, run: Run) -> None:
     for duplicates in (0, 1):
-        done = run("events", "import", "-", "--json", stdin='{"type":"t","id":"1"}\n')
+        done = run("events", "import", "-", "--json", stdin='{"type":"t","id":"alone"}\n')
         assert objects(done.stdout)[0]["duplicates"] == duplicates
 
 
-def test_bad_lines_are_rejected_by_number_and_the_rest_is_stored(daemon: Daemon, run: Run) -> None:
+def test_bad_lines_are_rejected_by_number_and_the_rest_is_stored(own: Daemon, run: Run) -> None:
     """Scenarios D14 and D17."""
     lines = ['{"type":"a","id":"1"}', "[]", '{"id":"2"}', "", '{"type":"b","data":NaN}']
     lines += ['{"type":"x\\u0000"}', '{"type":"c","data":{"n":1e20}}', '{"type":"d"']
@@ -137,13 +167,19 @@ def test_query_finds_by_every_condition(daemon: Daemon, run: Run) -> None:
 def test_an_event_comes_out_as_it_went_in(daemon: Daemon, run: Run) -> None:
     """Scenario D9, through the command line."""
     data = {"big": 2**80, "float": 1e20, "zero": -0.0, "text": "ä\u2028\x00", "none": None}
-    line: dict[str, object] = {"type": "t", "id": "k", "source": "/a", "subject": "x"}
-    line |= {"session": "s", "correlation": "c", "parent": "p", "time_us": 12345}
+    line: dict[str, object] = {"type": "t", "id": "k", "source": "/whole", "subject": "x"}
+    line |= {"session": "s", "correlation": "c", "parent": "p", "time_us": 90_000_000}
     run("events", "import", "-", stdin=json.dumps(line | {"data": data}))
-    (event,) = objects(run("events", "query", "--source", "/a", "--json").stdout)
+    (event,) = objects(run("events", "query", "--source", "/whole", "--json").stdout)
     assert repr(event["data"]) == repr(data)
-    wanted: dict[str, object] = {"type": "t", "key": "k", "source": "/a", "subject": "x"}
-    wanted |= {"session": "s", "correlation": "c", "cause": "p", "time_us": 12345, "daemon": "test"}
+    wanted: dict[str, object] = {"type": "t", "key": "k", "source": "/whole", "subject": "x"}
+    wanted |= {
+        "session": "s",
+        "correlation": "c",
+        "cause": "p",
+        "time_us": 90_000_000,
+        "daemon": "test",
+    }
     assert {name: event[name] for name in wanted} == wanted
 
 
@@ -202,9 +238,9 @@ def test_tail_follows_until_it_is_interrupted(
 
 
 def test_what_could_steer_a_terminal_is_escaped(daemon: Daemon, run: Run) -> None:
-    line = {"type": "t\x1b[2J", "source": "/a", "data": "\x1b]0;x\x07\u202e"}
+    line = {"type": "t\x1b[2J", "source": "/steering", "data": "\x1b]0;x\x07\u202e"}
     run("events", "import", "-", stdin=json.dumps(line))
-    text = run("events", "query", "--source", "/a").stdout
+    text = run("events", "query", "--source", "/steering").stdout
     assert text.rstrip("\n").isprintable()
 
 
@@ -224,17 +260,17 @@ def test_colours_are_for_terminals_without_no_color(daemon: Daemon) -> None:
     assert b"\x1b[" not in status(TERM="xterm", NO_COLOR="1")
 
 
-def test_stop_leaves_no_process_and_no_socket(daemon: Daemon, run: Run) -> None:
+def test_stop_leaves_no_process_and_no_socket(own: Daemon, run: Run) -> None:
     """Scenario D15, as a user sees it."""
     (status,) = objects(run("status", "--json").stdout)
     pids = [child["pid"] for child in walk(status["root"])]
     done = run("stop", "--json")
     assert done.returncode == 0, done.stderr
-    assert objects(done.stdout)[0]["pid"] == daemon.process.pid
-    assert daemon.process.wait(TIMEOUT) == 0
+    assert objects(done.stdout)[0]["pid"] == own.process.pid
+    assert own.process.wait(TIMEOUT) == 0
     assert not any(Path(f"/proc/{pid}").exists() for pid in pids)
-    assert not list(daemon.run_dir.glob("*.sock"))
-    wal = daemon.database.with_name("holdfast.db-wal")
+    assert not list(own.run_dir.glob("*.sock"))
+    wal = own.database.with_name("holdfast.db-wal")
     assert not wal.exists() or wal.stat().st_size == 0
     assert run("status").returncode == 4
 
@@ -247,18 +283,18 @@ def test_a_second_daemon_on_the_same_data_is_refused(daemon: Daemon, run: Run) -
     assert run("status").returncode == 0
 
 
-def test_a_stopped_root_is_reported_and_not_waited_for_for_ever(daemon: Daemon, run: Run) -> None:
+def test_a_stopped_root_is_reported_and_not_waited_for_for_ever(own: Daemon, run: Run) -> None:
     done = run("stop", "--timeout", "0")
     assert done.returncode in (0, 1)  # 0 only when it was faster than the first look
     assert done.returncode == 0 or "still running" in done.stderr
-    assert daemon.process.wait(TIMEOUT) == 0
+    assert own.process.wait(TIMEOUT) == 0
 
 
-def test_an_import_is_exact_although_log_and_writer_die_meanwhile(daemon: Daemon, run: Run) -> None:
+def test_an_import_is_exact_although_log_and_writer_die_meanwhile(own: Daemon, run: Run) -> None:
     (status,) = objects(run("status", "--json").stdout)
     pids = {child["id"]: child["pid"] for child in walk(status["root"])}
     lines = TRACES.read_text().splitlines(keepends=True)
-    with spawn(daemon.folder, "events", "import", "-", "--json", stdin=subprocess.PIPE) as process:
+    with spawn(own.folder, "events", "import", "-", "--json", stdin=subprocess.PIPE) as process:
         assert process.stdin is not None
         for index, line in enumerate(lines):
             process.stdin.write(line)
@@ -272,13 +308,13 @@ def test_an_import_is_exact_although_log_and_writer_die_meanwhile(daemon: Daemon
     assert keys == [json.loads(line)["id"] for line in lines]
 
 
-def test_a_killed_root_is_no_daemon_and_can_be_started_again(daemon: Daemon, run: Run) -> None:
+def test_a_killed_root_is_no_daemon_and_can_be_started_again(own: Daemon, run: Run) -> None:
     """Scenario 25, as a user sees it: what is left of the sockets misleads nobody."""
-    daemon.process.kill()
-    daemon.process.wait(TIMEOUT)
+    own.process.kill()
+    own.process.wait(TIMEOUT)
     assert run("status").returncode == 4
     assert run("stop").returncode == 4
-    with spawn(daemon.folder, "start", "test.toml") as again:
+    with spawn(own.folder, "start", "test.toml") as again:
         assert next_line(again).startswith("ready ")
         assert run("stop").returncode == 0
         assert again.wait(TIMEOUT) == 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 from tests.test_layers import identify, package_files
@@ -34,21 +35,36 @@ IMPORTERS = {
 }
 
 
+@cache
+def nodes(path: Path) -> list[ast.Import | ast.ImportFrom | ast.Call]:
+    """What the tests below look at, in one walk."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    return [
+        node for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom | ast.Call)
+    ]
+
+
 def findings(path: Path) -> Iterator[str]:
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        match node:
-            case ast.Import(names=names):
-                yield from (each.name for each in names if each.name.split(".")[0] in MODULES)
-            case ast.ImportFrom(module=str(module)) if module.split(".")[0] in MODULES:
-                yield module
-            case ast.Call(func=ast.Name(id=name)) if name in CALLS:
-                yield f"{name}()"
-            case ast.Call(func=ast.Attribute(value=ast.Name(id="os"), attr=name)) if name in CALLS:
-                yield f"os.{name}()"
-            case ast.keyword(arg="shell", value=ast.Constant(value=True)):
-                yield "shell=True"
-            case ast.keyword(arg="diagnose", value=ast.Constant(value=True)):
-                yield "diagnose=True"
+    for each in nodes(path):
+        keywords = each.keywords if isinstance(each, ast.Call) else []
+        for node in (each, *keywords):
+            yield from _found(node)
+
+
+def _found(node: ast.AST) -> Iterator[str]:
+    match node:
+        case ast.Import(names=names):
+            yield from (each.name for each in names if each.name.split(".")[0] in MODULES)
+        case ast.ImportFrom(module=str(module)) if module.split(".")[0] in MODULES:
+            yield module
+        case ast.Call(func=ast.Name(id=name)) if name in CALLS:
+            yield f"{name}()"
+        case ast.Call(func=ast.Attribute(value=ast.Name(id="os"), attr=name)) if name in CALLS:
+            yield f"os.{name}()"
+        case ast.keyword(arg="shell", value=ast.Constant(value=True)):
+            yield "shell=True"
+        case ast.keyword(arg="diagnose", value=ast.Constant(value=True)):
+            yield "diagnose=True"
 
 
 def test_nothing_shipped_makes_code_or_commands_of_data() -> None:
@@ -79,7 +95,7 @@ def test_modules_are_imported_by_name_only_where_a_config_names_them() -> None:
 
 def statements(path: Path) -> Iterator[ast.JoinedStr]:
     """Texts put together and given to the database at once."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in nodes(path):
         if (
             isinstance(node, ast.Call)
             and isinstance(node.func, ast.Attribute)

@@ -41,7 +41,7 @@ def test_a_sync_that_fails_is_named_and_the_next_opening_knows(
     def broken(_descriptor: int, _name: str) -> None:
         raise OSError(errno.EIO, "Input/output error")
 
-    monkeypatch.setitem(log_sync.LOG_SYNCS, "unix", broken)
+    monkeypatch.setitem(log_sync.FILE_SYNCS, "unix", broken)
     database = open_database()
     unsynced(database)
     wait = unsynced(database)

@@ -122,6 +122,22 @@ def test_what_retention_deleted_is_no_gap(path: Path) -> None:
     assert wrong(path) == {}
 
 
+def test_a_copy_from_the_middle_of_a_swap_is_whole_and_says_so(path: Path) -> None:
+    """It can be restored.  Nor are many things of somebody else's an error."""
+    database = SqliteDatabase(path, daemon="d", durability="committed", clock=StillClock())
+    database.begin_capture("1-a")
+    database.close()
+    assert wrong(path) == {}
+    found = verify_database(str(path), watch=lambda _: None)
+    (note,) = [one.text for one in found if one.level == "note"]
+    assert note.startswith("swap 1-a keeps a log of changed rows")
+    connection = apsw.Connection(str(path))
+    for n in range(30):
+        connection.execute(f"CREATE TABLE mine_{n} (a)")
+    connection.close()
+    assert wrong(path) == {}
+
+
 def test_what_is_none_of_ours_is_refused(tmp_path: Path, path: Path) -> None:
     text = tmp_path / "text.db"
     text.write_text("dear diary\n")

@@ -20,7 +20,17 @@ from holdfast.actors.messages.swap import SwapRecord
 from holdfast.errors import Conflict, HoldfastError
 from tests.daemon import ForkedDaemon
 
-__all__ = ["PATIENCE", "Senders", "check", "commit_point", "configured", "last_swap", "move"]
+__all__ = [
+    "PATIENCE",
+    "Senders",
+    "check",
+    "commit_point",
+    "configured",
+    "data",
+    "last_swap",
+    "move",
+    "triggers",
+]
 
 PATIENCE: Final = 60.0  # seconds; a bound on failure
 EVENTS: Final = "SELECT data FROM events WHERE session = 'load' ORDER BY seq"
@@ -122,6 +132,21 @@ def move(daemon: ForkedDaemon, text: str) -> Reloaded:
     daemon.config_file.write_text(text)
     done: Reloaded = daemon.hub.supervision.reload(timeout=PATIENCE)
     return done
+
+
+def data(daemon: ForkedDaemon, name: str) -> Path:
+    """A file of its data directory."""
+    return daemon.folder / "var/lib" / name
+
+
+def triggers(path: Path) -> int:
+    """Of a log of changed rows, read without holdfast."""
+    connection = sqlite3.connect(path)
+    try:
+        sql = "SELECT count(*) FROM sqlite_schema WHERE name LIKE 'swap_log%'"
+        return int(connection.execute(sql).fetchone()[0])
+    finally:
+        connection.close()
 
 
 def last_swap(daemon: ForkedDaemon) -> SwapRecord:

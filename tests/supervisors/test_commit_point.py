@@ -56,6 +56,25 @@ def test_it_wins_over_the_config_and_is_told(tmp_path: Path) -> None:
     assert not obeyed(tmp_path, POSTGRESQL).notice
 
 
+def test_another_password_of_the_same_database_is_taken_from_the_config(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was changed while the daemon was down: with the old one nobody is let in."""
+    before = CommitPoint("postgresql", "s", dsn="postgresql://me:old@h/b", swap="1-a")
+    write_point(tmp_path, before)
+    monkeypatch.setenv("DSN", "host=h user=you password=new dbname=b connect_timeout=9")
+    found = obeyed(tmp_path, '[storage]\nbackend = "postgresql"\ndsn = "env:DSN"\n')
+    assert (found.read.environment.dsn, found.notice) == ("env:DSN", "")
+    settle(found, clock=SystemClock())
+    assert read_point(tmp_path) == msgspec.structs.replace(before, dsn="env:DSN")
+    for other in ("host=h dbname=c", "host=i dbname=b", "host=h port=1 dbname=b", "x"):
+        found = obeyed(tmp_path, f'[storage]\nbackend = "postgresql"\ndsn = "{other}"\n')
+        assert found.notice, other
+        assert found.read.environment.dsn == "env:DSN"
+    monkeypatch.delenv("DSN")
+    assert obeyed(tmp_path, '[storage]\nbackend = "postgresql"\ndsn = "host=h dbname=b"\n').notice
+
+
 def test_where_nothing_is_any_more_the_config_counts(tmp_path: Path) -> None:
     """A file that was moved by hand."""
     write_point(tmp_path, CommitPoint("sqlite", "2026-01-01T00:00:00Z", path="a.db"))
@@ -65,6 +84,20 @@ def test_where_nothing_is_any_more_the_config_counts(tmp_path: Path) -> None:
     point = read_point(tmp_path)
     assert point is not None
     assert point.path == "b.db"
+
+
+@pytest.mark.parametrize("path", ["a.db", "b.db"])
+def test_where_a_swap_has_moved_the_data_to_a_disk_that_is_not_mounted_nothing_starts(
+    tmp_path: Path, path: str
+) -> None:
+    """With another config neither, unless that names a database that is there."""
+    write_point(tmp_path, CommitPoint("sqlite", "s", path="a.db", swap="1-a"))
+    found = obeyed(tmp_path, f"[storage]\npath = '{path}'")
+    with pytest.raises(ConfigError, match=r"swap 1-a has moved the data to sqlite \(a\.db\)"):
+        settle(found, clock=SystemClock())
+    assert [each.name for each in tmp_path.iterdir()] == [COMMIT_POINT]
+    (tmp_path / path).touch()
+    settle(found, clock=SystemClock())
 
 
 def test_one_that_changes_under_a_start_ends_it(tmp_path: Path) -> None:

@@ -254,6 +254,28 @@ def test_a_watched_file_is_reloaded_once_it_stands_still(daemon: Daemon) -> None
     assert daemon.ref("new").ask("hello") == "hello"
 
 
+def test_an_edit_of_a_watched_file_while_a_reload_is_under_way_waits_for_its_turn(
+    daemon: Daemon, tmp_path: Path
+) -> None:
+    watched = BASE.replace('"test"', '"test"\nwatch = true')
+    gate = tmp_path / "gate"
+    os.mkfifo(gate)
+    reload(daemon, watched)
+    slow = watched + agent("slow", "StartsWhenLet", options={"gate": gate})
+    with daemon.watching("holdfast:reload") as events:
+        daemon.config_file.write_text(slow)
+        daemon.until(lambda: any(each.id == "slow" for each in daemon.child("agents").children))
+        daemon.config_file.write_text(slow + agent("new"))
+        with pytest.raises(AssertionError):  # two looks later it still waits
+            events.next(where=lambda event: event.data["trigger"] == "watch", timeout=2.2)
+        with open(gate, "w"):
+            pass
+        assert outcome(events, "watch")["ok"]
+        data = outcome(events, "watch")
+        assert (data["ok"], data["add"]) == (True, 1)
+    assert daemon.ref("new").ask("hello") == "hello"
+
+
 def test_a_dry_run_checks_everything_and_does_nothing(daemon: Daemon) -> None:
     before = pids(daemon)
     plan = reload(daemon, BASE.replace("1000", "9") + agent("new"), dry_run=True)

@@ -176,17 +176,21 @@ def test_a_directory_that_an_option_has_set_may_be_named_otherwise() -> None:
     assert (plan.refusals, plan.is_empty) == ([], True)
 
 
-def test_another_database_is_a_swap_and_shows_no_secret() -> None:
+@pytest.mark.parametrize(
+    ("dsn", "shown"),
+    [
+        ("postgres://me:secret@host/db password=no", "postgres://...@host/db password=..."),
+        ("postgres://me:sec/r@t@host/db", "postgres://...@host/db"),
+        (r"password = 'no\'secret' host=h", "password = ... host=h"),
+        (r"password=no\ secret host=h", "password=... host=h"),
+    ],
+)
+def test_another_database_is_a_swap_and_shows_no_secret(dsn: str, shown: str) -> None:
     before = settings("")
-    after = msgspec.structs.replace(
-        before,
-        storage=StorageSettings(
-            backend="postgresql", dsn="postgres://me:secret@host/db password=no"
-        ),
-    )
+    after = msgspec.structs.replace(before, storage=StorageSettings(backend="postgresql", dsn=dsn))
     environment = environment_of(before, data_dir=Path("/d"), run_dir=Path("/r"))
     plan = plan_of(before, after, environment, environment)
-    shown = '"postgres://...@host/db password=..."'
+    shown = f'"{shown}"'
     changes = [("backend", '"sqlite"', '"postgresql"'), ("dsn", '""', shown)]
     assert changed(plan)["database"] == ("swap", changes)
     assert {name for name, (action, _) in changed(plan).items() if action == "restart"} == {

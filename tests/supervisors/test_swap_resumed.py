@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -25,8 +24,10 @@ from tests.supervisors.swap_rig import (
     check,
     commit_point,
     configured,
+    data,
     last_swap,
     move,
+    triggers,
 )
 
 OTHER: Final = configured(CONFIG, 'path = "other.db"')
@@ -42,10 +43,6 @@ def daemon(tmp_path: Path) -> Iterator[ForkedDaemon]:
         yield daemon
 
 
-def data(daemon: ForkedDaemon, name: str) -> Path:
-    return daemon.folder / "var/lib" / name
-
-
 def cut_off(daemon: ForkedDaemon, point: str, nth: int = 1, text: str = OTHER) -> SwapRecord:
     """The copier is killed there."""
     daemon.faults.arm(AtPoint(point=point, nth=nth, process="/copier", action=Kill()))
@@ -55,16 +52,6 @@ def cut_off(daemon: ForkedDaemon, point: str, nth: int = 1, text: str = OTHER) -
     assert record.resumable
     assert not record.ok
     return record
-
-
-def triggers(path: Path) -> int:
-    """Of a log, read without holdfast."""
-    connection = sqlite3.connect(path)
-    try:
-        sql = "SELECT count(*) FROM sqlite_schema WHERE name LIKE 'swap_log%'"
-        return int(connection.execute(sql).fetchone()[0])
-    finally:
-        connection.close()
 
 
 def test_a_swap_whose_copier_is_killed_again_and_again_goes_on_and_copies_nothing_twice(

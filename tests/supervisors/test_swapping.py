@@ -27,6 +27,7 @@ from tests.supervisors.swap_rig import (
     check,
     commit_point,
     configured,
+    data,
     last_swap,
     move,
 )
@@ -39,10 +40,6 @@ MEMORY: Final = configured(CONFIG, 'backend = "memory"')
 def daemon(tmp_path: Path) -> Iterator[ForkedDaemon]:
     with ForkedDaemon(tmp_path, CONFIG, profile={}, faults=[]) as daemon:
         yield daemon
-
-
-def data(daemon: ForkedDaemon, name: str) -> Path:
-    return daemon.folder / "var/lib" / name
 
 
 def is_recovered(daemon: ForkedDaemon) -> bool:

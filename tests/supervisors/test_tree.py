@@ -15,6 +15,7 @@ import pytest
 
 from holdfast.actors.messages.supervisor import GetTree, Tree
 from holdfast.supervisors.settings import ACTORS
+from tests import forkserver
 from tests.daemon import CONFIG, TIMEOUT, Daemon
 from tests.supervisors.trees import PROJECT
 
@@ -35,13 +36,12 @@ def daemon(tmp_path: Path) -> Iterator[Daemon]:
 def start(folder: Path, config: str, *more: str) -> subprocess.CompletedProcess[str]:
     """A daemon that is expected to end by itself."""
     (folder / "bad.toml").write_text(config)
-    return subprocess.run(
-        [sys.executable, "-m", "holdfast", "start", "bad.toml", *more],
-        cwd=folder,
-        capture_output=True,
-        text=True,
+    return forkserver.run(
+        *("holdfast", "start", "bad.toml", *more),
+        folder=folder,
+        environment=os.environ,
+        stdin="",
         timeout=TIMEOUT,
-        check=False,
     )
 
 

@@ -12,11 +12,11 @@ from typing import get_args
 
 import pytest
 
-from holdfast.testing import Daemon
 from holdfast.testing.chaos import schedule as schedules
 from holdfast.testing.chaos.__main__ import main
 from holdfast.testing.chaos.runner import run
 from holdfast.testing.chaos.schedule import PROFILES, Schedule, Step, draw, load
+from tests.daemon import ForkedDaemon
 from tests.testing import broken
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -43,14 +43,14 @@ def test_no_promise_is_broken_whatever_is_killed_stopped_or_failing(
 ) -> None:
     """Scenario 40; D1, D2, D3, D5, D6, D11 with all their processes."""
     print(f"seed {seed}")
-    report = run(draw(seed, minutes=minutes, profile=profile), tmp_path)
+    report = run(draw(seed, minutes=minutes, profile=profile), tmp_path, command=ForkedDaemon)
     print(report.text())
     assert report.is_good
     assert report.kills >= kills
     assert sum(one.messages["event", "stored"] for one in report.rounds) > 100
 
 
-class Broken(Daemon):
+class Broken(ForkedDaemon):
     """Breaks a promise, which one is in the environment."""
 
     def spawn(self) -> None:

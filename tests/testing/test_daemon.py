@@ -124,7 +124,7 @@ python_path = ["{ROOT}"]
     ids=["text", "table", "both", "name", "table of an agent", "completed"],
 )
 def test_agents_are_given_as_a_user_likes(tmp_path: Path, given: dict[str, Any]) -> None:
-    with Daemon(tmp_path, **given) as daemon:
+    with ForkedDaemon(tmp_path, **given) as daemon:
         assert daemon.ref("clerk").ask(["mark", None], timeout=daemon.timeout)
 
 
@@ -134,7 +134,7 @@ def test_the_config_of_a_product_is_started_in_a_folder_of_the_test(tmp_path: Pa
     product.parent.mkdir()
     elsewhere = tmp_path / "elsewhere"
     product.write_text(f'[daemon]\ndata_dir = "{elsewhere}"\nrun_dir = "{elsewhere}"\n{TEXT}')
-    with Daemon(tmp_path / "test", product) as daemon:
+    with ForkedDaemon(tmp_path / "test", product) as daemon:
         assert daemon.ref("clerk").ask(["take", "o1"], timeout=daemon.timeout)
         assert daemon.database == tmp_path / "test" / "var" / "lib" / "holdfast.db"
     assert daemon.database.exists()

@@ -15,6 +15,8 @@ from tests.daemon import ForkedDaemon as Daemon
 
 # So that barriers fall into the time of the fault.
 BARRIERS = "[storage]\nsync_interval = 0.05\n"
+# So that only commits meet it.
+NO_BARRIERS = "[storage]\nsync_interval = 3600.0\n"
 
 
 @pytest.fixture
@@ -54,13 +56,15 @@ def test_a_full_disk_is_said_told_to_askers_and_recovered_from_without_a_restart
     assert {name: daemon.pid(name) for name in pids} == pids
 
 
-def test_an_error_of_the_disk_in_a_commit_is_made_good_by_the_next_try(daemon: Daemon) -> None:
-    pid = daemon.pid("writer")
-    broken = arm(daemon, DiskFault(process="writer", does="ioerr", file="*-wal", nth=2))
-    emit(daemon.hub, 0, 50)
-    check_all_is_there(daemon)
-    assert len(daemon.faults.injected(broken)) == 1
-    assert daemon.pid("writer") == pid
+def test_an_error_of_the_disk_in_a_commit_is_made_good_by_the_next_try(tmp_path: Path) -> None:
+    with Daemon(tmp_path, NO_BARRIERS, faults=[]) as daemon:
+        daemon.hub.flush()
+        pid = daemon.pid("writer")
+        broken = arm(daemon, DiskFault(process="writer", does="ioerr", file="*-wal", nth=2))
+        emit(daemon.hub, 0, 50)
+        daemon.until(lambda: len(daemon.faults.injected(broken)) == 1)
+        check_all_is_there(daemon)
+        assert daemon.pid("writer") == pid
 
 
 def test_a_disk_that_stays_broken_is_told_and_nothing_is_lost(daemon: Daemon) -> None:
@@ -75,7 +79,7 @@ def test_a_disk_that_stays_broken_is_told_and_nothing_is_lost(daemon: Daemon) ->
 
 
 def test_the_asker_hears_of_an_error_of_the_disk(tmp_path: Path) -> None:
-    with Daemon(tmp_path, "[storage]\nsync_interval = 3600.0\n", faults=[]) as daemon:
+    with Daemon(tmp_path, NO_BARRIERS, faults=[]) as daemon:
         daemon.hub.flush()
         pid = daemon.pid("writer")
         arm(daemon, DiskFault(process="writer", does="ioerr", file="*-wal", times=0))
@@ -132,24 +136,24 @@ SLOW = """
 [storage]
 durability = "disk"
 [supervisors.state]
-heartbeat_interval = 0.05
-heartbeat_timeout = 0.6
+heartbeat_interval = 0.2
+heartbeat_timeout = 1.5
 """
 
 
 def test_a_disk_that_syncs_slowly_holds_senders_back_and_is_no_hang(tmp_path: Path) -> None:
     """Each fsync takes longer than a child may give no sign of life."""
-    slow = DiskFault(process="writer", does="slow", operation="sync", seconds=0.8, times=0)
+    slow = DiskFault(process="writer", does="slow", operation="sync", seconds=2.0, times=0)
     with Daemon(tmp_path, SLOW, faults=[]) as daemon:
         pid = daemon.pid("writer")
         daemon.faults.arm(slow)
         with holdfast.connect(daemon.run_dir, outbox_messages=100) as hub:
-            for n in range(500):
+            for n in range(250):
                 emit(hub, n, 1)
                 assert hub.events.pending <= 100
             hub.flush("disk", timeout=daemon.timeout)
             check_conservation(daemon, hub)
             assert hub.events.dropped == 0
-        assert len(daemon.faults.injected()) > 3
+        assert len(daemon.faults.injected()) >= 2
         assert daemon.pid("writer") == pid
         assert "child_hung" not in daemon.log

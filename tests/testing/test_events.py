@@ -104,9 +104,9 @@ def test_what_came_so_far_stays_to_be_handed_out(daemon: Daemon) -> None:
 
 
 def test_events_of_an_earlier_daemon_in_the_folder_are_not_of_this_test(tmp_path: Path) -> None:
-    with Daemon(tmp_path, agents={"clerk": Clerk}) as daemon:
+    with ForkedDaemon(tmp_path, agents={"clerk": Clerk}) as daemon:
         daemon.ref("clerk").ask(["take", "old"])
-    with Daemon(tmp_path, agents={"clerk": Clerk}) as daemon:
+    with ForkedDaemon(tmp_path, agents={"clerk": Clerk}) as daemon:
         assert daemon.next_event("clerk:*").data == {"taken": 1}
         daemon.ref("clerk").ask(["take", "new"])
         assert daemon.next_event("order:taken").session == "new"

@@ -146,7 +146,7 @@ def test_nothing_that_an_agent_started_outlives_the_block(
 
 def test_a_daemon_that_does_not_stop_in_order_fails_the_test(tmp_path: Path) -> None:
     def leave_a_stopped_one() -> None:
-        with Daemon(tmp_path) as daemon:
+        with ForkedDaemon(tmp_path) as daemon:
             daemon.timeout = 0.2
             os.kill(daemon.process.pid, signal.SIGSTOP)
 

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from holdfast.storage import sqlite_connection
+from holdfast.storage.log_pass import LogPass
 from holdfast.storage.ports import Durability
 from holdfast.storage.sqlite import SqliteDatabase
 from holdfast.testing.faults.power import (
@@ -64,10 +65,26 @@ class Reckless(SqliteDatabase):
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self._connection.pragma("synchronous", "OFF")
+        self._wal.begin = lambda every=None: None  # type: ignore[method-assign]  # which would sync
 
     def sync(self) -> None:
         super().sync()
         self._connection.pragma("synchronous", "OFF")
+
+
+class Rash(SqliteDatabase):
+    """Copies its log into the database before it is on the disk."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        begin = self._wal.begin
+
+        def rash(every: int | None = None) -> LogPass | None:
+            if work := begin(every):
+                work._connection.pragma("synchronous", "OFF")
+            return work
+
+        self._wal.begin = rash  # type: ignore[method-assign]  # of this one
 
 
 class Idle(SqliteDatabase):
@@ -103,6 +120,15 @@ def test_a_writer_that_does_not_sync_is_caught(
 ) -> None:
     summary = cut_run(Run(2, 200, durability), make)
     assert any(said in wrong for each in summary.cuts.violations for wrong in each.wrong)
+
+
+def test_a_log_that_is_copied_beside_the_connection_is_on_the_disk_before_its_pages_are() -> None:
+    run = Run(6, 400, "committed")
+    summary = cut_run(run)
+    assert summary.commands["log checkpoint beside the connection"] > 0
+    assert not summary.cuts.violations, violations(summary)
+    rash = cut_run(run, Rash)
+    assert any("malformed" in wrong for each in rash.cuts.violations for wrong in each.wrong)
 
 
 def test_a_writer_that_trusts_the_disk_after_a_failed_fsync_is_caught(

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 import holdfast
+from holdfast.actors.messages.writer import Stats, WriterStats
 from holdfast.testing.faults import DiskFault
+from tests.actors.overloading import rows
+from tests.actors.test_full_disk import small_disk
 from tests.daemon import ForkedDaemon as Daemon
 
 NEVER_BY_ITSELF = "[storage]\nsync_interval = 3600.0\n"
@@ -99,3 +104,60 @@ def test_a_sync_that_fails_ends_the_writer_and_the_one_who_asked_is_told_of_the_
     kept = daemon.hub.state.get("t")
     assert kept is not None
     assert kept.properties == {"n": 2}
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Iterator[Daemon]:
+    """On a disk of 4 MiB: its log is copied whenever it has some hundred pages."""
+    with small_disk(tmp_path / "var" / "lib"), Daemon(tmp_path, NEVER_BY_ITSELF, faults=[]) as it:
+        it.hub.state.create("task", {"n": 1}, id="t")
+        yield it
+
+
+def log_pages(daemon: Daemon) -> int:
+    stats = daemon.hub.ask("writer", Stats(), timeout=daemon.timeout)
+    return msgspec.convert(stats, WriterStats).wal_frames
+
+
+def write_until(daemon: Daemon, has_happened: Callable[[], bool]) -> None:
+    for n in itertools.count():
+        daemon.hub.state.update("t", {"n": n, "text": "x" * 5_000}, timeout=daemon.timeout)
+        if has_happened():
+            return
+
+
+def write_until_injected(daemon: Daemon, fault: DiskFault) -> None:
+    """Armed just after the log began anew, so that it meets the next copying from the start."""
+    pages = [log_pages(daemon)]
+
+    def began_anew() -> bool:
+        pages.append(log_pages(daemon))
+        return pages[-1] < pages[-2]
+
+    write_until(daemon, began_anew)
+    (id,) = daemon.faults.arm(fault)
+    write_until(daemon, lambda: bool(daemon.faults.injected(id)))
+
+
+def test_a_commit_does_not_wait_while_the_log_is_copied(small: Daemon) -> None:
+    slow = DiskFault(process="writer", does="slow", operation="sync", file="holdfast.db",
+                     seconds=SLOW, times=1)  # fmt: skip
+    write_until_injected(small, slow)
+    before = log_pages(small)
+    for n in range(10):
+        small.hub.state.update("t", {"n": n}, timeout=small.timeout)
+    assert log_pages(small) > before, "the log began anew: the commits have waited for its copying"
+    small.stop()  # which waits for the copying
+    assert not (small.folder / "var" / "lib" / "holdfast.db-wal").exists()
+
+
+def test_a_writer_that_dies_while_the_log_is_copied_loses_nothing(small: Daemon) -> None:
+    pid = small.pid("writer")
+    torn = DiskFault(process="writer", does="torn", file="holdfast.db", max_bytes=1_000, nth=3)
+    write_until_injected(small, torn)
+    small.hub.state.update("t", {"n": 2}, timeout=small.timeout)
+    assert small.pid("writer") != pid
+    assert rows(small, "PRAGMA integrity_check") == [("ok",)]
+    kept = small.hub.state.get("t")
+    assert kept is not None
+    assert kept.properties["n"] == 2

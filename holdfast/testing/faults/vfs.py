@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import apsw
 
-from holdfast.storage.log_sync import LOG_SYNCS
+from holdfast.storage.log_sync import FILE_SYNCS
 from holdfast.testing.faults.plan import Operation
 from holdfast.testing.faults.recording import (
     Deleted,
@@ -77,7 +77,7 @@ class FaultyVFS(apsw.VFS):
     def __init__(self, name: str, disk: Disk, *, is_default: bool = False) -> None:
         self._disk = disk
         super().__init__(name, BASE, makedefault=is_default)
-        LOG_SYNCS[name] = partial(_sync_log, disk)
+        FILE_SYNCS[name] = partial(_sync_file, disk)
 
     def xOpen(self, name: str | apsw.URIFilename | None, flags: list[int]) -> apsw.VFSFile:
         """Temporary files, which have no name, are left alone."""
@@ -94,8 +94,8 @@ class FaultyVFS(apsw.VFS):
             self._disk.recorder.add(Deleted(file, syncdir))
 
 
-def _sync_log(disk: Disk, descriptor: int, name: str) -> None:
-    """As ``xSync`` of the log, from another thread, which writes on meanwhile.
+def _sync_file(disk: Disk, descriptor: int, name: str) -> None:
+    """As ``xSync``, from another thread, while the writer writes on.
 
     Told before it is done: what is written during it is not on the disk for certain.
     """

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from weakref import WeakKeyDictionary
 
 import loguru
 import pytest
@@ -16,15 +17,35 @@ from holdfast.logs import Handler, Sink, sink
 from tests.daemon import TIMEOUT, Daemon
 
 
-@pytest.fixture
-def daemon(tmp_path: Path) -> Iterator[Daemon]:
-    with Daemon(tmp_path) as daemon:
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
+    with Daemon(tmp_path_factory.mktemp("shared")) as daemon:
         yield daemon
+
+
+@pytest.fixture
+def alone() -> None:
+    """For a test that ends its daemon."""
+
+
+@pytest.fixture
+def daemon(shared: Daemon, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Daemon]:
+    if "alone" in request.fixturenames:
+        with Daemon(tmp_path) as daemon:
+            yield daemon
+    else:
+        with shared.lent() as daemon:
+            yield daemon
+
+
+# The last event before a hub's test.
+_since: WeakKeyDictionary[Hub, int] = WeakKeyDictionary()
 
 
 @pytest.fixture
 def hub(daemon: Daemon) -> Iterator[Hub]:
     hub = holdfast.connect(daemon.run_dir, source="test")
+    _since[hub] = daemon.since
     yield hub
     hub.abandon()
 
@@ -55,5 +76,7 @@ def loguru_sink(hub: Hub) -> Iterator[Sink]:
 
 
 def events(hub: Hub, types: str = "log:*") -> list[Event]:
+    """Those of this test."""
     hub.flush(timeout=TIMEOUT)
-    return hub.events.query(types=types, limit=10_000, timeout=TIMEOUT)
+    after = _since[hub]
+    return hub.events.query(types=types, after=after, limit=10_000, timeout=TIMEOUT)

@@ -8,11 +8,13 @@ from pathlib import Path
 import apsw
 import pytest
 
-from holdfast.errors import AlreadyRunningError, SchemaError, StorageError, SwapError
+from holdfast.errors import AlreadyRunningError, DiskFullError, SchemaError, StorageError, SwapError
+from holdfast.storage import sqlite_schema
 from holdfast.storage.migrating import old
 from holdfast.storage.migrating.migration import Migration
 from holdfast.storage.migrating.ports import Place
 from holdfast.storage.sqlite import SqliteDatabase, SqliteReader
+from holdfast.storage.sqlite_schema import VERSION
 from holdfast.storage.timelines import is_lost
 from tests.clock import ManualClock
 from tests.conformance.moving import SWAP, contents, migration, moved, sqlite_place
@@ -167,6 +169,29 @@ def test_a_database_that_is_there_already_is_left_alone(
     assert Path(target.path).read_bytes() == before
 
 
+@pytest.mark.parametrize("step", [1, 4, VERSION - 1])
+def test_a_target_whose_making_was_cut_off_is_made_anew(
+    writer: SqliteDatabase, source: Place, target: Place, monkeypatch: pytest.MonkeyPatch, step: int
+) -> None:
+    """Killed, or out of room, between two steps of its schema."""
+    writer.begin_capture(SWAP)
+    whole = sqlite_schema._take_step
+
+    def full(connection: apsw.Connection, number: int) -> None:
+        if number == step:
+            raise apsw.FullError("database or disk is full")
+        whole(connection, number)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(sqlite_schema, "_take_step", full)
+        with pytest.raises(DiskFullError):
+            migration(source, target).prepare()
+    connection = apsw.Connection(target.path)
+    assert connection.pragma("user_version") == step
+    connection.close()
+    assert moved(writer, source, target).last_seq == 10
+
+
 def test_a_target_that_somebody_used_is_no_leftover(
     writer: SqliteDatabase, source: Place, target: Place, opens: Opens
 ) -> None:
@@ -271,6 +296,15 @@ def test_require_empty_refuses_what_somebody_would_miss(
     quiet = opens(nothing)
     append(quiet, [event(source="supervisor/root", type="supervisor:progress")], origin(1))
     quiet.close()
+    late = copied(migration(nothing, target, mode="require-empty"))
+    again = opens(nothing)
+    append(again, [event(source="a")], origin(2))  # acknowledged while it was prepared
+    again.close()
+    with pytest.raises(SwapError, match="table events is not empty"):
+        late.finish()
+    late.abandon()
+    os.unlink(nothing.path)
+    opens(nothing).close()
     moving = migration(nothing, target, mode="require-empty")
     copied(moving).finish()
     moving.commit()

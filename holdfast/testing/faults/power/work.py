@@ -70,6 +70,7 @@ Failing = Callable[[], AbstractContextManager[None]]
 RETENTION: Final = Retention(
     (Rule("noise:*", max_count=150), Rule("large:*", max_bytes=200_000)), ignore_subscribers=True
 )
+FEW: Final = 5  # pages of the log that are copied by a pass beside the connection
 _INCARNATION: Final = "1.1"
 _SENDERS: Final = ("planner", "critic", "coder")
 _AGENTS: Final = ("planner", "critic")
@@ -203,7 +204,12 @@ class Work:
         self._database.work_off(0.0)
 
     def _checkpoint(self) -> None:
+        """Of two parts, as the writer has it, with a commit between them, if that is worth it."""
         self.counts["log checkpoint"] += 1
+        if work := self._database._wal.begin(FEW):
+            self.counts["log checkpoint beside the connection"] += 1
+            work()
+            self._apply([self._plain()])
         self._database.checkpoint(is_hurried=True)
 
     def _restart(self) -> None:
@@ -231,6 +237,22 @@ class Work:
     def _frame(self, type: str, sender: str, count: int, size: int) -> AppendEvents:
         events = [self._event(type, sender, self._text(size)) for _ in range(count)]
         return AppendEvents(self._origin(sender, "log", count), events)
+
+    def _plain(self) -> Command:
+        """Of which nothing is drawn, so that the seeds go on meaning what they meant."""
+        event = (
+            self._clock.time_us(),
+            "tool:call",
+            _SENDERS[0],
+            None,
+            None,
+            None,
+            None,
+            None,
+            0,
+            None,
+        )
+        return AppendEvents(self._origin(_SENDERS[0], "log"), [(*event, "{}")])
 
     def _events(self) -> Command:
         size = self._random.choice((10, 100, 1_000))

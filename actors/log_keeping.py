@@ -1,0 +1,88 @@
+"""The database's log: looked after behind each commit, the long part of it in a thread.
+
+Owns what was said of it.  Lost when the process dies: nothing; the next life finds the log as long
+as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+from loguru import logger
+
+from holdfast.actors.disk_thread import Box, DiskThread
+from holdfast.errors import DiskFullError, StorageError
+from holdfast.storage.ports import Database
+
+__all__ = ["CheckpointDone", "LogKeeping"]
+
+STUCK_WARNING: Final = 2  # blocked attempts in a row to empty the write-ahead log
+
+
+class CheckpointDone(msgspec.Struct, frozen=True):
+    """The thread has copied what was in the log when it began, or failed."""
+
+    error: BaseException | None
+
+
+class LogKeeping:
+    """Of the writer's ``database``, which is asked for each time: it may not be open yet."""
+
+    def __init__(self, *, database: Callable[[], Database], box: Box) -> None:
+        self._database = database
+        self._thread = DiskThread("checkpoint", done=CheckpointDone, box=box)
+        self._warned_stuck = self._warned_full = False
+
+    def look(self, *, is_hurried: bool = False, is_pressed: bool = False) -> None:
+        """Something was committed, or could not be: see ``Database.checkpoint``."""
+        try:
+            if not (is_hurried or is_pressed):
+                self._begin()
+            wal = self._database().checkpoint(is_hurried=is_hurried, is_pressed=is_pressed)
+        except DiskFullError as error:  # the log is kept, and copied later
+            self.warn_of_full_disk(error)
+            return
+        if wal.stuck < STUCK_WARNING:
+            self._warned_stuck = False
+        elif not self._warned_stuck:
+            self._warned_stuck = True
+            logger.warning(
+                "the write-ahead log holds {} pages and cannot be emptied: a reader keeps a "
+                "snapshot open; close viewers of the database",
+                wal.frames,
+            )
+
+    def _begin(self) -> None:
+        work = self._database().begin_checkpoint()
+        if work is not None and not self._thread.begin(work):
+            work()
+
+    def done(self, message: CheckpointDone) -> None:
+        """``CheckpointDone`` came.  Raises its error, but for a full disk."""
+        if isinstance(message.error, DiskFullError):
+            self.on_full(message.error)
+        elif message.error is not None:
+            raise message.error
+        else:
+            self.look()
+
+    def stop(self) -> None:
+        """Wait for the thread; what it had no time for is done when the database is closed."""
+        self._thread.stop()
+
+    def on_full(self, error: DiskFullError) -> None:
+        """Something found no room: say so, and give back what the log can do without."""
+        self.warn_of_full_disk(error)
+        self.look(is_pressed=True)
+
+    def warn_of_full_disk(self, error: StorageError) -> None:
+        """Once, until something was committed."""
+        if not self._warned_full:
+            self._warned_full = True
+            logger.warning("{}; trying again and again", error)
+
+    def has_room(self) -> None:
+        """Something was committed."""
+        self._warned_full = False
