@@ -7,6 +7,7 @@ import re
 
 import pytest
 
+from holdfast.errors import InvalidInputError
 from holdfast.http.openapi import document
 from tests.http.door import Door
 
@@ -70,6 +71,11 @@ def test_entities_and_relationships_are_found_a_page_at_a_time(door: Door) -> No
     assert [each["metadata"] for each in related] == [{"since": 1}]
     reached = door.ask("GET", "/state/traversal", params={"from_id": one, "type": ["knows", "x"]})
     assert reached["nodes"] == {one: 0, two: 1}
+    for cursor in ("zzz", "[1]"):
+        wrong = door.ask("GET", "/state/relationships", code=400, params={"cursor": cursor})
+        assert wrong["detail"].startswith("cursor: is ")
+    with pytest.raises(InvalidInputError, match="cursor: is none that a peek gave"):
+        door.daemon.hub.state.peek(one, "inbox", cursor="\u00b2")  # a digit, and no number
     door.ask("DELETE", "/state/relationships", code=204, params=edge)
     door.ask("DELETE", "/state/relationships", code=404, params=edge)
 
