@@ -86,9 +86,9 @@ MUTATIONS: Final = (
     Mutation(
         "forget-the-lock",
         "two writers open one file",
-        "storage/sqlite_lock.py",
-        "fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)",
-        "fcntl.flock(self._fd, fcntl.LOCK_SH | fcntl.LOCK_NB)",
+        "storage/file_lock.py",
+        "fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)",
+        "fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)",
         ("tests/storage/test_sqlite_files.py::test_a_second_writer_is_refused_with_path_and_pid",),
     ),
     Mutation(
