@@ -86,9 +86,9 @@ MUTATIONS: Final = (
     Mutation(
         "forget-the-lock",
         "two writers open one file",
-        "storage/sqlite_lock.py",
-        "fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)",
-        "fcntl.flock(self._fd, fcntl.LOCK_SH | fcntl.LOCK_NB)",
+        "storage/file_lock.py",
+        "fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)",
+        "fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)",
         ("tests/storage/test_sqlite_files.py::test_a_second_writer_is_refused_with_path_and_pid",),
     ),
     Mutation(
@@ -325,8 +325,8 @@ MUTATIONS: Final = (
         "let-anybody-ask",
         "the HTTP door answers without the token",
         "holdfast/http/guard.py",
-        'if scope["path"] not in OPEN and not self._token',
-        'if scope["path"] in OPEN and not self._token',
+        'if scope["path"] not in OPEN:',
+        'if scope["path"] in OPEN:',
         ("tests/http/test_security.py::test_nothing_is_answered_without_the_token",),
     ),
     Mutation(
@@ -355,6 +355,24 @@ MUTATIONS: Final = (
         "if now - self._read_at > bounds.grace:",
         "if now < self._read_at:",
         ("tests/http/test_streams.py::test_who_does_not_read_is_cut_off_and_nobody_waits_for_it",),
+    ),
+    Mutation(
+        "count-streams-when-they-are-open",
+        "streams that are asked for at once are more than there may be",
+        "holdfast/http/streams.py",
+        "if self._taken >= self._max_streams:",
+        "if len(self._open) >= self._max_streams:",
+        ("tests/http/test_streams.py::test_one_stream_too_many_is_told_to_come_again",),
+    ),
+    Mutation(
+        "believe-the-other-thread",
+        "the HTTP door gives signs of life while its loop hangs",
+        "holdfast/http/actor.py",
+        "return self._server.shows_life()",
+        "return True",
+        (
+            "tests/http/test_kills.py::test_a_door_whose_loop_hangs_is_killed_with_its_stack_in_the_log",
+        ),
     ),
     Mutation(
         "leave-a-question-behind",
