@@ -14,7 +14,7 @@ from concurrent.futures import Future
 from contextlib import suppress
 from itertools import count
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread
 from typing import Any, Final, Literal, Self, TypeVar, get_args
 
 import msgspec
@@ -46,6 +46,7 @@ from tests.peers import greet
 T = TypeVar("T")
 
 TIMEOUT = 20.0  # seconds; a bound on failure, never the expected duration
+PERIOD = 0.002  # seconds between two looks
 HERE = Path(__file__).resolve().parent
 PROJECT = HERE.parents[1]
 QUICK: Final[dict[str, Any]] = {  # the profile of tests: short waits, no chance
@@ -56,6 +57,7 @@ QUICK: Final[dict[str, Any]] = {  # the profile of tests: short waits, no chance
     "backoff_jitter": 0.0,
     "stable_after": 1.0,
 }
+_pause = Event().wait
 LINE = re.compile(r"^(\S+ \S+) (\w+) +([\w-]+)\[(\d+)\] (.*)$")
 
 
@@ -307,6 +309,8 @@ class SmallTree:
         deadline = time.monotonic() + TIMEOUT
         while not (value := condition()):
             assert time.monotonic() < deadline, "\n".join(self.log)
+            # Who is asked without a pause takes the time of those that are waited for.
+            _pause(PERIOD)
         return value
 
     # -- what is done to it -------------------------------------------------------------------
