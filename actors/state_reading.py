@@ -112,9 +112,12 @@ def query(
     descending: bool = False,
     limit: int | None = 100,
     cursor: str | None = None,
+    max_bytes: int | None = None,
     timeout: float = 30.0,
 ) -> Steps[Page[Entity]]:
     """The first ``limit`` entities that match (None: all), and the cursor of the next ones.
+
+    Fewer, with a cursor, once their properties have ``max_bytes``, or 4 MiB more than that.
 
     ``where`` names values of properties, or comparisons: ``{"status": "busy", "age": {">": 3}}``,
     or ``[("status", "=", "busy")]``; all have to hold.  Operators: ``= != < <= > >= in like
@@ -126,14 +129,15 @@ def query(
         checked_number(limit, "limit")
     found: Page[Entity] = Page()
     began = yield Now()
-    left, missing = timeout, limit
+    left, missing, size = timeout, limit, 0
     while missing is None or missing > 0:
         asked = 10_000 if missing is None else min(missing, 10_000)
         question = state.QueryEntities(wanted, order, asked, cursor)
         reply: state.EntitiesAre = yield Ask("query", question, left)
         found += map(entity_of, reply.entities)
         cursor = reply.cursor
-        if cursor is None:
+        size += sum(len(row[5]) for row in reply.entities)
+        if cursor is None or (max_bytes is not None and size >= max_bytes):
             break
         missing = None if missing is None else missing - len(reply.entities)
         left = max(0.0, timeout - ((yield Now()) - began))

@@ -89,7 +89,7 @@ class WalKeeper:
 
         It is due when the log has grown by ``every`` pages.
         """
-        if self._is_to_finish or self._frames < self._attempted + (every or self._most_frames()):
+        if self._is_to_finish or not self._is_due(every):
             return None
         if self._pass is None:
             if (vfs := self._connection.open_vfs) not in FILE_SYNCS:
@@ -105,8 +105,7 @@ class WalKeeper:
         """Checkpoint when it is due; earlier, and so shorter, when somebody must not wait."""
         if self._pass is not None and self._pass.is_under_way:
             return self.figures
-        every = HURRIED_FRAMES if is_hurried else self._most_frames()
-        if self._is_to_finish or self._frames >= self._attempted + every:
+        if self._is_to_finish or self._is_due(HURRIED_FRAMES if is_hurried else None):
             self._is_to_finish = False
             # PASSIVE, never TRUNCATE here: TRUNCATE waits for readers and stalls every agent.
             frames = self._frames
@@ -119,6 +118,10 @@ class WalKeeper:
             if not is_hurried:  # those meet a reader at work too often to say anything
                 self._watch(is_stuck=self._checkpointed < frames)
         return self.figures
+
+    def _is_due(self, every: int | None) -> bool:
+        grown = self._frames - self._attempted
+        return grown >= FEWEST_FRAMES and grown >= (every or self._most_frames())
 
     def _most_frames(self) -> int:
         """Fewer where the disk is nearly full: the log must not take the room to be copied into."""

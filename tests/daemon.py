@@ -64,8 +64,9 @@ class ForkedDaemon(testing.Daemon):
         """
         self.since = self._newest()
         yield self
-        for name in anew:
-            self.kill(name)
+        killed = {name: self.kill(name) for name in anew}
+        for name, pid in killed.items():
+            self.wait_until_running(name, after=pid)
         self.until(lambda: _is_whole(self.tree().root))
         self._abandon_hub()
 

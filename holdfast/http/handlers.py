@@ -68,6 +68,8 @@ async def answer(
             return Reply(await hub.answer(wanted, figures, timeout))
         case requests.ListCheckpoints() | requests.CreateCheckpoint() | requests.GetCheckpoint():
             return await _checkpoint(request, hub, timeout)
+        case requests.QueryEntities():
+            return await _entities(request, hub, timeout, max_answer)
         case _:
             return await _state(request, hub, timeout)
 
@@ -95,20 +97,24 @@ async def _state(request: Request, hub: DoorHub, timeout: float) -> Reply:
                 raise _no_entity(id)
             entity = _entity(found)
             return _fresh(request, str(found.version), entity.body)
-        case requests.QueryEntities():
-            page = await hub.state.query(
-                type=request.type,
-                where=request.where,
-                order_by=request.order_by,
-                descending=request.descending,
-                limit=request.limit,
-                cursor=request.cursor,
-                timeout=timeout,
-            )
-            entities = [_entity(each).body for each in page]
-            return Reply({"entities": entities, "cursor": page.cursor})
         case _:
             return await _relations(request, hub, timeout)
+
+
+async def _entities(
+    request: requests.QueryEntities, hub: DoorHub, timeout: float, max_answer: int
+) -> Reply:
+    page = await hub.state.query(
+        type=request.type,
+        where=request.where,
+        order_by=request.order_by,
+        descending=request.descending,
+        limit=request.limit,
+        cursor=request.cursor,
+        max_bytes=max_answer // 2,  # the page is shorter then
+        timeout=timeout,
+    )
+    return Reply({"entities": [_entity(each).body for each in page], "cursor": page.cursor})
 
 
 async def _put_entity(request: requests.PutEntity, hub: DoorHub, timeout: float) -> Reply:

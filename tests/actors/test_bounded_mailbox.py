@@ -99,7 +99,11 @@ POLICIES: list[Any] = [
         marks=pytest.mark.slow,  # the same flood once more
     ),
     pytest.param(
-        "fail", {"outbox_messages": 5_000}, Outcome(5_000, EACH - 5_000, 0, 0, 5_000), id="fail"
+        "fail",
+        {"outbox_messages": 5_000},
+        Outcome(5_000, EACH - 5_000, 0, 0, 5_000),
+        id="fail",
+        marks=pytest.mark.slow,  # of one producer: test_outbox_policies
     ),
     pytest.param(
         "ring_only",

@@ -104,10 +104,10 @@ def test_a_state_of_50_megabytes_goes_in_and_comes_out(daemon: Daemon) -> None:
 WRITER = """
 import sys, holdfast
 hub = holdfast.connect(sys.argv[1])
-print(hub.checkpoints.put("shared", sys.argv[2]), flush=True)
+print(hub.checkpoints.put(sys.argv[3], sys.argv[2]), flush=True)
 sys.stdin.readline()
 try:
-    print(hub.checkpoints.put("shared", "late"), flush=True)
+    print(hub.checkpoints.put(sys.argv[3], "late"), flush=True)
 except holdfast.OwnedError as error:
     print("OwnedError:", error, flush=True)
 sys.stdin.readline()
@@ -115,9 +115,9 @@ hub.close()
 """
 
 
-def start_writer(daemon: Daemon, text: str) -> subprocess.Popen[str]:
+def start_writer(daemon: Daemon, text: str, thread: str) -> subprocess.Popen[str]:
     return forkserver.Popen[str](
-        ["-c", WRITER, str(daemon.run_dir), text],
+        ["-c", WRITER, str(daemon.run_dir), text, thread],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -133,7 +133,7 @@ def say(process: subprocess.Popen[str]) -> str:
 
 
 def test_a_second_process_is_refused_and_one_that_was_taken_over_too(daemon: Daemon) -> None:
-    with start_writer(daemon, "first") as first:
+    with start_writer(daemon, "first", "shared") as first:
         assert first.stdout is not None
         assert first.stdout.readline() == "1\n"
         with pytest.raises(OwnedError, match=f"client/{first.pid}-.*takeover=True"):
@@ -153,17 +153,17 @@ def test_a_second_process_is_refused_and_one_that_was_taken_over_too(daemon: Dae
 
 def test_the_thread_of_a_program_that_was_killed_is_free(daemon: Daemon) -> None:
     with holdfast.connect(daemon.run_dir) as hub:
-        hub.checkpoints.claim("shared", takeover=True)
-    with start_writer(daemon, "to be killed") as process:
+        hub.checkpoints.claim("freed", takeover=True)
+    with start_writer(daemon, "to be killed", "freed") as process:
         assert process.stdout is not None
         assert process.stdout.readline().strip().isdigit()
         with pytest.raises(OwnedError):
-            daemon.hub.checkpoints.claim("shared")
+            daemon.hub.checkpoints.claim("freed")
         process.send_signal(signal.SIGKILL)
         process.wait(TIMEOUT)
         # The hub of the other test was taken over, and has to say that it wants it back.
         with holdfast.connect(daemon.run_dir) as hub:
-            assert hub.checkpoints.put("shared", "after") > 1
+            assert hub.checkpoints.put("freed", "after") > 1
 
 
 def test_the_next_life_of_an_agent_goes_on_with_its_thread(tmp_path: Path) -> None:

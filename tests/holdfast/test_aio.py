@@ -155,7 +155,15 @@ def test_a_hub_can_be_awaited_and_closed_without_a_block(daemon: Daemon) -> None
 # -- kills -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("victims", [["log"], ["writer"], ["log", "writer"], ["state"]])
+@pytest.mark.parametrize(
+    "victims",
+    [
+        pytest.param(["log"], marks=pytest.mark.slow),  # as of the synchronous hub, test_delivery
+        pytest.param(["writer"], marks=pytest.mark.slow),
+        ["log", "writer"],
+        ["state"],
+    ],
+)
 def test_events_of_several_tasks_are_committed_once_and_in_order_whoever_is_killed(
     daemon: Daemon, victims: list[str]
 ) -> None:

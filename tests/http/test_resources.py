@@ -7,6 +7,7 @@ import re
 
 import pytest
 
+from holdfast.errors import InvalidInputError
 from holdfast.http.openapi import document
 from tests.http.door import Door
 
@@ -70,6 +71,11 @@ def test_entities_and_relationships_are_found_a_page_at_a_time(door: Door) -> No
     assert [each["metadata"] for each in related] == [{"since": 1}]
     reached = door.ask("GET", "/state/traversal", params={"from_id": one, "type": ["knows", "x"]})
     assert reached["nodes"] == {one: 0, two: 1}
+    for cursor in ("zzz", "[1]"):
+        wrong = door.ask("GET", "/state/relationships", code=400, params={"cursor": cursor})
+        assert wrong["detail"].startswith("cursor: is ")
+    with pytest.raises(InvalidInputError, match="cursor: is none that a peek gave"):
+        door.daemon.hub.state.peek(one, "inbox", cursor="\u00b2")  # a digit, and no number
     door.ask("DELETE", "/state/relationships", code=204, params=edge)
     door.ask("DELETE", "/state/relationships", code=404, params=edge)
 
@@ -84,6 +90,22 @@ def test_an_event_with_an_idempotency_key_is_stored_once(door: Door) -> None:
     assert (found["source"], found["session"], found["data"]) == ("http", "s", {"n": 1})
     assert door.ask("GET", f"/events/{found['seq']}") == found
     door.ask("GET", "/events/999999", code=404)
+
+
+def test_a_page_of_large_entities_is_shorter_and_leaves_none_out(door: Door) -> None:
+    state = door.daemon.hub.state
+    for n in range(9):
+        state.create("heavy", {"text": "x" * 1_000_000}, id=f"heavy-{n}")
+    assert len(state.query(type="heavy")) == 9
+    page = state.query(type="heavy", max_bytes=1)
+    found = [each.id for each in page]
+    assert len(found) < 6
+    while page.cursor is not None:
+        page = state.query(type="heavy", max_bytes=1, cursor=page.cursor)
+        found += [each.id for each in page]
+    assert found == [f"heavy-{n}" for n in range(9)]
+    for id in found:
+        state.delete(id)
 
 
 def test_events_are_read_a_page_at_a_time(door: Door) -> None:

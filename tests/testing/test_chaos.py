@@ -1,4 +1,4 @@
-"""Chaos runs: a quarter of a minute of a fixed seed breaks no promise; a broken daemon is seen."""
+"""Chaos runs: half a minute of a fixed seed breaks no promise, and a broken daemon is seen."""
 
 from __future__ import annotations
 
@@ -29,8 +29,7 @@ ANY = random.SystemRandom().randrange(2**32)
 @pytest.mark.parametrize(
     ("seed", "minutes", "profile", "kills"),
     [
-        *(pytest.param(seed, 0.25, "all", 5, id=f"seed{seed}") for seed in SEEDS),
-        pytest.param(20, 0.5, "all", 10, id="longer", marks=pytest.mark.slow),
+        *(pytest.param(seed, 0.5, "all", 10, id=f"seed{seed}") for seed in SEEDS),
         # What copied connections did (docs/evidence/DEFECTS.md).
         pytest.param(14, 0.2, "all", 0, id="copies14", marks=pytest.mark.slow),
         pytest.param(15, 0.2, "all", 0, id="copies15", marks=pytest.mark.slow),

@@ -28,15 +28,28 @@ FAULTS = 40  # of one kind in a test
 SLACK = 1.0  # seconds by which an answer may be late on a busy machine
 
 
-@pytest.fixture
-def daemon(tmp_path: Path) -> Iterator[Daemon]:
+@contextmanager
+def witnessed(folder: Path) -> Iterator[Daemon]:
     witness = {
         "class": "holdfast.testing.chaos.witness:Witness",
-        "options": {"folder": str(tmp_path)},
+        "options": {"folder": str(folder)},
     }
-    with Daemon(tmp_path, agents=dict.fromkeys(AGENTS, witness)) as started:
+    with Daemon(folder, agents=dict.fromkeys(AGENTS, witness)) as started:
         started.hub.state.define_type(ENTITY_TYPE, history=True)
         yield started
+
+
+@pytest.fixture
+def daemon(tmp_path: Path) -> Iterator[Daemon]:
+    with witnessed(tmp_path) as daemon:
+        yield daemon
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
+    """For journals that are all told apart by who has written them."""
+    with witnessed(tmp_path_factory.mktemp("shared")) as daemon:
+        yield daemon
 
 
 @contextmanager
@@ -62,18 +75,18 @@ def check_promises(daemon: Daemon) -> None:
 
 
 @pytest.mark.parametrize("does", ["delay", "split", "duplicate", "reset", "blackhole"])
-def test_exactly_once_and_order_hold_whatever_the_network_does(daemon: Daemon, does: str) -> None:
+def test_exactly_once_and_order_hold_whatever_the_network_does(shared: Daemon, does: str) -> None:
     """Between the client and the actors, and between ``log`` and ``writer``."""
     faults = [fault for _, fault in storm(6, EVERYBODY, 10 * FAULTS) if fault.does == does]
-    with SocketProxy(daemon.run_dir, EVERYBODY, seed=6) as proxy:
-        daemon.kill("log")  # its connection to the writer goes through as well now
-        with client(daemon, does) as it:
+    with SocketProxy(shared.run_dir, EVERYBODY, seed=6) as proxy:
+        shared.kill("log")  # its connection to the writer goes through as well now
+        with client(shared, does) as it:
             for fault in faults[:FAULTS]:
                 proxy.inject(fault)
                 it.act()
                 it.act()
         assert proxy.passed["writer"] >= 2
-    check_promises(daemon)
+    check_promises(shared)
 
 
 def test_exactly_once_and_order_hold_while_actors_are_killed_behind_a_bad_network(

@@ -70,7 +70,7 @@ Failing = Callable[[], AbstractContextManager[None]]
 RETENTION: Final = Retention(
     (Rule("noise:*", max_count=150), Rule("large:*", max_bytes=200_000)), ignore_subscribers=True
 )
-FEW: Final = 5  # pages of the log that are copied by a pass beside the connection
+FEW: Final = 16  # pages of the log that are copied by a pass beside the connection
 _INCARNATION: Final = "1.1"
 _SENDERS: Final = ("planner", "critic", "coder")
 _AGENTS: Final = ("planner", "critic")
