@@ -357,24 +357,6 @@ MUTATIONS: Final = (
         ("tests/http/test_streams.py::test_who_does_not_read_is_cut_off_and_nobody_waits_for_it",),
     ),
     Mutation(
-        "count-streams-when-they-are-open",
-        "streams that are asked for at once are more than there may be",
-        "holdfast/http/streams.py",
-        "if self._taken >= self._max_streams:",
-        "if len(self._open) >= self._max_streams:",
-        ("tests/http/test_streams.py::test_one_stream_too_many_is_told_to_come_again",),
-    ),
-    Mutation(
-        "believe-the-other-thread",
-        "the HTTP door gives signs of life while its loop hangs",
-        "holdfast/http/actor.py",
-        "return self._server.shows_life()",
-        "return True",
-        (
-            "tests/http/test_kills.py::test_a_door_whose_loop_hangs_is_killed_with_its_stack_in_the_log",
-        ),
-    ),
-    Mutation(
         "leave-a-question-behind",
         "the log goes on waiting for a stream that is over",
         "holdfast/http/streams.py",
