@@ -2,8 +2,9 @@
 
 Linux tells of them once; the next fsync succeeds without them, and a barrier would promise what is
 not there.  So the log, which is the only copy of what was committed since it was last copied, is
-written again before anything is built on it.  Owns the file ``<database>.doubt``, which is there
-from the failure until then.
+written again before anything is built on it; and what SQLite takes for copied from it, because
+somebody else has the database open and so its index, is copied again.  Owns the file
+``<database>.doubt``, which is there from the failure until then.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from contextlib import suppress
 from typing import Final
 
 import apsw
+
+from holdfast.storage.wal_file import copied_pages
 
 __all__ = ["note_doubt", "settle_doubt"]
 
@@ -38,6 +41,8 @@ def settle_doubt(path: str, vfs: str | None) -> None:
         return
     if os.path.exists(log):
         _write_again(log, vfs or "")
+        if os.path.exists(path):
+            _copy_again(path, log, vfs or "")
     os.unlink(doubt)
 
 
@@ -50,3 +55,18 @@ def _write_again(log: str, vfs: str) -> None:
         file.xSync(apsw.SQLITE_SYNC_FULL)
     finally:
         file.xClose()
+
+
+def _copy_again(path: str, log: str, vfs: str) -> None:
+    """Readers that have a page from the database see the same bytes before and after."""
+    pages = copied_pages(log, f"{path}-shm")
+    if not pages.numbers:
+        return
+    file = apsw.VFSFile(vfs, path, [apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_MAIN_DB, 0])
+    try:
+        for number in pages.numbers:
+            file.xWrite(pages.read(number) or b"", (number - 1) * pages.size)
+        file.xSync(apsw.SQLITE_SYNC_FULL)
+    finally:
+        file.xClose()
+        pages.close()

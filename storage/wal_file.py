@@ -10,17 +10,23 @@ from __future__ import annotations
 
 import os
 import struct
+import sys
+from collections.abc import Iterable
+from contextlib import suppress
 from typing import Final
 
 from holdfast.storage.database_file import PAGE_SIZES
 
-__all__ = ["FRAME_HEAD", "HEAD", "WalPages", "cut_off_in", "read_log"]
+__all__ = ["FRAME_HEAD", "HEAD", "WalPages", "copied_pages", "cut_off_in", "read_log"]
 
 # Of the log's file and of each page in it, bytes that stand in front.
 HEAD: Final = 32
 FRAME_HEAD: Final = 24
 _MAGIC: Final = {0x377F0682: "<", 0x377F0683: ">"}
 _MASK: Final = 0xFFFFFFFF
+# Of the index, in this machine's order: the log's salts, as they are there, and nBackfill.
+_SALTS: Final = slice(32, 40)
+_COPIED: Final = slice(96, 100)
 
 
 class WalPages:
@@ -31,6 +37,11 @@ class WalPages:
         self.size = size  # bytes of a page; 0: there is no log
         self._frames = frames  # by number of the page: where its bytes begin
         self.pages = pages  # of the database, as the last commit has it; 0: it says nothing
+
+    @property
+    def numbers(self) -> Iterable[int]:
+        """Of the pages that it has."""
+        return self._frames.keys()
 
     def read(self, number: int) -> bytes | None:
         """The bytes of a page; None where the log has none."""
@@ -72,6 +83,24 @@ def read_log(path: str) -> WalPages:
     except FileNotFoundError:
         pass
     return WalPages(path, committed, pages, size_of_page)
+
+
+def copied_pages(path: str, index: str) -> WalPages:
+    """What of the log is in the database by now, as its ``index`` in shared memory has it; none
+    where that is of another log, or nobody has the database open.
+
+    https://www.sqlite.org/walformat.html#the_wal_index_file_format
+    """
+    with suppress(FileNotFoundError), open(path, "rb") as file, open(index, "rb") as shared:
+        head, state = file.read(HEAD), shared.read(_COPIED.stop)
+        order, size = _order(head)
+        if order and state[_SALTS] == head[16:24]:
+            copied: dict[int, int] = {}
+            for n in range(int.from_bytes(state[_COPIED], sys.byteorder)):
+                at = HEAD + n * (FRAME_HEAD + size)
+                copied[int.from_bytes(os.pread(file.fileno(), 4, at), "big")] = at + FRAME_HEAD
+            return WalPages(path, copied, 0, size)
+    return WalPages(path, {}, 0, 0)
 
 
 def cut_off_in(path: str, frames: int, page_size: int) -> int:

@@ -75,7 +75,8 @@ def show(id: int | None, thread: str | None, run_dir: Path, as_json: bool) -> No
     with connected(run_dir) as hub:
         found = hub.checkpoints.get(thread or DAEMON, id)
     if found is None:
-        raise Failure(f"no checkpoint {id or ''} of {thread or 'the daemon'}: list what there is")
+        which = f"checkpoint {id}" if id else "checkpoint"
+        raise Failure(f"no {which} of {thread or 'the daemon'}: list what there is")
     text = checkpoint_calls.to_json(found)
     write_line(text if as_json else printable(text))
 

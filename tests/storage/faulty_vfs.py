@@ -5,6 +5,8 @@ It also notes which kinds of file were synced, for the promises about power loss
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import apsw
 
 from holdfast.testing.faults.plan import Operation
@@ -24,6 +26,8 @@ class FaultyDisk(Disk):
         self.room = 0
         self.capacity: int | None = None
         self.sync_fault: apsw.Error | None = None
+        self.database_sync_fault: apsw.Error | None = None
+        self.on_write: Callable[[], object] | None = None  # called once, before the next one
         self.syncs: list[str] = []
         self.writes: list[int] = []  # where each ends
         self._vfs = FaultyVFS(name, self)
@@ -35,8 +39,13 @@ class FaultyDisk(Disk):
         if operation == "sync":
             if self.sync_fault is not None:
                 raise self.sync_fault
+            if self.database_sync_fault is not None and not file.endswith("-wal"):
+                raise self.database_sync_fault
             self.syncs.append("wal" if file.endswith("-wal") else "database")
         elif operation == "write":
+            if (call := self.on_write) is not None:
+                self.on_write = None
+                call()
             self.writes.append(end)
             self._write(end)
 

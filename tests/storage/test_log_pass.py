@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -15,6 +17,7 @@ from holdfast.errors import DiskFullError, StorageError
 from holdfast.storage import sqlite_wal
 from holdfast.storage.sqlite import SqliteDatabase
 from holdfast.testing.faults.plan import Operation
+from holdfast.testing.faults.power.dying import abandon
 from holdfast.testing.faults.vfs import io_error
 from tests.storage.conftest import Opener, ReaderOpener
 from tests.storage.faulty_vfs import FaultyDisk
@@ -170,3 +173,42 @@ def test_without_a_connection_of_its_own_the_writers_does_it_all(
     assert database.begin_checkpoint() is None
     wal = database.checkpoint()
     assert wal.checkpointed == wal.frames
+
+
+READER = """
+import sqlite3, sys
+file = sqlite3.connect(sys.argv[1])
+print(file.execute("SELECT count(*) FROM events").fetchone()[0], flush=True)
+sys.stdin.read()
+"""
+
+
+def test_pages_that_an_fsync_has_lost_are_copied_again(
+    path: Path, open_database: Opener, disk: FaultyDisk, tmp_path: Path
+) -> None:
+    """A reader keeps the log's index, by which they are in the database already."""
+    database = open_database(vfs="faulty")
+    append(database, [event(data=LARGE)])
+    before = path.read_bytes()
+    with subprocess.Popen(
+        [sys.executable, "-c", READER, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as reader:
+        assert reader.stdout is not None
+        assert reader.stdout.readline() == b"1\n"
+        work = begun(database)
+        disk.on_write = lambda: append(database, [event()])  # so that SQLite leaves the sync to us
+        disk.database_sync_fault = io_error("sync")
+        with pytest.raises(StorageError, match="the disk reports an error"):
+            work()
+        abandon(database)
+        disk.database_sync_fault = None
+        path.write_bytes(before)  # what the disk has of it
+        database = open_database(vfs="faulty")
+        assert database.checkpoint(is_pressed=True).checkpointed > 0
+        assert reader.stdin is not None
+        reader.stdin.close()
+    alone = tmp_path / "alone.db"
+    alone.write_bytes(path.read_bytes())  # without its log
+    with closing(sqlite3.connect(alone)) as file:
+        assert file.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        assert file.execute("SELECT count(*) FROM events").fetchone() == (20 * DUE + 2,)
