@@ -339,3 +339,27 @@ def test_a_frame_whose_count_lies_is_refused() -> None:
     intake = greeted(shared, "s")
     with pytest.raises(FrameError, match="promises 3 messages"):
         intake.receive(encode_frame([3, 1, 3, False, [1, 2]])[4:])
+
+
+def test_what_an_earlier_life_has_answered_is_left_out_and_the_rest_goes_on() -> None:
+    """Answers come in any order: the next life is sent the first command, and then the fourth."""
+    sender, outcomes = link(), list[Any]()
+    wire = Wire(sender, receiver())
+    for n in range(4):
+        sender.command(["put", n], outcomes.append)
+    wire.move(1 << 20)
+    for delivery in wire.move(1 << 20)[1:3]:
+        delivery.set(delivery.message[1])
+    wire.move(1 << 20)
+    assert outcomes == [1, 2]
+    wire.cut()
+    seen: list[Any] = []
+
+    def handle(delivery: Delivery) -> None:
+        seen.append((delivery.message[1], delivery.redelivered))
+        delivery.set(delivery.message[1])
+
+    Wire(sender, receiver(incarnation="1.2")).settle(handle)
+    assert seen == [(0, True), (3, True)]
+    assert outcomes == [1, 2, 0, 3]
+    assert sender.idle

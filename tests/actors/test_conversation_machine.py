@@ -18,7 +18,6 @@ from hypothesis.stateful import (
     RuleBasedStateMachine,
     initialize,
     invariant,
-    precondition,
     rule,
     run_state_machine_as_test,
 )
@@ -88,8 +87,6 @@ class Conversations(RuleBasedStateMachine):
             if not self.senders[who].link.is_full:
                 self.senders[who].offer()
 
-    # Only those whose marks the writer keeps are sent commands.
-    @precondition(lambda self: not self.keeps_marks)
     @rule(who=who)
     def command(self, who: int) -> None:
         if not self.senders[who].link.is_full:

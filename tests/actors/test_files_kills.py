@@ -18,27 +18,37 @@ EAGER = CONFIG.replace(
 )
 SESSIONS = 3
 KILLS = 20
+SENDERS = 2
+AT_A_TIME = 40  # appends that a sender has under way
+UNDER_WAY = SENDERS * AT_A_TIME
 
 
 class Progress:
-    """Kills at random instants, but only after something was answered since the last kill.
+    """Kills at random instants, but only after more was answered than can be under way.
 
     What is in hand at two deaths in a row would be poison, which is another test's matter.
     """
 
     def __init__(self, seed: int) -> None:
-        self._answered = threading.Event()
+        self._is_enough = threading.Event()
+        self._lock = threading.Lock()
+        self._left = 0  # answers to come before the next kill
         self._chance = random.Random(seed)
         self.is_over = threading.Event()
 
     def answered(self) -> None:
-        self._answered.set()
+        with self._lock:
+            self._left -= 1
+            if self._left < 0:
+                self._is_enough.set()
 
     def kill(self, daemon: Daemon, times: int) -> None:
         try:
             for _ in range(times):
-                self._answered.clear()
-                assert self._answered.wait(TIMEOUT), "nothing was answered"
+                with self._lock:
+                    self._is_enough.clear()
+                    self._left = UNDER_WAY
+                assert self._is_enough.wait(TIMEOUT), "too little was answered"
                 self.is_over.wait(self._chance.uniform(0.0, 0.02))
                 daemon.kill("files")
         finally:
@@ -46,7 +56,7 @@ class Progress:
 
 
 class Sender:
-    """Appends as fast as it can, 40 at a time; remembers the numbers it was answered."""
+    """Appends as fast as it can, some at a time; remembers the numbers it was answered."""
 
     def __init__(self, number: int, run_dir: Path, progress: Progress) -> None:
         self.number = number
@@ -60,11 +70,11 @@ class Sender:
         async with holdfast.aio.connect(self._run_dir) as hub:
             first = 0
             while not self._progress.is_over.is_set():
-                batch = range(first, first + 40)
+                batch = range(first, first + AT_A_TIME)
                 seqs = await asyncio.gather(*(self._append(hub, n) for n in batch))
                 for n, seq in zip(batch, seqs, strict=True):
                     self.answers[n % SESSIONS].append(seq)
-                first += 40
+                first += AT_A_TIME
 
     async def _append(self, hub: holdfast.aio.Hub, n: int) -> int:
         record = {"sender": self.number, "n": n, "pad": "x" * 50}
@@ -79,7 +89,7 @@ def test_every_record_is_there_once_and_in_order_however_often_the_actor_is_kill
     """Scenario D1 for files; each sender has many under way at a time."""
     with Daemon(tmp_path, EAGER + ROTATING) as daemon:
         progress = Progress(4)
-        senders = [Sender(n, daemon.run_dir, progress) for n in range(2)]
+        senders = [Sender(n, daemon.run_dir, progress) for n in range(SENDERS)]
         progress.kill(daemon, KILLS)
         for sender in senders:
             sender.thread.join(TIMEOUT)
