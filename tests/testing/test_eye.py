@@ -21,8 +21,9 @@ LOOKS = 10  # twice as many as would tell of a zombie here
 FAMILY = """
 import os, signal
 if os.fork() == 0:
-    if os.fork() == 0:
+    if (third := os.fork()) == 0:
         os._exit(0)
+    os.waitid(os.P_PID, third, os.WEXITED | os.WNOWAIT)
     print("there", flush=True)
 signal.pause()
 """
