@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 
@@ -16,6 +17,7 @@ from holdfast.testing.chaos.eye import Eye
 from holdfast.testing.processes import descendants
 
 TIMEOUT = 10.0
+PERIOD = 0.005  # seconds between two looks of a test
 LOOKS = 10  # twice as many as would tell of a zombie here
 # The first forks the second, which forks one that ends at once and is reaped by nobody.
 FAMILY = """
@@ -27,6 +29,8 @@ if os.fork() == 0:
     print("there", flush=True)
 signal.pause()
 """
+
+_pause = threading.Event().wait
 
 
 @pytest.fixture
@@ -55,6 +59,7 @@ def until(condition: Callable[[], bool]) -> None:
     deadline = time.monotonic() + TIMEOUT
     while not condition():
         assert time.monotonic() < deadline
+        _pause(PERIOD)  # each file that the eye reads would wait for the interpreter otherwise
 
 
 def test_a_zombie_that_stays_is_told(eye: Eye, family: tuple[int, int]) -> None:
