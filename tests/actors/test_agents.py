@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ import pytest
 import holdfast
 from holdfast.errors import ActorDied, AskTimeoutError, RemoteError
 from tests.daemon import CONFIG, TIMEOUT, Daemon
+from tests.lending import lending
 
 ROOT = Path(__file__).resolve().parents[2]
 AGENT = """
@@ -27,16 +27,7 @@ def config(*names: str, more: str = "") -> str:
     return CONFIG + "".join(AGENT.format(name=name, root=ROOT, more=more) for name in names)
 
 
-@pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
-    with Daemon(tmp_path_factory.mktemp("shared"), config("one", "two")) as daemon:
-        yield daemon
-
-
-@pytest.fixture
-def daemon(shared: Daemon) -> Iterator[Daemon]:
-    with shared.lent("one", "two") as daemon:
-        yield daemon
+shared, daemon = lending(config("one", "two"), "one", "two")
 
 
 def ask(daemon: Daemon, name: str, *message: Any, timeout: float = TIMEOUT) -> Any:

@@ -19,6 +19,7 @@ from holdfast.errors import HoldfastError, InvalidInputError, StorageError
 from tests import forkserver
 from tests.daemon import CONFIG, TIMEOUT, Daemon
 from tests.daemon import ForkedDaemon as Kit
+from tests.lending import lending
 
 ROOT = Path(__file__).resolve().parents[2]
 KEEPERS = ("k1", "k2", "k3")
@@ -33,17 +34,8 @@ def config_with(table: str = "", keepers: tuple[str, ...] = KEEPERS) -> str:
     return text
 
 
-@pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
-    with Daemon(tmp_path_factory.mktemp("shared"), config_with()) as daemon:
-        yield daemon
-
-
-@pytest.fixture
-def daemon(shared: Daemon) -> Iterator[Daemon]:
-    """Its agents hold what they held before, and checkpoints are there already."""
-    with shared.lent(*KEEPERS, "bystander") as daemon:
-        yield daemon
+# Its agents hold what they held before, and checkpoints are there already.
+shared, daemon = lending(config_with(), *KEEPERS, "bystander")
 
 
 @pytest.fixture

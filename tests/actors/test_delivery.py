@@ -6,7 +6,6 @@ import os
 import random
 import signal
 import sqlite3
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -19,18 +18,9 @@ from holdfast.actors.messages.writer import Relay
 from holdfast.errors import AskTimeoutError, Conflict, InvalidInputError
 from holdfast.storage.records import Appended, Event, Origin
 from tests.daemon import TIMEOUT, Daemon
+from tests.lending import lending
 
-
-@pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
-    with Daemon(tmp_path_factory.mktemp("shared")) as daemon:
-        yield daemon
-
-
-@pytest.fixture
-def daemon(shared: Daemon) -> Iterator[Daemon]:
-    with shared.lent() as daemon:
-        yield daemon
+shared, daemon = lending()
 
 
 @pytest.fixture

@@ -25,6 +25,7 @@ from holdfast.errors import (
 )
 from tests.actors.test_agents import AGENT, ROOT, config
 from tests.daemon import TIMEOUT, Daemon
+from tests.lending import lending
 
 WATCHER = AGENT.format(name="watcher", root=ROOT, more="").replace(
     "agents:Puppet", "watchers:Watcher"
@@ -39,16 +40,7 @@ backoff_max = 60.0
 SOON = 0.5  # seconds; far above the milliseconds it takes, far below any timeout
 
 
-@pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
-    with Daemon(tmp_path_factory.mktemp("shared"), config("one", "two") + WATCHER) as daemon:
-        yield daemon
-
-
-@pytest.fixture
-def daemon(shared: Daemon) -> Iterator[Daemon]:
-    with shared.lent("watcher") as daemon:
-        yield daemon
+shared, daemon = lending(config("one", "two") + WATCHER, "watcher")
 
 
 @pytest.fixture

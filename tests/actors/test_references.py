@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -16,22 +15,14 @@ from holdfast.actors.ref import RemoteRef
 from holdfast.errors import ActorDied, InvalidInputError, RemoteError
 from tests.actors.test_agents import AGENT, ROOT, config
 from tests.daemon import TIMEOUT, Daemon
+from tests.lending import lending
 
 COUNTER = AGENT.format(name="counter", root=ROOT, more="options = { start = 5 }").replace(
     ":Puppet", ":Counter"
 )
 
 
-@pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
-    with Daemon(tmp_path_factory.mktemp("shared"), config("one", "two") + COUNTER) as daemon:
-        yield daemon
-
-
-@pytest.fixture
-def daemon(shared: Daemon) -> Iterator[Daemon]:
-    with shared.lent("one", "counter") as daemon:
-        yield daemon
+shared, daemon = lending(config("one", "two") + COUNTER, "one", "counter")
 
 
 @pytest.fixture

@@ -20,6 +20,7 @@ from holdfast.actors.messages.checkpoints import Create, Created
 from holdfast.actors.tracker_calls import Retry, SlidingWindow, TokenBucket
 from holdfast.errors import CapacityError, Conflict, InvalidInputError
 from tests.daemon import CONFIG, TIMEOUT, Daemon
+from tests.lending import lending
 
 ROOT = Path(__file__).resolve().parents[2]
 TRACKER = """
@@ -34,17 +35,8 @@ python_path = ["{ROOT}"]
 """
 
 
-@pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
-    with Daemon(tmp_path_factory.mktemp("shared"), CONFIG + TRACKER + WORKER) as daemon:
-        yield daemon
-
-
-@pytest.fixture
-def daemon(shared: Daemon) -> Iterator[Daemon]:
-    """No checkpoint of it is made, so that its tracker begins anew with nothing."""
-    with shared.lent("tracker", "worker") as daemon:
-        yield daemon
+# No checkpoint of it is made, so that its tracker begins anew with nothing.
+shared, daemon = lending(CONFIG + TRACKER + WORKER, "tracker", "worker")
 
 
 @pytest.fixture

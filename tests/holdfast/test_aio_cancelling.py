@@ -21,20 +21,12 @@ from tests.actors.test_agents import config
 from tests.actors.test_delivery import numbers, rows
 from tests.daemon import TIMEOUT, Daemon
 from tests.holdfast.programs import kill, run
+from tests.lending import lending
 
 MEGABYTE = "x" * 1_000_000  # the outbox holds 64 MiB
 
 
-@pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
-    with Daemon(tmp_path_factory.mktemp("shared"), config("one")) as daemon:
-        yield daemon
-
-
-@pytest.fixture
-def daemon(shared: Daemon) -> Iterator[Daemon]:
-    with shared.lent("one") as daemon:
-        yield daemon
+shared, daemon = lending(config("one"), "one")
 
 
 @pytest.fixture

@@ -14,18 +14,9 @@ from holdfast.errors import AskTimeoutError, HoldfastError, UnknownActorError
 from tests.actors.test_agents import config
 from tests.daemon import TIMEOUT, Daemon
 from tests.holdfast.programs import kill, run
+from tests.lending import lending
 
-
-@pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
-    with Daemon(tmp_path_factory.mktemp("shared"), config("one")) as daemon:
-        yield daemon
-
-
-@pytest.fixture
-def daemon(shared: Daemon) -> Iterator[Daemon]:
-    with shared.lent() as daemon:
-        yield daemon
+shared, daemon = lending(config("one"))
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ import pytest
 from tests.commandline import command_line
 from tests.daemon import TIMEOUT, Daemon
 from tests.holdfast.conftest import ROOT, Run, next_line, spawn
+from tests.lending import lending
 
 TRACES = ROOT / "examples" / "agent_traces.jsonl"
 COLUMNS = "seq daemon time_us type source subject session correlation cause root depth key data"
@@ -26,16 +27,7 @@ CHILD = (
 )
 
 
-@pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
-    with Daemon(tmp_path_factory.mktemp("shared")) as daemon:
-        yield daemon
-
-
-@pytest.fixture
-def daemon(shared: Daemon) -> Iterator[Daemon]:
-    with shared.lent() as daemon:
-        yield daemon
+shared, daemon = lending()
 
 
 @pytest.fixture

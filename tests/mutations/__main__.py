@@ -132,7 +132,7 @@ def report(outcomes: list[Outcome], of: str) -> str:
         "",
         "Written by `./run mutations`: a copy of the code is broken on purpose, one place at a",
         "time, and the tests named beside it have to fail, each of them, though they pass on what",
-        "is not broken. What is broken and how stands in `tests/mutations/table.py`.",
+        "is not broken. What is broken and how stands in `tests/mutations`.",
         "",
         f"holdfast {version}, commit {of}, Python {sys.version.split()[0]}, {now:%Y-%m-%d}:"
         f" {noticed} of {len(outcomes)} noticed.",
