@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from holdfast.testing.processes import Process, descendants, lasting, list_text
+from holdfast.testing.processes import Process, children, descendants, lasting, list_text
 from tests.forkserver import server_pids, start_server, stop_server
 
 # How long an example takes says how busy the machine is, nothing of what is tested.
@@ -54,12 +54,6 @@ def fork_server() -> Iterator[None]:
     stop_server()
 
 
-def _children() -> set[int]:
-    """The children of this process; what is below them is not looked at."""
-    lists = Path("/proc/self/task").glob("*/children")
-    return {int(pid) for path in lists for pid in path.read_text().split()}
-
-
 def is_locked(path: Path) -> bool:
     """Whether some process holds a lock on the file."""
     with path.open("rb") as file:
@@ -83,10 +77,10 @@ def _belongs_to(pid: int, known: set[int], below: dict[int, Process]) -> bool:
 @pytest.fixture(autouse=True)
 def nothing_is_left_behind(tmp_path: Path) -> Iterator[None]:
     """No process, zombie, socket file or held lock survives the test."""
-    children = _children() - server_pids()
-    before = set(descendants(os.getpid())) if children else set()
+    own = children() - server_pids()
+    before = set(descendants(os.getpid())) if own else set()
     yield
-    if _children() <= children | server_pids() and not any(tmp_path.iterdir()):
+    if children() <= own | server_pids() and not any(tmp_path.iterdir()):
         return  # an orphan would be a child
 
     def new() -> dict[int, Process]:

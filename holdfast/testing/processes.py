@@ -14,7 +14,17 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final, NamedTuple
 
-__all__ = ["Process", "descendants", "is_alive", "lasting", "list_text", "look", "marked", "send"]
+__all__ = [
+    "Process",
+    "children",
+    "descendants",
+    "is_alive",
+    "lasting",
+    "list_text",
+    "look",
+    "marked",
+    "send",
+]
 
 PERIOD: Final = 0.01  # seconds between looks at what is about to end
 
@@ -55,6 +65,18 @@ def look(pid: int) -> Process | None:
 def _everyone() -> list[Process]:
     pids = [int(name) for name in os.listdir("/proc") if name.isdigit()]
     return [process for pid in pids if (process := look(pid)) is not None]
+
+
+def children() -> set[int]:
+    """The children of this process, of all its threads; what is below them is not looked at.
+
+    The children of a thread that ends go to another one, which may have been read by then: so
+    all are read again when one ended meanwhile.
+    """
+    while True:
+        with suppress(FileNotFoundError, ProcessLookupError):
+            lists = [path.read_text() for path in Path("/proc/self/task").glob("*/children")]
+            return {int(pid) for text in lists for pid in text.split()}
 
 
 def descendants(of: int) -> dict[int, Process]:
