@@ -24,7 +24,7 @@ settings.register_profile(
 settings.load_profile("holdfast")
 
 PR_SET_CHILD_SUBREAPER = 36
-GONE_WITHIN = 5.0  # seconds in which everything under a SIGKILLed root has to be gone, at most
+GONE_WITHIN = 20.0  # seconds; a bound on failure: under a SIGKILLed root all is gone in far less
 
 
 def pytest_configure() -> None:

@@ -16,14 +16,12 @@ from tests.supervisors.conftest import Grow
 from tests.supervisors.specs import agent, kill, starts
 from tests.supervisors.trees import TIMEOUT, SmallTree, child, nested, wait_for_end
 
-ALL_GONE = 1.0  # seconds
-
 
 def kill_root(tree: SmallTree, *programs: int) -> None:
     """SIGKILL the root, and see that all of it goes, these programs too."""
     watches = tree.watch(*tree.pids().values(), *programs)
     tree.process.kill()
-    left = [watch for watch in watches if not wait_for_end(watch, ALL_GONE)]
+    left = [watch for watch in watches if not wait_for_end(watch)]
     assert left == []
     assert tree.outcome() == -signal.SIGKILL
 

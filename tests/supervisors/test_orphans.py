@@ -11,15 +11,13 @@ import pytest
 from tests.supervisors.conftest import Grow
 from tests.supervisors.trees import SmallTree, child, nested, wait_for_end
 
-ORPHANS_GONE = 1.0  # seconds
-
 
 def kill_root(tree: SmallTree) -> None:
     """SIGKILL the root and see that all below it goes too."""
     watches = tree.watch(*tree.pids().values())
     tree.process.kill()
     for watch in watches:
-        assert wait_for_end(watch, ORPHANS_GONE)
+        assert wait_for_end(watch)
     assert tree.outcome() == -signal.SIGKILL
 
 
@@ -66,7 +64,7 @@ def test_a_killed_supervisor_takes_its_children_along_and_comes_back(grow: Grow)
         watches = tree.watch(before["b"], before["c"])
         tree.kill("below")
         tree.expect("^below is ready")
-        assert all(wait_for_end(watch, ORPHANS_GONE) for watch in watches)
+        assert all(wait_for_end(watch) for watch in watches)
         assert tree.which()["below"].incarnation == start
         after = tree.pids()
         assert after["a"] == before["a"]

@@ -144,7 +144,7 @@ def test_nothing_survives_process_one(daemon: Contained) -> None:
     watches = [os.pidfd_open(pid) for pid in descendants(daemon.process.pid)]
     os.kill(daemon.first, signal.SIGKILL)
     for watch in watches:
-        assert select.select([watch], [], [], 1.0)[0]
+        assert select.select([watch], [], [], TIMEOUT)[0]
         os.close(watch)
     daemon.start_again()
     assert daemon.signal(signal.SIGTERM) == 0
