@@ -79,7 +79,7 @@ def test_a_class_that_is_no_actor_is_an_error_of_the_config(grow: Grow) -> None:
 
 def test_a_child_that_never_becomes_ready_ends_a_starting_tree(grow: Grow) -> None:
     # Scenario 11
-    tree = grow(child("a"), child("stuck", "NeverStarts", start_timeout=0.5))
+    tree = grow(child("a"), child("stuck", "NeverStarts", start_timeout=1.5))
     tree.until(lambda: "stuck" in tree.pids())
     assert set(tree.which()) == {"a", "stuck"}  # it answers meanwhile
     assert tree.outcome() == 1
@@ -151,7 +151,7 @@ def test_a_child_that_is_stopped_by_a_signal_while_it_starts_is_killed_in_time(
     grow: Grow,
 ) -> None:
     # Scenario 11
-    tree = grow(child("a"), child("frozen", "FreezesInStart", start_timeout=0.3))
+    tree = grow(child("a"), child("frozen", "FreezesInStart", start_timeout=1.5))
     tree.until(lambda: "frozen" in tree.pids())
     assert set(tree.which()) == {"a", "frozen"}  # it answers meanwhile
     assert tree.outcome() == 1
