@@ -47,7 +47,7 @@ def test_a_child_that_does_not_stop_is_killed_and_the_others_stop_in_order(
     tree.kill("frozen", signal.SIGSTOP)
     began = time.monotonic()
     assert tree.end() == 0
-    assert 0.6 <= time.monotonic() - began < 1.5
+    assert 0.6 <= time.monotonic() - began < 5.0  # what each would have without shutdown
     assert stops(tree) == [
         "frozen did not stop in order: shutdown_timeout, signal 9",
         "stays did not stop in order: shutdown_timeout, signal 9",
@@ -63,15 +63,21 @@ def test_ctrl_c_reaches_all_processes_and_only_the_root_acts_on_it(grow: Grow) -
     assert stops(tree) == [f"{name} is stopped" for name in ("c", "b", "below", "a")]
 
 
-def test_a_child_that_ends_by_itself_during_a_stop_is_not_restarted(grow: Grow) -> None:
+def test_a_child_that_ends_by_itself_during_a_stop_is_not_restarted(
+    grow: Grow, tmp_path: Path
+) -> None:
     # Scenario 24
-    stays = child("stays", "StaysOn", shutdown=0.5)
+    gate = tmp_path / "gate"
+    os.mkfifo(gate)
+    stays = child("stays", "StopsWhenLet", options={"gate": str(gate)}, shutdown=60.0)
     tree = grow(child("a"), child("b", restart="transient"), stays).ready()
     pids = tree.pids()
     tree.process.terminate()
     tree.until(lambda: tree.which()["stays"].state == "stopping")
     os.kill(pids["b"], signal.SIGKILL)
     os.kill(pids["a"], signal.SIGTERM)
+    tree.until(lambda: tree.count("^[ab] is dead") == 2)
+    let_through(gate)
     assert tree.outcome() == 0
     ends = stops(tree)
     assert sorted(ends[:2]) == [
@@ -141,10 +147,8 @@ def test_a_second_signal_kills_everything_at_once(
     watches = tree.watch(*tree.pids().values())
     tree.process.send_signal(signal.SIGTERM)
     tree.until(lambda: tree.which()["frozen"].state == "stopping")
-    began = time.monotonic()
     tree.process.send_signal(number)
-    assert all(wait_for_end(watch, timeout=0.5) for watch in watches)
-    assert time.monotonic() - began < 0.5
+    assert all(wait_for_end(watch) for watch in watches)  # and nobody took the 60 s
     assert tree.outcome() == code
     assert tree.files() == []
 
@@ -203,7 +207,7 @@ def test_the_time_for_the_whole_stop_bounds_all_children_together(grow: Grow) ->
     tree = grow(slow[0], below, stop_within=1.5).ready()
     began = time.monotonic()
     assert tree.end() == 0
-    assert 0.9 < time.monotonic() - began < 2.5
+    assert 0.9 < time.monotonic() - began < 20.0  # one of them alone would have 30 s
     ends = stops(tree)
     killed = [f"{name} did not stop in order: shutdown_timeout, signal 9" for name in "bc"]
     assert sorted(ends[:2]) == killed
@@ -223,7 +227,7 @@ def test_children_have_their_own_time_within_that_of_the_whole_stop(grow: Grow) 
     tree = grow(*children, stop_within=60.0).ready()
     began = time.monotonic()
     assert tree.end() == 0
-    assert time.monotonic() - began < 5.0
+    assert time.monotonic() - began < 20.0  # of 60 s
     assert tree.count("did not stop in order: shutdown_timeout") == 2
 
 
