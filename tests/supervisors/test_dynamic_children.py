@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import resource
 import signal
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -175,9 +176,11 @@ def test_a_child_that_would_take_the_descriptors_of_restarts_is_refused(grow: Gr
 def test_a_restart_without_descriptors_is_a_failed_start(grow: Grow) -> None:
     tree = grow(child("a"), **PATIENT).ready()
     root = tree.process.pid
+    opened = descriptors(root)
     tree.ask(TerminateChild("a"))
+    tree.until(lambda: descriptors(root) <= opened)  # the connection of that ask is closed, too
     # For the question and one end of a lifeline.
-    limit = len(os.listdir(f"/proc/{root}/fd")) + 2
+    limit = len(descriptors(root)) + 2
     before = resource.prlimit(
         root, resource.RLIMIT_NOFILE, (limit, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
     )
@@ -186,6 +189,15 @@ def test_a_restart_without_descriptors_is_a_failed_start(grow: Grow) -> None:
     resource.prlimit(root, resource.RLIMIT_NOFILE, before)
     assert tree.ask(RestartChild("a")).status.state == "running"
     assert tree.end() == 0
+
+
+def descriptors(pid: int) -> set[str]:
+    """What a process has open: another connection is another socket."""
+    found = set()
+    for number in os.listdir(f"/proc/{pid}/fd"):
+        with suppress(FileNotFoundError):  # closed meanwhile
+            found.add(f"{number} {os.readlink(f'/proc/{pid}/fd/{number}')}")
+    return found
 
 
 def test_a_restart_that_fails_is_told_and_the_child_kept(
