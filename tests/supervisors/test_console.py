@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from holdfast.supervisors.console import LIMIT, RESERVE, Console
+from tests.supervisors.trees import TIMEOUT
 
 LINE = b"x" * 99 + b"\n"
 MANY = 2 * (LIMIT + RESERVE) // len(LINE)
@@ -107,4 +108,4 @@ def test_the_end_hands_over_what_waits_but_not_for_long(ends: tuple[int, int]) -
     console = Console(writing, note=note)
     console.write(LINE * 5_000)
     console.close(0.1)  # nobody reads
-    assert select.select([reading], [], [], 0)[0]
+    assert select.select([reading], [], [], TIMEOUT)[0]  # a terminal hands it on a moment later
