@@ -64,9 +64,10 @@ def test_the_page_names_every_path_and_every_key() -> None:
 
 
 def test_status_says_where_it_is_and_which_file_has_the_token(door: Door) -> None:
+    requests = door.figure("requests")  # the tests before this one may have been in another process
     done = command_line(door.daemon.folder, "status")
     path = f"{door.daemon.run_dir}/http.token"
     assert f"HTTP at {door.url}, the token is in {path}" in done.stdout
     shown = json.loads(command_line(door.daemon.folder, "status", "--json").stdout)["http"]
     assert shown["url"] == door.url
-    assert shown["requests"] > 0
+    assert shown["requests"] >= requests > 0
