@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,10 @@ def kill_root(tree: SmallTree, *programs: int) -> None:
     """SIGKILL the root, and see that all of it goes, these programs too."""
     watches = tree.watch(*tree.pids().values(), *programs)
     tree.process.kill()
-    left = [watch for watch in watches if not wait_for_end(watch)]
+    deadline = time.monotonic() + TIMEOUT
+    left = [
+        watch for watch in watches if not wait_for_end(watch, max(0.0, deadline - time.monotonic()))
+    ]
     assert left == []
     assert tree.outcome() == -signal.SIGKILL
 
