@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import Any
 
@@ -133,10 +132,8 @@ def test_an_ask_fails_on_time_though_a_fork_of_its_actor_lives_on(
     future = daemon.hub.ref("one").ask(["fork_and_hang_once", str(forked)], block=False)
     daemon.until(forked.exists)
     daemon.kill("one")
-    began = time.monotonic()
-    with pytest.raises(ActorDied):
+    with pytest.raises(ActorDied):  # and not only when the fork ends, which nobody tells to
         future.get(timeout=TIMEOUT / 3)
-    assert time.monotonic() - began < 1.0
     assert ask(daemon, "one", "echo", "of the next life") == "of the next life"
 
 

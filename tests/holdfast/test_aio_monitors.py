@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -35,9 +34,7 @@ def test_a_down_is_awaited_by_any_number_of_tasks(daemon: Daemon) -> None:
         await asyncio.wait([cancelled], timeout=0.01)
         cancelled.cancel()
         await kill(daemon, "one")
-        began = time.monotonic()
         downs = await asyncio.gather(*waiting)
-        assert time.monotonic() - began < 0.5
         assert set(map(id, downs)) == {id(monitor.down)}
         assert (downs[0].name, downs[0].reason.signal) == ("one", 9)
         assert downs[0].incarnation == monitor.incarnation

@@ -25,7 +25,7 @@ from tests.daemon import ForkedDaemon as Daemon
 STATE = ("writer", "query", "log", "sessions", "checkpoints")
 EVERYBODY = (*STATE, *AGENTS)
 FAULTS = 40  # of one kind in a test
-SLACK = 1.0  # seconds by which an answer may be late on a busy machine
+SLACK = 10.0  # seconds by which an answer may be late on a busy machine
 
 
 @contextmanager
