@@ -118,7 +118,9 @@ def test_a_tree_that_gives_up_stops_who_is_left_in_reverse_order(
     grow: Grow, strategy: Strategy
 ) -> None:
     # Scenario 12
-    tree = grow(*map(child, "abcd"), strategy=strategy, **QUICK | {"max_restarts": 1, "max_seconds": 60.0}).ready()
+    tree = grow(
+        *map(child, "abcd"), strategy=strategy, **QUICK | {"max_restarts": 1, "max_seconds": 60.0}
+    ).ready()
     tree.kill("c")
     tree.expect("^c is ready: .* start 2")
     tree.until(lambda: {s.state for s in tree.which().values()} == {"running"})

@@ -154,7 +154,7 @@ def test_a_child_that_does_not_become_ready_in_time_is_killed(grow: Grow, tmp_pa
     assert slow_status.last_exit is not None
     assert slow_status.last_exit.kind == "start_timeout"
     dead, failed = moments(tree, "slow is dead"), moments(tree, "slow did not start")
-    assert 1.0 <= failed[0] - dead[0]  # and before it would be without start_timeout, after 30 s
+    assert failed[0] - dead[0] >= 1.0  # and before it would be without start_timeout, after 30 s
 
 
 def moments(tree: SmallTree, pattern: str) -> list[float]:
