@@ -41,7 +41,7 @@ class LogKeeping:
         """Something was committed, or could not be: see ``Database.checkpoint``."""
         self._warn_if_slow()
         try:
-            if not (is_hurried or is_pressed):
+            if not is_pressed:
                 self._begin()
             wal = self._database().checkpoint(is_hurried=is_hurried, is_pressed=is_pressed)
         except DiskFullError as error:  # the log is kept, and copied later

@@ -36,6 +36,7 @@ class LogPass:
         # From ``begin`` on, until it has returned; and for good where nobody knows what of it is on
         # the disk: nobody else may take what it has copied for stored.
         self.is_under_way = False
+        self.left = 0  # pages that the last one had to leave to a reader
         self.is_cut_short = False  # what it leaves, whoever closes the database does
         with naming_errors(path):
             self._connection = apsw.Connection(path, flags=apsw.SQLITE_OPEN_READWRITE, vfs=vfs)
@@ -66,9 +67,10 @@ class LogPass:
         self.is_under_way = False
 
     def _pass(self) -> None:
-        before = 0
+        before = self.left = 0
         for _ in range(PASSES):
             frames, copied = self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+            self.left = frames - copied
             if self.is_cut_short:
                 return
             sync_file(self._sync, self._descriptor, self._path)

@@ -72,12 +72,21 @@ def test_without_a_thread_the_writer_does_it_itself(monkeypatch: pytest.MonkeyPa
     assert log.calls == ["checkpoint"]
 
 
-def test_who_is_hurried_or_pressed_begins_nothing_long() -> None:
+def test_who_is_pressed_begins_nothing_long() -> None:
     kept, log = keeping(lambda: pytest.fail("begun"))
-    kept.look(is_hurried=True)
     kept.look(is_pressed=True)
-    assert log.calls == ["hurried", "pressed"]
+    assert log.calls == ["pressed"]
     assert log.work is not None
+
+
+def test_who_is_hurried_leaves_what_takes_long_to_the_thread() -> None:
+    """Else nobody would copy it, where nothing but retention writes."""
+    threads: list[int] = []
+    kept, log = keeping(lambda: threads.append(threading.get_ident()))
+    kept.look(is_hurried=True)
+    kept.stop()
+    assert threads != [threading.get_ident()]
+    assert log.calls == ["hurried", "cut short"]
 
 
 def test_a_full_disk_is_made_room_on_and_any_other_error_is_the_writers_end() -> None:
