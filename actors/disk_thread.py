@@ -9,9 +9,11 @@ import os
 import threading
 from collections.abc import Callable, Iterable
 from queue import SimpleQueue
-from typing import Protocol
+from typing import Final, Protocol
 
-__all__ = ["Box", "DiskThread", "Work"]
+__all__ = ["SLOW", "Box", "DiskThread", "Work"]
+
+SLOW: Final = 10.0  # seconds of one piece of work that are told
 
 Work = Callable[[], None]
 

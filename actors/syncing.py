@@ -7,22 +7,20 @@ the next life asks for a sync of its own.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final, Protocol
+from typing import Protocol
 
 import msgspec
 from loguru import logger
 
 from holdfast.actors import disk_thread
 from holdfast.actors.delivery import Delivery
-from holdfast.actors.disk_thread import DiskThread, Work
+from holdfast.actors.disk_thread import SLOW, DiskThread, Work
 from holdfast.actors.messages.writer import Synced
 from holdfast.actors.reactor import Timer
 from holdfast.clock import Clock
 from holdfast.errors import DiskFullError
 
 __all__ = ["DiskDone", "SyncDue", "Syncing"]
-
-SLOW: Final = 10.0  # seconds of one wait for the disk that are told
 
 
 class SyncDue(msgspec.Struct, frozen=True):

@@ -94,7 +94,7 @@ class WriterActor(HostedActor):
             box=self.mailbox,
             clock=clock,
         )
-        self._log = LogKeeping(database=lambda: self._database, box=self.mailbox)
+        self._log = LogKeeping(database=lambda: self._database, box=self.mailbox, clock=clock)
         self._retention_period = retention_period
         self._retained_at = 0  # groups committed when retention had its last slice
         self._clock = clock
@@ -157,8 +157,8 @@ class WriterActor(HostedActor):
     def on_stop(self) -> None:
         """Leave one file that needs no recovery."""
         if self._is_open:
-            self._syncing.stop()
             self._log.stop()
+            self._syncing.stop()
             self._database.close()
 
     def unburden(self, delivery: Delivery) -> None:

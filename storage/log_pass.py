@@ -14,7 +14,7 @@ from typing import Final
 
 import apsw
 
-from holdfast.errors import StorageError
+from holdfast.errors import DiskFullError, StorageError
 from holdfast.storage.log_sync import FILE_SYNCS, sync_file
 from holdfast.storage.sqlite_connection import naming_errors
 
@@ -33,7 +33,11 @@ class LogPass:
     def __init__(self, path: str, vfs: str) -> None:
         self._path = path
         self._sync = FILE_SYNCS[vfs]
-        self.is_under_way = False  # from ``begin`` on, until it has returned
+        # From ``begin`` on, until it has returned; and for good where nobody knows what of it is on
+        # the disk: nobody else may take what it has copied for stored.
+        self.is_under_way = False
+        self.left = 0  # pages that the last one had to leave to a reader
+        self.is_cut_short = False  # what it leaves, whoever closes the database does
         with naming_errors(path):
             self._connection = apsw.Connection(path, flags=apsw.SQLITE_OPEN_READWRITE, vfs=vfs)
             self._connection.pragma("wal_autocheckpoint", 0)
@@ -57,15 +61,20 @@ class LogPass:
         try:
             with naming_errors(self._path), suppress(apsw.BusyError):  # another program is at it
                 self._pass()
-        finally:
+        except DiskFullError:
             self.is_under_way = False
+            raise
+        self.is_under_way = False
 
     def _pass(self) -> None:
-        before = 0
+        before = self.left = 0
         for _ in range(PASSES):
             frames, copied = self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+            self.left = frames - copied
+            if self.is_cut_short:
+                return
             sync_file(self._sync, self._descriptor, self._path)
-            if copied < frames or frames - before < SHORT:
+            if copied < frames or frames - before < SHORT or self.is_cut_short:
                 return
             before = frames
 

@@ -128,6 +128,9 @@ class Database(Protocol):
         One at a time, over before ``close``; raises what ``checkpoint`` raises, there.
         """
 
+    def cut_checkpoint_short(self) -> None:
+        """The long part that is under way, if one is, ends soon; ``close`` does the rest."""
+
     def checkpoint(self, *, is_hurried: bool = False, is_pressed: bool = False) -> Wal:
         """Maintain the log; cheap unless it is due.  Call it after every ``apply``.
 

@@ -27,7 +27,7 @@ from holdfast.storage.sqlite_connection import open_reading, storage_error
 
 __all__ = ["Restored", "aside_of", "highest_boot", "put_in_place", "restore_database"]
 
-_BESIDE: Final = ("", "-wal", "-shm", "-journal")
+_BESIDE: Final = ("", "-wal", "-shm", "-journal", ".doubt")
 _BOOT: Final = re.compile(r"(\d+)\.[\d.]+", re.ASCII)
 
 

@@ -39,6 +39,7 @@ from holdfast.storage.sqlite_connection import (
     open_writing,
     storage_error,
 )
+from holdfast.storage.sqlite_doubt import is_in_doubt, let_go
 from holdfast.storage.sqlite_events import EventTable
 from holdfast.storage.sqlite_lock import WriterLock
 from holdfast.storage.sqlite_losses import LossTable
@@ -110,7 +111,7 @@ class SqliteDatabase:
             newest = self._events.last_seq
             self._transact(partial(self._text.open, is_wanted=full_text, last_seq=newest))
         except BaseException as error:
-            self._connection.close()
+            let_go(self._connection, self.path, error)
             self._lock.release()
             if isinstance(error, apsw.Error | UnicodeDecodeError):
                 raise storage_error(error, self.path) from error
@@ -264,6 +265,10 @@ class SqliteDatabase:
         """The long part of a checkpoint that is due, for any thread."""
         return self._wal.begin()
 
+    def cut_checkpoint_short(self) -> None:
+        """Have the long part that is under way, if one is, end with the step that it is at."""
+        self._wal.cut_short()
+
     def checkpoint(self, *, is_hurried: bool = False, is_pressed: bool = False) -> Wal:
         """Maintain the log; cheap unless it is due.  Call it after every ``apply``."""
         try:
@@ -298,9 +303,10 @@ class SqliteDatabase:
                 self._log_sync.close()
             with naming_errors(self.path):
                 self._wal.empty()
-            self._lock.note_made()
+            if not is_in_doubt(self.path):
+                self._lock.note_made()
         finally:
-            self._connection.close()
+            let_go(self._connection, self.path)
             self._wal.release()
             self._lock.release()
 

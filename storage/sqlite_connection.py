@@ -13,7 +13,7 @@ import apsw
 from holdfast.errors import DamagedError, DiskFullError, InvalidInputError, StorageError
 from holdfast.storage.database_file import PAGE_SIZE, check_file
 from holdfast.storage.ports import Durability, NoDatabaseError
-from holdfast.storage.sqlite_doubt import note_doubt, settle_doubt
+from holdfast.storage.sqlite_doubt import let_go, note_doubt, settle_doubt
 from holdfast.storage.sqlite_schema import VERSION, check_version, migrate
 
 __all__ = [
@@ -101,7 +101,7 @@ def open_writing(path: str, *, durability: Durability, vfs: str | None) -> apsw.
         connection.pragma("temp_store", "MEMORY")
         _require_foreign_keys(connection, path)
     except apsw.Error as error:
-        connection.close()
+        let_go(connection, path, error)
         raise storage_error(error, path) from error
     except BaseException:
         connection.close()

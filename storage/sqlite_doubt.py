@@ -17,17 +17,34 @@ import apsw
 
 from holdfast.storage.wal_file import copied_pages
 
-__all__ = ["note_doubt", "settle_doubt"]
+__all__ = ["is_in_doubt", "let_go", "note_doubt", "settle_doubt"]
 
 CHUNK: Final = 2**16  # bytes; SQLite writes less than 128 KiB at once, and nothing of a multiple
 _FAILED: Final = (apsw.SQLITE_IOERR_FSYNC, apsw.SQLITE_IOERR_DIR_FSYNC)
 
 
-def note_doubt(error: Exception, path: str) -> None:
+def note_doubt(error: BaseException, path: str) -> None:
     """If it is an fsync that failed, whoever opens the database next has to know."""
     if getattr(error, "extendedresult", 0) in _FAILED:
         with suppress(OSError):  # the error itself is on its way
             os.close(os.open(f"{path}.doubt", os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o600))
+
+
+def is_in_doubt(path: str) -> bool:
+    """An fsync has failed since the database was opened: its log is the only copy, and is kept."""
+    return os.path.exists(f"{path}.doubt")
+
+
+def let_go(connection: apsw.Connection, path: str, error: BaseException | None = None) -> None:
+    """Close it, because of ``error`` if there is one.
+
+    The last one that SQLite closes copies the log and deletes it, but for this.
+    """
+    if error is not None:
+        note_doubt(error, path)
+    if is_in_doubt(path):
+        connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+    connection.close()
 
 
 def settle_doubt(path: str, vfs: str | None) -> None:
@@ -37,7 +54,7 @@ def settle_doubt(path: str, vfs: str | None) -> None:
     apsw.Error; then it is still in doubt.
     """
     doubt, log = f"{path}.doubt", f"{path}-wal"
-    if not os.path.exists(doubt):
+    if not is_in_doubt(path):
         return
     if os.path.exists(log):
         _write_again(log, vfs or "")

@@ -15,6 +15,8 @@ from holdfast.errors import StorageError
 from holdfast.storage.log_pass import LogPass
 from holdfast.storage.log_sync import FILE_SYNCS
 from holdfast.storage.ports import Wal
+from holdfast.storage.sqlite_connection import BUSY_TIMEOUT
+from holdfast.storage.sqlite_doubt import is_in_doubt
 from holdfast.storage.wal_file import FRAME_HEAD, HEAD, cut_off_in
 
 __all__ = ["WalKeeper"]
@@ -23,6 +25,13 @@ __all__ = ["WalKeeper"]
 CHECKPOINT_FRAMES: Final = 8_000
 # 2 MiB: some 5 ms, where 64 MB are 50 and more.
 HURRIED_FRAMES: Final = 256
+# 256 MB: with readers that overlap there is no moment without one, so that the log never begins
+# anew by itself.  From here on commits wait for them, once in CHECKPOINT_FRAMES; not for who has
+# been reading for long, whom all of the log would have to be copied behind.
+LONG_FRAMES: Final = 32_000
+PATIENCE: Final = 200  # milliseconds, for all of them; new ones are in nobody's way
+# 8 MB: more at once is for a pass; a reader may have let go of a gigabyte just now.
+MOST_FRAMES: Final = 1_000
 # Where room is scarce the log takes one in so many bytes of what is free, but some pages.
 SHARE: Final = 4
 FEWEST_FRAMES: Final = 16
@@ -37,12 +46,14 @@ class WalKeeper:
         self._connection = connection
         self._path = path
         self._pass: LogPass | None = None  # from the first one on
+        self._can_pass = True  # as far as is known
         self._is_to_finish = False  # what a pass beside the connection has begun
         self._is_file = vfs is None  # not so sure of what a test's file system has
         self._frames = 0
         self._checkpointed = 0
         self._stuck = 0
         self._attempted = 0  # frames in the log at the last attempt
+        self._long = LONG_FRAMES  # frames in the log at the next wait for readers
         self._page_size = cast(int, connection.pragma("page_size"))
         connection.set_wal_hook(self._note_commit)
 
@@ -81,6 +92,7 @@ class WalKeeper:
             # All of it was in the database file, so the writer began at its start again.
             self._checkpointed = 0
             self._attempted = 0
+            self._long = LONG_FRAMES
         self._frames = frames
         return apsw.SQLITE_OK
 
@@ -92,32 +104,71 @@ class WalKeeper:
         if self._is_to_finish or not self._is_due(every):
             return None
         if self._pass is None:
-            if (vfs := self._connection.open_vfs) not in FILE_SYNCS:
+            self._can_pass = (vfs := self._connection.open_vfs) in FILE_SYNCS
+            if not self._can_pass:
                 return None
             try:
                 self._pass = LogPass(self._path, vfs)
             except StorageError:  # then the connection does it all
+                self._can_pass = False
                 return None
         self._is_to_finish = True
         return self._pass.begin()
 
+    def cut_short(self) -> None:
+        """Have the pass that is under way, if one is, end with the step that it is at."""
+        if self._pass is not None:
+            self._pass.is_cut_short = True
+
     def maintain(self, *, is_hurried: bool) -> Wal:
         """Checkpoint when it is due; earlier, and so shorter, when somebody must not wait."""
-        if self._pass is not None and self._pass.is_under_way:
+        if self._is_passing:
             return self.figures
-        if self._is_to_finish or self._is_due(HURRIED_FRAMES if is_hurried else None):
+        if self._is_to_finish:
+            # What a reader has kept from the pass, and may have let go of since, is for the next.
+            left = self._pass.left if self._pass is not None else 0
             self._is_to_finish = False
-            # PASSIVE, never TRUNCATE here: TRUNCATE waits for readers and stalls every agent.
-            frames = self._frames
-            # Busy: another program is at it.  That is no progress of ours either.
-            with contextlib.suppress(apsw.BusyError):
-                frames, self._checkpointed = self._connection.wal_checkpoint(
-                    mode=apsw.SQLITE_CHECKPOINT_PASSIVE
-                )
-            self._attempted = frames
-            if not is_hurried:  # those meet a reader at work too often to say anything
-                self._watch(is_stuck=self._checkpointed < frames)
+            self._attempt(left, is_hurried=is_hurried)
+        elif self._is_due(HURRIED_FRAMES if is_hurried else None) and not (
+            is_hurried and self._can_pass and self._frames - self._checkpointed > MOST_FRAMES
+        ):
+            self._attempt(0, is_hurried=is_hurried)
         return self.figures
+
+    def _attempt(self, left: int, *, is_hurried: bool) -> None:
+        if left > MOST_FRAMES:
+            self._attempted = self._frames
+            self._checkpointed = max(self._checkpointed, self._frames - left)
+        else:
+            if not self._copy():
+                self._attempted = self._frames
+            if self._frames >= self._long and self._attempted - self._checkpointed <= MOST_FRAMES:
+                self._wait_for_readers()
+        if not is_hurried:  # those meet a reader at work too often to say anything
+            self._watch(is_stuck=self._checkpointed < self._attempted)
+
+    def _copy(self, mode: int = apsw.SQLITE_CHECKPOINT_PASSIVE) -> bool:
+        """False: another program is at it, or with RESTART a reader.
+
+        PASSIVE as a rule, never TRUNCATE here: TRUNCATE waits for readers and stalls every agent.
+        """
+        with contextlib.suppress(apsw.BusyError):
+            self._attempted, self._checkpointed = self._connection.wal_checkpoint(mode=mode)
+            return True
+        return False
+
+    def _wait_for_readers(self) -> None:
+        """Have the next commit begin the log anew, if those that read now end soon."""
+        self._long = self._frames + CHECKPOINT_FRAMES
+        self._connection.set_busy_timeout(PATIENCE)
+        try:
+            self._copy(apsw.SQLITE_CHECKPOINT_RESTART)
+        finally:
+            self._connection.set_busy_timeout(BUSY_TIMEOUT)
+
+    @property
+    def _is_passing(self) -> bool:
+        return self._pass is not None and self._pass.is_under_way
 
     def _is_due(self, every: int | None) -> bool:
         grown = self._frames - self._attempted
@@ -143,10 +194,9 @@ class WalKeeper:
         """
         if self._is_file and self._frames:
             self._cut_what_failed()
-        with contextlib.suppress(apsw.BusyError):
-            self._attempted, self._checkpointed = self._connection.wal_checkpoint(
-                mode=apsw.SQLITE_CHECKPOINT_PASSIVE
-            )
+        if self._is_passing:
+            return self.figures
+        self._copy()
         return self.figures
 
     def _cut_what_failed(self) -> None:
@@ -182,8 +232,14 @@ class WalKeeper:
             self._pass = None
 
     def empty(self) -> None:
-        """At the end: copy everything, leave no log."""
+        """At the end: copy everything, leave no log; all of it where an fsync has failed."""
         self.close()
+        if is_in_doubt(self._path):
+            logger.warning(
+                "{}: an fsync failed, so the log is kept; the next start writes it again",
+                self._path,
+            )
+            return
         self._connection.set_busy_timeout(CLOSE_TIMEOUT)
         try:
             self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)

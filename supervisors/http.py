@@ -1,4 +1,4 @@
-"""Where ``[http]`` is in the tree: an agent of holdfast's own beside that of ``[metrics]``.
+"""Where ``[http]`` is in the tree: an agent of holdfast's own.
 
 Its supervisor keeps the port, so that whoever connects while it restarts is only kept waiting.
 """
@@ -9,12 +9,10 @@ import ipaddress
 from typing import Any, Final
 
 import msgspec
-from msgspec.structs import replace
 
 from holdfast.errors import ConfigError
+from holdfast.supervisors.edge import require_room, with_agent
 from holdfast.supervisors.edge_settings import HttpSettings
-from holdfast.supervisors.metrics import EDGE, PATIENT
-from holdfast.supervisors.modules import is_importable
 from holdfast.supervisors.secrets import check_references
 from holdfast.supervisors.settings import AgentSettings, Settings
 
@@ -30,32 +28,17 @@ def with_http(settings: Settings) -> Settings:
     wanted = settings.http
     if not wanted.enabled:
         return settings
+    require_room(settings, HTTP, module="uvicorn", package="uvicorn")
     where = f"{settings.file}: [http]"
-    if HTTP in settings.agents or HTTP in settings.supervisors or EDGE in settings.agents:
-        raise ConfigError(
-            f"{where} enabled = true: expected no agent or supervisor that is called {HTTP!r}, "
-            f"and no agent {EDGE!r}: give it another name"
-        )
-    if not is_importable("uvicorn", ()):
-        raise ConfigError(
-            f"{where} enabled = true: expected uvicorn to be installed: "
-            "pip install 'holdfast[http]'"
-        )
     _check_address(wanted, where)
     check_references(wanted.token, f"{where} token")
     address = wanted.address
     agent = AgentSettings(
         target="holdfast.http.actor:HttpActor",
-        parent=EDGE,
-        python_path=(),
         options=_options(wanted),
         listen=f"[{address}]:{wanted.port}" if ":" in address else f"{address}:{wanted.port}",
     )
-    return replace(
-        settings,
-        supervisors={**settings.supervisors, EDGE: settings.supervisors.get(EDGE, PATIENT)},
-        agents={**settings.agents, HTTP: agent},
-    )
+    return with_agent(settings, HTTP, agent)
 
 
 def _options(wanted: HttpSettings) -> dict[str, object]:

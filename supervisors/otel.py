@@ -1,6 +1,6 @@
-"""Where ``[otel]`` is in the tree: an agent of holdfast's own, beside that of ``[metrics]``.
+"""Where ``[otel]`` is in the tree: an agent of holdfast's own.
 
-It reads events as any subscriber may, at a lower priority, and is nobody's sibling that matters.
+It reads events as any subscriber may, at a lower priority.
 """
 
 from __future__ import annotations
@@ -9,11 +9,9 @@ import re
 from typing import Any, Final
 
 import msgspec
-from msgspec.structs import replace
 
 from holdfast.errors import ConfigError
-from holdfast.supervisors.metrics import EDGE, PATIENT
-from holdfast.supervisors.modules import is_importable
+from holdfast.supervisors.edge import require_room, with_agent
 from holdfast.supervisors.otel_settings import OtelSettings
 from holdfast.supervisors.secrets import resolved
 from holdfast.supervisors.settings import AgentSettings, Settings
@@ -30,31 +28,16 @@ def with_otel(settings: Settings) -> Settings:
     wanted = settings.otel
     if not wanted.enabled:
         return settings
+    require_room(settings, OTEL, module="opentelemetry.proto.logs", package="opentelemetry-proto")
     where = f"{settings.file}: [otel]"
-    if OTEL in settings.agents or OTEL in settings.supervisors or EDGE in settings.agents:
-        raise ConfigError(
-            f"{where} enabled = true: expected no agent or supervisor that is called {OTEL!r}, "
-            f"and no agent {EDGE!r}: give it another name"
-        )
-    if not is_importable("opentelemetry.proto.logs", ()):
-        raise ConfigError(
-            f"{where} enabled = true: expected opentelemetry-proto to be installed: "
-            "pip install 'holdfast[otel]'"
-        )
     _check(wanted, where)
     options: dict[str, Any] = msgspec.to_builtins(wanted)
     agent = AgentSettings(
         target="holdfast.otel.actor:OtelActor",
-        parent=EDGE,
-        python_path=(),
         nice=NICE,
         options={key: value for key, value in options.items() if key != "enabled"},
     )
-    return replace(
-        settings,
-        supervisors={**settings.supervisors, EDGE: settings.supervisors.get(EDGE, PATIENT)},
-        agents={**settings.agents, OTEL: agent},
-    )
+    return with_agent(settings, OTEL, agent)
 
 
 def _check(wanted: OtelSettings, where: str) -> None:

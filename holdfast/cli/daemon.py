@@ -52,15 +52,18 @@ def walk(status: ChildStatus, depth: int = 0) -> Iterator[tuple[int, ChildStatus
 
 
 def http_of(hub: Hub, tree: Tree) -> dict[str, object] | None:
-    """Where the HTTP door is, which file has its token, and what it counts; None without one."""
+    """Where the HTTP door is, which file has its token, and what it counts; None without one.
+
+    ``error`` alone where it does not answer.
+    """
     from holdfast.metrics.reading import has_door
 
     if not has_door(tree):
         return None
     try:
         reply = hub.ask("http", {}, timeout=DOOR_TIMEOUT)
-    except HoldfastError:
-        return None
+    except HoldfastError as error:
+        return {"error": str(error)}
     return reply if isinstance(reply, dict) and "url" in reply else None
 
 

@@ -54,7 +54,9 @@ def status(run_dir: Path, as_json: bool) -> None:
         write_line(line_of(sizes, writing))
     if writing is not None and writing.outage:
         write_line(printable(f"the database does not answer, events wait: {writing.outage}"))
-    if http is not None:
+    if http is not None and "error" in http:
+        write_line(printable(f"HTTP does not answer: {http['error']}"))
+    elif http is not None:
         token = f", the token is in {http['token_file']}" if http["token_file"] else ""
         write_line(f"HTTP at {http['url']}{token}")
     for line in _notes(tree):

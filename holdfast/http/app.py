@@ -13,6 +13,7 @@ from typing import Any, Final
 import msgspec
 from loguru import logger
 
+from holdfast.clock import SystemClock
 from holdfast.errors import AskTimeoutError, HoldfastError, InvalidInputError
 from holdfast.http.figures import HttpFigures
 from holdfast.http.guard import Guard, WrongTokenError
@@ -56,7 +57,7 @@ class Door:
     ) -> None:
         self._hub, self._guard, self._limits = hub, guard, limits
         self._streams, self._figures = streams, figures
-        self._guesses = Guesses(figures)
+        self._guesses = Guesses(figures, SystemClock())
         self._document = msgspec.json.encode(document()) + b"\n"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

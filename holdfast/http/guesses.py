@@ -6,11 +6,11 @@ Who has the token waits for nobody.  Lost with the process: how many came lately
 from __future__ import annotations
 
 import asyncio
-import time
 from typing import Final
 
 from loguru import logger
 
+from holdfast.clock import Clock
 from holdfast.http.figures import HttpFigures
 
 __all__ = ["Guesses"]
@@ -26,15 +26,16 @@ TOLD: Final = 60.0  # seconds between two lines in the log
 class Guesses:
     """Those of one life of the door."""
 
-    def __init__(self, figures: HttpFigures) -> None:
+    def __init__(self, figures: HttpFigures, clock: Clock) -> None:
         self._figures = figures
+        self._clock = clock
         self._turn = 0.0  # when the newest one is answered (monotonic)
         self._untold = 0
         self._told_at = -TOLD
 
     async def wait(self, client: tuple[str, int] | None) -> None:
         """Note one from ``client``, and return when it is to be answered."""
-        now = time.monotonic()
+        now = self._clock.monotonic()
         self._figures.denied += 1
         self._tell(now, client)
         turn = max(self._turn, now - AT_ONCE / RATE) + 1 / RATE

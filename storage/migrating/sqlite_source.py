@@ -18,6 +18,7 @@ from holdfast.storage.migrating.ports import Logged, Place
 from holdfast.storage.migrating.sqlite_rows import SqliteRows, naming
 from holdfast.storage.restoring import aside_of
 from holdfast.storage.sqlite_connection import open_reading
+from holdfast.storage.sqlite_doubt import settle_doubt
 from holdfast.storage.sqlite_lock import WriterLock
 from holdfast.storage.sqlite_schema import has_table
 
@@ -110,6 +111,7 @@ def move_aside(path: str) -> str:
     """
     if os.path.lexists(path):
         with naming(path):
+            settle_doubt(path, None)
             connection = apsw.Connection(path, flags=apsw.SQLITE_OPEN_READWRITE)
             connection.set_busy_timeout(_BUSY)
             with suppress(apsw.BusyError, apsw.FullError):

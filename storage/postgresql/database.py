@@ -305,6 +305,9 @@ class PostgresqlDatabase:
         """For about so long do some of what has time."""
         self._do(lambda: self._text.work(seconds))
 
+    def cut_checkpoint_short(self) -> None:
+        """There is none."""
+
     def begin_checkpoint(self) -> None:
         """Nothing that takes long."""
 

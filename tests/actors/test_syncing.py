@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from loguru import logger
 
+from holdfast.actors.disk_thread import SLOW
 from holdfast.actors.messages.writer import Synced
-from holdfast.actors.syncing import SLOW, DiskDone, SyncDue, Syncing
+from holdfast.actors.syncing import DiskDone, SyncDue, Syncing
 from holdfast.testing.clock import ManualClock
 
 

@@ -6,7 +6,6 @@ import json
 import re
 import socket
 import subprocess
-import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -186,24 +185,3 @@ def test_while_another_program_has_the_port_the_tree_runs(tmp_path: Path) -> Non
 
             daemon.until(serves)
             assert "trying on" in (tmp_path / "var/lib/log/metrics.log").read_text()
-
-
-def test_without_metrics_nothing_of_them_is_imported_and_a_config_says_what_is_missing() -> None:
-    program = """
-import sys
-from holdfast.errors import ConfigError
-sys.modules["prometheus_client"] = None
-from holdfast.supervisors import child, tree, config
-from holdfast.supervisors import metrics
-assert not [name for name in sys.modules if name.startswith("holdfast.metrics")]
-metrics.is_importable = lambda name, path: False
-try:
-    config.parse_settings("[metrics]\\nenabled = true", file="my.toml")
-except ConfigError as error:
-    print(error)
-"""
-    done = subprocess.run([sys.executable, "-c", program], stdout=subprocess.PIPE, check=True)
-    assert done.stdout.decode() == (
-        "my.toml: [metrics] enabled = true: expected prometheus-client to be installed: "
-        "pip install 'holdfast[metrics]'\n"
-    )

@@ -251,26 +251,6 @@ def test_what_is_wrong_in_its_table_is_named_and_no_secret_is(text: str, said: s
     assert "sec" not in str(error.value).replace("seconds", "").replace('secret"', "")
 
 
-def test_without_the_extra_nothing_is_imported_and_a_config_says_what_is_missing() -> None:
-    program = """
-import sys
-from holdfast.errors import ConfigError
-sys.modules["opentelemetry"] = None
-from holdfast.supervisors import child, tree, config, otel
-assert not [name for name in sys.modules if name.startswith(("holdfast.otel", "google"))]
-otel.is_importable = lambda name, path: False
-try:
-    config.parse_settings("[otel]\\nenabled = true", file="my.toml")
-except ConfigError as error:
-    print(error)
-"""
-    done = subprocess.run([sys.executable, "-c", program], stdout=subprocess.PIPE, check=True)
-    assert done.stdout.decode() == (
-        "my.toml: [otel] enabled = true: expected opentelemetry-proto to be installed: "
-        "pip install 'holdfast[otel]'\n"
-    )
-
-
 @pytest.mark.slow  # three daemons' worth of deaths
 def test_deaths_of_all_repeat_and_never_skip(tmp_path: Path, token: None) -> None:
     """SIGKILL of the collector, which comes back at its port; of the exporter; of the log."""

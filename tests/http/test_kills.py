@@ -9,6 +9,7 @@ from typing import Any, cast
 import httpx
 import pytest
 
+from tests.commandline import command_line
 from tests.daemon import TIMEOUT
 from tests.http.door import Door
 from tests.http.test_streams import emit, stream
@@ -55,6 +56,12 @@ def test_requests_wait_within_their_deadline_and_then_say_what_is_known(door: Do
         late = door.client.post("/state/entities", params={"timeout": 0.2}, json=body)
         assert (late.status_code, late.json()["outcome"]) == (503, "unknown")
     door.daemon.until(lambda: door.client.get("/state/entities/doubtful").status_code == 200)
+
+
+def test_status_comes_and_says_it_when_the_door_does_not_answer(door: Door) -> None:
+    with door.daemon.paused("http"):
+        done = command_line(door.daemon.folder, "status")
+    assert (done.returncode, "HTTP does not answer: " in done.stdout) == (0, True), done.stdout
 
 
 def test_a_stream_goes_on_behind_its_last_id_when_the_door_was_killed(door: Door) -> None:

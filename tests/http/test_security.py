@@ -7,8 +7,6 @@ import os
 import re
 import socket
 import stat
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -251,24 +249,3 @@ def test_other_machines_are_let_in_only_where_the_config_says_so() -> None:
     text = HTTP + 'address = "::"\nallow_remote = true\n'
     assert parse_settings(text, file="x").agents["http"].listen == "[::]:9465"
     assert "http" not in parse_settings("[http]\nport = 1\n", file="x").agents
-
-
-def test_without_http_nothing_of_it_is_imported_and_a_config_says_what_is_missing() -> None:
-    program = """
-import sys
-sys.modules["uvicorn"] = None
-from holdfast.supervisors import child, tree, config, http
-assert not [name for name in sys.modules if name.startswith("holdfast.http")]
-http.is_importable = lambda name, path: False
-try:
-    config.parse_settings("[http]\\nenabled = true\\n", file="my.toml")
-except Exception as error:
-    print(error)
-"""
-    done = subprocess.run(
-        [sys.executable, "-c", program], stdout=subprocess.PIPE, text=True, check=True
-    )
-    assert done.stdout == (
-        "my.toml: [http] enabled = true: expected uvicorn to be installed: "
-        "pip install 'holdfast[http]'\n"
-    )

@@ -134,7 +134,10 @@ def test_a_log_that_is_copied_beside_the_connection_is_on_the_disk_before_its_pa
 def test_a_writer_that_trusts_the_disk_after_a_failed_fsync_is_caught(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(sqlite_connection, "settle_doubt", lambda path, vfs: None)
+    def trust(path: str, _vfs: str | None) -> None:
+        Path(f"{path}.doubt").unlink(missing_ok=True)
+
+    monkeypatch.setattr(sqlite_connection, "settle_doubt", trust)
     summary = cut_run(Run(32, 120, "committed", syncs_fail=True))
     assert summary.commands["death of a failed sync"] > 0
     assert summary.cuts.violations
