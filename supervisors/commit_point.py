@@ -142,10 +142,20 @@ def obey(read: Read) -> Obeyed:
     notice = (
         f"{read.settings.file}: [storage] names {in_words(read.environment)}, but the data is in "
         f"{point.named} since {point.since}: started with that, as {data_dir / COMMIT_POINT} "
-        "says; `holdfast reload` moves it to where the config says"
+        f"says; `holdfast reload` moves it to where the config says{_way_out(point)}"
     )
     return Obeyed(
         msgspec.structs.replace(read, settings=settings, environment=environment), point, notice
+    )
+
+
+def _way_out(point: CommitPoint) -> str:
+    """Of a dsn that was wrong at the first start: no reload can move what was never there."""
+    if point.backend != "postgresql" or point.swap:
+        return ""
+    return (
+        "; if its dsn was wrong from the start and nothing was ever stored there, stop the daemon "
+        "and remove that file"
     )
 
 

@@ -56,6 +56,17 @@ def test_it_wins_over_the_config_and_is_told(tmp_path: Path) -> None:
     assert not obeyed(tmp_path, POSTGRESQL).notice
 
 
+def test_a_dsn_that_was_wrong_from_the_first_start_is_told_with_the_way_out(tmp_path: Path) -> None:
+    """No reload moves what was never there; after a swap the data is there, and it is not said."""
+    first = CommitPoint("postgresql", "s", dsn="host=wrong dbname=b")
+    write_point(tmp_path, first)
+    right = '[storage]\nbackend = "postgresql"\ndsn = "host=right dbname=b"\n'
+    for text in ("", right):
+        assert "stop the daemon and remove that file" in obeyed(tmp_path, text).notice
+    write_point(tmp_path, msgspec.structs.replace(first, swap="1-a"))
+    assert "remove" not in obeyed(tmp_path, right).notice
+
+
 def test_another_password_of_the_same_database_is_taken_from_the_config(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
