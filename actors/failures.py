@@ -12,8 +12,14 @@ import pykka
 
 from holdfast import errors
 
-__all__ = ["AskTimeout", "RemoteActorDied", "RemoteActorGone", "exception_from", "failure_of"]
-
+__all__ = [
+    "AskTimeout",
+    "RemoteActorDied",
+    "RemoteActorGone",
+    "exception_from",
+    "failure_of",
+    "unanswered",
+]
 
 _WITH_PARTS: Final = (
     errors.ChildError,
@@ -42,6 +48,14 @@ class RemoteActorGone(errors.ActorGone, pykka.ActorDeadError):
 
 class AskTimeout(errors.AskTimeoutError, pykka.Timeout):
     """AskTimeoutError, also for those who catch pykka's Timeout."""
+
+
+def unanswered(to: str, timeout: float | None) -> AskTimeout:
+    """Nobody but the supervisors knows whether there is such an actor at all: it may restart."""
+    return AskTimeout(
+        f"{to!r} did not answer within {timeout} s; if there is such an actor, it may still handle "
+        "the message: raise the timeout, or look for it with `holdfast status`"
+    )
 
 
 def failure_of(error: BaseException) -> tuple[str, str, list[Any]]:

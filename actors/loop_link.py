@@ -15,7 +15,7 @@ from functools import partial
 from itertools import count
 from typing import Any, Final
 
-from holdfast.actors.failures import AskTimeout
+from holdfast.actors.failures import AskTimeout, unanswered
 from holdfast.actors.link import Link
 from holdfast.actors.link_socket import LinkSocket
 from holdfast.actors.reactor import READ, WRITE
@@ -302,9 +302,4 @@ def _settle(waiter: _Waiter, outcome: Any) -> None:
 
 def _give_up(waiter: _Waiter, to: str, timeout: float) -> None:
     if not waiter.done():
-        waiter.set_exception(
-            AskTimeout(
-                f"{to!r} did not answer within {timeout} s; it may still handle the "
-                "message: raise the timeout, or look at it with `holdfast status`"
-            )
-        )
+        waiter.set_exception(unanswered(to, timeout))

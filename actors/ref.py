@@ -16,7 +16,7 @@ from pykka._envelope import Envelope
 from pykka._types import OptExcInfo
 from pykka.messages import _ActorStop
 
-from holdfast.actors.failures import AskTimeout, RemoteActorDied
+from holdfast.actors.failures import RemoteActorDied, unanswered
 from holdfast.actors.reactor import Cancellable
 
 if TYPE_CHECKING:
@@ -103,10 +103,7 @@ class RemoteFuture(pykka.Future[Any]):
             assert self._driver is not None
             if not self._driver.wait(self._to, lambda: self._value is not _Nothing, timeout):
                 self._driver.abandon(self._to, self._ident)
-                raise AskTimeout(
-                    f"{self._to!r} did not answer within {timeout} s; it may still handle the "
-                    "message: raise the timeout, or look at it with `holdfast status`"
-                )
+                raise unanswered(self._to, timeout)
         if isinstance(self._value, BaseException):
             raise self._value
         return self._value

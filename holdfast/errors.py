@@ -205,7 +205,13 @@ class Conflict(HoldfastError):
     """The expected version is not the current one; read again and decide."""
 
     def __init__(self, what: str, *, expected: str | int | None, current: str | int | None) -> None:
-        super().__init__(f"{what}: expected version {expected}, but the current one is {current}")
+        if not expected:
+            text = f"exists already, its version is {current}"
+        elif not current:
+            text = f"expected version {expected}, but it does not exist"
+        else:
+            text = f"expected version {expected}, but the current one is {current}"
+        super().__init__(f"{what}: {text}")
         self.what = what
         self.expected = expected
         self.current = current
