@@ -23,7 +23,12 @@ from holdfast.storage.log_pass import LogPass
 from holdfast.storage.log_sync import FILE_SYNCS, LogSync
 from holdfast.storage.marks import MAX_SENDERS, Marks
 from holdfast.storage.migrating.labels import settle_label
-from holdfast.storage.migrating.sqlite_capture import begin_capture, end_capture, length
+from holdfast.storage.migrating.sqlite_capture import (
+    begin_capture,
+    captured,
+    end_capture,
+    length,
+)
 from holdfast.storage.once import HalfDone, OnceOnly
 from holdfast.storage.payloads import PAYLOAD_BYTES
 from holdfast.storage.ports import Durability, Wal
@@ -128,6 +133,7 @@ class SqliteDatabase:
             self._lock.note_none()
 
     def _open_tables(self, daemon: str, *, max_senders: int, payload_bytes: int) -> None:
+        self._wal.is_kept_short = captured(self._connection) is not None
         connection = self._connection
         payloads = self._payloads = PayloadTable(connection, limit=payload_bytes)
         self._events = EventTable(connection, daemon=daemon, payloads=payloads, text=self._text)
@@ -282,11 +288,13 @@ class SqliteDatabase:
         """Keep a log of what changes from now on, for a migration; again does nothing."""
         with naming_errors(self.path):
             self._transact(lambda: begin_capture(self._connection, swap))
+        self._wal.is_kept_short = True
 
     def end_capture(self) -> None:
         """Keep no log any more."""
         with naming_errors(self.path):
             self._transact(lambda: end_capture(self._connection))
+        self._wal.is_kept_short = False
 
     def capture(self) -> tuple[str, int]:
         """The swap that there is a log for, and how long it is."""

@@ -23,6 +23,8 @@ __all__ = ["WalKeeper"]
 
 # 64 MB of 8 KiB pages: fewer checkpoints rewrite hot pages less often.
 CHECKPOINT_FRAMES: Final = 8_000
+# 4 MB while a copier follows: the writer is stopped for it, and everybody waits for what is left.
+SHORT_FRAMES: Final = 500
 # 2 MiB: some 5 ms, where 64 MB are 50 and more.
 HURRIED_FRAMES: Final = 256
 # 256 MB: with readers that overlap there is no moment without one, so that the log never begins
@@ -54,6 +56,7 @@ class WalKeeper:
         self._stuck = 0
         self._attempted = 0  # frames in the log at the last attempt
         self._long = LONG_FRAMES  # frames in the log at the next wait for readers
+        self.is_kept_short = False  # for a stop that others wait for
         self._page_size = cast(int, connection.pragma("page_size"))
         connection.set_wal_hook(self._note_commit)
 
@@ -176,14 +179,15 @@ class WalKeeper:
 
     def _most_frames(self) -> int:
         """Fewer where the disk is nearly full: the log must not take the room to be copied into."""
+        wanted = SHORT_FRAMES if self.is_kept_short else CHECKPOINT_FRAMES
         if not self._is_file:
-            return CHECKPOINT_FRAMES
+            return wanted
         try:
             disk = os.statvfs(self._path)
         except OSError:
-            return CHECKPOINT_FRAMES
+            return wanted
         fitting = disk.f_bavail * disk.f_frsize // SHARE // self._page_size
-        return max(FEWEST_FRAMES, min(CHECKPOINT_FRAMES, fitting))
+        return max(FEWEST_FRAMES, min(wanted, fitting))
 
     def make_room(self) -> Wal:
         """The disk is full: have the log be begun anew, where what it holds finds a place.

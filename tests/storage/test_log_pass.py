@@ -110,6 +110,27 @@ def test_a_pass_copies_what_was_there_and_the_connection_finishes(
     assert database.begin_checkpoint() is None
 
 
+def test_while_a_copier_follows_the_log_is_kept_short(
+    open_database: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The writer is stopped for it in the end, and every sender waits for what is left to copy."""
+    monkeypatch.setattr(sqlite_wal, "CHECKPOINT_FRAMES", 1_000 * DUE)
+    monkeypatch.setattr(sqlite_wal, "SHORT_FRAMES", DUE)
+    database = open_database()
+    fill(database)
+    assert database.begin_checkpoint() is None
+    database.begin_capture("swap")
+    begun(database)()
+    database.checkpoint()
+    database.close()
+    database = open_database()  # it goes on in the next life
+    begun(database)()
+    database.checkpoint()
+    database.end_capture()
+    fill(database)
+    assert database.begin_checkpoint() is None
+
+
 def test_nothing_is_begun_before_it_is_due(open_database: Opener) -> None:
     database = open_database()
     begun(database)()
