@@ -219,6 +219,19 @@ def test_a_restore_that_is_cut_off_is_named_at_the_start_and_can_be_repeated(
     assert any(one.stat().st_size > 16_384 for one in saved)
 
 
+def test_the_note_of_a_failed_fsync_goes_with_the_database_that_it_is_of(
+    path: Path, tmp_path: Path, open_database: Opener
+) -> None:
+    """Else the backup's first start would copy pages of a log that is not its own."""
+    open_database().close()
+    backup = back_up(path, tmp_path / "backup.db")
+    Path(f"{path}.doubt").touch()
+    restore(backup, path)
+    assert not Path(f"{path}.doubt").exists()
+    (kept,) = path.parent.glob("*before-restore*.doubt")
+    assert Path(str(kept).removesuffix(".doubt")).exists()
+
+
 def test_the_database_itself_is_no_backup(path: Path, open_database: Opener) -> None:
     open_database().close()
     with pytest.raises(StorageError, match="is the database itself"):
